@@ -1,0 +1,36 @@
+# make demo, make test, make test-all, make bench: each does its own set-up in .venv (Python 3.11+, make and git suffice).
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-all bench clean
+.DELETE_ON_ERROR:
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	touch $@
+
+# The whole path on the drawn sample: no network, no weights, no photos, no GPU.
+demo: $(INSTALLED)
+	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
+	$(BIN)/python -m d3s_dataset.check demo/d3s
+	cd demo && ../$(BIN)/python -c 'from datasets import load_dataset; print(load_dataset("d3s"))'
+	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --dataset demo/d3s --out demo/model
+	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/results
+	@echo "release: demo/d3s   model: demo/model   results: demo/results"
+
+test: $(INSTALLED)
+	$(PYTEST) -m 'not long'
+
+test-all: $(INSTALLED)
+	$(PYTEST)
+
+bench: $(INSTALLED)
+	$(PYTEST) tests/bench -s
+
+clean:
+	rm -rf .venv demo

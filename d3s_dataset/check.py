@@ -1,0 +1,185 @@
+"""python -m d3s_dataset.check DIR_OR_REPO: reopen a release and recompute everything it claims.
+
+Every claim of the manifest, the card and the columns is compared with what the files hold: checksums, counts,
+schema, labels, keys, images, boxes; and the promises of the plan: balanced, disjoint, crossed.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from PIL import Image
+
+from d3s_dataset import manifest as manifests
+from d3s_dataset.command import Parser, progress, run_command, say
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.identity import file_digest
+from d3s_dataset.load import fetch_all
+from d3s_dataset.manifest import Manifest, Shard
+from d3s_dataset.schema import arrow_schema
+from d3s_dataset.taxonomy import classes
+
+_MOST = 20  # problems that are listed one by one
+
+
+@dataclass
+class Tally:
+    """What the rows of one split add up to."""
+
+    cells: Counter[tuple[int, int]] = field(default_factory=Counter)
+    pairs: Counter[tuple[str, int]] = field(default_factory=Counter)
+    foregrounds: set[str] = field(default_factory=set)
+    backgrounds: set[str] = field(default_factory=set)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Count one row."""
+        self.cells[row["foreground"], row["background"]] += 1
+        self.pairs[row["foreground_source"], row["background"]] += 1
+        self.foregrounds.add(row["foreground_source"])
+        if row["background_source"] is not None:
+            self.backgrounds.add(row["background_source"])
+
+
+def check_release(folder: Path) -> list[str]:
+    """Return every problem of a release, one line each; an empty list means that all claims hold.
+
+    Raises:
+        ReleaseError: the folder has no manifest, or one that cannot be read.
+    """
+    manifest = manifests.read(folder)
+    problems = list(_check_files(folder, manifest))
+    tallies: dict[str, Tally] = {}
+    keys: set[str] = set()
+    total = sum(shard.rows for shard in manifest.shards)
+    with progress(total=total, label="checking") as bar:
+        for shard in manifest.shards:
+            try:
+                problems += _check_shard(folder, manifest, shard, tallies.setdefault(shard.split, Tally()), keys, bar)
+            except (OSError, pa.ArrowException) as error:
+                first = (str(error).splitlines() or [""])[0]
+                problems.append(f"{shard.path}: cannot be read as Parquet: {first}")
+    if not problems:  # the plan's promises hold for whole releases
+        problems += _check_promises(manifest, tallies)
+    return problems + list(_check_card(folder, manifest))
+
+
+def _check_files(folder: Path, manifest: Manifest) -> Iterator[str]:
+    named = {shard.path for shard in manifest.shards}
+    for config in ("default", *manifest.configs()):
+        parent = "data" if config == "default" else config
+        for path in sorted((folder / parent).glob("*.parquet")):
+            if path.relative_to(folder).as_posix() not in named:
+                yield f"{parent}/{path.name}: not in {manifests.FILE_NAME}"
+    for shard in manifest.shards:
+        path = folder / shard.path
+        if not path.is_file():
+            yield f"{shard.path}: missing"
+        elif path.stat().st_size != shard.bytes:
+            yield f"{shard.path}: expected {shard.bytes:,} bytes, got {path.stat().st_size:,} (cut short?)"
+        elif file_digest(path) != shard.sha256:
+            yield f"{shard.path}: checksum differs from {manifests.FILE_NAME}"
+
+
+def _check_shard(
+    folder: Path, manifest: Manifest, shard: Shard, tally: Tally, keys: set[str], bar: Any
+) -> Iterator[str]:
+    file = pq.ParquetFile(folder / shard.path)
+    if not file.schema_arrow.equals(arrow_schema(manifest.backgrounds), check_metadata=True):
+        yield f"{shard.path}: columns or their types differ from the schema"
+        return
+    if file.metadata.num_rows != shard.rows:
+        yield f"{shard.path}: expected {shard.rows} rows, got {file.metadata.num_rows}"
+    for batch in file.iter_batches(batch_size=100):
+        for row in batch.to_pylist():
+            yield from (f"{shard.path}: row {row['key']}: {problem}" for problem in _check_row(row, manifest, keys))
+            keys.add(row["key"])
+            tally.add(row)
+        bar.update(batch.num_rows)
+
+
+def _check_row(row: dict[str, Any], manifest: Manifest, keys: set[str]) -> Iterator[str]:
+    if row["key"] in keys:
+        yield "its key stands twice"
+    if not 0 <= row["foreground"] < len(classes()):
+        yield f"foreground {row['foreground']} is out of range"
+    elif classes()[row["foreground"]].wnid != row["wnid"]:
+        yield f"wnid {row['wnid']} is not that of foreground {row['foreground']}"
+    if not 0 <= row["background"] < len(manifest.backgrounds):
+        yield f"background {row['background']} is out of range"
+    left, top, right, bottom = (row["box"][side] for side in ("left", "top", "right", "bottom"))
+    if not (0 <= left < right <= manifest.image_size and 0 <= top < bottom <= manifest.image_size):
+        yield f"box {(left, top, right, bottom)} leaves the image"
+    yield from _check_image(row["image"]["bytes"], manifest.image_size)
+
+
+def _check_image(content: bytes, size: int) -> Iterator[str]:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            if (image.mode, image.size) != ("RGB", (size, size)):
+                yield f"expected an RGB image of {size} x {size}, got {image.mode} of {image.width} x {image.height}"
+    except (OSError, ValueError, SyntaxError) as error:
+        yield f"its image cannot be decoded: {error}"
+
+
+def _check_promises(manifest: Manifest, tallies: dict[str, Tally]) -> Iterator[str]:
+    lost = Counter(failure.split for failure in manifest.failures)
+    for split, tally in tallies.items():
+        yield from _uneven("class x background cells", split, tally.cells, manifest, lost[split])
+    if "validation" in tallies:
+        pairs = tallies["validation"].pairs
+        yield from _uneven("photo x background pairs", "validation", pairs, manifest, lost["validation"])
+    if {"train", "validation"} <= tallies.keys():
+        train, validation = tallies["train"], tallies["validation"]
+        for kind in ("foregrounds", "backgrounds"):
+            shared = getattr(train, kind) & getattr(validation, kind)
+            if shared:
+                yield f"{len(shared)} {kind[:-1]} photos stand in train and validation, such as {min(shared)}"
+
+
+def _uneven(what: str, split: str, counts: Counter[Any], manifest: Manifest, lost: int) -> Iterator[str]:
+    """Compare the counts over all backgrounds, the pairs that never occur included; a failed row may leave a gap."""
+    groups = {group for group, _ in counts}
+    every = [counts[group, background] for group in groups for background in range(len(manifest.backgrounds))]
+    if every and max(every) - min(every) > 1 + lost:
+        yield f"{split}: {what} hold {min(every)} to {max(every)} rows: expected counts that differ by at most one"
+
+
+def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
+    path = folder / "README.md"
+    if not path.is_file():
+        yield "README.md: missing"
+        return
+    parts = path.read_text(encoding="utf-8").split("---\n", 2)
+    head = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
+    for info in head.get("dataset_info", []):
+        for split in info["splits"]:
+            rows = manifest.rows(info["config_name"], split["name"])
+            if split["num_examples"] != rows:
+                yield f"README.md: says {split['num_examples']} {split['name']} rows, {manifests.FILE_NAME} says {rows}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, check the release, say what was found."""
+    parser = Parser("python -m d3s_dataset.check", description="Reopen a release and recompute everything it claims.")
+    parser.add_argument("release", help="a folder, or a Hub repo such as org/d3s")
+    folder = fetch_all(parser.parse_args(argv).release)
+    problems = check_release(folder)
+    for problem in problems[:_MOST]:
+        say(problem)
+    if problems:
+        raise ReleaseError(f"{folder}: {len(problems)} problem{'s' if len(problems) > 1 else ''} (listed above)")
+    manifest = manifests.read(folder)
+    rows = ", ".join(f"{manifest.rows('default', split):,} {split}" for split in manifest.splits())
+    failed, short = len(manifest.failures), manifest.digest[:16]
+    say(f"{folder}: all claims hold ({rows} rows; {failed} failures listed; digest {short})")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,70 @@
+"""What every command line of the project shares: the parser, the exit codes, the progress bar.
+
+A command is parse, one library call, print. Bad input ends in one line on stderr and exit code 1; a bug keeps
+its traceback; Ctrl-C is 130, a reader that went away (`| head`) is silent.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from d3s_dataset.errors import D3SError
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line and exit code 1."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line that names the command whose `--help` lists what can be typed; exit with 1."""
+        self.exit(1, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> NoReturn:
+    """Call `main(argv)` and leave the process with the exit code its end deserves."""
+    try:
+        main(argv)
+        sys.stdout.flush()
+        code = 0
+    except D3SError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at exit; give it a place where that cannot fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    raise SystemExit(code)
+
+
+def say(text: str = "") -> None:
+    """Print a line of a command's answer on stdout."""
+    print(text, flush=True)  # noqa: T201
+
+
+def warn(text: str) -> None:
+    """Print a line about something odd on stderr, where it does not mix with the answer."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def progress(items: Iterable[T] | None = None, *, total: int | None = None, label: str, unit: str = "img") -> Any:
+    """Return a tqdm bar over `items` (or one to `update`) on stderr, silent where that is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+
+
+def natural(text: str) -> int:
+    """Parse a whole number above zero (an argparse type)."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)

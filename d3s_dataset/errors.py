@@ -1,0 +1,61 @@
+"""Every error a user can cause, as one tree.
+
+::
+
+    D3SError                 the message says what was expected, what came, and what to type
+    ├── DatasetNotFound      no release under that name, folder or repo
+    ├── ReleaseError         a release that is unfinished, damaged, or not the one asked for
+    ├── RecipeError          a recipe with an unknown key or a value out of range
+    ├── SourceError          a folder or data set of photos that cannot be used
+    │   └── PhotoError       a single photo that cannot be read: a failed row, not the end of a run
+    ├── ModelError           a model that is unknown, unreachable or of another shape
+    │   └── CheckpointError  a weights file that is missing, unsafe, or of another architecture
+    ├── ResultError          predictions or results that do not hold what they should
+    └── MissingExtra         a package that only one command needs is not installed
+
+Commands turn a `D3SError` into one line and exit code 1 (`d3s_dataset.command`); anything else is a bug and
+keeps its traceback.
+"""
+
+
+class D3SError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class DatasetNotFound(D3SError):
+    """No release under the name, folder or repo that was given."""
+
+
+class ReleaseError(D3SError):
+    """A release that is unfinished, damaged, or another one than asked for."""
+
+
+class RecipeError(D3SError):
+    """A recipe with an unknown key, a missing key or a value out of range."""
+
+
+class SourceError(D3SError):
+    """A folder or data set of photos that cannot be used."""
+
+
+class PhotoError(SourceError):
+    """One photo that cannot be read; the run goes on and lists its row as failed."""
+
+
+class ModelError(D3SError):
+    """A model that is unknown, whose weights cannot be had, or whose shape does not fit."""
+
+
+class CheckpointError(ModelError):
+    """A weights file that is missing, not safe to open, or made for another architecture."""
+
+
+class ResultError(D3SError):
+    """Predictions or a result file that do not hold what they should."""
+
+
+class MissingExtra(D3SError):
+    """A package that only one command needs is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs the package {package!r}, which is not installed: pip install 'd3s[{extra}]'")

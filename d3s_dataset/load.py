@@ -1,0 +1,139 @@
+"""Find a release by name and load it: a local folder, or a data set repo on the Hub.
+
+`d3s` stands for the folder `./d3s` if it is there, else for the Hub repo named by the variable `D3S_REPO`.
+Nothing falls back silently: where neither exists, the error says what to type.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from d3s_dataset import manifest as manifests
+from d3s_dataset.errors import DatasetNotFound, ReleaseError
+from d3s_dataset.manifest import shard_path
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+DEFAULT = "d3s"
+REPO_VARIABLE = "D3S_REPO"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a release lies: a local `folder`, or a Hub `repo` (exactly one of them is set)."""
+
+    folder: Path | None = None
+    repo: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.folder or self.repo)
+
+
+def resolve(dataset: str | Path = DEFAULT) -> Location:
+    """Return where a release lies.
+
+    Raises:
+        DatasetNotFound: no folder of that name and no Hub name either.
+    """
+    name = str(dataset)
+    if Path(name).is_dir():
+        return Location(folder=Path(name))
+    if name == DEFAULT:
+        repo = os.environ.get(REPO_VARIABLE)
+        if not repo:
+            raise DatasetNotFound(
+                f"no data set found: there is no folder ./{DEFAULT} here and {REPO_VARIABLE} is not set; make one with "
+                f"`python -m generation.run --recipe sample --out {DEFAULT}`, or name a folder or Hub repo"
+            )
+        return Location(repo=repo)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/"):
+        return Location(repo=name)
+    raise DatasetNotFound(f"no data set found: expected a folder or a Hub repo `org/name`, got {name!r}")
+
+
+def load(
+    dataset: str | Path = DEFAULT,
+    split: str | None = None,
+    config: str = "default",
+    *,
+    streaming: bool = False,
+    revision: str | None = None,
+) -> "Dataset | DatasetDict | IterableDataset | IterableDatasetDict":
+    """Load a release with `datasets.load_dataset`.
+
+    Args:
+        dataset: `d3s`, a folder, or a Hub repo.
+        split: `train`, `validation`, ...; None gives all as a dict.
+        config: `default`, or one of the release's others.
+        streaming: read rows on the fly in place of a prepared copy.
+        revision: branch, tag or commit of a Hub repo.
+
+    Raises:
+        DatasetNotFound: nothing lies under that name.
+        ReleaseError: the folder is unfinished, or has no such config or split.
+    """
+    from datasets import load_dataset
+
+    location = resolve(dataset)
+    options: dict[str, Any] = {"split": split, "streaming": streaming}
+    if location.folder is None:
+        return load_dataset(str(location.repo), config, revision=revision, **options)
+    if split is None:
+        manifests.read(location.folder)
+    else:
+        for part in split.split("+"):
+            check_split(location.folder, config, part.split("[")[0])
+    # A bare name such as `d3s` would be looked up on the Hub from another working directory.
+    return load_dataset(str(location.folder.resolve()), config, **options)
+
+
+def fetch(dataset: str | Path, config: str, split: str, revision: str | None = None) -> Path:
+    """Return a local folder that holds the manifest and one split of a release, downloading what is missing.
+
+    Raises:
+        DatasetNotFound: nothing lies under that name, or the Hub cannot be reached.
+        ReleaseError: the release is unfinished, or has no such config or split.
+    """
+    location = resolve(dataset)
+    shards = shard_path(config, split, 0, 0).replace("00000-of-00000", "*")
+    folder = location.folder or _download(str(location.repo), [manifests.FILE_NAME, shards], revision)
+    check_split(folder, config, split)
+    return folder
+
+
+def fetch_all(dataset: str | Path, revision: str | None = None) -> Path:
+    """Return a local folder that holds a whole release, downloading it where it lies on the Hub.
+
+    Raises:
+        DatasetNotFound: nothing lies under that name, or the Hub cannot be reached.
+    """
+    location = resolve(dataset)
+    return location.folder or _download(str(location.repo), None, revision)
+
+
+def check_split(folder: Path, config: str, split: str) -> manifests.Manifest:
+    """Return the manifest of a folder that has this split of this config, else raise ReleaseError."""
+    manifest = manifests.read(folder)
+    if config not in manifest.configs():
+        raise ReleaseError(f"{folder} has no config {config!r}; it has {', '.join(manifest.configs()) or 'none'}")
+    if split not in manifest.splits(config):
+        raise ReleaseError(f"{folder} has no split {split!r}; it has {', '.join(manifest.splits(config))}")
+    return manifest
+
+
+def _download(repo: str, patterns: list[str] | None, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns))
+    except RepositoryNotFoundError:
+        raise DatasetNotFound(f"no data set repo {repo!r} on the Hub (or it is private: `hf auth login`)") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise DatasetNotFound(f"the Hub repo {repo!r} cannot be reached: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

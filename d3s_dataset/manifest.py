@@ -1,0 +1,187 @@
+"""manifest.json: what a release holds, file by file, and how it was made. Written last, read first.
+
+    release/
+      README.md  manifest.json  CITATION.cff
+      data/<split>-XXXXX-of-YYYYY.parquet        config `default`
+      <config>/<split>-XXXXX-of-YYYYY.parquet    every other config
+
+A folder without a manifest is no finished release: `read` says so. Nothing in a manifest depends on when or
+where it was written, so that the same recipe gives the same bytes.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.identity import digest
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shard(_Strict):
+    """One Parquet file: where it lies, what it holds, its checksum."""
+
+    path: str
+    config: str
+    split: str
+    index: int
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Failure(_Strict):
+    """One planned row that could not be made, and why; `index` is its position in the split's plan."""
+
+    key: str
+    split: str
+    index: int
+    stage: str
+    reason: str
+
+
+class Source(_Strict):
+    """Where photos came from: a name for people, the licence, and whether it allows passing them on."""
+
+    role: str
+    name: str
+    licence: str
+    redistribution: bool
+
+
+class Manifest(_Strict):
+    """What a release holds and how it was made (module docstring)."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    kind: str
+    recipe: dict[str, Any]
+    plan_digest: str
+    planned_rows: int
+    limit: int
+    shard_rows: int
+    backgrounds: list[str]
+    image_size: int
+    sources: list[Source]
+    environment: dict[str, str]
+    shards: list[Shard]
+    failures: list[Failure]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the checksums of all shards: two releases with the same digest hold the same rows."""
+        return digest([[each.path, each.sha256] for each in self.shards])
+
+    def configs(self) -> list[str]:
+        """Return the configs that have files, `default` first."""
+        return sorted({each.config for each in self.shards}, key=lambda name: (name != "default", name))
+
+    def splits(self, config: str = "default") -> list[str]:
+        """Return the splits of a config in file order."""
+        return list(dict.fromkeys(each.split for each in self.shards if each.config == config))
+
+    def select(self, config: str, split: str) -> list[Shard]:
+        """Return the shards of one split, in order."""
+        chosen = [each for each in self.shards if (each.config, each.split) == (config, split)]
+        return sorted(chosen, key=lambda each: each.index)
+
+    def rows(self, config: str, split: str) -> int:
+        """Return how many rows a split holds."""
+        return sum(each.rows for each in self.select(config, split))
+
+
+def shard_path(config: str, split: str, index: int, count: int) -> str:
+    """Return a shard's path inside its release (POSIX, as the Hub wants it)."""
+    folder = "data" if config == "default" else config
+    return f"{folder}/{split}-{index:05d}-of-{count:05d}.parquet"
+
+
+def read(release: Path) -> Manifest:
+    """Read a release's manifest.
+
+    Raises:
+        ReleaseError: no folder, no manifest (an unfinished release), or one that cannot be read.
+    """
+    path = release / FILE_NAME
+    if not release.is_dir():
+        raise ReleaseError(f"expected the folder of a release, got {release}, which is no folder")
+    if not path.is_file():
+        raise ReleaseError(
+            f"{release} has no {FILE_NAME}: expected a finished release; if its making was interrupted, "
+            "type the same generation.run command again"
+        )
+    return load_model(Manifest, path)
+
+
+def load_model(model: type[Any], path: Path) -> Any:
+    """Read a JSON file into a pydantic model.
+
+    Raises:
+        ReleaseError: in one line, the file and the first thing wrong with it.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise ReleaseError(f"{path} cannot be read as a {model.__name__}: {where}: {first['msg']}") from None
+
+
+def write(release: Path, manifest: Manifest) -> None:
+    """Write a release's manifest, atomically."""
+    write_atomic(release / FILE_NAME, to_json(manifest))
+
+
+def to_json(model: BaseModel) -> bytes:
+    """Return a model as indented JSON with a newline at its end; NaN is refused rather than written."""
+    return (json.dumps(model.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            # mkstemp makes private files; a release is for everybody the umask allows.
+            os.fchmod(stream.fileno(), 0o666 & ~_umask())
+        publish(Path(temporary), path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a synced file into place and sync its folder, so that the name survives a power cut."""
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def verified_fraction(values: Iterable[bool | None]) -> float | None:
+    """Return the share of rows that people verified, or None where nobody has voted on any row."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,132 @@
+"""The columns of a release: one `Record` from which the Arrow schema, the HF features and the card derive.
+
+Every split of a config has the same columns, null where nothing is known. Label columns are int64 because
+`datasets` keeps a ClassLabel in Parquet metadata on that type only.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from d3s_dataset.taxonomy import background_names, classes
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+_IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+_BOX = pa.struct({side: pa.int32() for side in ("left", "top", "right", "bottom")})
+
+
+def _column(arrow: pa.DataType, doc: str, feature: str = "value", default: Any = ...) -> Any:
+    metadata = {"arrow": arrow, "doc": doc, "feature": feature}
+    return field(metadata=metadata) if default is ... else field(metadata=metadata, default=default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One row of a release. The order of the fields is the order of the columns."""
+
+    image: dict[str, Any] = _column(_IMAGE, "the picture, square, RGB", "image")
+    foreground: int = _column(pa.int64(), "ImageNet-1k class of the object, 0-999", "foreground")
+    background: int = _column(pa.int64(), "where it stands, 0-9", "background")
+    wnid: str = _column(pa.string(), "WordNet id of the foreground class")
+    key: str = _column(pa.string(), "unique name of the row; joins configs and predictions")
+    prompt: str = _column(pa.string(), "what the generator was asked for")
+    seed: int = _column(pa.int64(), "seed of the row's noise")
+    foreground_source: str = _column(pa.string(), "the foreground photo")
+    background_source: str | None = _column(pa.string(), "the background photo; null where the recipe uses none")
+    box: dict[str, int] = _column(_BOX, "where the foreground was pasted, in pixels")
+    generator: str | None = _column(pa.string(), "image-to-image model and revision; null where the guide is the image")
+    scheduler: str | None = _column(pa.string(), "its noise scheduler", default=None)
+    steps: int | None = _column(pa.int32(), "its denoising steps at strength 1", default=None)
+    strength: float | None = _column(pa.float32(), "share of the steps that were run", default=None)
+    guidance_scale: float | None = _column(pa.float32(), "weight of the prompt", default=None)
+    screen_contrast: float | None = _column(
+        pa.float32(), "standard deviation of the luminance, 0 is blank", default=None
+    )
+    screen_clipped: float | None = _column(pa.float32(), "share of channel values at 0 or 255", default=None)
+    verified: bool | None = _column(pa.bool_(), "people agreed that it shows what its labels say", default=None)
+    votes: int | None = _column(pa.int32(), "people who were asked", default=None)
+    votes_foreground: int | None = _column(pa.int32(), "of them, said the object is there", default=None)
+    votes_background: int | None = _column(pa.int32(), "of them, said the background is there", default=None)
+    votes_unsafe: int | None = _column(pa.int32(), "of them, saw nudity or violence", default=None)
+
+
+def column_names() -> tuple[str, ...]:
+    """Return the columns' names in order."""
+    return tuple(each.name for each in fields(Record))
+
+
+def arrow_schema(backgrounds: Sequence[str] | None = None) -> pa.Schema:
+    """Return the Arrow schema, carrying the HF features in its `huggingface` metadata.
+
+    Args:
+        backgrounds: names of the background labels; the ten of D3S unless a recipe for another shift has its own.
+    """
+    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(Record)]
+    metadata = {"huggingface": json.dumps({"info": {"features": feature_dict(backgrounds)}})}
+    return pa.schema(columns, metadata=metadata)
+
+
+def features(backgrounds: Sequence[str] | None = None) -> "Features":
+    """Return the columns as `datasets.Features` (imports datasets)."""
+    from datasets import Features
+
+    return Features.from_dict(feature_dict(backgrounds))
+
+
+def feature_dict(backgrounds: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the features in the JSON form that `datasets` writes into Parquet files."""
+    return {each.name: _feature(each.metadata, backgrounds) for each in fields(Record)}
+
+
+def _feature(metadata: Any, backgrounds: Sequence[str] | None) -> dict[str, Any]:
+    kind = metadata["feature"]
+    if kind == "image":
+        return {"_type": "Image"}
+    if kind == "foreground":
+        return {"names": [each.name for each in classes()], "_type": "ClassLabel"}
+    if kind == "background":
+        return {"names": list(backgrounds or background_names()), "_type": "ClassLabel"}
+    return _value(metadata["arrow"])
+
+
+def _value(arrow: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(arrow):
+        return {arrow.field(i).name: _value(arrow.field(i).type) for i in range(arrow.num_fields)}
+    names = {pa.float32(): "float32", pa.bool_(): "bool"}
+    return {"dtype": names.get(arrow, str(arrow)), "_type": "Value"}
+
+
+def feature_yaml(backgrounds: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the features in the form that a Hub card's `dataset_info` uses."""
+    return [{"name": name, **_yaml(each)} for name, each in feature_dict(backgrounds).items()]
+
+
+def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
+    kind = feature.get("_type")
+    if kind == "Image":
+        return {"dtype": "image"}
+    if kind == "Value":
+        return {"dtype": feature["dtype"]}
+    if kind == "ClassLabel":
+        return {"dtype": {"class_label": {"names": {str(i): name for i, name in enumerate(feature["names"])}}}}
+    return {"struct": [{"name": name, **_yaml(each)} for name, each in feature.items()]}
+
+
+def markdown_table() -> str:
+    """Return the columns as a Markdown table: name, type, meaning."""
+    kinds = {"image": "Image", "foreground": "ClassLabel (1000)", "background": "ClassLabel (10)"}
+    rows = []
+    for each in fields(Record):
+        kind = kinds.get(each.metadata["feature"]) or _type_name(each.metadata["arrow"])
+        rows.append(f"| `{each.name}` | {kind} | {each.metadata['doc']} |")
+    return "\n".join(["| column | type | what |", "|---|---|---|", *rows])
+
+
+def _type_name(arrow: pa.DataType) -> str:
+    feature = _value(arrow)
+    return feature["dtype"] if "dtype" in feature else "{" + ", ".join(feature) + "}"

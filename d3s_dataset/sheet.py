@@ -1,0 +1,90 @@
+"""python -m d3s_dataset.sheet DIR --out FILE: a contact sheet, classes down and backgrounds across.
+
+Each cell is the first image of its class and background; one without an image stays white.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from PIL import Image, ImageDraw, ImageFont
+
+from d3s_dataset import manifest as manifests
+from d3s_dataset.command import Parser, natural, run_command, say
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.load import fetch
+from d3s_dataset.taxonomy import classes
+
+_MARGIN = 150  # pixels left of the first column, for the names
+
+
+def contact_sheet(folder: Path, config: str, split: str, rows: int, cell: int) -> Image.Image:
+    """Return a contact sheet of one split of a release.
+
+    Args:
+        folder: the release.
+        config: one of its configs.
+        split: one of its splits.
+        rows: greatest number of classes.
+        cell: side of one image on the sheet, in pixels.
+
+    Raises:
+        ReleaseError: an unfinished release, or one without that split.
+    """
+    manifest = manifests.read(folder)
+    images = _first_images(folder, manifest, config, split, rows, cell)
+    labels = sorted({label for label, _ in images})
+    header = 20
+    sheet = Image.new("RGB", (_MARGIN + cell * len(manifest.backgrounds), header + cell * len(labels)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, name in enumerate(manifest.backgrounds):
+        pen.text((_MARGIN + column * cell + 4, 2), name, "black", font)
+        for row, label in enumerate(labels):
+            if (label, column) in images:
+                sheet.paste(images[label, column], (_MARGIN + column * cell, header + row * cell))
+    for row, label in enumerate(labels):
+        pen.text((4, header + row * cell + cell // 2 - 8), classes()[label].synonym, "black", font)
+    return sheet
+
+
+def _first_images(
+    folder: Path, manifest: manifests.Manifest, config: str, split: str, rows: int, cell: int
+) -> dict[tuple[int, int], Image.Image]:
+    images: dict[tuple[int, int], Image.Image] = {}
+    labels: set[int] = set()
+    for shard in manifest.select(config, split):
+        file = pq.ParquetFile(folder / shard.path)
+        for batch in file.iter_batches(batch_size=100, columns=["image", "foreground", "background"]):
+            for row in batch.to_pylist():
+                place = (row["foreground"], row["background"])
+                if place in images or (len(labels) == rows and row["foreground"] not in labels):
+                    continue
+                labels.add(row["foreground"])
+                images[place] = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").resize((cell, cell))
+                if len(images) == rows * len(manifest.backgrounds):
+                    return images
+    return images
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, draw the sheet, say where it lies."""
+    parser = Parser("python -m d3s_dataset.sheet", description="Draw a contact sheet of classes x backgrounds.")
+    parser.add_argument("release", help="a folder, or a Hub repo such as org/d3s")
+    parser.add_argument("--out", type=Path, required=True, help="the picture's file, .png or .jpg")
+    parser.add_argument("--config", default="default", help="config of the release")
+    parser.add_argument("--split", default="validation", help="split of the config")
+    parser.add_argument("--rows", type=natural, default=24, help="greatest number of classes")
+    parser.add_argument("--cell", type=natural, default=96, help="side of an image on the sheet, in pixels")
+    args = parser.parse_args(argv)
+    folder = fetch(args.release, args.config, args.split)
+    sheet = contact_sheet(folder, args.config, args.split, args.rows, args.cell)
+    try:
+        sheet.save(args.out, quality=88)
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"--out {args.out}: expected a .png or .jpg that can be written: {error}") from None
+    say(f"contact sheet: {args.out}")
+
+
+if __name__ == "__main__":
+    run_command(main)
