@@ -10,6 +10,7 @@
     │   └── PhotoError       a single photo that cannot be read: a failed row, not the end of a run
     ├── ModelError           a model that is unknown, unreachable or of another shape
     │   └── CheckpointError  a weights file that is missing, unsafe, or of another architecture
+    ├── WriteError           a file or folder that cannot be written
     ├── ResultError          predictions or results that do not hold what they should
     └── MissingExtra         a package that only one command needs is not installed
 
@@ -48,6 +49,10 @@ class ModelError(D3SError):
 
 class CheckpointError(ModelError):
     """A weights file that is missing, not safe to open, or made for another architecture."""
+
+
+class WriteError(D3SError):
+    """A file or folder that cannot be written: no permission, no space, something in the way."""
 
 
 class ResultError(D3SError):

@@ -10,14 +10,13 @@ where it was written, so that the same recipe gives the same bytes.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.identity import digest
 
@@ -146,39 +145,6 @@ def write(release: Path, manifest: Manifest) -> None:
 def to_json(model: BaseModel) -> bytes:
     """Return a model as indented JSON with a newline at its end; NaN is refused rather than written."""
     return (json.dumps(model.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-            # mkstemp makes private files; a release is for everybody the umask allows.
-            os.fchmod(stream.fileno(), 0o666 & ~_umask())
-        publish(Path(temporary), path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Rename a synced file into place and sync its folder, so that the name survives a power cut."""
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def verified_fraction(values: Iterable[bool | None]) -> float | None:

@@ -4,6 +4,8 @@ Every row has its own CPU generator, seeded with the row's seed, so that its noi
 on any device. Prompt embeddings are computed once per distinct prompt and kept on the CPU.
 """
 
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -90,9 +92,12 @@ def _import() -> tuple[Any, Any]:
     try:
         import diffusers
         import torch
+        import transformers
     except ImportError as error:
         raise MissingExtra(error.name or "diffusers", "generation") from None
-    diffusers.utils.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
     return torch, diffusers
 
 
@@ -122,7 +127,7 @@ def _pipeline(diffusers: Any, settings: Generator, dtype: Any) -> Any:
         )
     try:
         pipe = diffusers.AutoPipelineForImage2Image.from_pretrained(
-            settings.model, revision=settings.revision, torch_dtype=dtype, use_safetensors=True
+            settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
         )
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -147,8 +152,9 @@ def _takes_plain_embeddings(pipe: Any) -> bool:
 
 
 def _recorded_name(settings: Generator, pipe: Any) -> str:
-    """Return model@revision: the commit where the Hub gave one, else the folder's name, never its path."""
+    """Return model@revision: the commit that the Hub gave, or the digest of a local folder; never a path."""
     if Path(settings.model).is_dir():
-        return Path(settings.model).resolve().name
-    commit = getattr(pipe.unet if hasattr(pipe, "unet") else pipe.transformer, "config", {}).get("_commit_hash")
-    return f"{settings.model}@{commit or settings.revision or 'main'}"
+        return settings.identified().model
+    core = getattr(pipe, "unet", None) or pipe.transformer
+    commit = re.search(r"snapshots/([0-9a-f]{40})", str(core.config.get("_name_or_path", "")).replace("\\", "/"))
+    return f"{settings.model}@{commit[1] if commit else settings.revision or 'main'}"

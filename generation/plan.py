@@ -69,7 +69,7 @@ class Plan:
         self.foregrounds, self.backgrounds = foregrounds, backgrounds
         objects = foregrounds.photos()
         scenes = None if backgrounds is None else backgrounds.photos()
-        self.digest = digest([recipe.model_dump(mode="json"), _listing(objects), _listing(scenes or {})])
+        self.digest = digest([recipe.to_json(), _listing(objects), _listing(scenes or {})])
         self.warnings: list[str] = []
         self.splits = divide(recipe, objects, scenes, self.warnings)
         self._validation = self.splits["validation"].rows

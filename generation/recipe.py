@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from d3s_dataset.errors import RecipeError
+from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS
 
 NO_MODEL = "none"
@@ -91,6 +92,15 @@ class Generator(_Strict):
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
+    def identified(self) -> "Generator":
+        """Return the settings with a local model named by what it holds, `name@digest`, in place of where it lies."""
+        folder = Path(self.model)
+        if self.model == NO_MODEL or not folder.is_dir():
+            return self
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        held = digest([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
+        return self.model_copy(update={"model": f"{folder.resolve().name}@{held[:12]}"})
+
 
 class ImageFile(_Strict):
     """How images are stored."""
@@ -137,6 +147,11 @@ class Recipe(_Strict):
     def background_names(self) -> list[str]:
         """Return the names of the background labels, in label order."""
         return [each.name for each in self.backgrounds]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a release records it: nothing in it depends on where files lie."""
+        recorded = self.model_copy(update={"generator": self.generator.identified()})
+        return recorded.model_dump(mode="json")
 
     def changed(self, rows: int | None = None, model: str | None = None) -> "Recipe":
         """Return the recipe with another number of rows or another model, where one is given."""

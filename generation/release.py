@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 
 from d3s_dataset import card
 from d3s_dataset import manifest as manifests
+from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.manifest import Manifest, write_atomic
+from d3s_dataset.manifest import Manifest
 from generation.plan import Plan
 from generation.state import Begun, Entry, State, Task
 
@@ -38,7 +39,7 @@ def _manifest(plan: Plan, begun: Begun, entries: Sequence[Entry], environment: d
     return Manifest(
         name=recipe.name,
         kind=recipe.release_kind,
-        recipe=recipe.model_dump(mode="json"),
+        recipe=recipe.to_json(),
         plan_digest=plan.digest,
         planned_rows=len(plan),
         limit=begun.limit,

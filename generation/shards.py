@@ -1,11 +1,5 @@
-"""Shards: rows -> one Parquet file, atomically, and back.
+"""Shards: rows -> one Parquet file, atomically, and back. The bytes depend on the rows alone."""
 
-A shard appears under its own name only when it is whole and on disk: it is written to a temporary name, synced and
-renamed. The bytes depend on the rows alone.
-"""
-
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from d3s_dataset.errors import ReleaseError
+from d3s_dataset.atomic import replacing
 from d3s_dataset.identity import file_digest
-from d3s_dataset.manifest import publish
 from d3s_dataset.schema import arrow_schema
 
 _ROW_GROUP = 100  # rows; 100-256 at 512 px let a reader skip and prefetch (datasets' own advice)
@@ -30,34 +23,14 @@ def write_shard(path: Path, records: Sequence[dict[str, Any]], backgrounds: Sequ
         backgrounds: names of the background labels.
 
     Raises:
-        ReleaseError: the disk is full, or the folder cannot be written.
+        WriteError: the disk is full, or the folder cannot be written.
     """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(descriptor)
-        temporary = Path(name)
-        _write(temporary, records, backgrounds)
-        size, checksum = temporary.stat().st_size, file_digest(temporary)
-        publish(temporary, path)
-        return size, checksum
-    except OSError as error:
-        raise ReleaseError(f"cannot write {path}: {error.strerror or error}; nothing half-written was kept") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _write(path: Path, records: Sequence[dict[str, Any]], backgrounds: Sequence[str]) -> None:
     table = pa.Table.from_pylist(list(records), schema=arrow_schema(backgrounds))
     # What datasets' own writer sets: pages can be skipped, and unchanged ones are not uploaded again.
     options: dict[str, Any] = {"use_content_defined_chunking": True, "write_page_index": True}
-    with path.open("wb") as stream:
-        pq.write_table(table, stream, row_group_size=_ROW_GROUP, compression="snappy", **options)
-        stream.flush()
-        os.fsync(stream.fileno())
-        os.fchmod(stream.fileno(), 0o644)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=_ROW_GROUP, compression="snappy", **options)
+    return path.stat().st_size, file_digest(path)
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:

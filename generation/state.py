@@ -12,8 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.manifest import Failure, Shard, load_model, shard_path, to_json, write_atomic
+from d3s_dataset.manifest import Failure, Shard, load_model, shard_path, to_json
 from generation.plan import Plan
 
 WORK = ".work"

@@ -1,0 +1,75 @@
+"""What all tests share: private caches, the folder of real data, and releases made once a session."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Before anything imports huggingface_hub or datasets, which read them once.
+_CACHE = tempfile.TemporaryDirectory(prefix="d3s-test-cache-", ignore_cleanup_errors=True)
+os.environ["HF_HOME"] = _CACHE.name
+os.environ["HF_DATASETS_CACHE"] = str(Path(_CACHE.name) / "datasets")
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.pop("D3S_REPO", None)
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real photos, weights and votes; tests that need it skip where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data: {SHARED} is missing")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m MODULE ARGS...` as a user would, from the project's root or from `cwd`."""
+
+    def run(module: str, *args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", module, *map(str, args)]
+        return subprocess.run(line, cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=600)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def sample_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small release of the drawn sample: 480 rows, several shards a split. Read only: copy it to change it."""
+    from generation.plan import Plan
+    from generation.recipe import load_recipe
+    from generation.run import generate, open_sources
+
+    out = tmp_path_factory.mktemp("release") / "d3s"
+    recipe = load_recipe("sample").changed(rows=480)
+    generate(Plan(recipe, *open_sources(recipe, None, None)), out, shard_rows=150)
+    return out
+
+
+@pytest.fixture(scope="session")
+def guides_release(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
+    """Real photos on real backgrounds, 100 rows, no diffusion."""
+    from generation.plan import Plan
+    from generation.recipe import load_recipe
+    from generation.run import generate, open_sources
+
+    out = tmp_path_factory.mktemp("guides") / "d3s"
+    recipe = load_recipe("paper").changed(rows=100, model="none")
+    sources = open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds"))
+    generate(Plan(recipe, *sources), out)
+    return out
+
+
+def one_line_error(result: subprocess.CompletedProcess[str]) -> str:
+    """Assert that a command failed as bad input should, with one line and exit code 1; return the line."""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("warning: ")]
+    assert result.returncode == 1, result.stderr
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return lines[0]

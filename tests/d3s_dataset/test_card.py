@@ -1,0 +1,47 @@
+import pytest
+import yaml
+
+from d3s_dataset import card
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.manifest import read
+from d3s_dataset.schema import markdown_table
+
+
+def front_matter(release):
+    return yaml.safe_load((release / "README.md").read_text().split("---\n", 2)[1])
+
+
+def test_the_root_card_shows_the_schemas_columns():
+    text = card.shipped_file("dataset_card.md").read_text()
+    assert card.replace_block(text, "columns", markdown_table()) == text, "write the table anew with replace_block"
+
+
+def test_a_sample_release_says_that_it_is_not_d3s(sample_release):
+    text = (sample_release / "README.md").read_text()
+    assert "**Drawn sample, not D3S.**" in text
+    assert "Nobody has verified these images" in text
+    assert "480 of 480 planned rows were made; 0 failed" in text
+    assert "| grass | 40 | 8 |" in text
+    assert "| **all** | 400 | 80 |" in text
+
+
+def test_guides_say_that_no_model_has_redrawn_them(guides_release):
+    text = (guides_release / "README.md").read_text()
+    assert "**Guides, not D3S.**" in text
+    assert "licence unknown; may not be passed on" in text
+
+
+def test_front_matter_is_what_the_hub_and_datasets_read(sample_release):
+    head = front_matter(sample_release)
+    manifest = read(sample_release)
+    assert head["license"] == "cc-by-nc-sa-4.0"
+    assert head["size_categories"] == ["n<1K"]
+    (info,), (config,) = head["dataset_info"], head["configs"]
+    assert {each["name"]: each["num_examples"] for each in info["splits"]} == {"train": 400, "validation": 80}
+    assert info["download_size"] == sum(shard.bytes for shard in manifest.shards)
+    assert config["data_files"][1] == {"split": "validation", "path": "data/validation-*"}
+
+
+def test_a_missing_block_is_an_error():
+    with pytest.raises(ReleaseError, match="one block 'counts'"):
+        card.replace_block("no marks here", "counts", "x")

@@ -1,0 +1,293 @@
+"""The command: the same release whatever the workers, batches, order and kills; bad input is one clear line."""
+
+import filecmp
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from d3s_dataset.check import check_release
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.manifest import read
+from d3s_dataset.taxonomy import background_names
+from generation.plan import Plan
+from generation.recipe import load_recipe
+from generation.run import generate, open_sources
+from tests.conftest import ROOT, one_line_error
+
+ROWS = 240
+
+
+def small_plan(rows=ROWS):
+    recipe = load_recipe("sample").changed(rows=rows)
+    recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 64})})
+    return Plan(recipe, *open_sources(recipe, None, None))
+
+
+def same_bytes(one: Path, two: Path) -> bool:
+    files = [sorted(path.relative_to(each) for path in each.rglob("*") if path.is_file()) for each in (one, two)]
+    return files[0] == files[1] and all(filecmp.cmp(one / path, two / path, shallow=False) for path in files[0])
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reference") / "d3s"
+    generate(small_plan(), out, shard_rows=50, workers=1)
+    return out
+
+
+def shuffled(tasks):
+    random.Random(3).shuffle(tasks)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 1}, {"batch_size": 64}, {"workers": 2}, {"workers": 3, "batch_size": 7, "order": shuffled}],
+    ids=["one by one", "large batches", "two workers", "shuffled shards"],
+)
+def test_the_release_does_not_depend_on_how_it_was_made(reference, tmp_path, options):
+    generate(small_plan(), tmp_path / "d3s", shard_rows=50, **{"workers": 1, **options})
+    assert same_bytes(tmp_path / "d3s", reference)
+
+
+@pytest.mark.parametrize("limits", [[60, 240], [7, 61, 130, 240]])
+def test_a_larger_limit_extends_the_same_release(reference, tmp_path, limits):
+    out, made = tmp_path / "d3s", set()
+    for limit in limits:
+        generate(small_plan(), out, shard_rows=50, workers=1, limit=limit)
+        assert check_release(out) == []
+        keys = {key for path in out.glob("data/*") for key in pq.read_table(path)["key"].to_pylist()}
+        assert len(keys) == limit
+        assert made <= keys
+        made = keys
+    assert same_bytes(out, reference)
+
+
+def test_a_larger_limit_makes_only_what_is_new(tmp_path, monkeypatch):
+    from generation.engine import Maker
+
+    out, composed = tmp_path / "d3s", []
+    original = Maker.guide
+    monkeypatch.setattr(Maker, "guide", lambda self, row: composed.append(row.key) or original(self, row))
+    for limit in (100, 240):
+        generate(small_plan(), out, shard_rows=50, workers=1, limit=limit)
+    assert len(composed) == len(set(composed)) == ROWS
+
+
+def test_a_finished_release_is_left_alone(reference):
+    before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
+    assert generate(small_plan(), reference, shard_rows=50, workers=1).already_finished
+    assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
+
+
+def start(out: Path) -> subprocess.Popen[bytes]:
+    line = [
+        sys.executable,
+        "-m",
+        "generation.run",
+        "--recipe",
+        "sample",
+        "--rows",
+        ROWS,
+        "--shard-rows",
+        50,
+        "--out",
+        out,
+    ]
+    return subprocess.Popen(
+        [*map(str, line), "--workers", "2"], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+
+
+def kill_at(out: Path, shards: int) -> None:
+    """Start the command and kill -9 it, and nothing else, when the given number of shards has appeared."""
+    process = start(out)
+    while process.poll() is None and len(list(out.glob("data/*-of-*.parquet"))) < shards:
+        time.sleep(0.002)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("uninterrupted") / "d3s"
+    assert start(out).wait() == 0
+    return out
+
+
+def test_kill_9_and_the_same_command_give_the_same_bytes(uninterrupted, tmp_path):
+    out = tmp_path / "d3s"
+    for shards in (1, 3, 4):
+        kill_at(out, shards)
+        assert not (out / "manifest.json").exists()
+    assert start(out).wait() == 0
+    assert same_bytes(out, uninterrupted)
+    assert check_release(out) == []
+
+
+def test_workers_end_with_a_killed_run(tmp_path):
+    kill_at(tmp_path / "d3s", 1)
+    deadline = time.time() + 20
+    while time.time() < deadline and workers_of(tmp_path):
+        time.sleep(0.1)
+    assert workers_of(tmp_path) == []
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Processes started by the killed run: spawned workers inherit its environment and command line."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((each / "stat").read_text().rpartition(")")[2].split()[1])
+            spawned = b"multiprocessing.spawn" in (each / "cmdline").read_bytes()
+        except (OSError, IndexError, ValueError):
+            continue
+        if spawned and parent == 1:
+            found.append(int(each.name))
+    return found
+
+
+def test_a_shard_lost_or_cut_short_before_the_end_is_made_again(reference, tmp_path):
+    out = tmp_path / "d3s"
+    shutil.copytree(reference, out)
+    generate_until_work(out)
+    for path, content in ((next(out.glob("data/train-00000-*")), b""), (next(out.glob("data/train-00002-*")), None)):
+        path.unlink() if content is None else path.write_bytes(content)
+    generate(small_plan(), out, shard_rows=50, workers=1)
+    assert same_bytes(out, reference)
+
+
+def generate_until_work(out: Path) -> None:
+    """Put a finished release back to the moment before its manifest was written."""
+    from generation.state import Begun, State
+
+    manifest = read(out)
+    begun = Begun(recipe="sample", plan_digest=manifest.plan_digest, shard_rows=50, limit=manifest.limit)
+    (out / ".work").mkdir()
+    assert State(out).begin(begun) is False
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes with five photos each, one of them unreadable, and two photos of each background."""
+    for number in range(5):
+        for wnid in ("n01440764", "n01443537"):
+            path = tmp_path / "objects" / wnid / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (40, 30), (50 * number, 0, 0)).save(path)
+    (tmp_path / "objects" / "n01440764" / "2.jpg").write_bytes(b"no photo")
+    for name in background_names():
+        for number in range(2):
+            path = tmp_path / "places" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (30, 40), (0, 99, number)).save(path)
+    return tmp_path
+
+
+def arguments(photos, *more):
+    return ["--recipe", "paper", "--model", "none", "--foregrounds", photos / "objects",
+            "--backgrounds", photos / "places", "--rows", "120", "--out", photos / "d3s", *more]  # fmt: skip
+
+
+def test_an_unreadable_photo_is_a_failed_row_and_counted(photos, command):
+    result = command("generation.run", *arguments(photos))
+    assert result.returncode == 0, result.stderr
+    manifest = read(photos / "d3s")
+    assert 0 < len(manifest.failures) < 60
+    assert f"{len(manifest.failures)} rows failed; see failures in" in result.stderr
+    assert {(each.stage, each.reason.split(":")[0]) for each in manifest.failures} == {
+        ("guide", "photo n01440764/2.jpg cannot be read")
+    }
+    rows = sum(shard.rows for shard in manifest.shards)
+    assert rows + len(manifest.failures) == 120
+    assert check_release(photos / "d3s") == []
+    keys = {key for path in (photos / "d3s").glob("data/*") for key in pq.read_table(path)["key"].to_pylist()}
+    assert not keys & {each.key for each in manifest.failures}
+
+
+def test_failures_survive_an_extension(photos):
+    recipe = load_recipe("paper").changed(rows=120, model="none")
+    plan = Plan(recipe, *open_sources(recipe, str(photos / "objects"), str(photos / "places")))
+    generate(plan, photos / "once", shard_rows=20, workers=1)
+    for limit in (47, 120):
+        generate(plan, photos / "twice", shard_rows=20, workers=1, limit=limit)
+    assert same_bytes(photos / "once", photos / "twice")
+
+
+def test_when_every_row_fails_the_command_fails(photos, command):
+    for path in (photos / "objects").rglob("*.jpg"):
+        path.write_bytes(b"no photo")
+    assert "all 120 rows failed; see failures in" in one_line_error(command("generation.run", *arguments(photos)))
+
+
+PHOTOS = ["--recipe", "paper", "--backgrounds", "tests", "--out", "x"]
+BAD = {
+    "no photos named": (["--recipe", "paper", "--out", "x"], "needs photos: expected --foregrounds DIR"),
+    "photos for a drawn recipe": (["--foregrounds", ".", "--out", "x"], "draws its own photos"),
+    "a missing folder": ([*PHOTOS, "--foregrounds", "gone"], "--foregrounds: expected a folder of photos, got gone"),
+    "an empty folder": ([*PHOTOS, "--foregrounds", "tests"], "--foregrounds: no photo found in tests"),
+    "an unknown recipe": (["--recipe", "papr", "--out", "x"], "no recipe 'papr': expected geography, paper"),
+    "no --out": ([], "expected --out DIR"),
+    "rows of nothing": (["--rows", "0", "--out", "x"], "expected a whole number above 0, got '0'"),
+    "a flag that is none": (["--nonsense"], "unrecognized arguments: --nonsense"),
+}
+
+
+@pytest.mark.parametrize(("given", "says"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_clear_line(command, given, says):
+    assert says in one_line_error(command("generation.run", *given))
+
+
+def test_a_folder_of_something_else_is_refused_and_kept(reference, tmp_path, command):
+    out = shutil.copytree(reference, tmp_path / "d3s")
+    says = one_line_error(command("generation.run", "--recipe", "sample", "--rows", 60, "--out", out))
+    assert "holds a release of recipe 'sample' with other settings or photos" in says
+    for change, words in (({"shard_rows": 60}, "was begun with --shard-rows 50"), ({"limit": 60}, "can only grow")):
+        with pytest.raises(ReleaseError, match=words):
+            generate(small_plan(), out, **{"shard_rows": 50, **change})
+    assert same_bytes(out, reference)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    says = one_line_error(command("generation.run", "--rows", 60, "--out", tmp_path / "mine"))
+    assert "is not empty and holds no release" in says
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_an_unwritable_folder_is_one_clear_line(tmp_path, command):
+    (tmp_path / "file").write_text("in the way")
+    says = one_line_error(command("generation.run", "--rows", 60, "--out", tmp_path / "file" / "d3s"))
+    assert "cannot write" in says
+
+
+def test_plan_only_writes_nothing(tmp_path, command):
+    result = command("generation.run", "--rows", 600, "--plan-only", cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert "validation: 100 rows" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_kill_9_at_the_1st_4th_and_9th_shard(tmp_path):
+    def run(out):
+        line = ["--recipe", "sample", "--rows", "600", "--shard-rows", "50", "--out", str(out)]
+        return subprocess.Popen([sys.executable, "-m", "generation.run", *line], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    assert run(tmp_path / "once").wait() == 0
+    for shards in (1, 4, 9):
+        process = run(tmp_path / "killed")
+        while len(list((tmp_path / "killed").glob("data/*-of-*.parquet"))) < shards:
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    assert run(tmp_path / "killed").wait() == 0
+    assert same_bytes(tmp_path / "once", tmp_path / "killed")
+    assert check_release(tmp_path / "killed") == []

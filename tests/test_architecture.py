@@ -1,0 +1,76 @@
+"""The shape of the house: imports point one way and cost nothing unasked; the style holds; files stay short."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+PACKAGES = ("d3s_dataset", "generation", "benchmark")
+HEAVY = {"torch", "timm", "diffusers", "transformers", "datasets"}
+
+
+def run(*line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("pyright",),
+        ("lint-imports",),
+    ],
+    ids=["ruff", "format", "pyright", "import-linter"],
+)
+def test_tools_find_nothing(line):
+    result = run(str(BIN / line[0]), *line[1:])
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+
+def heavy_after(code: str) -> set[str]:
+    """Return which heavy packages a Python process has imported after running some code."""
+    result = run(sys.executable, "-c", f"import sys\n{code}\nprint(*sorted({HEAVY} & set(sys.modules)))")
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.splitlines()[-1].split())
+
+
+CHEAP = {
+    "import the data set": "import d3s_dataset, d3s_dataset.check, d3s_dataset.card, d3s_dataset.sheet",
+    "import generation": "import generation.run",
+    "plan": "from generation.run import main; main(['--recipe', 'sample', '--plan-only'])",
+    "generation --help": "from generation.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "score": "import benchmark.score",
+    "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+}
+
+
+@pytest.mark.parametrize("code", CHEAP.values(), ids=CHEAP.keys())
+def test_nothing_heavy_is_imported_unasked(code):
+    assert heavy_after(code) == set()
+
+
+def test_the_drawn_sample_is_made_without_anything_heavy(tmp_path):
+    code = (
+        f"from generation.run import main; main(['--rows', '12', '--out', {str(tmp_path / 'd3s')!r}, '--workers', '1'])"
+    )
+    assert heavy_after(code) == set()
+
+
+def test_files_stay_short():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 220
+    }
+    assert long == {}
+
+
+def test_nothing_shadows_the_folder_d3s():
+    names = [path.name for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert not {"d3s", "d3s.py"} & set(names)
