@@ -19,7 +19,8 @@ demo: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
 	$(BIN)/python -m d3s_dataset.check demo/d3s
 	cd demo && ../$(BIN)/python -c 'from datasets import load_dataset; print(load_dataset("d3s"))'
-	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --dataset demo/d3s --out demo/model
+	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --image-size 64 --epochs 8 \
+		--dataset demo/d3s --out demo/model
 	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/results
 	@echo "release: demo/d3s   model: demo/model   results: demo/results"
 

@@ -6,6 +6,7 @@ on any device. Prompt embeddings are computed once per distinct prompt and kept 
 
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -126,9 +127,12 @@ def _pipeline(diffusers: Any, settings: Generator, dtype: Any) -> Any:
             f"--model {folder}: expected the folder of a diffusers pipeline, got one without model_index.json"
         )
     try:
-        pipe = diffusers.AutoPipelineForImage2Image.from_pretrained(
-            settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
-        )
+        with warnings.catch_warnings():
+            # diffusers 0.42 passes huggingface_hub an argument that it no longer takes.
+            warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")
+            pipe = diffusers.AutoPipelineForImage2Image.from_pretrained(
+                settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
+            )
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(

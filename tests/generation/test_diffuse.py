@@ -175,7 +175,9 @@ def test_a_bad_generator_is_one_clear_line(settings, change, says):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("device", "says"), [("cuda", "finds no CUDA device"), ("gpu", "expected cpu, cuda or cuda:N")])
+@pytest.mark.parametrize(
+    ("device", "says"), [("cuda", "finds no CUDA device"), ("gpu", "expected cpu, cuda or cuda:N")]
+)
 def test_a_bad_device_is_one_clear_line(settings, device, says):
     import torch
 

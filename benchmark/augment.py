@@ -1,0 +1,95 @@
+"""Images for training: decoded once, then a random view of each whenever it is used.
+
+Torch half. A whole batch is cropped, flipped and recoloured by a few tensor operations, which leaves the processor
+to the network.
+"""
+
+import math
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch.nn import functional
+
+from benchmark.data import Split, batches
+from d3s_dataset.command import progress
+
+SCALE = (0.5, 1.0)  # share of the image's area that a crop keeps; the usual 0.08 would cut the object out
+_RATIO = (3 / 4, 4 / 3)  # width : height of a crop
+_COLOUR = 0.25  # brightness, contrast and saturation change by up to this share
+_IN_MEMORY = 4 << 30  # bytes of decoded images; above it they lie in a temporary file
+_DECODE_BATCH = 64
+
+
+def decode(split: Split, side: int, folder: Path) -> torch.Tensor:
+    """Return all images of a split as (n, 3, side, side) uint8, decoded once.
+
+    Args:
+        split: the images.
+        side: in pixels; images that are not square lose their longer sides' ends.
+        folder: where the temporary file goes, if they are too many for the memory.
+
+    Raises:
+        ReleaseError: an image that cannot be read.
+    """
+    shape = (split.n, 3, side, side)
+    if int(np.prod(shape)) <= _IN_MEMORY:
+        pixels = np.empty(shape, dtype=np.uint8)
+    else:
+        with tempfile.TemporaryFile(dir=folder) as place:  # the map keeps the nameless file alive
+            pixels = np.memmap(place, dtype=np.uint8, mode="w+", shape=shape)
+    kept = torch.from_numpy(pixels)
+    with progress(total=split.n, label="decode") as bar:
+        for index, images in batches(split, partial(_resized, side=side), _DECODE_BATCH):
+            kept[index] = images
+            bar.update(len(index))
+    return kept
+
+
+def _resized(image: Image.Image, side: int) -> torch.Tensor:
+    fitted = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(fitted).transpose(2, 0, 1).copy())
+
+
+def augment(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Return a random view of each image.
+
+    Args:
+        images: (b, 3, h, w) uint8.
+        size: side of the views in pixels.
+        generator: on the CPU; decides every draw, so the same seed gives the same views.
+
+    Returns:
+        (b, 3, size, size) float32 in [0, 1].
+    """
+    values = images.float() / 255
+    grid = functional.affine_grid(
+        _crops(len(images), generator).to(images.device), [len(images), 3, size, size], align_corners=False
+    )
+    views = functional.grid_sample(values, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _recolour(views, generator)
+
+
+def _crops(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw (count, 2, 3) maps from view to image coordinates: a box inside the image, flipped half of the time."""
+    draws = torch.rand(5, count, generator=generator)
+    area = SCALE[0] + (SCALE[1] - SCALE[0]) * draws[0]
+    ratio = torch.exp(math.log(_RATIO[0]) + math.log(_RATIO[1] / _RATIO[0]) * draws[1])
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    flip = torch.where(draws[2] < 0.5, -1.0, 1.0)
+    zero = torch.zeros(count)
+    across = torch.stack([width * flip, zero, (1 - width) * (2 * draws[3] - 1)], dim=1)
+    down = torch.stack([zero, height, (1 - height) * (2 * draws[4] - 1)], dim=1)
+    return torch.stack([across, down], dim=1)
+
+
+def _recolour(views: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    factors = 1 + _COLOUR * (2 * torch.rand(3, len(views), 1, 1, 1, generator=generator) - 1)
+    brightness, contrast, saturation = factors.to(views.device)
+    grey = views.mean(1, keepdim=True)
+    views = grey + (views - grey) * saturation
+    middle = grey.mean((2, 3), keepdim=True)
+    return ((middle + (views - middle) * contrast) * brightness).clamp_(0, 1)

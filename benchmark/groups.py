@@ -1,0 +1,50 @@
+"""Groups of images, derived from their labels: one array of labels, one name a label, empty groups included."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.predictions import Predictions
+from d3s_dataset.errors import ResultError
+from d3s_dataset.taxonomy import classes
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """A partition of n images: `labels` is (n,) int64, `names[label]` names a group; a group may have no image."""
+
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def by_background(predictions: Predictions, names: Sequence[str]) -> Groups:
+    """Group images by background.
+
+    Args:
+        predictions: the images.
+        names: the release's backgrounds in label order (its manifest's).
+
+    Raises:
+        ResultError: a background label without a name.
+    """
+    highest = int(predictions.background.max(initial=-1))
+    if highest >= len(names):
+        raise ResultError(f"expected background labels in 0..{len(names) - 1} ({', '.join(names)}), got {highest}")
+    return Groups(predictions.background, tuple(names))
+
+
+def by_foreground(predictions: Predictions) -> Groups:
+    """Group images by foreground class; the names are those of the 1000 ImageNet classes."""
+    return Groups(predictions.foreground, tuple(each.name for each in classes()))
+
+
+def codes(values: np.ndarray) -> np.ndarray:
+    """Return (n,) strings as int64 codes in sorted order, -1 where a value is None."""
+    known = np.array([value is not None for value in values], dtype=bool)
+    answer = np.full(len(values), -1, dtype=np.int64)
+    answer[known] = np.unique(values[known].astype(str), return_inverse=True)[1]
+    return answer

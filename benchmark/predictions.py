@@ -1,0 +1,152 @@
+"""Predictions: one Parquet a model, one row an image. All metrics can be recomputed from it without torch.
+
+The file also carries its provenance (which model, which data set, where it ran) as JSON in the schema's metadata,
+so that a result can be made from the predictions alone. Predictions from elsewhere need only the columns.
+"""
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.errors import ResultError
+from d3s_dataset.taxonomy import classes
+
+BEST = 5  # how many classes a row keeps
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("foreground", pa.int64(), nullable=False),
+        pa.field("background", pa.int64(), nullable=False),
+        pa.field("foreground_source", pa.string(), nullable=False),
+        pa.field("background_source", pa.string()),
+        pa.field("prediction", pa.list_(pa.int32()), nullable=False),
+        pa.field("probability", pa.list_(pa.float32()), nullable=False),
+        pa.field("loss", pa.float32(), nullable=False),
+    ]
+)
+_METADATA_KEY = b"d3s"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """What a model said about n images.
+
+    Shapes: `key`, `foreground`, `background`, `foreground_source`, `background_source`, `loss` are (n,);
+    `prediction` (the five best classes, best first) and `probability` (theirs, in [0, 1]) are (n, 5).
+    `background_source` holds None where no photo was used; `loss` is the cross-entropy in nats.
+    """
+
+    key: np.ndarray
+    foreground: np.ndarray
+    background: np.ndarray
+    foreground_source: np.ndarray
+    background_source: np.ndarray
+    prediction: np.ndarray
+    probability: np.ndarray
+    loss: np.ndarray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+def write(path: Path, predictions: Predictions) -> None:
+    """Write predictions to a Parquet file, atomically."""
+    sink = io.BytesIO()
+    pq.write_table(_to_table(predictions), sink, compression="zstd")
+    write_atomic(path, sink.getvalue())
+
+
+def read(path: Path) -> Predictions:
+    """Read predictions and check every value.
+
+    Raises:
+        ResultError: no such file, no Parquet, a missing or mistyped column, or a value out of range.
+    """
+    table = _open(path)
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        has = ", ".join(table.column_names)
+        raise ResultError(f"{path} holds no predictions: it lacks {', '.join(missing)}; it has {has}")
+    predictions = _from_table(path, table)
+    problem = _problem(predictions)
+    if problem:
+        raise ResultError(f"{path}: {problem}")
+    return predictions
+
+
+def _open(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise ResultError(f"no predictions at {path}: expected the Parquet file that benchmark.run writes") from None
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ResultError(f"{path} cannot be read as a Parquet file of predictions: {first}") from None
+
+
+def _from_table(path: Path, table: pa.Table) -> Predictions:
+    metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
+    columns = {each.name: _column(path, table[each.name], each) for each in SCHEMA}
+    provenance = json.loads(metadata)
+    return Predictions(**columns, provenance=provenance)
+
+
+def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray:
+    try:
+        values = column.cast(wanted.type).combine_chunks()
+    except (pa.ArrowException, NotImplementedError):
+        raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
+    if not wanted.nullable and values.null_count:
+        raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")
+    if not pa.types.is_list(wanted.type):
+        return values.to_numpy(zero_copy_only=False)
+    if set(values.value_lengths().to_pylist()) - {BEST}:
+        raise ResultError(f"{path}: expected lists of {BEST} in column {wanted.name}")
+    return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), BEST)
+
+
+def _to_table(predictions: Predictions) -> pa.Table:
+    offsets = pa.array(np.arange(0, BEST * len(predictions) + 1, BEST, dtype=np.int32))
+    columns = []
+    for each in SCHEMA:
+        values = getattr(predictions, each.name)
+        if pa.types.is_list(each.type):
+            flat = pa.array(values.reshape(-1), type=each.type.value_type)
+            columns.append(pa.ListArray.from_arrays(offsets, flat))
+        else:
+            columns.append(pa.array(values, type=each.type))
+    metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
+    return pa.table(columns, schema=SCHEMA.with_metadata(metadata))
+
+
+def _problem(predictions: Predictions) -> str | None:
+    """Return what is wrong with the values, or None."""
+    ordered = np.sort(predictions.prediction, axis=1)
+    probability = predictions.probability
+    last = len(classes()) - 1
+    checks = {
+        "expected at least one row, got none": len(predictions) > 0,
+        "the same key stands in two rows": len(np.unique(predictions.key)) == len(predictions),
+        f"expected foreground labels in 0..{last}": _within(predictions.foreground, 0, last),
+        "expected background labels of 0 or more": _within(predictions.background, 0, np.inf),
+        f"expected predicted classes in 0..{last}": _within(predictions.prediction, 0, last),
+        "a row predicts the same class twice": bool((np.diff(ordered, axis=1) > 0).all()),
+        "expected probabilities in [0, 1]": _within(probability, 0, 1 + 1e-5),
+        "expected the best prediction first": bool((np.diff(probability, axis=1) <= 1e-6).all()),
+        "expected finite losses of 0 or more": _within(predictions.loss, -1e-6, float(np.finfo(np.float32).max)),
+    }
+    return next((text for text, fine in checks.items() if not fine), None)
+
+
+def _within(values: np.ndarray, low: float, high: float) -> bool:
+    # NaN compares false, so it is out of every range.
+    return bool(((values >= low) & (values <= high)).all())

@@ -1,0 +1,191 @@
+"""A result: what one model scored on one split of a release, with all it takes to judge the number. Typed JSON.
+
+Numbers lie in [0, 1]. NaN (an empty group, an interval nobody can give) is null in the file and None here.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.errors import ResultError, WriteError
+from d3s_dataset.manifest import to_json
+
+SCHEMA_VERSION = 1
+_DIGEST_SHOWN = 8
+_LONGEST_STEM = 200  # bytes; file systems allow 255 with the suffix and a temporary name's letters
+
+
+def _nan_to_none(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_nan_to_none)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(_Strict):
+    """Which model: its name as typed, timm's tag of its weights, their digest, how it was run."""
+
+    name: str
+    architecture: str | None
+    tag: str | None
+    kwargs: dict[str, Any]
+    digest: str
+    precision: str
+    transform: dict[str, Any]
+
+
+class Dataset(_Strict):
+    """Which images: the release, the split of its config, how many, and the share that people verified (or null)."""
+
+    name: str
+    kind: str
+    revision: str | None
+    digest: str
+    config: str
+    split: str
+    n: int
+    verified_fraction: float | None
+    backgrounds: list[str]
+
+
+class Provenance(_Strict):
+    """What predictions carry beside their rows: everything in a result but the metrics."""
+
+    model: Model
+    dataset: Dataset
+    environment: dict[str, str]
+    seconds: float
+
+
+class ClassScore(_Strict):
+    """Accuracies on one foreground class."""
+
+    n: int
+    top1: Number
+    top5: Number
+
+
+class BackgroundScore(ClassScore):
+    """Accuracies on one background, the 95 % interval of top-1, and how many different photos stand behind it."""
+
+    ci95: tuple[Number, Number]
+    foreground_sources: int
+    background_sources: int
+
+
+class Worst(_Strict):
+    """The background with the lowest top-1."""
+
+    name: str
+    top1: float
+
+
+class Metrics(_Strict):
+    """Every number of a result, computed from predictions alone (`benchmark.score.score`).
+
+    `top1`, `top5` are means over images; `gap` is `top1` minus the worst background's; `by_foreground` names the
+    classes that occur; `interval` says how `ci95` (of top-1) was made.
+    """
+
+    n: int
+    top1: Number
+    top5: Number
+    ci95: tuple[Number, Number]
+    loss: Number
+    by_background: dict[str, BackgroundScore]
+    worst_background: Worst | None
+    gap: Number
+    by_foreground: dict[str, ClassScore]
+    interval: dict[str, int | float | str]
+
+
+class Result(_Strict):
+    """The file `<model>--<dataset>-<config>-<split>--<digest>.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: Model
+    dataset: Dataset
+    metrics: Metrics
+    environment: dict[str, str]
+    seconds: float
+
+
+def make_folder(out: Path) -> None:
+    """Make a folder, before the work that fills it.
+
+    Raises:
+        WriteError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder {out}: {error.strerror}") from None
+
+
+def stem(model: Model, dataset: Dataset) -> str:
+    """Return the file name, without suffix, that predictions and result of a model share.
+
+    Model arguments belong to the name: they change what a model computes but not the digest of its weights.
+    """
+    arguments = "".join(f",{key}={value}" for key, value in sorted(model.kwargs.items()))
+    tail = f"--{dataset.name}-{dataset.config}-{dataset.split}--{model.digest[:_DIGEST_SHOWN]}"
+    head = model.name + arguments
+    # A long path keeps its end, which tells models apart.
+    kept = head.encode()[-(_LONGEST_STEM - len(tail.encode())) :].decode(errors="ignore")
+    return re.sub(r"[/\\:]", "_", kept + tail)
+
+
+def write(path: Path, result: Result) -> None:
+    """Write a result, atomically."""
+    write_atomic(path, to_json(result))
+
+
+def read(path: Path) -> Result:
+    """Read a result.
+
+    Raises:
+        ResultError: in one line, the file and the first thing wrong with it.
+    """
+    return _parse(Result, _bytes(path), str(path))
+
+
+def provenance(facts: dict[str, Any], where: str) -> Provenance:
+    """Return what predictions carry as a typed value.
+
+    Raises:
+        ResultError: `facts`, found in the file `where`, is not what benchmark.run writes.
+    """
+    try:
+        return Provenance.model_validate(facts)
+    except ValidationError as error:
+        raise ResultError(f"{where} has a provenance that cannot be read: {_first(error)}") from None
+
+
+def _parse(model: type[Result], content: bytes, where: str) -> Result:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise ResultError(f"{where} cannot be read as a result: {_first(error)}") from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ResultError(f"no result at {path}: expected the JSON file that benchmark.run writes") from None
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read as a result: {error.strerror}") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole file"
+    return f"{where}: {first['msg']}"

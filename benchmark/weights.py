@@ -1,0 +1,151 @@
+"""Weights: read a file of them without running its code, put them into a network whole or not at all, name them,
+save them as a folder that timm takes.
+
+Torch half.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from timm.models import save_for_hf
+from torch import nn
+
+from d3s_dataset.atomic import publish, write_atomic
+from d3s_dataset.errors import CheckpointError, ModelError, WriteError
+
+_SHOWN = 3  # keys of a mismatch that an error lists
+_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
+_PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and DistributedDataParallel put before a name
+_RECORD = "training.json"
+_COUNTER = "num_batches_tracked"  # batch norm's step counter: some files lack it and no prediction depends on it
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Read a file of weights: safetensors, or a torch file that holds tensors only.
+
+    Raises:
+        CheckpointError: no such file, a damaged one, one that would run pickled code, or one without tensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}: expected a file of weights (.safetensors or .pth)")
+    try:
+        content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds pickled Python objects, which can run code when opened, or is no file of weights: "
+            "expected tensors only; save the model's state_dict(), as .safetensors if you can"
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} cannot be read as weights: {_first_line(error)}") from None
+    return _tensors(path, content)
+
+
+def load_into(network: nn.Module, weights: dict[str, torch.Tensor], path: Path, name: str) -> None:
+    """Put weights into a network, all of them.
+
+    Raises:
+        CheckpointError: a name or shape differs; the network is left as it was.
+    """
+    own = network.state_dict()
+    wrong = [
+        *(f"lacks {key}" for key in own if key not in weights and not key.endswith(_COUNTER)),
+        *(f"has {key}, which {name} has not" for key in weights if key not in own),
+        *(
+            f"{key} is {_shape(weights[key])} where {name} has {_shape(own[key])}"
+            for key in own
+            if key in weights and weights[key].shape != own[key].shape
+        ),
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise CheckpointError(
+            f"{path} is a checkpoint of another architecture than {name}: {'; '.join(wrong[:_SHOWN])}{more}"
+        )
+    network.load_state_dict(weights, strict=False)  # only counters can be missing now
+
+
+def digest(network: nn.Module) -> str:
+    """Return the SHA-256 over names, types, shapes and bytes of a network's weights: the same from any container."""
+    answer = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        if name.endswith(_COUNTER):
+            continue
+        answer.update(f"{name} {tensor.dtype} {_shape(tensor)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        answer.update(flat.view(torch.uint8).numpy().data)
+    return answer.hexdigest()
+
+
+def check_folder(out: Path) -> None:
+    """Raise ModelError, before the work, where `save` would overwrite anything but an earlier training."""
+    if out.exists() and not (out.is_dir() and ((out / _RECORD).is_file() or not any(out.iterdir()))):
+        raise ModelError(f"{out} holds something that is no earlier training: expected --out to name a new folder")
+
+
+def save(network: nn.Module, out: Path, record: dict[str, Any]) -> None:
+    """Save a timm network as a `local-dir` folder with a record of its training, atomically.
+
+    The folder is written under another name, then swapped with one that is there.
+
+    Raises:
+        WriteError: the disk is full, or the place cannot be written.
+    """
+    # safetensors holds tensors in plain order only.
+    network = network.cpu().to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
+            folder = Path(place) / "new"
+            save_for_hf(network, str(folder), safe_serialization=True)
+            write_atomic(folder / _RECORD, (json.dumps(record, indent=1) + "\n").encode())
+            for path in folder.iterdir():
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            if out.exists():
+                out.replace(Path(place) / "old")
+            publish(folder, out)
+    except (OSError, SafetensorError) as error:
+        raise WriteError(f"cannot write {out}: {_first_line(error)}") from None
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path, device="cpu")
+
+
+def _read_torch(path: Path) -> Any:
+    with warnings.catch_warnings():
+        # It warns of a foreign pickle protocol before it refuses the file, which our error says better.
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _tensors(path: Path, content: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors of a checkpoint under their plain names."""
+    inner = next((content[key] for key in _NESTED if isinstance(content, dict) and key in content), content)
+    if not isinstance(inner, dict) or not inner or not all(isinstance(each, torch.Tensor) for each in inner.values()):
+        raise CheckpointError(f"{path} holds no weights: expected tensors by name, as model.state_dict() gives them")
+    return {_plain(str(name)): tensor for name, tensor in inner.items()}
+
+
+def _plain(name: str) -> str:
+    # A compiled and distributed model carries the prefixes in either order.
+    for prefix in (*_PREFIXES, *_PREFIXES):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "scalar"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,166 @@
+"""Toy releases: real files in the project's own format, small enough for a test."""
+
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from benchmark.predictions import BEST, Predictions
+from d3s_dataset import manifest as manifests
+from d3s_dataset.identity import file_digest
+from d3s_dataset.schema import Record, arrow_schema
+from d3s_dataset.taxonomy import background_names, classes
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+def jpeg(pixels: np.ndarray | Image.Image, quality: int = 95) -> bytes:
+    sink = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.convert("RGB").save(sink, "JPEG", quality=quality)
+    return sink.getvalue()
+
+
+def record(index: int, image: bytes, foreground: int, background: int, **others: Any) -> Record:
+    return Record(
+        image={"bytes": image, "path": None},
+        foreground=foreground,
+        background=background,
+        wnid=classes()[foreground].wnid,
+        key=others.pop("key", f"{index:020x}"),
+        prompt="a toy",
+        seed=index,
+        foreground_source=others.pop("foreground_source", f"front-{index}"),
+        background_source=others.pop("background_source", f"behind-{background}-{index % 3}"),
+        box={"left": 0, "top": 0, "right": 1, "bottom": 1},
+        generator=None,
+        **others,
+    )
+
+
+def write_release(
+    folder: Path,
+    splits: dict[str, Iterable[Record]],
+    *,
+    kind: str = "sample",
+    shard_rows: int = 50,
+    group_rows: int = 20,
+) -> Path:
+    """Write a release; each split is cut into shards of `shard_rows` with row groups of `group_rows`."""
+    shards = []
+    for split, records in splits.items():
+        rows = [vars(each) for each in records]
+        parts = [rows[start : start + shard_rows] for start in range(0, len(rows), shard_rows)] or [[]]
+        for index, part in enumerate(parts):
+            path = folder / manifests.shard_path("default", split, index, len(parts))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(part, arrow_schema()), path, row_group_size=group_rows)
+            shards.append(
+                manifests.Shard(
+                    path=str(path.relative_to(folder)),
+                    config="default",
+                    split=split,
+                    index=index,
+                    rows=len(part),
+                    bytes=path.stat().st_size,
+                    sha256=file_digest(path),
+                )
+            )
+    total = sum(each.rows for each in shards)
+    manifest = manifests.Manifest(
+        name="toy",
+        kind=kind,
+        recipe={},
+        plan_digest="0" * 64,
+        planned_rows=total,
+        limit=total,
+        shard_rows=shard_rows,
+        backgrounds=list(background_names()),
+        image_size=64,
+        sources=[],
+        environment={},
+        shards=shards,
+        failures=[],
+    )
+    manifests.write(folder, manifest)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The helpers above: test modules cannot import them (import mode `importlib`)."""
+    return SimpleNamespace(jpeg=jpeg, record=record, write_release=write_release)
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of 120 noisy colour patches for training and 90 for validation: class tells colour, two classes."""
+    rng = np.random.default_rng(0)
+
+    def rows(count: int, first: int) -> list[Record]:
+        answer = []
+        for i in range(count):
+            kind = i % 2
+            pixels = rng.integers(0, 60, (48, 48, 3)).astype(np.uint8)
+            pixels[..., 2 * kind] += 150
+            foreground = (1, 7)[kind]
+            source = f"front-{first + i // 10}"
+            answer.append(record(first + i, jpeg(pixels), foreground, i // 2 % 10, foreground_source=source))
+        return answer
+
+    return write_release(tmp_path_factory.mktemp("toy") / "d3s", {"train": rows(120, 0), "validation": rows(90, 1000)})
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of the 200 real photos: no paste, no background photo, the background label goes round."""
+    folders = sorted((SHARED / "foregrounds").glob("n*")) if SHARED.is_dir() else []
+    if not folders:
+        pytest.skip("needs the real photos in ../shared/data, which are not here")
+    labels = {each.wnid: each.index for each in classes()}
+    files = [next(path for path in sorted(folder.iterdir()) if path.is_file()) for folder in folders]
+    rows = [
+        record(i, file.read_bytes(), labels[file.parent.name], i % 10, background_source=None)
+        for i, file in enumerate(files)
+    ]
+    return write_release(tmp_path_factory.mktemp("photos") / "d3s", {"validation": rows}, kind="guides")
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    path = SHARED / "weights" / "mobilenetv2_100.safetensors"
+    if not path.is_file():
+        pytest.skip("needs the real weights in ../shared/data, which are not here")
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_predictions() -> Callable[..., Predictions]:
+    """Random predictions: n images over some foreground and background photos, right with probability p."""
+
+    def make(n: int = 40, fronts: int = 8, behinds: int = 6, p: float = 0.6, seed: int = 0) -> Predictions:
+        rng = np.random.default_rng(seed)
+        front, behind = rng.integers(0, fronts, n), rng.integers(0, behinds, n)
+        foreground = front * 7 % 1000
+        right = rng.random(n) < p
+        prediction = (foreground[:, None] + 1 + np.arange(BEST)) % 1000
+        prediction[right, 0] = foreground[right]
+        return Predictions(
+            key=np.array([f"{seed}-{i}" for i in range(n)], dtype=object),
+            foreground=foreground.astype(np.int64),
+            background=(behind % 10).astype(np.int64),
+            foreground_source=np.array([f"front-{i}" for i in front], dtype=object),
+            background_source=np.array([f"behind-{i}" for i in behind], dtype=object),
+            prediction=prediction.astype(np.int32),
+            probability=np.sort(rng.dirichlet(np.ones(BEST + 1), n)[:, :BEST], axis=1)[:, ::-1].astype(np.float32),
+            loss=rng.exponential(size=n).astype(np.float32),
+        )
+
+    return make

@@ -1,0 +1,188 @@
+"""The whole command on real files: real weights on real photos, and every bad input."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from timm.models import save_for_hf
+
+from benchmark import predict, results, run, score
+from benchmark.data import open_split
+from benchmark.predictions import SCHEMA, read
+from d3s_dataset.command import run_command
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small random model, saved: what it says does not matter here, only that it is the same everywhere."""
+    folder = tmp_path_factory.mktemp("small") / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
+    save_for_hf(network, str(folder), safe_serialization=True)
+    return folder
+
+
+def _one(folder, suffix):
+    return next(folder.glob(f"*{suffix}"))
+
+
+def _top1(out) -> float:
+    top1 = results.read(_one(out, ".json")).metrics.top1
+    assert top1 is not None
+    return top1
+
+
+def test_real_weights_on_real_photos_give_what_a_plain_loop_gives(photos, real_weights, tmp_path, capsys):
+    arguments = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--dataset", str(photos)]
+    run.main([*arguments, "--model-kwargs", "pad_type=same", "--precision", "fp32", "--out", str(tmp_path / "same")])
+    shown = capsys.readouterr().out
+    assert shown.startswith("toy (guides), config default, split validation: 200 images; nobody has verified them\n")
+
+    # The independent loop: pyarrow, Pillow, timm, one image at a time.
+    network = timm.create_model("mobilenetv2_100", pad_type="same").eval()
+    network.load_state_dict(load_file(real_weights))
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
+    right = 0
+    for path in sorted((photos / "data").glob("validation-*")):
+        for row in pq.read_table(path, columns=["image", "foreground"]).to_pylist():
+            image = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")
+            with torch.no_grad():
+                right += network(transform(image)[None]).argmax().item() == row["foreground"]
+    assert _top1(tmp_path / "same") == right / 200
+    assert _top1(tmp_path / "same") == pytest.approx(0.87, abs=0.005)  # data/README.md
+
+    run.main([*arguments, "--precision", "fp32", "--out", str(tmp_path / "other")])
+    assert _top1(tmp_path / "other") == pytest.approx(0.785, abs=0.01)
+
+
+def test_files_agree_with_each_other_and_with_score(toy, small, tmp_path, capsys):
+    out = tmp_path / "results"
+    run.main(["--model", f"local-dir:{small}", "--dataset", str(toy), "--precision", "fp32", "--out", str(out)])
+    predictions, result = _one(out, ".parquet"), _one(out, ".json")
+    shown = capsys.readouterr().out
+    assert predictions.stem == result.stem
+    assert shown.splitlines()[0] == (
+        "toy (sample), config default, split validation: 90 images; drawn sample, not D3S; nobody has verified them"
+    )
+    assert str(predictions) in shown
+    assert str(result) in shown
+    split = open_split(toy, "default", "validation")
+    made = read(predictions)
+    for name in ("key", "foreground", "background", "foreground_source", "background_source"):
+        assert getattr(made, name).tolist() == split.labels[name].to_pylist()
+    score.main([str(predictions), "--out", str(tmp_path / "again")])
+    assert _one(tmp_path / "again", ".json").read_bytes() == result.read_bytes()
+    content = json.loads(result.read_text())
+    assert content["dataset"]["digest"] == split.manifest.digest
+    assert content["model"]["precision"] == "fp32"
+    assert content["seconds"] > 0
+
+
+def test_predictions_are_those_of_the_network_on_each_image_alone(toy, small):
+    """Neither batch nor workers matter: at most the last bits of a float sum."""
+    from benchmark.models import load
+
+    classifier = load(f"local-dir:{small}")
+    split = open_split(toy, "default", "validation")
+    made, used = predict.predict(classifier, split, "fp32")
+    assert (used.name, used.agreement) == ("fp32", None)
+    table = pa.concat_tables(pq.read_table(path, columns=["image"]) for path in split.paths)
+    for i in range(0, 90, 17):
+        image = Image.open(io.BytesIO(table["image"][i].as_py()["bytes"])).convert("RGB")
+        with torch.inference_mode():
+            probability = classifier.network(classifier.transform(image)[None]).softmax(1)[0].numpy()
+        np.testing.assert_allclose(made.probability[i], np.sort(probability)[::-1][:5], rtol=1e-4)
+        np.testing.assert_allclose(made.loss[i], -np.log(probability[made.foreground[i]]), rtol=1e-4)
+        assert set(made.prediction[i]) <= set(np.argsort(-probability)[:6])
+
+
+def test_limit_measures_the_first_images(toy, small, tmp_path):
+    for limit in ([], ["--limit", "70"]):
+        run.main(["--model", f"local-dir:{small}", "--dataset", str(toy), *limit, "--out", str(tmp_path)])
+    part, whole = (read(path) for path in sorted(tmp_path.glob("*.parquet"), key=lambda path: len(read(path))))
+    assert (len(part), len(whole)) == (70, 90)
+    for name in SCHEMA.names[:5]:
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[:70])
+
+
+def test_auto_takes_bf16_only_where_it_agrees(toy, small, monkeypatch):
+    from benchmark.models import load
+
+    classifier = load(f"local-dir:{small}")
+    split = open_split(toy, "default", "validation")
+    monkeypatch.setattr(predict, "fast_bf16", lambda device: False)
+    assert predict.predict(classifier, split)[1] == predict.Precision("fp32")
+    monkeypatch.setattr(predict, "fast_bf16", lambda device: True)
+    _, used = predict.predict(classifier, split)
+    assert used.agreement is not None
+    assert used.name == ("bf16" if used.agreement >= 0.98 else "fp32")
+    for least, expected in ((0.0, "bf16"), (1.1, "fp32")):
+        monkeypatch.setattr(predict, "LEAST_AGREEMENT", least)
+        made, used = predict.predict(classifier, split)
+        plain, _ = predict.predict(classifier, split, expected)
+        assert used.name == expected
+        np.testing.assert_array_equal(made.prediction, plain.prediction)
+
+
+def test_several_models(toy, small, tmp_path, capsys):
+    name = f"local-dir:{small}"
+    run.main(["--model", name, name, "--dataset", str(toy), "--limit", "20", "--out", str(tmp_path)])
+    assert capsys.readouterr().out.count("worst background:") == 2
+
+
+def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        run_command(run.main, arguments)
+    shown = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert shown.count("\n") == 1, shown
+    return shown
+
+
+def test_bad_arguments(capsys):
+    assert "the following arguments are required: --model" in _fails([], capsys)
+    assert "expected KEY=VALUE" in _fails(["--model", "a", "--model-kwargs", "pad_type"], capsys)
+    assert "invalid choice: 'fp8'" in _fails(["--model", "a", "--precision", "fp8"], capsys)
+    assert "above 0" in _fails(["--model", "a", "--limit", "none"], capsys)
+
+
+def test_bad_data_sets(toy, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("D3S_REPO", raising=False)
+    assert "no data set found" in _fails(["--model", "resnet18"], capsys)
+    (tmp_path / "d3s").mkdir()
+    assert "no manifest.json" in _fails(["--model", "resnet18"], capsys)
+    assert "it has train, validation" in _fails(["--model", "a", "--dataset", str(toy), "--split", "x"], capsys)
+
+
+def test_bad_models(toy, small, tmp_path, capsys):
+    on = ["--dataset", str(toy), "--out", str(tmp_path / "out")]
+    assert "did you mean resnet18" in _fails(["--model", f"local-dir:{small}", "resnet81", *on], capsys)
+    assert "one model, got 2" in _fails(["--model", "a", "b", "--checkpoint", "w.pth", *on], capsys)
+    torch.save(timm.create_model("test_resnet"), tmp_path / "whole.pth")
+    pickled = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "whole.pth"), *on]
+    assert "pickled Python objects" in _fails(pickled, capsys)
+    save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
+    other = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "a.safetensors"), *on]
+    assert "another architecture than test_resnet" in _fails(other, capsys)
+    (tmp_path / "file").write_text("")
+    assert "cannot make the folder" in _fails(
+        ["--model", f"local-dir:{small}", "--dataset", str(toy), "--out", str(tmp_path / "file")], capsys
+    )
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_logits_that_are_not_finite_name_the_image(toy, small, tmp_path, capsys):
+    state = load_file(small / "model.safetensors")
+    save_file({**state, "fc.bias": torch.full((1000,), torch.nan)}, tmp_path / "nan.safetensors")
+    arguments = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "nan.safetensors"), "--dataset", str(toy)]
+    shown = _fails([*arguments, "--precision", "fp32", "--out", str(tmp_path)], capsys)
+    assert "not finite, first for image 000000000000000003e8" in shown

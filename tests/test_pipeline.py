@@ -1,0 +1,91 @@
+"""The whole path once, on real input: recipe -> release -> load -> train -> benchmark."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+
+ROOT = Path(__file__).parent.parent
+
+
+def real_model(shared_data: Path) -> list[object]:
+    weights = shared_data / "weights" / "mobilenetv2_100.safetensors"
+    return ["--model", "mobilenetv2_100", "--model-kwargs", "pad_type=same", "--checkpoint", weights]
+
+
+def plain_top1(release: Path, weights: Path, threads: int) -> float:
+    """The independent loop: datasets, timm and torch as their documentations have them, none of our code."""
+    import timm
+    import torch
+
+    torch.set_num_threads(threads)
+    model = timm.create_model("mobilenetv2_100", pad_type="same", checkpoint_path=str(weights)).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
+    right = 0
+    data = load_dataset(str(release), split="validation")
+    with torch.inference_mode():
+        for row in data:
+            right += int(model(transform(row["image"].convert("RGB"))[None]).argmax()) == row["foreground"]
+    return right / len(data)
+
+
+def result_of(out: Path) -> dict:
+    (path,) = out.glob("*.json")
+    return json.loads(path.read_text())
+
+
+def check_real(release: Path, shared_data: Path, out: Path, command) -> dict:
+    """Run the real weights in fp32; assert that an independent loop agrees; return the result."""
+    options = ["--dataset", release, "--precision", "fp32", "--out", out]
+    run = command("benchmark.run", *real_model(shared_data), *options)
+    assert run.returncode == 0, run.stderr
+    assert "nobody has verified them" in run.stdout.splitlines()[0]
+    result = result_of(out)
+    weights = shared_data / "weights" / "mobilenetv2_100.safetensors"
+    assert result["metrics"]["top1"] == pytest.approx(plain_top1(release, weights, 2), abs=1e-9)
+    return result
+
+
+def test_real_photos_to_a_table_by_background(guides_release, shared_data, tmp_path, command):
+    result = check_real(guides_release, shared_data, tmp_path, command)
+    assert result["dataset"]["kind"] == "guides"
+    assert {name: each["n"] for name, each in result["metrics"]["by_background"].items()} == dict.fromkeys(
+        ["grass", "road", "forest", "water", "sand", "indoors", "snow", "rain", "night", "cave"], 10
+    )
+
+
+@pytest.mark.long
+def test_two_thousand_guides_agree_with_an_independent_loop(shared_data, tmp_path, command):
+    photos = ["--foregrounds", shared_data / "foregrounds", "--backgrounds", shared_data / "backgrounds"]
+    given = ["--recipe", "paper", "--model", "none", "--rows", 2000, *photos, "--out", tmp_path / "d3s"]
+    made = command("generation.run", *given)
+    assert made.returncode == 0, made.stderr
+    result = check_real(tmp_path / "d3s", shared_data, tmp_path / "results", command)
+    assert result["dataset"]["n"] == 2000
+    assert 0.15 < result["metrics"]["top1"] < 0.35  # pasted at 0.4 of the side: about a quarter
+
+
+def demo_lines(folder: Path) -> list[str]:
+    """The commands of `make demo`, with its folder moved."""
+    recipe = (ROOT / "Makefile").read_text().split("\ndemo: ")[1].split("\n\n")[0]
+    lines = [line.strip() for line in recipe.splitlines()[1:] if "-m " in line]
+    return [line.replace("$(BIN)/python", shlex.quote(sys.executable)).replace("demo/", f"{folder}/") for line in lines]
+
+
+@pytest.mark.long
+def test_the_demo_learns_the_sample_and_a_real_network_knows_it(shared_data, tmp_path, command):
+    for line in demo_lines(tmp_path):
+        subprocess.run(shlex.split(line), cwd=ROOT, check=True, env=os.environ, timeout=1200)
+    trained = result_of(tmp_path / "results")
+    assert trained["dataset"]["kind"] == "sample"
+    assert trained["metrics"]["top1"] >= 0.9
+    options = ["--dataset", tmp_path / "d3s", "--precision", "fp32", "--out", tmp_path / "real"]
+    assert command("benchmark.run", *real_model(shared_data), *options).returncode == 0
+    known = result_of(tmp_path / "real")["metrics"]
+    assert known["top1"] >= 0.45
+    assert known["top5"] >= 0.70
