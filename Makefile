@@ -25,13 +25,13 @@ demo: $(INSTALLED)
 	@echo "release: demo/d3s   model: demo/model   results: demo/results"
 
 test: $(INSTALLED)
-	$(PYTEST) -m 'not long'
+	$(PYTEST) -m 'not long and not bench'
 
 test-all: $(INSTALLED)
-	$(PYTEST)
+	$(PYTEST) -m 'not bench'
 
 bench: $(INSTALLED)
-	$(PYTEST) tests/bench -s
+	$(PYTEST) tests/bench -m bench -s
 
 clean:
 	rm -rf .venv demo

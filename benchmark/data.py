@@ -6,7 +6,6 @@ many images there are.
 """
 
 import io
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmark import results
-from d3s_dataset.errors import ReleaseError
+from d3s_dataset.command import cores
+from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.load import check_split, fetch, resolve
 from d3s_dataset.manifest import Manifest, verified_fraction
 
@@ -122,7 +122,7 @@ class Images:
         except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
             path = self._split.paths[self._shard]
             what = f"image {self._held[index - self._group[0]]['key']}" if self._holds(index) else "shard"
-            return index, ReleaseError(f"{path}: {what} cannot be read: {_first_line(error)}")
+            return index, ReleaseError(f"{path}: {what} cannot be read: {one_line(error)}")
 
     def _holds(self, index: int) -> bool:
         return self._group[0] <= index < self._group[1]
@@ -169,11 +169,6 @@ def batches(
         yield batch
 
 
-def cores() -> int:
-    """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _collate(samples: list[tuple[int, Any]]) -> Any:
     from torch.utils.data import default_collate
 
@@ -189,7 +184,7 @@ def _footer(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise ReleaseError(f"{path} cannot be read, is it cut short? {_first_line(error)}") from None
+        raise ReleaseError(f"{path} cannot be read, is it cut short? {one_line(error)}") from None
 
 
 def _read_columns(path: Path, columns: tuple[str, ...]) -> pa.Table:
@@ -201,8 +196,4 @@ def _read_columns(path: Path, columns: tuple[str, ...]) -> pa.Table:
     try:
         return file.read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
-        raise ReleaseError(f"{path} cannot be read: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ReleaseError(f"{path} cannot be read: {one_line(error)}") from None

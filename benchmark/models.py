@@ -24,7 +24,7 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from benchmark import weights
-from d3s_dataset.errors import CheckpointError, ModelError
+from d3s_dataset.errors import CheckpointError, ModelError, one_line
 from d3s_dataset.taxonomy import classes
 
 _PROBE_SECONDS = 4  # how long the Hub may take to answer before only the local cache is asked
@@ -149,14 +149,14 @@ def _create(name: str, kwargs: dict[str, Any], *, pretrained: bool) -> nn.Module
             "--checkpoint FILE, set HF_ENDPOINT to a mirror, or run once where there is a network"
         ) from None
     except (HfHubHTTPError, HFValidationError, urllib.error.URLError) as error:
-        raise ModelError(f"the weights of {name} cannot be had: {_first_line(error)}") from None
+        raise ModelError(f"the weights of {name} cannot be had: {one_line(error)}") from None
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
-        raise ModelError(f"{name} does not take these --model-kwargs: {_first_line(error)}") from None
+        raise ModelError(f"{name} does not take these --model-kwargs: {one_line(error)}") from None
     except (SafetensorError, RuntimeError, ValueError, KeyError, OSError, AssertionError) as error:
         kind = CheckpointError if name.startswith("local-dir:") else ModelError
-        raise kind(f"{name} cannot be loaded: {_first_line(error)}") from None
+        raise kind(f"{name} cannot be loaded: {one_line(error)}") from None
 
 
 @contextmanager
@@ -190,8 +190,3 @@ def _config(network: nn.Module) -> dict[str, Any]:
 def _tag(network: nn.Module) -> str | None:
     config = _config(network)
     return f"{config['architecture']}.{config['tag']}" if config.get("tag") else None
-
-
-def _first_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:300] if text else type(error).__name__

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from d3s_dataset.atomic import write_atomic
-from d3s_dataset.errors import ResultError
+from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.taxonomy import classes
 
 BEST = 5  # how many classes a row keeps
@@ -89,8 +89,7 @@ def _open(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise ResultError(f"no predictions at {path}: expected the Parquet file that benchmark.run writes") from None
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise ResultError(f"{path} cannot be read as a Parquet file of predictions: {first}") from None
+        raise ResultError(f"{path} cannot be read as a Parquet file of predictions: {one_line(error)}") from None
 
 
 def _from_table(path: Path, table: pa.Table) -> Predictions:

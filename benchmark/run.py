@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import predictions as predictions_
 from benchmark import results
-from benchmark.data import Split, cores, open_split
+from benchmark.data import Split, open_split
 from benchmark.score import result_of, table
-from d3s_dataset.command import Parser, natural, run_command, say
+from d3s_dataset.command import Parser, cores, natural, run_command, say
 from d3s_dataset.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from timm.models import save_for_hf
 from torch import nn
 
 from d3s_dataset.atomic import publish, write_atomic
-from d3s_dataset.errors import CheckpointError, ModelError, WriteError
+from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
 
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
@@ -44,7 +44,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
             "expected tensors only; save the model's state_dict(), as .safetensors if you can"
         ) from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} cannot be read as weights: {_first_line(error)}") from None
+        raise CheckpointError(f"{path} cannot be read as weights: {one_line(error)}") from None
     return _tensors(path, content)
 
 
@@ -112,7 +112,7 @@ def save(network: nn.Module, out: Path, record: dict[str, Any]) -> None:
                 out.replace(Path(place) / "old")
             publish(folder, out)
     except (OSError, SafetensorError) as error:
-        raise WriteError(f"cannot write {out}: {_first_line(error)}") from None
+        raise WriteError(f"cannot write {out}: {one_line(error)}") from None
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -145,7 +145,3 @@ def _plain(name: str) -> str:
 
 def _shape(tensor: torch.Tensor) -> str:
     return "x".join(str(side) for side in tensor.shape) or "scalar"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -125,7 +125,7 @@ def _making(manifest: Manifest) -> str:
         f"- Recipe `{recipe['name']}`: {recipe['description']}. Seed {recipe['seed']}, {manifest.image_size} px, "
         f"prompt `{recipe['prompt']['template']}`."
     ]
-    if manifest.kind in ("sample", "guides") or generator["model"] == "none":
+    if generator["model"] == "none":
         lines.append("- Generator: none; the guides are the images.")
     else:
         lines.append(

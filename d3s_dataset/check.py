@@ -18,7 +18,7 @@ from PIL import Image
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.command import Parser, progress, run_command, say
-from d3s_dataset.errors import ReleaseError
+from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import file_digest
 from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard
@@ -62,8 +62,7 @@ def check_release(folder: Path) -> list[str]:
             try:
                 problems += _check_shard(folder, manifest, shard, tallies.setdefault(shard.split, Tally()), keys, bar)
             except (OSError, pa.ArrowException) as error:
-                first = (str(error).splitlines() or [""])[0]
-                problems.append(f"{shard.path}: cannot be read as Parquet: {first}")
+                problems.append(f"{shard.path}: cannot be read as Parquet: {one_line(error)}")
     if not problems:  # the plan's promises hold for whole releases
         problems += _check_promises(manifest, tallies)
     return problems + list(_check_card(folder, manifest))

@@ -64,3 +64,8 @@ class MissingExtra(D3SError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"this needs the package {package!r}, which is not installed: pip install 'd3s[{extra}]'")
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's own words on one line of at most 300 characters, or its type where it says nothing."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.errors import DatasetNotFound, ReleaseError
+from d3s_dataset.errors import DatasetNotFound, ReleaseError, one_line
 from d3s_dataset.manifest import shard_path
 
 if TYPE_CHECKING:
@@ -132,8 +132,4 @@ def _download(repo: str, patterns: list[str] | None, revision: str | None) -> Pa
     except RepositoryNotFoundError:
         raise DatasetNotFound(f"no data set repo {repo!r} on the Hub (or it is private: `hf auth login`)") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise DatasetNotFound(f"the Hub repo {repo!r} cannot be reached: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DatasetNotFound(f"the Hub repo {repo!r} cannot be reached: {one_line(error)}") from None

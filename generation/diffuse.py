@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from d3s_dataset.errors import MissingExtra, ModelError
+from d3s_dataset.errors import MissingExtra, ModelError, one_line
 from generation.recipe import Generator
 
 if TYPE_CHECKING:
@@ -134,10 +134,8 @@ def _pipeline(diffusers: Any, settings: Generator, dtype: Any) -> Any:
                 settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
             )
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"--model {settings.model}: expected the Hub id or folder of an image-to-image pipeline, or none: {first}"
-        ) from None
+        wanted = "expected the Hub id or folder of an image-to-image pipeline, or none"
+        raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
     if getattr(pipe, "safety_checker", None) is not None:
         # It blackens images unasked: nothing may change pixels behind the screen's back.
         pipe.safety_checker = None

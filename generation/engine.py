@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
@@ -53,10 +52,15 @@ class Maker:
         size = self.recipe.guide.size
         try:
             foreground = self.foregrounds.open(row.foreground_source, row.box[2] - row.box[0])
-            scene = self.backgrounds.open(row.background_source, size) if row.background_source else None  # type: ignore[union-attr]
+            scene = self._scene(row, size)
             return compose(foreground, scene, row.box, size)
         except PhotoError as error:
             return Failed("guide", str(error))
+
+    def _scene(self, row: Row, size: int) -> Image.Image | None:
+        if self.backgrounds is None or row.background_source is None:
+            return None
+        return self.backgrounds.open(row.background_source, size)
 
     def guides(self, rows: Sequence[Row]) -> list[Image.Image | Failed]:
         """Return the guides of a batch of rows."""
@@ -80,7 +84,7 @@ class Maker:
         fields = {name: value for name, value in row._asdict().items() if name not in ("split", "box")}
         box = dict(zip(("left", "top", "right", "bottom"), row.box, strict=True))
         stored = {"bytes": self._encode(image), "path": f"{row.key}.{self._suffix}"}
-        return {"image": stored, **fields, "box": box, **(made if generator else {}), **screen(np.asarray(image))}
+        return {"image": stored, **fields, "box": box, **(made if generator else {}), **screen(image)}
 
     @property
     def _suffix(self) -> str:
@@ -155,11 +159,6 @@ class LocalEngine:
                 yield ready, future.result()
         for ready, future in waiting:
             yield ready, future.result()
-
-
-def default_workers() -> int:
-    """Return how many processes this process may use at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

@@ -17,9 +17,9 @@ def read_photo(file: Any, name: str) -> Image.Image:
     """
     try:
         with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image)
-            transparent = "A" in upright.getbands() or "transparency" in upright.info
-            return upright.convert("RGBA" if transparent else "RGB")
+            ImageOps.exif_transpose(image, in_place=True)
+            transparent = "A" in image.getbands() or "transparency" in image.info
+            return image.convert("RGBA" if transparent else "RGB")
     except _UNREADABLE as error:
         text = str(error).splitlines() or [""]
         # Without the path: a reason in the manifest must not depend on where the photos lay.

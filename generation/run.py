@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.command import Parser, natural, progress, run_command, say, warn
+from d3s_dataset.command import Parser, cores, natural, progress, run_command, say, warn
 from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.manifest import Failure
 from generation.diffuse import ImageToImage
-from generation.engine import Failed, LocalEngine, Maker, default_workers
+from generation.engine import Failed, LocalEngine, Maker
 from generation.plan import Plan
 from generation.recipe import Recipe, load_recipe
 from generation.release import finish
@@ -107,7 +107,7 @@ def _summary(manifest: manifests.Manifest, already_finished: bool) -> Summary:
 
 def _engine(plan: Plan, diffuser: ImageToImage | None, workers: int | None, batch_size: int) -> LocalEngine:
     maker = Maker(plan.recipe, plan.foregrounds, plan.backgrounds)
-    return LocalEngine(maker, diffuser, workers or default_workers(), batch_size)
+    return LocalEngine(maker, diffuser, workers or cores(), batch_size)
 
 
 def _make_all(plan: Plan, state: State, engine: LocalEngine, pending: list[Task], total: int) -> None:

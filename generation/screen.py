@@ -3,20 +3,20 @@
 import math
 
 import numpy as np
+from PIL import Image
+
+_LEVELS = np.arange(256)
 
 
-def screen(pixels: np.ndarray) -> dict[str, float]:
-    """Return an image's screen columns.
-
-    Args:
-        pixels: uint8, (height, width, 3).
+def screen(image: Image.Image) -> dict[str, float]:
+    """Return an RGB image's screen columns, computed from histograms: whole numbers, the same on every machine.
 
     Returns:
-        `screen_contrast`: standard deviation of the luminance (ITU-R BT.601) in [0, 127.5]; a blank image has 0.
-        `screen_clipped`: share of channel values that are 0 or 255, in [0, 1]; a burnt-out image is near 1.
+        `screen_contrast`: standard deviation of the 8-bit luminance (ITU-R BT.601), 0 to 127.5; 0 is blank.
+        `screen_clipped`: share of channel values that are 0 or 255, in [0, 1]; near 1 is burnt out.
     """
-    red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
-    luminance = 299 * red + 587 * green + 114 * blue  # whole numbers: their sums are the same on every machine
-    n, total, squares = luminance.size, int(luminance.sum()), int((luminance * luminance).sum())
-    clipped = np.count_nonzero((pixels == 0) | (pixels == 255)) / pixels.size
-    return {"screen_contrast": math.sqrt(n * squares - total * total) / n / 1000, "screen_clipped": clipped}
+    luminance = np.array(image.convert("L").histogram())
+    n, total, squares = (int((luminance * _LEVELS**power).sum()) for power in range(3))
+    channels = np.array(image.histogram()).reshape(3, 256)
+    clipped = int(channels[:, [0, 255]].sum()) / (3 * n)
+    return {"screen_contrast": math.sqrt(n * squares - total * total) / n, "screen_clipped": clipped}

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from d3s_dataset.errors import MissingExtra, SourceError
+from d3s_dataset.errors import MissingExtra, SourceError, one_line
 from d3s_dataset.manifest import Source
 from d3s_dataset.taxonomy import classes, wnid_to_label
 from generation import drawn
@@ -102,8 +102,7 @@ class HubSource:
         try:
             data = load_dataset(self.path, split=self.split)
         except Exception as error:  # noqa: BLE001 - datasets raises a dozen unrelated types for "cannot be had"
-            text = str(error).strip().splitlines() or [type(error).__name__]
-            raise SourceError(f"--{self.role}: {self.path!r} cannot be loaded: {text[0]}") from None
+            raise SourceError(f"--{self.role}: {self.path!r} cannot be loaded: {one_line(error)}") from None
         images, labels = (
             [name for name, feature in data.features.items() if isinstance(feature, kind)]
             for kind in (ImageFeature, ClassLabel)

@@ -1,0 +1,91 @@
+"""`make bench`: ours beside a plain loop on the same rows, in one run, alternating; the ratio is what counts."""
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from d3s_dataset.command import cores
+from generation.guide import compose
+from generation.plan import Plan
+from generation.recipe import load_recipe
+from generation.run import generate, open_sources
+
+pytestmark = pytest.mark.bench
+ROUNDS = 3
+
+
+def compare(label: str, **ways: Callable[[], object]) -> None:
+    """Time each way ROUNDS times in turn; print median seconds and how many times as fast as the first."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, run in ways.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(each) for name, each in seconds.items()}
+    first = next(iter(medians.values()))
+    print(f"\n{label} ({cores()} cores, median of {ROUNDS})")
+    for name, median in medians.items():
+        print(f"  {name:<40} {median:7.2f} s   {first / median:5.2f} x")
+
+
+def test_guides_of_real_photos(shared_data, tmp_path):
+    """400 guides at 512 px: decode, compose, encode; ours also screens, writes shards, hashes and describes them."""
+    recipe = load_recipe("paper").changed(rows=400, model="none")
+    plan = Plan(recipe, *open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds")))
+    rows = list(plan)
+
+    def plain() -> None:
+        for row in rows:
+            scene = plan.backgrounds.open(row.background_source, 512)
+            guide = compose(plan.foregrounds.open(row.foreground_source, 0), scene, row.box, 512)
+            guide.save(io.BytesIO(), "jpeg", quality=95, subsampling=0)
+
+    made = iter(range(ROUNDS))
+    compare(
+        "400 guides at 512 px",
+        **{
+            "a plain loop in one process": plain,
+            "generate(), all cores": lambda: generate(plan, tmp_path / str(next(made))),
+        },
+    )
+
+
+def test_a_real_model_over_guides(guides_release, shared_data):
+    """100 guides through MobileNetV2 in fp32, and as `auto` runs it, beside timm's data set and loader."""
+    import timm
+    import torch
+
+    from benchmark.data import open_split
+    from benchmark.models import load
+    from benchmark.predict import predict
+
+    weights = shared_data / "weights" / "mobilenetv2_100.safetensors"
+    split = open_split(guides_release, "default", "validation")
+    classifier = load("mobilenetv2_100", Path(weights), {"pad_type": "same"})
+
+    def timms() -> None:
+        model = timm.create_model("mobilenetv2_100", pad_type="same", checkpoint_path=str(weights)).eval()
+        keys = {"input_key": "image", "target_key": "foreground"}
+        data = timm.data.create_dataset(f"hfds/{guides_release}", "", split="validation", **keys)
+        config = timm.data.resolve_model_data_config(model)
+        loader = timm.data.create_loader(
+            data, config["input_size"], 32, use_prefetcher=False, num_workers=cores(), device=torch.device("cpu"),
+            mean=config["mean"], std=config["std"], interpolation=config["interpolation"], crop_pct=config["crop_pct"],
+        )  # fmt: skip
+        with torch.inference_mode():
+            for images, _ in loader:
+                model(images)
+
+    compare(
+        "100 guides, mobilenetv2_100",
+        **{
+            "timm's data set, loader and an fp32 loop": timms,
+            "ours, fp32": lambda: predict(classifier, split, "fp32"),
+            "ours, auto": lambda: predict(classifier, split, "auto"),
+        },
+    )
