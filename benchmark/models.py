@@ -4,18 +4,14 @@ Torch half. A model comes with trained weights or not at all: nothing here leave
 """
 
 import difflib
-import ssl
 import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from PIL.Image import Image
 from safetensors import SafetensorError
@@ -25,11 +21,13 @@ from torch import nn
 
 from benchmark import weights
 from d3s_dataset.errors import CheckpointError, ModelError, one_line
+from d3s_dataset.hub import cache_only_where_unreachable, unreachable
 from d3s_dataset.taxonomy import classes
 
-_PROBE_SECONDS = 4  # how long the Hub may take to answer before only the local cache is asked
 _NEAR = 3
 # They change the head or the stem, for which trained weights then do not exist.
+# They say where weights come from, which `load` decides.
+_OURS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 _OWN_ARGUMENTS = ("num_classes", "in_chans")
 
 
@@ -71,6 +69,9 @@ def load(name: str, checkpoint: Path | None = None, kwargs: dict[str, Any] | Non
         CheckpointError: a weights file that is missing, unsafe, or of another architecture.
     """
     kwargs = dict(kwargs or {})
+    for each in _OURS:
+        if each in kwargs:
+            raise ModelError(f"--model-kwargs {each}: which weights are loaded is not a model's argument")
     check(name, pretrained=checkpoint is None)
     if checkpoint is None:
         network = _pretrained(name, kwargs)
@@ -136,7 +137,7 @@ def _pretrained(name: str, kwargs: dict[str, Any]) -> nn.Module:
             raise ModelError(f"{each} cannot be set for the pretrained weights of {name}: pass --checkpoint FILE too")
     if name.startswith("local-dir:"):
         return _create(name, kwargs, pretrained=True)
-    with _cache_only_where_unreachable(constants.ENDPOINT):
+    with cache_only_where_unreachable():
         return _create(name, kwargs, pretrained=True)
 
 
@@ -144,10 +145,7 @@ def _create(name: str, kwargs: dict[str, Any], *, pretrained: bool) -> nn.Module
     try:
         return timm.create_model(name, pretrained=pretrained, **kwargs)
     except LocalEntryNotFoundError:
-        raise ModelError(
-            f"the weights of {name} are not on this machine and {constants.ENDPOINT} cannot be reached: pass "
-            "--checkpoint FILE, set HF_ENDPOINT to a mirror, or run once where there is a network"
-        ) from None
+        raise ModelError(unreachable(f"the weights of {name}", "--checkpoint FILE")) from None
     except (HfHubHTTPError, HFValidationError, urllib.error.URLError) as error:
         raise ModelError(f"the weights of {name} cannot be had: {one_line(error)}") from None
     except TypeError as error:
@@ -157,30 +155,6 @@ def _create(name: str, kwargs: dict[str, Any], *, pretrained: bool) -> nn.Module
     except (SafetensorError, RuntimeError, ValueError, KeyError, OSError, AssertionError) as error:
         kind = CheckpointError if name.startswith("local-dir:") else ModelError
         raise kind(f"{name} cannot be loaded: {one_line(error)}") from None
-
-
-@contextmanager
-def _cache_only_where_unreachable(endpoint: str) -> Iterator[None]:
-    """Let huggingface_hub look into its cache only, if the endpoint does not answer: it would retry for 47 s."""
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _answers(endpoint)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _answers(endpoint: str) -> bool:
-    try:
-        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=_PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True
-    except urllib.error.URLError as error:
-        # This client's certificates may be fewer than the Hub client's own.
-        return isinstance(error.reason, ssl.SSLError)
-    except OSError:
-        return False
-    return True
 
 
 def _config(network: nn.Module) -> dict[str, Any]:

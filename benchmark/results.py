@@ -6,7 +6,7 @@ Numbers lie in [0, 1]. NaN (an empty group, an interval nobody can give) is null
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -14,7 +14,6 @@ from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
 
-SCHEMA_VERSION = 1
 _DIGEST_SHOWN = 8
 _LONGEST_STEM = 200  # bytes; file systems allow 255 with the suffix and a temporary name's letters
 
@@ -110,7 +109,7 @@ class Metrics(_Strict):
 class Result(_Strict):
     """The file `<model>--<dataset>-<config>-<split>--<digest>.json`."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     model: Model
     dataset: Dataset
     metrics: Metrics

@@ -96,6 +96,18 @@ def _rate(text: str) -> float:
     return value
 
 
+def _several(text: str) -> int:
+    if natural(text) < 2:
+        raise ArgumentTypeError("expected 2 images a step or more: batch norm has no statistics of one")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise ArgumentTypeError(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
+    return int(text)
+
+
 def parser() -> Parser:
     """Return the command's parser."""
     answer = Parser(prog="python -m benchmark.train", description="Train a timm model on a release of D3S.")
@@ -108,9 +120,9 @@ def parser() -> Parser:
     add("--out", type=Path, metavar="DIR", help="folder of the model; without, models/NAME-OBJECTIVE")
     add("--epochs", type=natural, default=Settings.epochs, metavar="N", help="passes over the images")
     add("--image-size", type=natural, default=Settings.size, metavar="N", help="side of a training view in pixels")
-    add("--batch-size", type=natural, default=Settings.batch_size, metavar="N", help="images a step")
+    add("--batch-size", type=_several, default=Settings.batch_size, metavar="N", help="images a step")
     add("--lr", type=_rate, default=Settings.rate, metavar="X", help="peak learning rate")
-    add("--seed", type=int, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
+    add("--seed", type=_seed, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
     return answer
 
 

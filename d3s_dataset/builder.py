@@ -52,8 +52,9 @@ class D3S(datasets.ArrowBasedBuilder):
         config_name: str = "default",
         **kwargs: Any,
     ) -> None:
-        if repo_id is None and data_dir is None:
-            raise DatasetNotFound("expected D3S(data_dir=FOLDER) or D3S(repo_id='org/d3s'), got neither")
+        if (repo_id is None) == (data_dir is None):
+            got = "neither" if repo_id is None else "both"
+            raise DatasetNotFound(f"expected D3S(data_dir=FOLDER) or D3S(repo_id='org/d3s'), got {got}")
         self._root, self._manifest = _local(Path(data_dir)) if data_dir else _remote(str(repo_id), revision)
         if config_name not in self._manifest.configs():
             has = ", ".join(self._manifest.configs())

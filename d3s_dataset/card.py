@@ -43,12 +43,14 @@ def render(manifest: Manifest, cells: Mapping[str, Mapping[str, int]]) -> str:
         "status": f"{_STATUS[manifest.kind]} {_UNVERIFIED}",
         "load": None,
         "counts": _counts(manifest, cells),
-        "columns": markdown_table(),
+        "columns": markdown_table(len(manifest.backgrounds)),
         "making": _making(manifest),
     }
     for name, content in blocks.items():
         text = text if content is None else replace_block(text, name, content)
     head, body = _front_matter(text)
+    if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
+        head.pop("source_datasets")
     dumped = yaml.safe_dump(head | _info(manifest), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{dumped}---\n{body}"
 

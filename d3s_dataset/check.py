@@ -129,11 +129,18 @@ def _check_image(content: bytes, size: int) -> Iterator[str]:
 
 def _check_promises(manifest: Manifest, tallies: dict[str, Tally]) -> Iterator[str]:
     lost = Counter(failure.split for failure in manifest.failures)
+    made = sum(shard.rows for shard in manifest.shards if shard.config == "default")
+    if made + len(manifest.failures) != manifest.limit:
+        yield f"{made} rows and {len(manifest.failures)} failures: expected {manifest.limit} together"
     for split, tally in tallies.items():
         yield from _uneven("class x background cells", split, tally.cells, manifest, lost[split])
     if "validation" in tallies:
         pairs = tallies["validation"].pairs
-        yield from _uneven("photo x background pairs", "validation", pairs, manifest, lost["validation"])
+        own: dict[str, Counter[Any]] = {}
+        for (photo, background), count in pairs.items():
+            own.setdefault(photo, Counter())[photo, background] = count
+        for photo, counts in sorted(own.items()):
+            yield from _uneven(f"the backgrounds of photo {photo}", "validation", counts, manifest, lost["validation"])
     if {"train", "validation"} <= tallies.keys():
         train, validation = tallies["train"], tallies["validation"]
         for kind in ("foregrounds", "backgrounds"):
@@ -155,13 +162,22 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
     if not path.is_file():
         yield "README.md: missing"
         return
-    parts = path.read_text(encoding="utf-8").split("---\n", 2)
-    head = yaml.safe_load(parts[1]) if len(parts) == 3 else {}
-    for info in head.get("dataset_info", []):
-        for split in info["splits"]:
-            rows = manifest.rows(info["config_name"], split["name"])
-            if split["num_examples"] != rows:
-                yield f"README.md: says {split['num_examples']} {split['name']} rows, {manifests.FILE_NAME} says {rows}"
+    try:
+        head = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n", 2)[1])
+        said = {
+            (info["config_name"], split["name"]): split["num_examples"]
+            for info in head["dataset_info"]
+            for split in info["splits"]
+        }
+    except (yaml.YAMLError, UnicodeDecodeError, IndexError, KeyError, TypeError):
+        yield "README.md: its front matter cannot be read as a card's, with dataset_info"
+        return
+    held = {(config, split): manifest.rows(config, split) for config in manifest.configs()
+            for split in manifest.splits(config)}  # fmt: skip
+    for config, split in sorted(said.keys() | held.keys()):
+        rows, written = held.get((config, split)), said.get((config, split))
+        if rows != written:
+            yield f"README.md: says {written} {split} rows of config {config}, {manifests.FILE_NAME} says {rows}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -63,7 +63,10 @@ class MissingExtra(D3SError):
     """A package that only one command needs is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"this needs the package {package!r}, which is not installed: pip install 'd3s[{extra}]'")
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed: in the project's folder type "
+            f"pip install '.[{extra}]'"
+        )
 
 
 def one_line(error: BaseException) -> str:

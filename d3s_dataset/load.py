@@ -80,11 +80,9 @@ def load(
     options: dict[str, Any] = {"split": split, "streaming": streaming}
     if location.folder is None:
         return load_dataset(str(location.repo), config, revision=revision, **options)
-    if split is None:
-        manifests.read(location.folder)
-    else:
-        for part in split.split("+"):
-            check_split(location.folder, config, part.split("[")[0])
+    has = _check_config(location.folder, config)
+    for part in [] if split is None else split.split("+"):
+        _check_split(location.folder, has, config, part.split("[")[0])
     # A bare name such as `d3s` would be looked up on the Hub from another working directory.
     return load_dataset(str(location.folder.resolve()), config, **options)
 
@@ -115,21 +113,36 @@ def fetch_all(dataset: str | Path, revision: str | None = None) -> Path:
 
 def check_split(folder: Path, config: str, split: str) -> manifests.Manifest:
     """Return the manifest of a folder that has this split of this config, else raise ReleaseError."""
+    manifest = _check_config(folder, config)
+    _check_split(folder, manifest, config, split)
+    return manifest
+
+
+def _check_config(folder: Path, config: str) -> manifests.Manifest:
     manifest = manifests.read(folder)
     if config not in manifest.configs():
         raise ReleaseError(f"{folder} has no config {config!r}; it has {', '.join(manifest.configs()) or 'none'}")
+    return manifest
+
+
+def _check_split(folder: Path, manifest: manifests.Manifest, config: str, split: str) -> None:
     if split not in manifest.splits(config):
         raise ReleaseError(f"{folder} has no split {split!r}; it has {', '.join(manifest.splits(config))}")
-    return manifest
 
 
 def _download(repo: str, patterns: list[str] | None, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
+    nowhere = f"there is no folder {repo}, and"
     try:
         return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except RepositoryNotFoundError:
-        raise DatasetNotFound(f"no data set repo {repo!r} on the Hub (or it is private: `hf auth login`)") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise DatasetNotFound(f"the Hub repo {repo!r} cannot be reached: {one_line(error)}") from None
+        raise DatasetNotFound(f"{nowhere} no data set repo {repo!r} on the Hub (if private: `hf auth login`)") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise DatasetNotFound(f"{nowhere} the Hub repo {repo!r} cannot be reached: {one_line(error)}") from None

@@ -12,7 +12,7 @@ where it was written, so that the same recipe gives the same bytes.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,7 +20,6 @@ from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.identity import digest
 
-SCHEMA_VERSION = 1
 FILE_NAME = "manifest.json"
 
 
@@ -62,7 +61,7 @@ class Source(_Strict):
 class Manifest(_Strict):
     """What a release holds and how it was made (module docstring)."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: str
     kind: str
     recipe: dict[str, Any]

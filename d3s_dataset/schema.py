@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from d3s_dataset.taxonomy import background_names, classes
+from d3s_dataset.taxonomy import BACKGROUNDS, background_names, classes
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -31,7 +31,7 @@ class Record:
 
     image: dict[str, Any] = _column(_IMAGE, "the picture, square, RGB", "image")
     foreground: int = _column(pa.int64(), "ImageNet-1k class of the object, 0-999", "foreground")
-    background: int = _column(pa.int64(), "where it stands, 0-9", "background")
+    background: int = _column(pa.int64(), "where it stands", "background")
     wnid: str = _column(pa.string(), "WordNet id of the foreground class")
     key: str = _column(pa.string(), "unique name of the row; joins configs and predictions")
     prompt: str = _column(pa.string(), "what the generator was asked for")
@@ -117,9 +117,9 @@ def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
     return {"struct": [{"name": name, **_yaml(each)} for name, each in feature.items()]}
 
 
-def markdown_table() -> str:
+def markdown_table(backgrounds: int = len(BACKGROUNDS)) -> str:
     """Return the columns as a Markdown table: name, type, meaning."""
-    kinds = {"image": "Image", "foreground": "ClassLabel (1000)", "background": "ClassLabel (10)"}
+    kinds = {"image": "Image", "foreground": "ClassLabel (1000)", "background": f"ClassLabel ({backgrounds})"}
     rows = []
     for each in fields(Record):
         kind = kinds.get(each.metadata["feature"]) or _type_name(each.metadata["arrow"])

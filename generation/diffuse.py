@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import MissingExtra, ModelError, one_line
+from d3s_dataset.hub import cache_only_where_unreachable, unreachable
 from generation.recipe import Generator
 
 if TYPE_CHECKING:
@@ -26,8 +27,17 @@ class Diffuser(Protocol):
 
     name: str
 
-    def __call__(self, guides: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray]:
-        """Return one uint8 (height, width, 3) array per guide; each depends on its own guide, prompt and seed only."""
+    def __call__(
+        self, guides: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[np.ndarray | None]:
+        """Return one uint8 (height, width, 3) array per guide; each depends on its own guide, prompt and seed only.
+
+        None stands for an image with values that are not finite.
+        """
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """Return what beside the recipe decides the pixels."""
         ...
 
 
@@ -48,12 +58,17 @@ class ImageToImage:
         self.settings, self.device = settings, _device(self._torch, device)
         self.dtype = _dtype(self._torch, settings.dtype, self.device)
         self._pipe = _pipeline(diffusers, settings, self.dtype)
-        self._pipe.to(self.device)
+        try:
+            self._pipe.to(self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(f"--device {self.device} cannot be used: {one_line(error)}") from None
         self._pipe.set_progress_bar_config(disable=True)
         self.name = _recorded_name(settings, self._pipe)
         self._embeddings: dict[str, torch.Tensor] = {}
 
-    def __call__(self, guides: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray]:
+    def __call__(
+        self, guides: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[np.ndarray | None]:
         """Redraw a batch of guides; see `Diffuser`."""
         torch, settings = self._torch, self.settings
         with torch.inference_mode():
@@ -67,7 +82,7 @@ class ImageToImage:
                 **self._prompt_arguments(prompts),
                 **({"eta": settings.eta} if "DDIM" in type(self._pipe.scheduler).__name__ else {}),
             ).images
-        return [np.round(image * 255).clip(0, 255).astype(np.uint8) for image in images]
+        return [_to_uint8(image) for image in images]
 
     def _prompt_arguments(self, prompts: Sequence[str]) -> dict[str, Any]:
         """Return the prompts, embedded where the pipeline takes plain embeddings (Stable Diffusion 1 and 2)."""
@@ -87,6 +102,10 @@ class ImageToImage:
 
         where = {"device": self.device.split(":")[0], "dtype": str(self.dtype).removeprefix("torch.")}
         return {"torch": self._torch.__version__, "diffusers": diffusers.__version__, **where}
+
+
+def _to_uint8(image: np.ndarray) -> np.ndarray | None:
+    return np.round(image * 255).clip(0, 255).astype(np.uint8) if np.isfinite(image).all() else None
 
 
 def _import() -> tuple[Any, Any]:
@@ -127,13 +146,16 @@ def _pipeline(diffusers: Any, settings: Generator, dtype: Any) -> Any:
             f"--model {folder}: expected the folder of a diffusers pipeline, got one without model_index.json"
         )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), cache_only_where_unreachable():
             # diffusers 0.42 passes huggingface_hub an argument that it no longer takes.
             warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")
             pipe = diffusers.AutoPipelineForImage2Image.from_pretrained(
                 settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
             )
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        if not folder.is_dir() and isinstance(error, OSError) and "model_index.json" in str(error):
+            text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
+            raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}") from None
         wanted = "expected the Hub id or folder of an image-to-image pipeline, or none"
         raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
     if getattr(pipe, "safety_checker", None) is not None:

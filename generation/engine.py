@@ -7,6 +7,7 @@ result or grows the memory.
 import io
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
@@ -138,11 +140,16 @@ class LocalEngine:
         if not good:
             return [guide for guide in guides if isinstance(guide, Failed)]
         pixels = diffuser([guide for _, guide in good], [row.prompt for row, _ in good], [row.seed for row, _ in good])
-        images = iter(pixels)
+        redrawn = iter(pixels)
         return [
-            guide if isinstance(guide, Failed) else self.maker.record(row, Image.fromarray(next(images)), diffuser.name)
+            guide if isinstance(guide, Failed) else self._redrawn(row, next(redrawn), diffuser.name)
             for row, guide in zip(batch, guides, strict=True)
         ]
+
+    def _redrawn(self, row: Row, pixels: np.ndarray | None, generator: str) -> Made:
+        if pixels is None:
+            return Failed("diffuse", "the generator gave values that are not finite")
+        return self.maker.record(row, Image.fromarray(pixels), generator)
 
     def _ahead(self, stage: str, batches: Iterable[Sequence[Row]]) -> Iterator[tuple[Sequence[Row], list[Any]]]:
         """Yield batches with what a stage made of them, in order, a few of them worked on ahead."""
@@ -173,7 +180,8 @@ def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent dies: after a kill -9 nobody else would."""
+    """End this worker when its parent dies, and only then: after a kill -9 nobody else would."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops in order
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

@@ -1,7 +1,7 @@
 """A recipe: everything that decides what a release looks like, as one TOML file.
 
 Recipes that ship lie in `recipes/` and are named by their stem (`--recipe paper`); any other is named by its
-path. A recipe with an unknown key or a value out of range is refused in one line.
+path. A recipe with an unknown key or a value out of range is refused in one line (RecipeError).
 """
 
 import difflib
@@ -17,7 +17,6 @@ from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS
 
 NO_MODEL = "none"
-OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -33,16 +32,10 @@ class BackgroundSpec(_Strict):
 
 
 class Splits(_Strict):
-    """How rows and photos are divided into train and validation.
-
-    Attributes:
-        train_rows_per_validation_row: 5 gives 100K and 20K of 120K rows.
-        validation_backgrounds: share of each background's photos that only validation uses.
-        single_photo: the split of a class that has one photo only.
-    """
+    """How rows and photos are divided; `single_photo` is the split of a class that has one photo only."""
 
     train_rows_per_validation_row: Annotated[int, Field(ge=1, le=100)] = 5
-    validation_backgrounds: OpenFraction = 0.33
+    validation_backgrounds: Annotated[float, Field(gt=0, lt=1)] = 0.33
     single_photo: Literal["train", "validation"] = "validation"
 
 
@@ -63,10 +56,8 @@ class Prompt(_Strict):
 class Guide(_Strict):
     """How the photo of the object is put on the background photo.
 
-    Attributes:
-        size: side of the image in pixels.
-        scale: least and greatest side of the pasted square, as a share of `size`; drawn uniformly.
-        background: `photo`, or `none`: the foreground photo alone, on neutral grey where it leaves room.
+    `size` is the image's side in pixels; `scale` the least and greatest side of the pasted square as a share of it.
+    With background `none` the foreground photo stands alone, on neutral grey where it leaves room.
     """
 
     size: Annotated[int, Field(ge=32, le=4096)] = 512
@@ -134,6 +125,23 @@ class Recipe(_Strict):
     generator: Generator = Generator()
     image: ImageFile = ImageFile()
 
+    @model_validator(mode="after")
+    def _possible(self) -> "Recipe":
+        names, size, least = set(self.background_names()), self.guide.size, self.guide.scale[0]
+        problems = {
+            "two backgrounds share a name": len(names) < len(self.backgrounds),
+            "[drawn] has only D3S's ten backgrounds": self.drawn and names - {each.name for each in BACKGROUNDS},
+            "kind 'sample' is for drawn recipes: expected [drawn]": self.kind == "sample" and not self.drawn,
+            f"guide.scale {least} of {size} pixels is less than one pixel": int(size * least) < 1,
+            f"guide.size {size}: a generator needs a multiple of 8": self.diffuses and size % 8,
+            "generator.steps x generator.strength is less than one step": self.diffuses
+            and self.generator.steps * self.generator.strength < 1,
+        }
+        for text, found in problems.items():
+            if found:
+                raise ValueError(text)
+        return self
+
     @property
     def diffuses(self) -> bool:
         """Whether a model redraws the guides."""
@@ -168,11 +176,7 @@ def shipped() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a shipped recipe by its name, or any recipe by its path.
-
-    Raises:
-        RecipeError: no such recipe, no valid TOML, an unknown key, or a value out of range.
-    """
+    """Read a shipped recipe by its name, or any recipe by its path; raises RecipeError with one line."""
     try:
         if name in shipped():
             text = files("generation").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
@@ -186,7 +190,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
-    """Read a recipe from TOML text; `name` is what errors call it. Raises RecipeError like `load_recipe`."""
+    """Read a recipe from TOML text; `name` is what errors call it."""
     try:
         return Recipe.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -202,7 +206,8 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {where!r}{_near(first['loc'])}"
     if first["type"] == "missing":
         return f"key {where!r} is missing"
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}, got {first['input']!r}" if where else message
 
 
 def _near(location: tuple[Any, ...]) -> str:

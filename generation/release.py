@@ -15,7 +15,7 @@ from generation.plan import Plan
 from generation.state import Begun, Entry, State, Task
 
 
-def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task], environment: dict[str, str]) -> Manifest:
+def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task]) -> Manifest:
     """Write card, citation and, last, the manifest of a release whose shards are all there; return the manifest.
 
     Raises:
@@ -25,7 +25,7 @@ def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task], environme
     missing = [task.path for task in wanted if task not in entries]
     if missing:
         raise ReleaseError(f"{state.out} lost {missing[0]} while it was made: type the same command again")
-    manifest = _manifest(plan, begun, [entries[task] for task in wanted], environment)
+    manifest = _manifest(plan, begun, [entries[task] for task in wanted])
     readme = card.render(manifest, count_cells(state.out, manifest))
     write_atomic(state.out / "README.md", readme.encode())
     write_atomic(state.out / "CITATION.cff", card.shipped_file("CITATION.cff").read_bytes())
@@ -34,10 +34,10 @@ def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task], environme
     return manifest
 
 
-def _manifest(plan: Plan, begun: Begun, entries: Sequence[Entry], environment: dict[str, str]) -> Manifest:
+def _manifest(plan: Plan, begun: Begun, entries: Sequence[Entry]) -> Manifest:
     recipe = plan.recipe
     return Manifest(
-        name=recipe.name,
+        name=recipe.name if recipe.release_kind == recipe.kind else f"{recipe.name}-{recipe.release_kind}",
         kind=recipe.release_kind,
         recipe=recipe.to_json(),
         plan_digest=plan.digest,
@@ -47,10 +47,17 @@ def _manifest(plan: Plan, begun: Begun, entries: Sequence[Entry], environment: d
         backgrounds=recipe.background_names(),
         image_size=recipe.guide.size,
         sources=[source.info for source in (plan.foregrounds, plan.backgrounds) if source],
-        environment=environment,
+        environment=_environment(entries),
         shards=[entry.shard for entry in entries],
         failures=[failure for entry in entries for failure in entry.failures],
     )
+
+
+def _environment(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return what made the shards; where they were made by different versions, all of them."""
+    names = dict.fromkeys(name for entry in entries for name in entry.environment)
+    found = {name: sorted({entry.environment.get(name, "none") for entry in entries}) for name in names}
+    return {name: " and ".join(versions) for name, versions in found.items()}
 
 
 def count_cells(release: Path, manifest: Manifest) -> dict[str, Counter[str]]:

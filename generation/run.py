@@ -13,7 +13,7 @@ from typing import Any
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.command import Parser, cores, natural, progress, run_command, say, warn
-from d3s_dataset.errors import D3SError, RecipeError
+from d3s_dataset.errors import D3SError, ModelError, RecipeError
 from d3s_dataset.manifest import Failure
 from generation.diffuse import ImageToImage
 from generation.engine import Failed, LocalEngine, Maker
@@ -49,7 +49,8 @@ def open_sources(
     if recipe.drawn is not None:
         if foregrounds or backgrounds:
             raise RecipeError(f"recipe {recipe.name!r} draws its own photos: leave out --foregrounds and --backgrounds")
-        return DrawnForegrounds(recipe.drawn.instances), DrawnBackgrounds(recipe.drawn.templates, labels)
+        scenes = DrawnBackgrounds(recipe.drawn.templates, labels) if recipe.guide.background == "photo" else None
+        return DrawnForegrounds(recipe.drawn.instances), scenes
     if foregrounds is None:
         raise RecipeError(f"recipe {recipe.name!r} needs photos: expected --foregrounds DIR (one folder a WordNet id)")
     objects = open_source(foregrounds, foreground_labels(), "foregrounds")
@@ -90,19 +91,27 @@ def generate(
         return _summary(manifests.read(out), True)
     wanted = tasks(plan, limit, shard_rows)
     state.rename(wanted)
-    pending = [task for task in wanted if task not in state.entries(wanted)]
-    environment = _environment()
-    if pending or plan.recipe.diffuses:
-        diffuser = ImageToImage(plan.recipe.generator, device) if plan.recipe.diffuses else None
-        environment |= diffuser.environment() if diffuser else {}
-        with _engine(plan, diffuser, workers, batch_size) as engine:
+    done = state.entries(wanted)
+    pending = [task for task in wanted if task not in done or done[task].failures]  # failed rows get another try
+    if pending:
+        with _engine(plan, _diffuser(plan, state, device), workers, batch_size) as engine:
             _make_all(plan, state, engine, order(pending), sum(task.stop - task.start for task in wanted))
-    return _summary(finish(plan, state, begun, wanted, environment), False)
+    return _summary(finish(plan, state, begun, wanted), False)
 
 
 def _summary(manifest: manifests.Manifest, already_finished: bool) -> Summary:
     rows = {split: manifest.rows("default", split) for split in manifest.splits()}
     return Summary(rows, len(manifest.failures), already_finished)
+
+
+def _diffuser(plan: Plan, state: State, device: str | None) -> ImageToImage | None:
+    if not plan.recipe.diffuses:
+        return None
+    try:
+        return ImageToImage(plan.recipe.generator, device)
+    except ModelError:
+        state.abandon()
+        raise
 
 
 def _engine(plan: Plan, diffuser: ImageToImage | None, workers: int | None, batch_size: int) -> LocalEngine:
@@ -132,12 +141,13 @@ def _make_shard(plan: Plan, state: State, engine: LocalEngine, task: Task, bar: 
         else:
             records.append(record)
     size, checksum = write_shard(path, records, plan.recipe.background_names())
-    state.finish_shard(task, size, checksum, len(records), failures)
+    state.finish_shard(task, size, checksum, len(records), failures, _environment(engine))
     bar.update(len(rows))
 
 
-def _environment() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("d3s", "pillow", "numpy", "pyarrow")}
+def _environment(engine: LocalEngine) -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in ("d3s", "pillow", "numpy", "pyarrow")}
+    return versions | (engine.diffuser.environment() if engine.diffuser else {})
 
 
 def describe(plan: Plan, limit: int | None) -> list[str]:
@@ -157,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, make the release, say what was made."""
     args = _parser().parse_args(argv)
     recipe = load_recipe(args.recipe).changed(rows=args.rows, model=args.model)
+    if args.device and not recipe.diffuses:
+        raise RecipeError(f"--device {args.device}: recipe {recipe.name!r} diffuses nothing: leave it out")
     plan = Plan(recipe, *open_sources(recipe, args.foregrounds, args.backgrounds))
     for text in plan.warnings:
         warn(text)

@@ -5,6 +5,7 @@ A source lists the photos of every label and opens one by its name; the names ar
 ``{"name": ..., "licence": ..., "redistribution": false}``; where that is missing, passing photos on is not allowed.
 """
 
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -43,11 +44,11 @@ class ImageSource(Protocol):
 
 
 class FolderSource:
-    """One folder a label, images inside, nested folders included.
+    """One folder a label, images inside, nested folders included; other folders are ignored.
 
     Args:
         root: the folder. ImageNet's layout has one subfolder per WordNet id; backgrounds one per name.
-        labels: subfolder name -> label; other subfolders are ignored.
+        labels: subfolder name -> label.
         role: `foregrounds` or `backgrounds`.
     """
 
@@ -82,7 +83,7 @@ class HubSource:
 
     Args:
         name: `hf:REPO_OR_FOLDER[:SPLIT]`; the split is `train` unless named.
-        labels: label name -> label. A column whose names are none of these must count as many classes.
+        labels: label name -> label; rows with other labels are left out.
         role: `foregrounds` or `backgrounds`.
     """
 
@@ -91,7 +92,12 @@ class HubSource:
         self.split, self.labels, self.role = split or "train", labels, role
         self._data = self._load()
         licence = str(self._data.info.license or "unknown")
-        self.info = Source(role=role, name=f"{self.path}:{self.split}", licence=licence, redistribution=False)
+        self.info = Source(
+            role=role,
+            name=f"{Path(self.path).name if Path(self.path).exists() else self.path}:{self.split}",
+            licence=licence,
+            redistribution=False,
+        )
 
     def _load(self) -> Any:
         try:
@@ -116,20 +122,19 @@ class HubSource:
         """Return `<split>/<row number>` by label."""
         names = self._data.features[self.label_column].names
         known = {i: self.labels[name] for i, name in enumerate(names) if name in self.labels}
-        if not known and len(names) != len(set(self.labels.values())):
-            wanted = f"labels such as {next(iter(self.labels))!r}, or {len(set(self.labels.values()))} classes in order"
+        if not known:
+            wanted = f"labels named such as {next(iter(self.labels))!r}"
             raise SourceError(f"--{self.role}: expected {wanted}, got {len(names)} such as {names[0]!r}")
         found: dict[int, list[str]] = {}
         for row, label in enumerate(self._data[self.label_column]):
-            mapped = known.get(label) if known else label
-            if mapped is not None and label >= 0:
-                found.setdefault(mapped, []).append(f"{self.split}/{row:08d}")
+            if label in known:
+                found.setdefault(known[label], []).append(f"{self.split}/{row:08d}")
+        if not found:
+            raise SourceError(f"--{self.role}: no row of {self.path!r} has one of the labels asked for")
         return found
 
     def open(self, photo: str, size: int) -> Image.Image:
         """Return a row's image; see `ImageSource.open`."""
-        import io
-
         stored = self._data[int(photo.rpartition("/")[2])][self.image_column]
         return read_photo(stored["path"] if stored["bytes"] is None else io.BytesIO(stored["bytes"]), photo)
 
@@ -181,7 +186,8 @@ def open_source(name: str, labels: Mapping[str, int], role: str) -> ImageSource:
 
 def foreground_labels() -> dict[str, int]:
     """Return what may name a foreground class in a source: its WordNet id, or its full name."""
-    return wnid_to_label() | {each.name: each.index for each in classes()}
+    # imagenet-1k on the Hub tells the two cranes apart by a number.
+    return wnid_to_label() | {each.name: each.index for each in classes()} | {"crane2": 517}
 
 
 def _numbered(prefix: str, count: int) -> list[str]:
@@ -210,5 +216,5 @@ def _folder_info(root: Path, role: str) -> Source:
         return Source(role=role, name=said["name"], licence=said["licence"], redistribution=said["redistribution"])
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
-            f'{path}: expected {{"name": ..., "licence": ..., "redistribution": true|false}}, got {error}'
+            f'{path}: expected {{"name": ..., "licence": ..., "redistribution": true|false}}: {one_line(error)}'
         ) from None

@@ -31,11 +31,12 @@ class Begun(BaseModel):
 
 
 class Entry(BaseModel):
-    """One finished shard: what was written, and which of its planned rows failed."""
+    """One finished shard: what was written, which of its planned rows failed, and the versions that made it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     shard: Shard
     failures: list[Failure]
+    environment: dict[str, str]
 
     @property
     def planned(self) -> int:
@@ -85,14 +86,17 @@ class State:
             ReleaseError: the folder holds something else, or a larger part of this release.
         """
         held = self._held()
-        if held is None and self.out.is_dir() and any(self.out.iterdir()):
+        if held is None and self.out.is_dir() and any(path != self.work for path in self.out.iterdir()):
             raise ReleaseError(f"--out {self.out} is not empty and holds no release: expected a new or empty folder")
         if held is not None:
             self._refuse_other(held, begun)
-            if held.limit == begun.limit and not self.work.exists():
-                return True
         if (self.out / manifests.FILE_NAME).exists():
-            self._reopen(manifests.read(self.out))
+            manifest = manifests.read(self.out)
+            whole = all(self._whole(shard) for shard in manifest.shards)
+            if whole and manifest.limit == begun.limit and not manifest.failures:
+                self.close()
+                return True
+            self._reopen(manifest)
         write_atomic(self.work / "plan.json", to_json(begun))
         (self.out / manifests.FILE_NAME).unlink(missing_ok=True)
         return False
@@ -127,13 +131,15 @@ class State:
         for shard in manifest.shards:
             failed = [each for each in manifest.failures if each.split == shard.split]
             own = [each for each in failed if each.index // manifest.shard_rows == shard.index]
-            self._write_entry(Entry(shard=shard, failures=own))
+            self._write_entry(Entry(shard=shard, failures=own, environment=manifest.environment))
 
     def rename(self, wanted: list[Task]) -> None:
         """Give the shards on disk the names of a plan with another number of shards."""
-        for task in wanted:
-            for old in (self.out / task.path).parent.glob(f"{task.split}-{task.index:05d}-of-*.parquet"):
-                old.rename(self.out / task.path)
+        names = {(task.split, f"{task.index:05d}"): self.out / task.path for task in wanted}
+        for path in sorted(self.out.glob("data/*-of-*.parquet")):
+            split, index, _, _ = path.stem.rsplit("-", 3)
+            if (split, index) in names:
+                path.rename(names[split, index])
 
     def entries(self, wanted: list[Task]) -> dict[Task, Entry]:
         """Return the finished shards among `wanted`; a shard whose file is gone or cut short is not finished."""
@@ -142,25 +148,35 @@ class State:
             path = self._entry_path(task.split, task.index)
             if path.is_file():
                 entry = load_model(Entry, path)
-                file = self.out / task.path
-                whole = file.is_file() and file.stat().st_size == entry.shard.bytes
-                if whole and entry.planned == task.stop - task.start:
-                    shard = entry.shard.model_copy(update={"path": task.path})
+                shard = entry.shard.model_copy(update={"path": task.path})
+                if self._whole(shard) and entry.planned == task.stop - task.start:
                     found[task] = entry.model_copy(update={"shard": shard})
         return found
 
-    def finish_shard(self, task: Task, size: int, sha256: str, rows: int, failures: list[Failure]) -> None:
+    def finish_shard(
+        self, task: Task, size: int, sha256: str, rows: int, failures: list[Failure], environment: dict[str, str]
+    ) -> None:
         """Record a shard that lies on disk."""
         shard = Shard(path=task.path, config="default", split=task.split, index=task.index, rows=rows, bytes=size,
                       sha256=sha256)  # fmt: skip
-        self._write_entry(Entry(shard=shard, failures=failures))
+        self._write_entry(Entry(shard=shard, failures=failures, environment=environment))
+
+    def abandon(self) -> None:
+        """Give the folder up again if nothing has been made in it yet."""
+        if not any(self.work.glob("*-*.json")) and not (self.out / "data").exists():
+            shutil.rmtree(self.work, ignore_errors=True)
 
     def close(self) -> None:
         """Remove the working entries, whose place the manifest has taken, and what a killed run left half-written."""
-        for left in [*self.out.glob(".*.*"), *self.out.glob("*/.*.parquet.*")]:
-            if left.is_file():
+        for name in ("README.md", "CITATION.cff", manifests.FILE_NAME, "data/*.parquet"):
+            parent, _, last = name.rpartition("/")
+            for left in (self.out / parent).glob(f".{last}.*"):
                 left.unlink()
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def _whole(self, shard: Shard) -> bool:
+        path = self.out / shard.path
+        return path.is_file() and path.stat().st_size == shard.bytes
 
     def _entry_path(self, split: str, index: int) -> Path:
         return self.work / f"{split}-{index:05d}.json"

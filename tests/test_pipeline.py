@@ -72,7 +72,7 @@ def test_two_thousand_guides_agree_with_an_independent_loop(shared_data, tmp_pat
 
 def demo_lines(folder: Path) -> list[str]:
     """The commands of `make demo`, with its folder moved."""
-    recipe = (ROOT / "Makefile").read_text().split("\ndemo: ")[1].split("\n\n")[0]
+    recipe = (ROOT / "Makefile").read_text().split("\ndemo: ")[1].split("\n\n")[0].replace("\\\n", " ")
     lines = [line.strip() for line in recipe.splitlines()[1:] if "-m " in line]
     return [line.replace("$(BIN)/python", shlex.quote(sys.executable)).replace("demo/", f"{folder}/") for line in lines]
 

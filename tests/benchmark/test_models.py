@@ -119,3 +119,9 @@ for name in {names}:
         assert "--checkpoint FILE" in line
         code, seconds = figures.split()
         assert (code, float(seconds) < 10) == ("1", True)
+
+
+@pytest.mark.parametrize("own", ["pretrained", "checkpoint_path"])
+def test_where_weights_come_from_is_no_model_argument(own):
+    with pytest.raises(ModelError, match=f"--model-kwargs {own}"):
+        load("resnet10t", kwargs={own: False})

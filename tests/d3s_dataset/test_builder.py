@@ -28,6 +28,8 @@ def test_another_release_is_never_taken_from_the_cache(sample_release, guides_re
 def test_what_is_missing_is_named(sample_release, tmp_path):
     with pytest.raises(DatasetNotFound, match="got neither"):
         D3S()
+    with pytest.raises(DatasetNotFound, match="got both"):
+        D3S(data_dir=sample_release, repo_id="lab/d3s")
     with pytest.raises(ReleaseError, match="no config 'guides'; it has default"):
         D3S(data_dir=sample_release, config_name="guides")
     with pytest.raises(ReleaseError, match=r"no manifest\.json"):

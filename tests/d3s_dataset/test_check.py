@@ -12,6 +12,10 @@ from PIL import Image
 from d3s_dataset.check import check_release
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.identity import file_digest
+from d3s_dataset.taxonomy import background_names
+from generation.plan import Plan
+from generation.recipe import load_recipe
+from generation.run import generate, open_sources
 from tests.conftest import one_line_error
 
 
@@ -114,7 +118,32 @@ def test_uneven_cells_are_found(copy):
 def test_a_card_with_other_numbers_is_found(copy):
     text = (copy / "README.md").read_text()
     (copy / "README.md").write_text(text.replace("num_examples: 400", "num_examples: 401"))
-    assert check_release(copy) == ["README.md: says 401 train rows, manifest.json says 400"]
+    assert check_release(copy) == ["README.md: says 401 train rows of config default, manifest.json says 400"]
+
+
+@pytest.mark.parametrize("content", [b"", b"---\n: [\n---\n", b"---\n---\n", b"\xff\xfe---\n"])
+def test_a_damaged_card_is_a_problem_not_a_crash(copy, content):
+    (copy / "README.md").write_bytes(content)
+    assert check_release(copy) == ["README.md: its front matter cannot be read as a card's, with dataset_info"]
+
+
+def test_classes_with_few_photos_use_them_more_often(tmp_path):
+    """A class with one validation photo shows it more often than others show theirs: crossed all the same."""
+    for wnid, count in {"n01440764": 2, "n01443537": 20, "n01484850": 20}.items():
+        for number in range(count):
+            path = tmp_path / "objects" / wnid / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 9)).save(path)
+    for name in background_names():
+        for number in range(2):
+            path = tmp_path / "places" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 9)).save(path)
+    recipe = load_recipe("paper").changed(rows=600, model="none")
+    recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 32})})
+    plan = Plan(recipe, *open_sources(recipe, str(tmp_path / "objects"), str(tmp_path / "places")))
+    generate(plan, tmp_path / "d3s", workers=1)
+    assert check_release(tmp_path / "d3s") == []
 
 
 def test_no_release_is_an_error(tmp_path):

@@ -81,7 +81,10 @@ def test_an_unreachable_hub_is_one_line():
     code = "from d3s_dataset.load import fetch\nfetch('lab/d3s', 'default', 'validation')"
     environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
-    assert "DatasetNotFound: the Hub repo 'lab/d3s' cannot be reached" in result.stderr.splitlines()[-1]
+    assert (
+        "DatasetNotFound: there is no folder lab/d3s, and the Hub repo 'lab/d3s' cannot be reached"
+        in result.stderr.splitlines()[-1]
+    )
 
 
 def test_fetch_of_a_folder_is_the_folder(sample_release):

@@ -5,6 +5,7 @@ from d3s_dataset.taxonomy import background_names
 from generation.recipe import load_recipe, parse_recipe, shipped
 
 SMALL = 'name = "a"\nkind = "d3s"\ndescription = "d"\nrows = 10\nseed = 1\n'
+PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
@@ -57,6 +58,12 @@ def test_without_a_model_photos_give_guides():
         (SMALL + "[guide]\nscale = [0.7, 0.2]\n", r"expected scale = \[least, greatest\], got \[0.7, 0.2\]"),
         (SMALL + '[prompt]\ntemplate = "a {thing}"\n', "expected only {synonym}, {gloss} and {phrase}"),
         (SMALL + '[generator]\nscheduler = "fast"\n', "generator.scheduler"),
+        (SMALL + '[generator]\nmodel = "a/b"\nsteps = 1\nstrength = 0.5\n', "less than one step"),
+        (SMALL + "[guide]\nsize = 32\nscale = [0.001, 0.5]\n", "is less than one pixel"),
+        (SMALL + '[guide]\nsize = 100\n[generator]\nmodel = "a/b"\n', "needs a multiple of 8"),
+        (SMALL + '[[backgrounds]]\nname = "a"\nphrase = "b"\n' * 2, "two backgrounds share a name"),
+        (SMALL + "[drawn]\ninstances = 2\ntemplates = 2\n" + PLACE, "has only D3S's ten backgrounds"),
+        (SMALL.replace('"d3s"', '"sample"'), "is for drawn recipes"),
         ("name = ", "is no valid TOML"),
     ],
 )

@@ -156,24 +156,30 @@ def workers_of(folder: Path) -> list[int]:
     return found
 
 
-def test_a_shard_lost_or_cut_short_before_the_end_is_made_again(reference, tmp_path):
-    out = tmp_path / "d3s"
-    shutil.copytree(reference, out)
-    generate_until_work(out)
-    for path, content in ((next(out.glob("data/train-00000-*")), b""), (next(out.glob("data/train-00002-*")), None)):
-        path.unlink() if content is None else path.write_bytes(content)
-    generate(small_plan(), out, shard_rows=50, workers=1)
+def test_a_finished_release_that_lost_a_shard_is_mended(reference, tmp_path):
+    out = shutil.copytree(reference, tmp_path / "d3s")
+    next(out.glob("data/train-00001-*")).unlink()
+    lost = next(out.glob("data/validation-00000-*"))
+    lost.write_bytes(lost.read_bytes()[:-9])
+    assert not generate(small_plan(), out, shard_rows=50, workers=1).already_finished
     assert same_bytes(out, reference)
 
 
-def generate_until_work(out: Path) -> None:
-    """Put a finished release back to the moment before its manifest was written."""
-    from generation.state import Begun, State
+def test_a_shard_lost_or_cut_short_before_the_end_is_made_again(reference, tmp_path, monkeypatch):
+    out = tmp_path / "d3s"
 
-    manifest = read(out)
-    begun = Begun(recipe="sample", plan_digest=manifest.plan_digest, shard_rows=50, limit=manifest.limit)
-    (out / ".work").mkdir()
-    assert State(out).begin(begun) is False
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("generation.run.finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        generate(small_plan(), out, shard_rows=50, workers=1)
+    monkeypatch.undo()
+    assert not (out / "manifest.json").exists()
+    next(out.glob("data/train-00000-*")).write_bytes(b"")
+    next(out.glob("data/train-00002-*")).unlink()
+    generate(small_plan(), out, shard_rows=50, workers=1)
+    assert same_bytes(out, reference)
 
 
 @pytest.fixture
@@ -223,6 +229,26 @@ def test_failures_survive_an_extension(photos):
     assert same_bytes(photos / "once", photos / "twice")
 
 
+def test_failed_rows_are_tried_again_by_the_same_command(photos):
+    recipe = load_recipe("paper").changed(rows=120, model="none")
+    plan = Plan(recipe, *open_sources(recipe, str(photos / "objects"), str(photos / "places")))
+    assert generate(plan, photos / "d3s", workers=1).failures > 0
+    Image.new("RGB", (40, 30)).save(photos / "objects" / "n01440764" / "2.jpg")
+    assert generate(plan, photos / "d3s", workers=1).failures == 0
+    generate(plan, photos / "whole", workers=1)
+    assert same_bytes(photos / "d3s", photos / "whole")
+
+
+def test_starting_up_reads_each_entry_a_fixed_number_of_times(reference, tmp_path, monkeypatch):
+    from generation import state
+
+    reads = []
+    original = state.load_model
+    monkeypatch.setattr(state, "load_model", lambda *given: reads.append(given) or original(*given))
+    generate(small_plan(), tmp_path / "d3s", shard_rows=5, workers=1)
+    assert len(reads) <= 2 * ROWS / 5
+
+
 def test_when_every_row_fails_the_command_fails(photos, command):
     for path in (photos / "objects").rglob("*.jpg"):
         path.write_bytes(b"no photo")
@@ -236,6 +262,7 @@ BAD = {
     "a missing folder": ([*PHOTOS, "--foregrounds", "gone"], "--foregrounds: expected a folder of photos, got gone"),
     "an empty folder": ([*PHOTOS, "--foregrounds", "tests"], "--foregrounds: no photo found in tests"),
     "an unknown recipe": (["--recipe", "papr", "--out", "x"], "no recipe 'papr': expected geography, paper"),
+    "a device for nothing": (["--device", "cuda", "--out", "x"], "diffuses nothing: leave it out"),
     "no --out": ([], "expected --out DIR"),
     "rows of nothing": (["--rows", "0", "--out", "x"], "expected a whole number above 0, got '0'"),
     "a flag that is none": (["--nonsense"], "unrecognized arguments: --nonsense"),

@@ -116,7 +116,7 @@ def test_a_hugging_face_data_set_with_labels(hub_data):
 
 
 def test_a_data_set_that_does_not_fit_is_one_clear_line(hub_data, tmp_path):
-    with pytest.raises(SourceError, match="expected labels such as 'grass', or 10 classes in order, got 3 such as"):
+    with pytest.raises(SourceError, match="expected labels named such as 'grass', got 3 such as"):
         open_source(f"hf:{hub_data}", PLACES, "backgrounds").photos()
     Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "text" / "train.parquet")
     with pytest.raises(SourceError, match="expected an image and a label column, got text"):
