@@ -57,7 +57,7 @@ class Split:
             name=self.manifest.name,
             kind=self.manifest.kind,
             revision=self.revision,
-            digest=self.manifest.digest,
+            digest=self.manifest.digest_of(self.config),
             config=self.config,
             split=self.name + part,
             n=self.n,

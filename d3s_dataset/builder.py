@@ -15,15 +15,7 @@ from huggingface_hub import hf_hub_download
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import DatasetNotFound, ReleaseError
-from d3s_dataset.schema import features
-
-_CONFIGS = {
-    "default": "the images",
-    "guides": "what the generator was given: the photo of the object pasted on the background photo",
-    "control_scale": "the same photo, box and seed on neutral grey, the prompt without its background",
-    "control_original": "the whole photo as guide, the same prompt",
-    "votes": "the raw votes of human verification, anonymised",
-}
+from d3s_dataset.schema import CONFIGS, features
 
 
 class D3S(datasets.ArrowBasedBuilder):
@@ -40,7 +32,7 @@ class D3S(datasets.ArrowBasedBuilder):
         ReleaseError: the release is unfinished or has no such config.
     """
 
-    BUILDER_CONFIGS = [datasets.BuilderConfig(name=name, description=text) for name, text in _CONFIGS.items()]  # noqa: RUF012
+    BUILDER_CONFIGS = [datasets.BuilderConfig(name=name, description=text) for name, text in CONFIGS.items()]  # noqa: RUF012
     DEFAULT_CONFIG_NAME = "default"
 
     def __init__(
@@ -60,7 +52,9 @@ class D3S(datasets.ArrowBasedBuilder):
             has = ", ".join(self._manifest.configs())
             raise ReleaseError(f"{self._root} has no config {config_name!r}; it has {has}")
         # The content's digest names the prepared copy, so that another release is never taken for this one.
-        super().__init__(dataset_name="d3s", config_name=config_name, hash=self._manifest.digest[:16], **kwargs)
+        super().__init__(
+            dataset_name="d3s", config_name=config_name, hash=self._manifest.digest_of(config_name)[:16], **kwargs
+        )
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(features=features(self._manifest.backgrounds))

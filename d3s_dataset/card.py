@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
+from d3s_dataset.counts import Counts
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.schema import feature_yaml, markdown_table
+from d3s_dataset.schema import CONFIGS, CONTROLS, feature_yaml, markdown_table
+from d3s_dataset.taxonomy import classes
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 _UNVERIFIED = "Nobody has verified these images yet: labels are what was asked for, and `verified` is null."
@@ -31,23 +33,24 @@ def shipped_file(name: str) -> Path:
     return next(path for path in (package.parent / name, package / name) if path.is_file())
 
 
-def render(manifest: Manifest, cells: Mapping[str, Mapping[str, int]]) -> str:
+def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
     """Return a release's README.md.
 
     Args:
         manifest: the release's manifest.
-        cells: split -> background name -> rows, counted in the shards.
+        counts: (config, split) -> what its shards hold.
     """
     text = shipped_file("dataset_card.md").read_text(encoding="utf-8")
     blocks = {
-        "status": f"{_STATUS[manifest.kind]} {_UNVERIFIED}",
-        "load": None,
-        "counts": _counts(manifest, cells),
+        "status": f"{_STATUS[manifest.kind]} {_verification(counts)}",
+        "counts": _counts(manifest, counts),
+        "controls": _controls(manifest),
+        "screening": _screening(manifest, counts),
         "columns": markdown_table(len(manifest.backgrounds)),
         "making": _making(manifest),
     }
     for name, content in blocks.items():
-        text = text if content is None else replace_block(text, name, content)
+        text = replace_block(text, name, content)
     head, body = _front_matter(text)
     if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
         head.pop("source_datasets")
@@ -109,15 +112,62 @@ def _config_info(manifest: Manifest, config: str) -> dict[str, Any]:
     }
 
 
-def _counts(manifest: Manifest, cells: Mapping[str, Mapping[str, int]]) -> str:
+def _counts(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
     splits = manifest.splits()
-    lines = [f"| background | {' | '.join(splits)} |", "|---|" + "---:|" * len(splits)]
-    for name in manifest.backgrounds:
-        lines.append(f"| {name} | {' | '.join(f'{cells[split].get(name, 0):,}' for split in splits)} |")
-    rows = [manifest.rows("default", split) for split in splits]
-    lines.append(f"| **all** | {' | '.join(f'{n:,}' for n in rows)} |")
-    plan = f"{sum(rows):,} of {manifest.planned_rows:,} planned rows were made; {len(manifest.failures):,} failed"
-    return "\n".join(lines) + f"\n\n{plan} (listed in `manifest.json`)."
+    held = [counts["default", split] for split in splits]
+    rows = [[name, *(each.backgrounds[label] for each in held)] for label, name in enumerate(manifest.backgrounds)]
+    table = _table(["background", *splits], [*rows, ["**all**", *(each.rows for each in held)]])
+    failed = sum(each.config == "default" for each in manifest.failures)
+    made = sum(each.rows for each in held)
+    plan = f"{made:,} of {manifest.planned_rows:,} planned rows were made; {failed:,} failed"
+    labels = sorted({label for each in held for label in each.foregrounds})
+    rows = [[f"{label} {classes()[label].synonym}", *(each.foregrounds[label] for each in held)] for label in labels]
+    by_class = _table(["class", *splits], rows)
+    details = f"<details><summary>Rows of each of the {len(labels)} classes</summary>\n\n{by_class}\n\n</details>"
+    return f"{table}\n\n{plan} (listed in `manifest.json`).\n\n{details}"
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * (len(head) - 1)], *lines])
+
+
+def _verification(counts: Mapping[tuple[str, str], Counts]) -> str:
+    asked, confirmed = (sum(each.verified[i] for (c, _), each in counts.items() if c == "default") for i in (0, 1))
+    if not asked:
+        return _UNVERIFIED
+    return f"People looked at {asked:,} of its images and confirmed {confirmed:,} ({confirmed / asked:.1%})."
+
+
+def _controls(manifest: Manifest) -> str:
+    held = [name for name in manifest.configs() if name in CONTROLS]
+    if not held:
+        return "This release has no control configs."
+    rows = [[f"`{name}`", CONFIGS[name], sum(manifest.rows(name, s) for s in manifest.splits(name))] for name in held]
+    return _table(["config", "what", "rows"], rows)
+
+
+def _screening(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
+    limits = manifest.recipe["screen"]
+    names = list(dict.fromkeys(name for each in counts.values() for name in sorted(each.failed)))
+    rows = [
+        [config, split, each.rows, *(_share(each.failed[name], each.rows) for name in names),
+         _share(each.fail_any, each.rows), each.redrawn_again]
+        for (config, split), each in counts.items()
+    ]  # fmt: skip
+    table = _table(["config", "split", "rows", *names, "any screen", "with another seed"], rows)
+    judged = {name for each in counts.values() for name, rows in each.judged.items() if rows}
+    looked = [
+        f"contrast at least {limits['min_contrast']:g}, clipped at most {limits['max_clipped']:g}",
+        f"near-duplicate within {limits['duplicate_bits']} of 64 bits",
+        "the pipeline's own safety checker" if "safety" in judged else "no safety checker",
+        f"CLIP `{limits['clip']}`" if "clip" in judged else "no CLIP",
+    ]
+    return f"{table}\n\nScreens: {'; '.join(looked)}. No row was dropped for failing one."
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} ({part / whole:.1%})" if whole else "0"
 
 
 def _making(manifest: Manifest) -> str:

@@ -22,7 +22,7 @@ from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import file_digest
 from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard
-from d3s_dataset.schema import arrow_schema
+from d3s_dataset.schema import CONTROLS, arrow_schema
 from d3s_dataset.taxonomy import classes
 
 _MOST = 20  # problems that are listed one by one
@@ -36,9 +36,11 @@ class Tally:
     pairs: Counter[tuple[str, int]] = field(default_factory=Counter)
     foregrounds: set[str] = field(default_factory=set)
     backgrounds: set[str] = field(default_factory=set)
+    photos: dict[str, tuple[str, int]] = field(default_factory=dict)  # of each key: foreground photo and background
 
     def add(self, row: dict[str, Any]) -> None:
         """Count one row."""
+        self.photos[row["key"]] = (row["foreground_source"], row["background"])
         self.cells[row["foreground"], row["background"]] += 1
         self.pairs[row["foreground_source"], row["background"]] += 1
         self.foregrounds.add(row["foreground_source"])
@@ -54,17 +56,20 @@ def check_release(folder: Path) -> list[str]:
     """
     manifest = manifests.read(folder)
     problems = list(_check_files(folder, manifest))
-    tallies: dict[str, Tally] = {}
-    keys: set[str] = set()
+    tallies: dict[tuple[str, str], Tally] = {}
     total = sum(shard.rows for shard in manifest.shards)
     with progress(total=total, label="checking") as bar:
         for shard in manifest.shards:
             try:
-                problems += _check_shard(folder, manifest, shard, tallies.setdefault(shard.split, Tally()), keys, bar)
+                tally = tallies.setdefault((shard.config, shard.split), Tally())
+                problems += _check_shard(folder, manifest, shard, tally, bar)
             except (OSError, pa.ArrowException) as error:
                 problems.append(f"{shard.path}: cannot be read as Parquet: {one_line(error)}")
     if not problems:  # the plan's promises hold for whole releases
-        problems += _check_promises(manifest, tallies)
+        images = {split: tally for (config, split), tally in tallies.items() if config == "default"}
+        problems += _check_promises(manifest, images)
+        for (config, split), tally in tallies.items():
+            problems += _check_control(manifest, config, split, tally, images.get(split, Tally()))
     return problems + list(_check_card(folder, manifest))
 
 
@@ -85,9 +90,7 @@ def _check_files(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{shard.path}: checksum differs from {manifests.FILE_NAME}"
 
 
-def _check_shard(
-    folder: Path, manifest: Manifest, shard: Shard, tally: Tally, keys: set[str], bar: Any
-) -> Iterator[str]:
+def _check_shard(folder: Path, manifest: Manifest, shard: Shard, tally: Tally, bar: Any) -> Iterator[str]:
     file = pq.ParquetFile(folder / shard.path)
     if not file.schema_arrow.equals(arrow_schema(manifest.backgrounds), check_metadata=True):
         yield f"{shard.path}: columns or their types differ from the schema"
@@ -96,14 +99,13 @@ def _check_shard(
         yield f"{shard.path}: expected {shard.rows} rows, got {file.metadata.num_rows}"
     for batch in file.iter_batches(batch_size=100):
         for row in batch.to_pylist():
-            yield from (f"{shard.path}: row {row['key']}: {problem}" for problem in _check_row(row, manifest, keys))
-            keys.add(row["key"])
+            yield from (f"{shard.path}: row {row['key']}: {problem}" for problem in _check_row(row, manifest, tally))
             tally.add(row)
         bar.update(batch.num_rows)
 
 
-def _check_row(row: dict[str, Any], manifest: Manifest, keys: set[str]) -> Iterator[str]:
-    if row["key"] in keys:
+def _check_row(row: dict[str, Any], manifest: Manifest, tally: Tally) -> Iterator[str]:
+    if row["key"] in tally.photos:
         yield "its key stands twice"
     if not 0 <= row["foreground"] < len(classes()):
         yield f"foreground {row['foreground']} is out of range"
@@ -128,10 +130,10 @@ def _check_image(content: bytes, size: int) -> Iterator[str]:
 
 
 def _check_promises(manifest: Manifest, tallies: dict[str, Tally]) -> Iterator[str]:
-    lost = Counter(failure.split for failure in manifest.failures)
+    lost = Counter(failure.split for failure in manifest.failures if failure.config == "default")
     made = sum(shard.rows for shard in manifest.shards if shard.config == "default")
-    if made + len(manifest.failures) != manifest.limit:
-        yield f"{made} rows and {len(manifest.failures)} failures: expected {manifest.limit} together"
+    if made + lost.total() != manifest.limit:
+        yield f"{made} rows and {lost.total()} failures: expected {manifest.limit} together"
     for split, tally in tallies.items():
         yield from _uneven("class x background cells", split, tally.cells, manifest, lost[split])
     if "validation" in tallies:
@@ -147,6 +149,19 @@ def _check_promises(manifest: Manifest, tallies: dict[str, Tally]) -> Iterator[s
             shared = getattr(train, kind) & getattr(validation, kind)
             if shared:
                 yield f"{len(shared)} {kind[:-1]} photos stand in train and validation, such as {min(shared)}"
+
+
+def _check_control(manifest: Manifest, config: str, split: str, tally: Tally, images: Tally) -> Iterator[str]:
+    """Compare a control config with the images that it is matched to, key by key."""
+    if config == "default" or config not in CONTROLS:
+        return
+    failed = {each.key for each in manifest.failures if each.split == split}
+    for key, photo in tally.photos.items():
+        if key not in failed and images.photos.get(key) != photo:
+            yield f"{config}: row {key} has no image of the same photo and background under its key"
+    missing = images.photos.keys() - tally.photos.keys() - failed
+    if missing:
+        yield f"{config}: {len(missing)} {split} images have no row, such as {min(missing)}"
 
 
 def _uneven(what: str, split: str, counts: Counter[Any], manifest: Manifest, lost: int) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What every command line of the project shares: the parser, the exit codes, the progress bar.
 
 A command is parse, one library call, print. Bad input ends in one line on stderr and exit code 1; a bug keeps
-its traceback; Ctrl-C is 130, a reader that went away (`| head`) is silent.
+its traceback; Ctrl-C is 130, SIGTERM that was seen to in order 143, a reader that went away (`| head`) is silent.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from d3s_dataset.errors import D3SError
+from d3s_dataset.errors import D3SError, Interrupted
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str
         code = 0
     except D3SError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        code = 1
+        code = 143 if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
@@ -54,6 +54,11 @@ def say(text: str = "") -> None:
 def warn(text: str) -> None:
     """Print a line about something odd on stderr, where it does not mix with the answer."""
     print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def note(text: str) -> None:
+    """Print a line about how far things are on stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def progress(items: Iterable[T] | None = None, *, total: int | None = None, label: str, unit: str = "img") -> Any:

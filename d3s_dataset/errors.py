@@ -10,6 +10,8 @@
     │   └── PhotoError       a single photo that cannot be read: a failed row, not the end of a run
     ├── ModelError           a model that is unknown, unreachable or of another shape
     │   └── CheckpointError  a weights file that is missing, unsafe, or of another architecture
+    ├── GenerationError      a run that cannot go on: workers, lanes or a cluster are lost, or it was stopped
+    │   └── Interrupted      SIGTERM or Ctrl-C: what was made is kept
     ├── WriteError           a file or folder that cannot be written
     ├── ResultError          predictions or results that do not hold what they should
     └── MissingExtra         a package that only one command needs is not installed
@@ -51,6 +53,14 @@ class CheckpointError(ModelError):
     """A weights file that is missing, not safe to open, or made for another architecture."""
 
 
+class GenerationError(D3SError):
+    """A run that cannot go on; typing the same command again takes it up where it stopped."""
+
+
+class Interrupted(GenerationError):
+    """A run that was asked to stop, and has kept what it had made."""
+
+
 class WriteError(D3SError):
     """A file or folder that cannot be written: no permission, no space, something in the way."""
 
@@ -67,6 +77,10 @@ class MissingExtra(D3SError):
             f"this needs the package {package!r}, which is not installed: in the project's folder type "
             f"pip install '.[{extra}]'"
         )
+        self._given = package, extra
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return MissingExtra, self._given  # it may come out of another process
 
 
 def one_line(error: BaseException) -> str:

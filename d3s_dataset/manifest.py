@@ -40,11 +40,17 @@ class Shard(_Strict):
 
 
 class Failure(_Strict):
-    """One planned row that could not be made, and why; `index` is its position in the split's plan."""
+    """One planned row that could not be made, and why.
+
+    `index` is its position in the split's plan; `seed` is the last one tried and `attempt` its number, from 0.
+    """
 
     key: str
+    config: str
     split: str
     index: int
+    seed: int
+    attempt: int
     stage: str
     reason: str
 
@@ -73,13 +79,21 @@ class Manifest(_Strict):
     image_size: int
     sources: list[Source]
     environment: dict[str, str]
+    resample: int
     shards: list[Shard]
     failures: list[Failure]
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the checksums of all shards: two releases with the same digest hold the same rows."""
-        return digest([[each.path, each.sha256] for each in self.shards])
+        """SHA-256 over the checksums of the default config: two releases with the same digest hold the same images.
+
+        The other configs are left out because a copy on the Hub may have to do without them.
+        """
+        return self.digest_of("default")
+
+    def digest_of(self, config: str) -> str:
+        """SHA-256 over the checksums of one config's shards."""
+        return digest([[each.path, each.sha256] for each in self.shards if each.config == config])
 
     def configs(self) -> list[str]:
         """Return the configs that have files, `default` first."""

@@ -16,6 +16,19 @@ from d3s_dataset.taxonomy import BACKGROUNDS, background_names, classes
 if TYPE_CHECKING:
     from datasets import Features
 
+CONFIGS = {
+    "default": "the images",
+    "guides": "what the generator was given: the photo of the object pasted on the background photo",
+    "control_scale": "redrawn from the same photo, box and seed on neutral grey, the prompt without its background",
+    "control_scale_guides": "the guides of control_scale: the photo pasted on grey, not redrawn",
+    "control_original": "redrawn from the whole photo, with the same prompt and seed",
+    "control_original_guides": "the guides of control_original: the photo itself, cropped and resized like an image",
+    "votes": "the raw votes of human verification, anonymised",
+}
+
+# Those that are matched to the images by key.
+CONTROLS = tuple(name for name in CONFIGS if name not in ("default", "votes"))
+
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 _BOX = pa.struct({side: pa.int32() for side in ("left", "top", "right", "bottom")})
 
@@ -36,6 +49,7 @@ class Record:
     key: str = _column(pa.string(), "unique name of the row; joins configs and predictions")
     prompt: str = _column(pa.string(), "what the generator was asked for")
     seed: int = _column(pa.int64(), "seed of the row's noise")
+    attempt: int = _column(pa.int32(), "which of its seeds that is: 0 is the planned one, others were drawn after it")
     foreground_source: str = _column(pa.string(), "the foreground photo")
     background_source: str | None = _column(pa.string(), "the background photo; null where the recipe uses none")
     box: dict[str, int] = _column(_BOX, "where the foreground was pasted, in pixels")
@@ -48,6 +62,18 @@ class Record:
         pa.float32(), "standard deviation of the luminance, 0 is blank", default=None
     )
     screen_clipped: float | None = _column(pa.float32(), "share of channel values at 0 or 255", default=None)
+    screen_hash: str | None = _column(pa.string(), "64-bit perceptual hash, hexadecimal", default=None)
+    screen_duplicate_of: str | None = _column(pa.string(), "key of an earlier row that it repeats", default=None)
+    screen_unsafe: bool | None = _column(pa.bool_(), "the generator's own safety checker flagged it", default=None)
+    screen_clip_foreground: float | None = _column(
+        pa.float32(), "CLIP's probability of its class among the plan's classes", default=None
+    )
+    screen_clip_background: float | None = _column(
+        pa.float32(), "CLIP's probability of its background among the recipe's", default=None
+    )
+    screen_failed: str | None = _column(
+        pa.string(), "screens that it fails under the recipe's limits, comma-separated; empty where none", default=None
+    )
     verified: bool | None = _column(pa.bool_(), "people agreed that it shows what its labels say", default=None)
     votes: int | None = _column(pa.int32(), "people who were asked", default=None)
     votes_foreground: int | None = _column(pa.int32(), "of them, said the object is there", default=None)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.atomic import replacing
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.load import fetch
@@ -46,6 +47,29 @@ def contact_sheet(folder: Path, config: str, split: str, rows: int, cell: int) -
     for row, label in enumerate(labels):
         pen.text((4, header + row * cell + cell // 2 - 8), classes()[label].synonym, "black", font)
     return sheet
+
+
+def shard_sheet(shard: Path, out: Path, columns: int = 10, cell: int = 96, most: int = 400) -> None:
+    """Write a contact sheet of one shard's first images in row order: rows of a release turn through the backgrounds.
+
+    Args:
+        shard: a Parquet file of a release.
+        out: the picture's file; its folder is made where missing.
+        columns: images across.
+        cell: side of an image on the sheet, in pixels.
+        most: greatest number of images.
+    """
+    file = pq.ParquetFile(shard)
+    shown = min(most, file.metadata.num_rows)
+    sheet = Image.new("RGB", (columns * cell, -(-max(shown, 1) // columns) * cell), "white")
+    place = 0
+    for batch in file.iter_batches(batch_size=100, columns=["image"]):
+        for row in batch.to_pylist()[: shown - place]:
+            image = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").resize((cell, cell))
+            sheet.paste(image, (place % columns * cell, place // columns * cell))
+            place += 1
+    with replacing(out) as temporary, temporary.open("wb") as stream:
+        sheet.save(stream, "JPEG", quality=88)
 
 
 def _first_images(

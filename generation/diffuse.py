@@ -1,36 +1,36 @@
 """Guides -> images: image-to-image through diffusers. The only place that knows about [0, 1] and [-1, 1].
 
 Every row has its own CPU generator, seeded with the row's seed, so that its noise is the same alone, in any batch and
-on any device. Prompt embeddings are computed once per distinct prompt and kept on the CPU.
+on any device. Several threads may call one `ImageToImage`: what one prepares on the CPU, and what another fetches from
+the GPU, overlaps with the third's denoising.
 """
 
-import re
 import sys
-import warnings
+import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from d3s_dataset.errors import MissingExtra, ModelError, one_line
-from d3s_dataset.hub import cache_only_where_unreachable, unreachable
+from generation.embed import PromptCache
+from generation.maker import Redrawn
+from generation.pipeline import device_of, dtype_of, load_pipeline, recorded_name
 from generation.recipe import Generator
 
-if TYPE_CHECKING:
-    import torch
+_START = {"cuda": 32, "cpu": 8}  # images a batch at first; halved where the device's memory says so
 
 
 class Diffuser(Protocol):
-    """Redraws guides."""
+    """Redraws guides; may be called by several threads at once."""
 
     name: str
+    batch_size: int
 
     def __call__(
-        self, guides: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int]
-    ) -> list[np.ndarray | None]:
-        """Return one uint8 (height, width, 3) array per guide; each depends on its own guide, prompt and seed only.
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Redrawn | None]:
+        """Return one image per guide (uint8, (height, width, 3)); each depends on its own guide, prompt and seed only.
 
         None stands for an image with values that are not finite.
         """
@@ -47,65 +47,142 @@ class ImageToImage:
     Args:
         settings: model (Hub id or local folder), scheduler, steps, strength, guidance scale, eta, dtype.
         device: a torch device; None is the first GPU if there is one, else the CPU.
+        batch_size: images a batch; None starts at 32 on a GPU and 8 on a CPU. Halved where memory runs out.
+        compiled: compile the denoiser and the VAE with torch.compile, for one fixed batch size.
+        safety: ask the pipeline's own safety checker, where it has one; it never changes pixels.
+        prompts: how many distinct prompts will come: the text encoder is released after the last; None keeps it.
 
     Raises:
         MissingExtra: diffusers or torch is not installed.
         ModelError: the model is no image-to-image pipeline, cannot be had, or the device or scheduler is unknown.
     """
 
-    def __init__(self, settings: Generator, device: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Generator,
+        device: str | None = None,
+        *,
+        batch_size: int | None = None,
+        compiled: bool = False,
+        safety: bool = False,
+        prompts: int | None = None,
+    ) -> None:
         self._torch, diffusers = _import()
-        self.settings, self.device = settings, _device(self._torch, device)
-        self.dtype = _dtype(self._torch, settings.dtype, self.device)
-        self._pipe = _pipeline(diffusers, settings, self.dtype)
+        self.settings, self.device = settings, device_of(self._torch, device)
+        self.dtype = dtype_of(self._torch, settings.dtype, self.device)
+        self.batch_size = batch_size or _START[self._kind]
+        self.compiled = compiled
+        self._pipe, checker = load_pipeline(diffusers, settings, self.dtype)
+        self.name = recorded_name(settings, self._pipe)
+        self._safety = _safety_judge(checker, self.device, self.dtype) if safety and checker else None
+        self._place()
+        self._prompts = PromptCache(self._pipe, self.device, guided=settings.guidance_scale > 1, expected=prompts)
+        self._turn = threading.Lock()
+
+    @property
+    def _kind(self) -> str:
+        return self.device.split(":")[0]
+
+    def _place(self) -> None:
+        """Move the pipeline to its device, in the form that is fastest there."""
+        torch, pipe = self._torch, self._pipe
         try:
-            self._pipe.to(self.device)
+            pipe.to(self.device)
         except (RuntimeError, AssertionError) as error:
             raise ModelError(f"--device {self.device} cannot be used: {one_line(error)}") from None
-        self._pipe.set_progress_bar_config(disable=True)
-        self.name = _recorded_name(settings, self._pipe)
-        self._embeddings: dict[str, torch.Tensor] = {}
+        core = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
+        if self._kind == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32 where a part runs in float32
+            pipe.vae.to(memory_format=torch.channels_last)
+            if core == "unet":
+                pipe.unet.to(memory_format=torch.channels_last)
+        if self.compiled:
+            getattr(pipe, core).compile(dynamic=False)
+            pipe.vae.decode = torch.compile(pipe.vae.decode, dynamic=False)
 
     def __call__(
-        self, guides: Sequence[Image.Image], prompts: Sequence[str], seeds: Sequence[int]
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Redrawn | None]:
+        """Redraw a batch of guides of any size; see `Diffuser`."""
+        made: list[np.ndarray | None] = []
+        while len(made) < len(guides):
+            size = self.batch_size
+            part = slice(len(made), len(made) + size)
+            try:
+                made += self._redraw(guides[part], prompts[part], seeds[part], size)
+            except self._torch.OutOfMemoryError:
+                self._halve(size)
+        if self._safety is None:
+            return [each if each is None else Redrawn(each, {}) for each in made]
+        flags = iter(self._safety([each for each in made if each is not None]))
+        return [each if each is None else Redrawn(each, {"screen_unsafe": next(flags)}) for each in made]
+
+    def _halve(self, size: int) -> None:
+        if size == 1:
+            raise ModelError(
+                f"--device {self.device} has no room for one image of {self.settings.model}: expected a larger device, "
+                "or generator.dtype fp16"
+            ) from None
+        with self._turn:
+            self.batch_size = min(self.batch_size, max(1, size // 2))  # another thread may have halved it already
+            if self._kind == "cuda":
+                self._torch.cuda.empty_cache()
+
+    def _redraw(
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int], size: int
     ) -> list[np.ndarray | None]:
-        """Redraw a batch of guides; see `Diffuser`."""
-        torch, settings = self._torch, self.settings
-        with torch.inference_mode():
+        """Redraw at most `size` guides in one call of the pipeline."""
+        torch, settings, n = self._torch, self.settings, len(guides)
+        # A compiled network is compiled for one size only: fill up with repetitions, and drop them afterwards.
+        fill = [0] * (size - n) if self.compiled else []
+        order = [*range(n), *fill]
+        pixels = torch.from_numpy(np.stack([guides[i] for i in order]))
+        pixels = pixels.pin_memory() if self._kind == "cuda" else pixels
+        generators = [torch.Generator("cpu").manual_seed(seeds[i]) for i in order]
+        with self._turn, torch.inference_mode():
             images = self._pipe(
-                image=list(guides),
-                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+                image=self._image(pixels, generators),
+                generator=generators,
                 num_inference_steps=settings.steps,
                 strength=settings.strength,
                 guidance_scale=settings.guidance_scale,
-                output_type="np",
-                **self._prompt_arguments(prompts),
+                output_type="pt",
+                **self._prompts.arguments([prompts[i] for i in order]),
                 **({"eta": settings.eta} if "DDIM" in type(self._pipe.scheduler).__name__ else {}),
-            ).images
-        return [_to_uint8(image) for image in images]
+            ).images[:n]
+            finite = torch.isfinite(images).flatten(1).all(1)
+            levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return [
+            each if whole else None for each, whole in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)
+        ]
 
-    def _prompt_arguments(self, prompts: Sequence[str]) -> dict[str, Any]:
-        """Return the prompts, embedded where the pipeline takes plain embeddings (Stable Diffusion 1 and 2)."""
-        if not _takes_plain_embeddings(self._pipe):
-            return {"prompt": list(prompts)}
-        for prompt in dict.fromkeys(["", *prompts]):
-            if prompt not in self._embeddings:
-                embedded, _ = self._pipe.encode_prompt(prompt, self.device, 1, False)
-                self._embeddings[prompt] = embedded[0].cpu()
-        rows = self._torch.stack([self._embeddings[prompt] for prompt in prompts]).to(self.device)
-        empty = self._embeddings[""].expand_as(rows).to(self.device)
-        return {"prompt_embeds": rows, "negative_prompt_embeds": empty}
+    def _image(self, pixels: Any, generators: list[Any]) -> Any:
+        """Return what the pipeline starts from: latents where they can be had in one batch, else images in [0, 1].
+
+        diffusers encodes a list of images one by one where each has its own generator. Encoded together, and drawn
+        from in the same order, they are the same latents.
+        """
+        torch, pipe = self._torch, self._pipe
+        images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        if type(pipe).__name__ != "StableDiffusionImg2ImgPipeline":
+            return images
+        found = pipe.vae.encode((images * 2 - 1).to(self.dtype)).latent_dist
+        noise = [torch.randn(found.mean.shape[1:], generator=g, dtype=found.mean.dtype) for g in generators]
+        return (found.mean + found.std * torch.stack(noise).to(self.device)) * pipe.vae.config.scaling_factor
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels: library versions, device kind and dtype."""
+        """Return what beside the recipe decides the pixels: library versions, device kind, dtype, compilation."""
         import diffusers
 
-        where = {"device": self.device.split(":")[0], "dtype": str(self.dtype).removeprefix("torch.")}
-        return {"torch": self._torch.__version__, "diffusers": diffusers.__version__, **where}
+        where = {"device": self._kind, "dtype": str(self.dtype).removeprefix("torch.")}
+        versions = {"torch": self._torch.__version__, "diffusers": diffusers.__version__}
+        return {**versions, **where, **({"compiled": "yes"} if self.compiled else {})}
 
 
-def _to_uint8(image: np.ndarray) -> np.ndarray | None:
-    return np.round(image * 255).clip(0, 255).astype(np.uint8) if np.isfinite(image).all() else None
+def _safety_judge(checker: tuple[Any, Any], device: str, dtype: Any) -> Any:
+    from generation.judges import SafetyJudge
+
+    return SafetyJudge(*checker, device, dtype)
 
 
 def _import() -> tuple[Any, Any]:
@@ -119,66 +196,3 @@ def _import() -> tuple[Any, Any]:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
     return torch, diffusers
-
-
-def _device(torch: Any, wanted: str | None) -> str:
-    if wanted is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(wanted).type
-    except RuntimeError:
-        raise ModelError(f"--device: expected cpu, cuda or cuda:N, got {wanted!r}") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"--device {wanted}: torch {torch.__version__} finds no CUDA device here; type --device cpu")
-    return wanted
-
-
-def _dtype(torch: Any, wanted: str, device: str) -> Any:
-    if wanted == "auto":
-        wanted = "fp16" if device.startswith("cuda") else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
-
-
-def _pipeline(diffusers: Any, settings: Generator, dtype: Any) -> Any:
-    folder = Path(settings.model)
-    if folder.is_dir() and not (folder / "model_index.json").is_file():
-        raise ModelError(
-            f"--model {folder}: expected the folder of a diffusers pipeline, got one without model_index.json"
-        )
-    try:
-        with warnings.catch_warnings(), cache_only_where_unreachable():
-            # diffusers 0.42 passes huggingface_hub an argument that it no longer takes.
-            warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")
-            pipe = diffusers.AutoPipelineForImage2Image.from_pretrained(
-                settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
-            )
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        if not folder.is_dir() and isinstance(error, OSError) and "model_index.json" in str(error):
-            text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
-            raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}") from None
-        wanted = "expected the Hub id or folder of an image-to-image pipeline, or none"
-        raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
-    if getattr(pipe, "safety_checker", None) is not None:
-        # It blackens images unasked: nothing may change pixels behind the screen's back.
-        pipe.safety_checker = None
-    if settings.scheduler:
-        kind = getattr(diffusers, settings.scheduler, None)
-        if kind is None:
-            raise ModelError(
-                f"generator.scheduler: expected one of diffusers' such as DDIMScheduler, got {settings.scheduler!r}"
-            )
-        pipe.scheduler = kind.from_config(pipe.scheduler.config)
-    return pipe
-
-
-def _takes_plain_embeddings(pipe: Any) -> bool:
-    return hasattr(pipe, "tokenizer") and not hasattr(pipe, "tokenizer_2") and hasattr(pipe, "encode_prompt")
-
-
-def _recorded_name(settings: Generator, pipe: Any) -> str:
-    """Return model@revision: the commit that the Hub gave, or the digest of a local folder; never a path."""
-    if Path(settings.model).is_dir():
-        return settings.identified().model
-    core = getattr(pipe, "unet", None) or pipe.transformer
-    commit = re.search(r"snapshots/([0-9a-f]{40})", str(core.config.get("_name_or_path", "")).replace("\\", "/"))
-    return f"{settings.model}@{commit[1] if commit else settings.revision or 'main'}"

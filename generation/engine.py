@@ -1,192 +1,184 @@
-"""Who makes which part of a shard: worker processes compose and encode, this process diffuses.
+"""Who makes which batch: lanes (a GPU each, or this machine's cores) that take batches as they come free.
 
-Rows travel in order and in small batches, so that neither the number of workers nor of rows moves a byte of the
-result or grows the memory.
+Every engine makes the same rows into the same records; what differs is where. A batch whose lane died is made by
+another; an engine without lanes ends the run, which can be taken up where it stopped.
 """
 
-import io
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-from PIL import Image
-
-from d3s_dataset.errors import PhotoError
-from generation.diffuse import Diffuser
-from generation.guide import compose
+from d3s_dataset.errors import GenerationError
+from generation.lane import LaneDied, LocalLane, Spec, Stopped
+from generation.maker import Made
 from generation.plan import Row
-from generation.recipe import Recipe
-from generation.screen import screen
-from generation.sources import ImageSource
+from generation.processes import ProcessLane
 
-_AHEAD = 3  # batches a worker may be ahead of the consumer
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Why a row could not be made, and at which stage."""
-
-    stage: str
-    reason: str
-
-
-Made = dict[str, Any] | Failed
+ROWS_A_BATCH = 8  # where no device says how many it takes at once
+_MOST_THREADS = 512
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Makes rows: all a worker process needs, picklable."""
+class Batch:
+    """Rows that are made together, and the shard that each belongs to."""
 
-    recipe: Recipe
-    foregrounds: ImageSource
-    backgrounds: ImageSource | None
-
-    def guide(self, row: Row) -> Image.Image | Failed:
-        """Return the guide of a row, or why there is none."""
-        size = self.recipe.guide.size
-        try:
-            foreground = self.foregrounds.open(row.foreground_source, row.box[2] - row.box[0])
-            scene = self._scene(row, size)
-            return compose(foreground, scene, row.box, size)
-        except PhotoError as error:
-            return Failed("guide", str(error))
-
-    def _scene(self, row: Row, size: int) -> Image.Image | None:
-        if self.backgrounds is None or row.background_source is None:
-            return None
-        return self.backgrounds.open(row.background_source, size)
-
-    def guides(self, rows: Sequence[Row]) -> list[Image.Image | Failed]:
-        """Return the guides of a batch of rows."""
-        return [self.guide(row) for row in rows]
-
-    def finished_guides(self, rows: Sequence[Row]) -> list[Made]:
-        """Return a batch of records whose images are their guides."""
-        guides = zip(rows, self.guides(rows), strict=True)
-        return [each if isinstance(each, Failed) else self.record(row, each, None) for row, each in guides]
-
-    def record(self, row: Row, image: Image.Image, generator: str | None) -> dict[str, Any]:
-        """Return a row's record (`d3s_dataset.schema.Record`), image encoded."""
-        settings = self.recipe.generator
-        made = {
-            "generator": generator,
-            "scheduler": settings.scheduler,
-            "steps": settings.steps,
-            "strength": settings.strength,
-            "guidance_scale": settings.guidance_scale,
-        }
-        fields = {name: value for name, value in row._asdict().items() if name not in ("split", "box")}
-        box = dict(zip(("left", "top", "right", "bottom"), row.box, strict=True))
-        stored = {"bytes": self._encode(image), "path": f"{row.key}.{self._suffix}"}
-        return {"image": stored, **fields, "box": box, **(made if generator else {}), **screen(image)}
-
-    @property
-    def _suffix(self) -> str:
-        return {"jpeg": "jpg", "png": "png"}[self.recipe.image.format]
-
-    def _encode(self, image: Image.Image) -> bytes:
-        buffer = io.BytesIO()
-        # 4:4:4: a red object on grass keeps its edge.
-        jpeg = {"quality": self.recipe.image.quality, "subsampling": 0}
-        image.save(buffer, self.recipe.image.format, **(jpeg if self.recipe.image.format == "jpeg" else {}))
-        return buffer.getvalue()
+    rows: list[Row]
+    shards: list[Any]
+    redraw: bool
 
 
-class LocalEngine:
-    """Worker processes of this machine, and at most one diffuser. A context manager.
+class Lanes(Protocol):
+    """A lane as an engine sees it: `make` is called by up to `window` threads at once."""
+
+    name: str
+    window: int
+    batch_size: int | None
+
+    def make(self, rows: list[Row], redraw: bool) -> list[Made]:
+        """Return what was made of each row; raises LaneDied, or Stopped."""
+        ...
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """Return what beside the recipe decides the pixels."""
+        ...
+
+
+class Engine:
+    """Spreads batches over lanes. A context manager.
 
     Args:
-        maker: makes guides and records.
-        diffuser: redraws guides; None takes the guides as images.
-        workers: processes; 1 works in this process.
-        batch_size: rows a batch.
+        lanes: at least one.
     """
 
-    def __init__(self, maker: Maker, diffuser: Diffuser | None, workers: int, batch_size: int) -> None:
-        self.maker, self.diffuser, self.batch_size, self.workers = maker, diffuser, batch_size, workers
-        self._pool: Executor | None = None
+    def __init__(self, lanes: list[Lanes]) -> None:
+        self.lanes, self.stopped = lanes, False
+        self._busy: dict[int, int] = {}
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="lane")
+        self._seen: dict[str, set[str]] = {}
 
-    def __enter__(self) -> "LocalEngine":
-        if self.workers > 1:
-            # Not fork: torch's threads do not survive it.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, context, initializer=_end_with_parent)
+    def __enter__(self) -> "Engine":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        for lane in self.lanes:
+            lane.stop()
+        self._threads.shutdown(cancel_futures=True)
+        for lane in self.lanes:
+            lane.close()
 
-    def make(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Made]]:
-        """Yield every row with its record, or with why it failed, in order."""
-        batches = _batched(rows, self.batch_size)
-        if self.diffuser is None:
-            for batch, made in self._ahead("finished_guides", batches):
-                yield from zip(batch, made, strict=True)
-            return
-        for batch, guides in self._ahead("guides", batches):
-            yield from zip(batch, self._diffuse(self.diffuser, batch, guides), strict=True)
+    @property
+    def batch_size(self) -> int:
+        """Rows a batch: what the devices take at once."""
+        return max((lane.batch_size or 0 for lane in self.lanes), default=0) or ROWS_A_BATCH
 
-    def _diffuse(self, diffuser: Diffuser, batch: Sequence[Row], guides: Sequence[Image.Image | Failed]) -> list[Made]:
-        good = [(row, guide) for row, guide in zip(batch, guides, strict=True) if isinstance(guide, Image.Image)]
-        if not good:
-            return [guide for guide in guides if isinstance(guide, Failed)]
-        pixels = diffuser([guide for _, guide in good], [row.prompt for row, _ in good], [row.seed for row, _ in good])
-        redrawn = iter(pixels)
-        return [
-            guide if isinstance(guide, Failed) else self._redrawn(row, next(redrawn), diffuser.name)
-            for row, guide in zip(batch, guides, strict=True)
-        ]
+    def make(self, batches: Iterable[Batch]) -> Iterator[tuple[Lanes, Batch, list[Made]]]:
+        """Yield every batch with who made it and what was made of its rows, as they come; fewer after `stop`.
 
-    def _redrawn(self, row: Row, pixels: np.ndarray | None, generator: str) -> Made:
-        if pixels is None:
-            return Failed("diffuse", "the generator gave values that are not finite")
-        return self.maker.record(row, Image.fromarray(pixels), generator)
+        Raises:
+            GenerationError: no lane is left.
+        """
+        source, again = iter(batches), list[Batch]()
+        working: dict[Future[list[Made]], tuple[Batch, Lanes]] = {}
+        while True:
+            self.grow()
+            while not self.stopped and (lane := self._free()) is not None:
+                batch = again.pop() if again else next(source, None)
+                if batch is None:
+                    break
+                self._busy[id(lane)] = self._busy.get(id(lane), 0) + 1
+                working[self._threads.submit(lane.make, batch.rows, batch.redraw)] = (batch, lane)
+            if not working:
+                if again and not self.stopped:
+                    self._wait_for_lanes()
+                    continue
+                return
+            done, _ = wait(working, timeout=1, return_when=FIRST_COMPLETED)
+            for future in done:
+                batch, lane = working.pop(future)
+                self._busy[id(lane)] -= 1
+                try:
+                    made = future.result()
+                except Stopped:
+                    continue
+                except LaneDied:
+                    again.append(batch)
+                    self.lost(lane)
+                    continue
+                self._note(lane)
+                yield lane, batch, made
 
-    def _ahead(self, stage: str, batches: Iterable[Sequence[Row]]) -> Iterator[tuple[Sequence[Row], list[Any]]]:
-        """Yield batches with what a stage made of them, in order, a few of them worked on ahead."""
-        work = getattr(self.maker, stage)
-        if self._pool is None:
-            for batch in batches:
-                yield batch, work(batch)
-            return
-        waiting: deque[tuple[Sequence[Row], Future[list[Any]]]] = deque()
-        for batch in batches:
-            waiting.append((batch, self._pool.submit(work, batch)))
-            if len(waiting) > _AHEAD * self.workers:
-                ready, future = waiting.popleft()
-                yield ready, future.result()
-        for ready, future in waiting:
-            yield ready, future.result()
+    def stop(self) -> None:
+        """Begin nothing more; what is on a device is finished and yielded."""
+        self.stopped = True
+        for lane in self.lanes:
+            lane.stop()
+
+    def grow(self) -> None:
+        """Add lanes where there is room for more; here there never is."""
+
+    def lost(self, lane: Lanes) -> None:
+        """Take a lane that died off the list."""
+        if lane in self.lanes:
+            self.lanes.remove(lane)
+            lane.close()
+
+    def environment(self) -> dict[str, str]:
+        """Return what beside the recipe decides the pixels; where lanes differ, all of it."""
+        return {name: " and ".join(sorted(values)) for name, values in self._seen.items()}
+
+    def _note(self, lane: Lanes) -> None:
+        for name, value in lane.environment().items():
+            self._seen.setdefault(name, set()).add(value)
+
+    def _free(self) -> Lanes | None:
+        """Return the least busy lane that can take another batch."""
+        free = [lane for lane in self.lanes if self._busy.get(id(lane), 0) < lane.window]
+        return min(free, key=lambda lane: self._busy.get(id(lane), 0), default=None)
+
+    def _wait_for_lanes(self) -> None:
+        """Wait for lanes to come back, where that can be; else say that there are none."""
+        for _ in range(self.patience):
+            self.grow()
+            if self.lanes:
+                return
+            time.sleep(1)
+        raise GenerationError("no device is left to make images on: what was made is kept; type the same command again")
+
+    patience = 1  # seconds without any lane
 
 
-def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def local_engine(spec: Spec, devices: list[str | None], workers: int) -> Engine:
+    """Return an engine of this machine: one lane a device, in processes of their own where there are several.
 
+    Args:
+        spec: what lanes are made from.
+        devices: torch devices; [None] is the first GPU, else the CPU.
+        workers: worker processes in all; 1 composes and encodes in the lane's own process.
 
-def _end_with_parent() -> None:
-    """End this worker when its parent dies, and only then: after a kill -9 nobody else would."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops in order
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    Raises:
+        ModelError: a model cannot be loaded, or a device cannot be used.
+    """
+    share = max(1, workers // len(devices))
+    if len(devices) == 1:
+        return Engine([LocalLane(spec, devices[0], share)])
+    lanes: list[Lanes] = []
+    try:
+        starting = [ProcessLane(spec, device, share) for device in devices]
+        lanes += starting
+        for lane in starting:
+            lane.wait_until_open()
+    except BaseException:
+        for lane in lanes:
+            lane.close()
+        raise
+    return Engine(lanes)

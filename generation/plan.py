@@ -29,7 +29,7 @@ from generation.sources import ImageSource, Photos
 _CHUNK = 4096
 
 # One stream of random words for each thing that is drawn; those of `divide` are 1 to 3.
-_PHOTO, _BACKGROUND, _SCALE, _LEFT, _TOP, _NOISE = range(4, 10)
+_PHOTO, _BACKGROUND, _SCALE, _LEFT, _TOP, _NOISE, _AGAIN = range(4, 11)
 
 
 class Row(NamedTuple):
@@ -45,6 +45,13 @@ class Row(NamedTuple):
     foreground_source: str
     background_source: str | None
     box: tuple[int, int, int, int]
+    attempt: int = 0
+
+    def again(self, attempt: int) -> "Row":
+        """Return this planned row with the seed of its `attempt`-th further try; 0 is the row as planned."""
+        if attempt == 0:
+            return self
+        return self._replace(attempt=attempt, seed=int(hashed(self.seed, _AGAIN, attempt) >> np.uint64(1)))
 
 
 class Plan:
@@ -98,6 +105,14 @@ class Plan:
         """Yield rows `start` to `stop` of one split."""
         for begin in range(start, stop, _CHUNK):
             yield from self._chunk(self.splits[split], np.arange(begin, min(begin + _CHUNK, stop)))
+
+    def find(self, key: str) -> tuple[str, int] | None:
+        """Return the split of a key's row and its position there, or None: a search through all keys."""
+        for name, split in self.splits.items():
+            for position in range(split.rows):
+                if row_key(f"{self.digest}:{name}", position) == key:
+                    return name, position
+        return None
 
     def __iter__(self) -> Iterator[Row]:
         """Yield all rows in plan order."""

@@ -10,104 +10,27 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from d3s_dataset.errors import RecipeError
-from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS
-
-NO_MODEL = "none"
-Fraction = Annotated[float, Field(gt=0, le=1)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackgroundSpec(_Strict):
-    """A background label and the phrase that the prompt uses for it."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    phrase: Annotated[str, Field(min_length=1)]
-
-
-class Splits(_Strict):
-    """How rows and photos are divided; `single_photo` is the split of a class that has one photo only."""
-
-    train_rows_per_validation_row: Annotated[int, Field(ge=1, le=100)] = 5
-    validation_backgrounds: Annotated[float, Field(gt=0, lt=1)] = 0.33
-    single_photo: Literal["train", "validation"] = "validation"
+from generation.settings import (
+    NO_MODEL,
+    BackgroundSpec,
+    Controls,
+    Drawn,
+    Generator,
+    Guide,
+    ImageFile,
+    Prompt,
+    Screen,
+    Section,
+    Splits,
+    identified,
+)
 
 
-class Prompt(_Strict):
-    """The sentence that the generator is given; fields {synonym}, {gloss} and {phrase}."""
-
-    template: str = "a photo of a {synonym}, {gloss}, {phrase}"
-
-    @model_validator(mode="after")
-    def _fields_exist(self) -> "Prompt":
-        try:
-            self.template.format(synonym="", gloss="", phrase="")
-        except (KeyError, IndexError, ValueError):
-            raise ValueError(f"expected only {{synonym}}, {{gloss}} and {{phrase}}, got {self.template!r}") from None
-        return self
-
-
-class Guide(_Strict):
-    """How the photo of the object is put on the background photo.
-
-    `size` is the image's side in pixels; `scale` the least and greatest side of the pasted square as a share of it.
-    With background `none` the foreground photo stands alone, on neutral grey where it leaves room.
-    """
-
-    size: Annotated[int, Field(ge=32, le=4096)] = 512
-    scale: tuple[Fraction, Fraction] = (0.4, 0.4)
-    background: Literal["photo", "none"] = "photo"
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Guide":
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"expected scale = [least, greatest], got {list(self.scale)}")
-        return self
-
-
-class Generator(_Strict):
-    """The image-to-image model and its settings (`model = "none"`: the guides are the images)."""
-
-    model: str = NO_MODEL
-    revision: str | None = None
-    scheduler: Annotated[str, Field(pattern=r"^\w+Scheduler$")] | None = None
-    steps: Annotated[int, Field(ge=1, le=1000)] = 50
-    strength: Fraction = 0.9
-    guidance_scale: Annotated[float, Field(ge=0, le=100)] = 5.0
-    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-
-    def identified(self) -> "Generator":
-        """Return the settings with a local model named by what it holds, `name@digest`, in place of where it lies."""
-        folder = Path(self.model)
-        if self.model == NO_MODEL or not folder.is_dir():
-            return self
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        held = digest([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
-        return self.model_copy(update={"model": f"{folder.resolve().name}@{held[:12]}"})
-
-
-class ImageFile(_Strict):
-    """How images are stored."""
-
-    format: Literal["jpeg", "png"] = "jpeg"
-    quality: Annotated[int, Field(ge=1, le=100)] = 95
-
-
-class Drawn(_Strict):
-    """How many foregrounds a class, and templates a background, the drawn sample has."""
-
-    instances: Annotated[int, Field(ge=2)]
-    templates: Annotated[int, Field(ge=2)]
-
-
-class Recipe(_Strict):
+class Recipe(Section):
     """Everything that decides what a release looks like (module docstring)."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -122,7 +45,9 @@ class Recipe(_Strict):
     splits: Splits = Splits()
     prompt: Prompt = Prompt()
     guide: Guide = Guide()
+    controls: Controls = Controls()
     generator: Generator = Generator()
+    screen: Screen = Screen()
     image: ImageFile = ImageFile()
 
     @model_validator(mode="after")
@@ -136,6 +61,8 @@ class Recipe(_Strict):
             f"guide.size {size}: a generator needs a multiple of 8": self.diffuses and size % 8,
             "generator.steps x generator.strength is less than one step": self.diffuses
             and self.generator.steps * self.generator.strength < 1,
+            "generator.eta is DDIM's: expected scheduler 'DDIMScheduler'": self.generator.eta
+            and self.generator.scheduler != "DDIMScheduler",
         }
         for text, found in problems.items():
             if found:
@@ -158,15 +85,27 @@ class Recipe(_Strict):
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as a release records it: nothing in it depends on where files lie."""
-        recorded = self.model_copy(update={"generator": self.generator.identified()})
+        screen = self.screen.model_copy(update={"clip": identified(self.screen.clip)})
+        recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen})
         return recorded.model_dump(mode="json")
 
-    def changed(self, rows: int | None = None, model: str | None = None) -> "Recipe":
-        """Return the recipe with another number of rows or another model, where one is given."""
-        generator = self.generator
+    def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":
+        """Return the recipe with another number of rows, or other models, where they are given."""
+        generator, screen = self.generator, self.screen
         if model is not None and model != generator.model:
             generator = generator.model_copy(update={"model": model, "revision": None})
-        return self.model_copy(update={"rows": rows or self.rows, "generator": generator})
+        if clip is not None:
+            screen = screen.model_copy(update={"clip": clip})
+        return self.model_copy(update={"rows": rows or self.rows, "generator": generator, "screen": screen})
+
+    def configs(self) -> list[str]:
+        """Return the configs of a release: without a generator there are guides only, and `guides` is the default."""
+        wanted = [name for name in self.controls.configs if self.redraws(name) <= self.diffuses]
+        return ["default", *(name for name in wanted if self.diffuses or name != "guides")]
+
+    def redraws(self, config: str) -> bool:
+        """Return whether the images of a config are redrawn guides (else they are the guides)."""
+        return self.diffuses if config == "default" else not config.endswith("guides")
 
 
 def shipped() -> list[str]:

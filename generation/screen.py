@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from generation.settings import Screen
 
 _LEVELS = np.arange(256)
 _HASHED_SIDE = 64  # pixels that the hash's own 32 x 32 are resized from, at least
@@ -46,22 +47,7 @@ def perceptual_hash(luminance: Image.Image) -> str:
     return np.packbits(imagehash.phash(reduced).hash).tobytes().hex()
 
 
-@dataclass(frozen=True)
-class ScreenLimits:
-    """What an image must keep to; a least value of 0 switches its screen off.
-
-    The defaults of the first two are passed by all of 200 ImageNet photos, 30 background photos and 600 guides made of
-    them, and failed by blank, black and burnt-out images.
-    """
-
-    min_contrast: float = 8.0
-    max_clipped: float = 0.5
-    min_clip_foreground: float = 0.0
-    min_clip_background: float = 0.0
-    unsafe: bool = True
-
-
-def failed_screens(record: Mapping[str, Any], limits: ScreenLimits) -> list[str]:
+def failed_screens(record: Mapping[str, Any], limits: Screen) -> list[str]:
     """Return the names of the screens that a record fails, in a fixed order; what is unknown (None) fails none.
 
     A value that is not finite fails every screen that has a limit on it.
@@ -69,13 +55,13 @@ def failed_screens(record: Mapping[str, Any], limits: ScreenLimits) -> list[str]
     Args:
         record: has `screen_contrast`, `screen_clipped`, `screen_unsafe`, `screen_clip_foreground`,
             `screen_clip_background` and `screen_duplicate_of`; a missing one is None.
-        limits: what to hold them to.
+        limits: what to hold them to; a least value of 0 switches its screen off.
     """
     clipped = record.get("screen_clipped")
     failed = {
         "contrast": _below(record.get("screen_contrast"), limits.min_contrast),
         "clipped": clipped is not None and not clipped <= limits.max_clipped,
-        "unsafe": limits.unsafe and bool(record.get("screen_unsafe")),
+        "unsafe": limits.safety and bool(record.get("screen_unsafe")),
         "clip_foreground": _below(record.get("screen_clip_foreground"), limits.min_clip_foreground),
         "clip_background": _below(record.get("screen_clip_background"), limits.min_clip_background),
         "duplicate": record.get("screen_duplicate_of") is not None,

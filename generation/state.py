@@ -1,12 +1,13 @@
 """What of a release is finished: read from disk, so that any run can go on where another stopped.
 
-While a release is being made, `<out>/.work/` holds `plan.json` (whose release this is) and one small entry per
-finished shard, written after the shard itself. When all are there, the card and then the manifest are written, and
-`.work` goes. A folder is one recipe's: another recipe, or another shard size, is refused.
+While a release is being made, `<out>/.work/` holds `plan.json` (whose release this is), one small entry per finished
+shard, written after the shard itself, and what a stopped run had made of unfinished ones. When all are there, the card
+and then the manifest are written, and `.work` goes. A folder is one recipe's: another recipe, or another shard size, is
+refused.
 """
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -14,20 +15,21 @@ from pydantic import BaseModel, ConfigDict
 from d3s_dataset import manifest as manifests
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.manifest import Failure, Shard, load_model, shard_path, to_json
-from generation.plan import Plan
+from d3s_dataset.manifest import Failure, Manifest, Shard, load_model, to_json
+from generation.tasks import Task
 
 WORK = ".work"
 
 
 class Begun(BaseModel):
-    """Whose release a folder is."""
+    """Whose release a folder is, and how far it is to go."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     recipe: str
     plan_digest: str
     shard_rows: int
     limit: int
+    resample: int = 0
 
 
 class Entry(BaseModel):
@@ -44,33 +46,8 @@ class Entry(BaseModel):
         return self.shard.rows + len(self.failures)
 
 
-@dataclass(frozen=True)
-class Task:
-    """One shard to make: rows `start` to `stop` of a split, file `index` of `count`."""
-
-    split: str
-    index: int
-    count: int
-    start: int
-    stop: int
-
-    @property
-    def path(self) -> str:
-        """The shard's path inside the release."""
-        return shard_path("default", self.split, self.index, self.count)
-
-
-def tasks(plan: Plan, limit: int, shard_rows: int) -> list[Task]:
-    """Return all shards of the first `limit` rows of a plan."""
-    found = []
-    for split, rows in plan.split_rows(limit).items():
-        count = -(-rows // shard_rows)
-        found += [Task(split, i, count, i * shard_rows, min((i + 1) * shard_rows, rows)) for i in range(count)]
-    return found
-
-
 class State:
-    """A release in the making: `begin`, then `pending` and `finish_shard`, then `close`.
+    """A release in the making: `begin`, then `entries` and `finish_shard`, then `close`.
 
     Args:
         out: the release's folder.
@@ -79,8 +56,8 @@ class State:
     def __init__(self, out: Path) -> None:
         self.out, self.work = out, out / WORK
 
-    def begin(self, begun: Begun) -> bool:
-        """Take the folder for a plan, or go on with it; return whether the release is finished already.
+    def check(self, begun: Begun) -> Manifest | None:
+        """Return the manifest of a release that is finished as far as wanted; change nothing.
 
         Raises:
             ReleaseError: the folder holds something else, or a larger part of this release.
@@ -90,23 +67,30 @@ class State:
             raise ReleaseError(f"--out {self.out} is not empty and holds no release: expected a new or empty folder")
         if held is not None:
             self._refuse_other(held, begun)
+        if not (self.out / manifests.FILE_NAME).exists():
+            return None
+        manifest = manifests.read(self.out)
+        whole = all(self._whole(shard) for shard in manifest.shards)
+        enough = manifest.limit == begun.limit and manifest.resample >= begun.resample
+        return manifest if whole and enough and not manifest.failures else None
+
+    def begin(self, begun: Begun) -> Begun:
+        """Take the folder for a plan that `check` has let pass, or go on with it; return how far it is to go."""
+        held = self._held()
+        if held is not None:
+            begun = begun.model_copy(update={"resample": max(held.resample, begun.resample)})
         if (self.out / manifests.FILE_NAME).exists():
-            manifest = manifests.read(self.out)
-            whole = all(self._whole(shard) for shard in manifest.shards)
-            if whole and manifest.limit == begun.limit and not manifest.failures:
-                self.close()
-                return True
-            self._reopen(manifest)
+            self._reopen(manifests.read(self.out))
         write_atomic(self.work / "plan.json", to_json(begun))
         (self.out / manifests.FILE_NAME).unlink(missing_ok=True)
-        return False
+        return begun
 
     def _held(self) -> Begun | None:
         if (self.work / "plan.json").is_file():
             return load_model(Begun, self.work / "plan.json")
         if (self.out / manifests.FILE_NAME).is_file():
             held = manifests.read(self.out)
-            same = {"plan_digest": held.plan_digest, "shard_rows": held.shard_rows, "limit": held.limit}
+            same = {name: getattr(held, name) for name in ("plan_digest", "shard_rows", "limit", "resample")}
             return Begun(recipe=held.recipe["name"], **same)
         return None
 
@@ -126,26 +110,29 @@ class State:
                 f"{held.limit} or more, got {wanted.limit}"
             )
 
-    def _reopen(self, manifest: manifests.Manifest) -> None:
+    def _reopen(self, manifest: Manifest) -> None:
         """Turn a finished release back into entries, so that a larger limit keeps what is made."""
+        failed: dict[tuple[str, str, int], list[Failure]] = {}
+        for each in manifest.failures:
+            failed.setdefault((each.config, each.split, each.index // manifest.shard_rows), []).append(each)
         for shard in manifest.shards:
-            failed = [each for each in manifest.failures if each.split == shard.split]
-            own = [each for each in failed if each.index // manifest.shard_rows == shard.index]
+            own = failed.get((shard.config, shard.split, shard.index), [])
             self._write_entry(Entry(shard=shard, failures=own, environment=manifest.environment))
 
-    def rename(self, wanted: list[Task]) -> None:
+    def rename(self, wanted: Iterable[Task]) -> None:
         """Give the shards on disk the names of a plan with another number of shards."""
-        names = {(task.split, f"{task.index:05d}"): self.out / task.path for task in wanted}
-        for path in sorted(self.out.glob("data/*-of-*.parquet")):
-            split, index, _, _ = path.stem.rsplit("-", 3)
-            if (split, index) in names:
-                path.rename(names[split, index])
+        there = {path.relative_to(self.out).as_posix() for path in self.out.glob("*/*-of-*.parquet")}
+        by_stem = {path.rpartition("-of-")[0]: path for path in there}
+        for task in wanted:
+            old = by_stem.get(task.path.rpartition("-of-")[0])
+            if old is not None and task.path not in there:
+                (self.out / old).rename(self.out / task.path)
 
-    def entries(self, wanted: list[Task]) -> dict[Task, Entry]:
+    def entries(self, wanted: Iterable[Task]) -> dict[Task, Entry]:
         """Return the finished shards among `wanted`; a shard whose file is gone or cut short is not finished."""
         found = {}
         for task in wanted:
-            path = self._entry_path(task.split, task.index)
+            path = self._entry_path(task.name)
             if path.is_file():
                 entry = load_model(Entry, path)
                 shard = entry.shard.model_copy(update={"path": task.path})
@@ -153,24 +140,33 @@ class State:
                     found[task] = entry.model_copy(update={"shard": shard})
         return found
 
+    def failures(self, task: Task) -> dict[str, Failure]:
+        """Return which rows of a shard failed when it was last written, by key."""
+        path = self._entry_path(task.name)
+        return {each.key: each for each in load_model(Entry, path).failures} if path.is_file() else {}
+
     def finish_shard(
         self, task: Task, size: int, sha256: str, rows: int, failures: list[Failure], environment: dict[str, str]
     ) -> None:
         """Record a shard that lies on disk."""
-        shard = Shard(path=task.path, config="default", split=task.split, index=task.index, rows=rows, bytes=size,
+        shard = Shard(path=task.path, config=task.config, split=task.split, index=task.index, rows=rows, bytes=size,
                       sha256=sha256)  # fmt: skip
         self._write_entry(Entry(shard=shard, failures=failures, environment=environment))
+        self.partial(task).unlink(missing_ok=True)
+
+    def partial(self, task: Task) -> Path:
+        """Return where a stopped run keeps what it had made of an unfinished shard."""
+        return self.work / f"{task.name}.parquet"
 
     def abandon(self) -> None:
         """Give the folder up again if nothing has been made in it yet."""
-        if not any(self.work.glob("*-*.json")) and not (self.out / "data").exists():
+        if not any(self.work.glob("*-*-*.*")) and not (self.out / "data").exists():
             shutil.rmtree(self.work, ignore_errors=True)
 
     def close(self) -> None:
         """Remove the working entries, whose place the manifest has taken, and what a killed run left half-written."""
-        for name in ("README.md", "CITATION.cff", manifests.FILE_NAME, "data/*.parquet"):
-            parent, _, last = name.rpartition("/")
-            for left in (self.out / parent).glob(f".{last}.*"):
+        for pattern in (".README.md.*", ".CITATION.cff.*", f".{manifests.FILE_NAME}.*", "*/.*.parquet.*"):
+            for left in self.out.glob(pattern):
                 left.unlink()
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -178,8 +174,9 @@ class State:
         path = self.out / shard.path
         return path.is_file() and path.stat().st_size == shard.bytes
 
-    def _entry_path(self, split: str, index: int) -> Path:
-        return self.work / f"{split}-{index:05d}.json"
+    def _entry_path(self, name: str) -> Path:
+        return self.work / f"{name}.json"
 
     def _write_entry(self, entry: Entry) -> None:
-        write_atomic(self._entry_path(entry.shard.split, entry.shard.index), to_json(entry))
+        shard = entry.shard
+        write_atomic(self._entry_path(f"{shard.config}-{shard.split}-{shard.index:05d}"), to_json(entry))

@@ -42,22 +42,33 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def sample_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small release of the drawn sample: 480 rows, several shards a split. Read only: copy it to change it."""
+    from generation.generate import generate
+    from generation.how import How
     from generation.plan import Plan
     from generation.recipe import load_recipe
-    from generation.run import generate, open_sources
+    from generation.run import open_sources
 
     out = tmp_path_factory.mktemp("release") / "d3s"
     recipe = load_recipe("sample").changed(rows=480)
-    generate(Plan(recipe, *open_sources(recipe, None, None)), out, shard_rows=150)
+    generate(Plan(recipe, *open_sources(recipe, None, None)), out, How(shard_rows=150))
     return out
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Stable Diffusion with random weights, as a folder."""
+    from tests.tiny_sd import build
+
+    return build(tmp_path_factory.mktemp("sd"))
 
 
 @pytest.fixture(scope="session")
 def guides_release(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     """Real photos on real backgrounds, 100 rows, no diffusion."""
+    from generation.generate import generate
     from generation.plan import Plan
     from generation.recipe import load_recipe
-    from generation.run import generate, open_sources
+    from generation.run import open_sources
 
     out = tmp_path_factory.mktemp("guides") / "d3s"
     recipe = load_recipe("paper").changed(rows=100, model="none")

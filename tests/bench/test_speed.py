@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from d3s_dataset.command import cores
+from generation.generate import generate
 from generation.guide import compose
 from generation.plan import Plan
 from generation.recipe import load_recipe
-from generation.run import generate, open_sources
+from generation.run import open_sources
 
 pytestmark = pytest.mark.bench
 ROUNDS = 3

@@ -13,9 +13,11 @@ from d3s_dataset.check import check_release
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import background_names
+from generation.generate import generate
+from generation.how import How
 from generation.plan import Plan
 from generation.recipe import load_recipe
-from generation.run import generate, open_sources
+from generation.run import open_sources
 from tests.conftest import one_line_error
 
 
@@ -142,7 +144,7 @@ def test_classes_with_few_photos_use_them_more_often(tmp_path):
     recipe = load_recipe("paper").changed(rows=600, model="none")
     recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 32})})
     plan = Plan(recipe, *open_sources(recipe, str(tmp_path / "objects"), str(tmp_path / "places")))
-    generate(plan, tmp_path / "d3s", workers=1)
+    generate(plan, tmp_path / "d3s", How(workers=1))
     assert check_release(tmp_path / "d3s") == []
 
 

@@ -17,9 +17,11 @@ from d3s_dataset.check import check_release
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import read
 from d3s_dataset.taxonomy import background_names
+from generation.generate import generate
+from generation.how import How
 from generation.plan import Plan
 from generation.recipe import load_recipe
-from generation.run import generate, open_sources
+from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
 
 ROWS = 240
@@ -39,7 +41,7 @@ def same_bytes(one: Path, two: Path) -> bool:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     out = tmp_path_factory.mktemp("reference") / "d3s"
-    generate(small_plan(), out, shard_rows=50, workers=1)
+    generate(small_plan(), out, How(shard_rows=50, workers=1))
     return out
 
 
@@ -49,12 +51,17 @@ def shuffled(tasks):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"batch_size": 1}, {"batch_size": 64}, {"workers": 2}, {"workers": 3, "batch_size": 7, "order": shuffled}],
+    ("options", "order"),
+    [
+        ({"batch_size": 1}, list),
+        ({"batch_size": 64}, list),
+        ({"workers": 2}, list),
+        ({"workers": 3, "batch_size": 7}, shuffled),
+    ],
     ids=["one by one", "large batches", "two workers", "shuffled shards"],
 )
-def test_the_release_does_not_depend_on_how_it_was_made(reference, tmp_path, options):
-    generate(small_plan(), tmp_path / "d3s", shard_rows=50, **{"workers": 1, **options})
+def test_the_release_does_not_depend_on_how_it_was_made(reference, tmp_path, options, order):
+    generate(small_plan(), tmp_path / "d3s", How(shard_rows=50, **{"workers": 1, **options}), order=order)
     assert same_bytes(tmp_path / "d3s", reference)
 
 
@@ -62,7 +69,7 @@ def test_the_release_does_not_depend_on_how_it_was_made(reference, tmp_path, opt
 def test_a_larger_limit_extends_the_same_release(reference, tmp_path, limits):
     out, made = tmp_path / "d3s", set()
     for limit in limits:
-        generate(small_plan(), out, shard_rows=50, workers=1, limit=limit)
+        generate(small_plan(), out, How(shard_rows=50, workers=1), limit=limit)
         assert check_release(out) == []
         keys = {key for path in out.glob("data/*") for key in pq.read_table(path)["key"].to_pylist()}
         assert len(keys) == limit
@@ -72,19 +79,19 @@ def test_a_larger_limit_extends_the_same_release(reference, tmp_path, limits):
 
 
 def test_a_larger_limit_makes_only_what_is_new(tmp_path, monkeypatch):
-    from generation.engine import Maker
+    from generation.maker import Maker
 
     out, composed = tmp_path / "d3s", []
     original = Maker.guide
     monkeypatch.setattr(Maker, "guide", lambda self, row: composed.append(row.key) or original(self, row))
     for limit in (100, 240):
-        generate(small_plan(), out, shard_rows=50, workers=1, limit=limit)
+        generate(small_plan(), out, How(shard_rows=50, workers=1), limit=limit)
     assert len(composed) == len(set(composed)) == ROWS
 
 
 def test_a_finished_release_is_left_alone(reference):
     before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
-    assert generate(small_plan(), reference, shard_rows=50, workers=1).already_finished
+    assert generate(small_plan(), reference, How(shard_rows=50, workers=1)).already_finished
     assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
 
 
@@ -161,7 +168,7 @@ def test_a_finished_release_that_lost_a_shard_is_mended(reference, tmp_path):
     next(out.glob("data/train-00001-*")).unlink()
     lost = next(out.glob("data/validation-00000-*"))
     lost.write_bytes(lost.read_bytes()[:-9])
-    assert not generate(small_plan(), out, shard_rows=50, workers=1).already_finished
+    assert not generate(small_plan(), out, How(shard_rows=50, workers=1)).already_finished
     assert same_bytes(out, reference)
 
 
@@ -171,14 +178,14 @@ def test_a_shard_lost_or_cut_short_before_the_end_is_made_again(reference, tmp_p
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("generation.run.finish", killed)
+    monkeypatch.setattr("generation.generate.finish", killed)
     with pytest.raises(KeyboardInterrupt):
-        generate(small_plan(), out, shard_rows=50, workers=1)
+        generate(small_plan(), out, How(shard_rows=50, workers=1))
     monkeypatch.undo()
     assert not (out / "manifest.json").exists()
     next(out.glob("data/train-00000-*")).write_bytes(b"")
     next(out.glob("data/train-00002-*")).unlink()
-    generate(small_plan(), out, shard_rows=50, workers=1)
+    generate(small_plan(), out, How(shard_rows=50, workers=1))
     assert same_bytes(out, reference)
 
 
@@ -214,7 +221,7 @@ def test_an_unreadable_photo_is_a_failed_row_and_counted(photos, command):
         ("guide", "photo n01440764/2.jpg cannot be read")
     }
     rows = sum(shard.rows for shard in manifest.shards)
-    assert rows + len(manifest.failures) == 120
+    assert rows + len(manifest.failures) == 160  # 120 images, and 20 in each of two configs of controls
     assert check_release(photos / "d3s") == []
     keys = {key for path in (photos / "d3s").glob("data/*") for key in pq.read_table(path)["key"].to_pylist()}
     assert not keys & {each.key for each in manifest.failures}
@@ -223,19 +230,19 @@ def test_an_unreadable_photo_is_a_failed_row_and_counted(photos, command):
 def test_failures_survive_an_extension(photos):
     recipe = load_recipe("paper").changed(rows=120, model="none")
     plan = Plan(recipe, *open_sources(recipe, str(photos / "objects"), str(photos / "places")))
-    generate(plan, photos / "once", shard_rows=20, workers=1)
+    generate(plan, photos / "once", How(shard_rows=20, workers=1))
     for limit in (47, 120):
-        generate(plan, photos / "twice", shard_rows=20, workers=1, limit=limit)
+        generate(plan, photos / "twice", How(shard_rows=20, workers=1), limit=limit)
     assert same_bytes(photos / "once", photos / "twice")
 
 
 def test_failed_rows_are_tried_again_by_the_same_command(photos):
     recipe = load_recipe("paper").changed(rows=120, model="none")
     plan = Plan(recipe, *open_sources(recipe, str(photos / "objects"), str(photos / "places")))
-    assert generate(plan, photos / "d3s", workers=1).failures > 0
+    assert generate(plan, photos / "d3s", How(workers=1)).failures > 0
     Image.new("RGB", (40, 30)).save(photos / "objects" / "n01440764" / "2.jpg")
-    assert generate(plan, photos / "d3s", workers=1).failures == 0
-    generate(plan, photos / "whole", workers=1)
+    assert generate(plan, photos / "d3s", How(workers=1)).failures == 0
+    generate(plan, photos / "whole", How(workers=1))
     assert same_bytes(photos / "d3s", photos / "whole")
 
 
@@ -245,14 +252,14 @@ def test_starting_up_reads_each_entry_a_fixed_number_of_times(reference, tmp_pat
     reads = []
     original = state.load_model
     monkeypatch.setattr(state, "load_model", lambda *given: reads.append(given) or original(*given))
-    generate(small_plan(), tmp_path / "d3s", shard_rows=5, workers=1)
-    assert len(reads) <= 2 * ROWS / 5
+    generate(small_plan(), tmp_path / "d3s", How(shard_rows=5, workers=1))
+    assert len(reads) <= 5 * ROWS / 5
 
 
 def test_when_every_row_fails_the_command_fails(photos, command):
     for path in (photos / "objects").rglob("*.jpg"):
         path.write_bytes(b"no photo")
-    assert "all 120 rows failed; see failures in" in one_line_error(command("generation.run", *arguments(photos)))
+    assert "all 160 rows failed; see failures in" in one_line_error(command("generation.run", *arguments(photos)))
 
 
 PHOTOS = ["--recipe", "paper", "--backgrounds", "tests", "--out", "x"]
@@ -261,7 +268,7 @@ BAD = {
     "photos for a drawn recipe": (["--foregrounds", ".", "--out", "x"], "draws its own photos"),
     "a missing folder": ([*PHOTOS, "--foregrounds", "gone"], "--foregrounds: expected a folder of photos, got gone"),
     "an empty folder": ([*PHOTOS, "--foregrounds", "tests"], "--foregrounds: no photo found in tests"),
-    "an unknown recipe": (["--recipe", "papr", "--out", "x"], "no recipe 'papr': expected geography, paper"),
+    "an unknown recipe": (["--recipe", "papr", "--out", "x"], "no recipe 'papr': expected fast, geography, paper"),
     "a device for nothing": (["--device", "cuda", "--out", "x"], "diffuses nothing: leave it out"),
     "no --out": ([], "expected --out DIR"),
     "rows of nothing": (["--rows", "0", "--out", "x"], "expected a whole number above 0, got '0'"),
@@ -278,9 +285,9 @@ def test_a_folder_of_something_else_is_refused_and_kept(reference, tmp_path, com
     out = shutil.copytree(reference, tmp_path / "d3s")
     says = one_line_error(command("generation.run", "--recipe", "sample", "--rows", 60, "--out", out))
     assert "holds a release of recipe 'sample' with other settings or photos" in says
-    for change, words in (({"shard_rows": 60}, "was begun with --shard-rows 50"), ({"limit": 60}, "can only grow")):
+    for rows, limit, words in ((60, None, "was begun with --shard-rows 50"), (50, 60, "can only grow")):
         with pytest.raises(ReleaseError, match=words):
-            generate(small_plan(), out, **{"shard_rows": 50, **change})
+            generate(small_plan(), out, How(shard_rows=rows), limit=limit)
     assert same_bytes(out, reference)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")

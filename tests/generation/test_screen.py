@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
 from generation.guide import square
-from generation.screen import ScreenLimits, failed_screens, perceptual_hash, screen
+from generation.screen import failed_screens, perceptual_hash, screen
+from generation.settings import Screen
 from tests.conftest import ROOT
 
 
@@ -32,7 +33,7 @@ def test_contrast_and_clipping_agree_with_numpy(pixels):
 def test_blank_and_burnt_out_images_stand_out(level, clipped, hashed):
     blank = Image.new("RGB", (512, 512), (level,) * 3)
     assert screen(blank) == {"screen_contrast": 0.0, "screen_clipped": clipped, "screen_hash": hashed}
-    assert failed_screens(screen(blank), ScreenLimits())[:1] == ["contrast"]
+    assert failed_screens(screen(blank), Screen())[:1] == ["contrast"]
 
 
 @settings(deadline=None)
@@ -56,7 +57,7 @@ def photos(shared_data):
 def test_real_photos_pass_and_hash_as_they_look(shared_data):
     images = photos(shared_data)
     assert len(images) >= 200
-    assert [failed_screens(screen(image), ScreenLimits()) for image in images] == [[]] * len(images)
+    assert [failed_screens(screen(image), Screen()) for image in images] == [[]] * len(images)
     whole = [int(str(imagehash.phash(image)), 16) for image in images[:60]]
     ours = [int(perceptual_hash(image.convert("L")), 16) for image in images[:60]]
     assert np.mean([(one ^ two).bit_count() for one, two in zip(whole, ours, strict=True)]) < 0.5
@@ -75,7 +76,7 @@ GOOD = {
     "screen_contrast": 50.0, "screen_clipped": 0.01, "screen_hash": "8" * 16, "screen_unsafe": False,
     "screen_clip_foreground": 0.9, "screen_clip_background": 0.9, "screen_duplicate_of": None,
 }  # fmt: skip
-STRICT = ScreenLimits(min_clip_foreground=0.1, min_clip_background=0.2)
+STRICT = Screen(min_clip_foreground=0.1, min_clip_background=0.2)
 FAILS = {
     "nothing": ({}, STRICT, []),
     "nothing is known": (dict.fromkeys(GOOD), STRICT, []),
@@ -83,10 +84,10 @@ FAILS = {
     "blank": ({"screen_contrast": 7.9}, STRICT, ["contrast"]),
     "burnt out": ({"screen_clipped": 0.51}, STRICT, ["clipped"]),
     "unsafe": ({"screen_unsafe": True}, STRICT, ["unsafe"]),
-    "unsafe, allowed": ({"screen_unsafe": True}, ScreenLimits(unsafe=False), []),
+    "unsafe, allowed": ({"screen_unsafe": True}, Screen(safety=False), []),
     "no such object": ({"screen_clip_foreground": 0.09}, STRICT, ["clip_foreground"]),
     "elsewhere": ({"screen_clip_background": 0.19}, STRICT, ["clip_background"]),
-    "CLIP is off": ({"screen_clip_foreground": 0.0, "screen_clip_background": 0.0}, ScreenLimits(), []),
+    "CLIP is off": ({"screen_clip_foreground": 0.0, "screen_clip_background": 0.0}, Screen(), []),
     "a twin": ({"screen_duplicate_of": "0" * 20}, STRICT, ["duplicate"]),
     "not finite": (
         {name: float("nan") for name, value in GOOD.items() if isinstance(value, float)},

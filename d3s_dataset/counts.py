@@ -1,0 +1,68 @@
+"""What the shards of a release hold, counted: rows by split, background and class, screens, verification."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from d3s_dataset.manifest import Manifest
+
+_COLUMNS = (
+    "foreground",
+    "background",
+    "screen_failed",
+    "screen_unsafe",
+    "screen_clip_foreground",
+    "attempt",
+    "verified",
+)
+
+
+@dataclass
+class Counts:
+    """Counts of one split of one config.
+
+    Attributes:
+        rows: all rows.
+        backgrounds: rows of each background label.
+        foregrounds: rows of each foreground label.
+        failed: rows that fail each screen.
+        fail_any: rows that fail at least one.
+        judged: rows that a network looked at: `safety`, `clip`.
+        redrawn_again: rows made with another seed than the planned one.
+        verified: rows that people were asked about, and of them those that they confirmed.
+    """
+
+    rows: int = 0
+    backgrounds: Counter[int] = field(default_factory=Counter)
+    foregrounds: Counter[int] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    fail_any: int = 0
+    judged: Counter[str] = field(default_factory=Counter)
+    redrawn_again: int = 0
+    verified: tuple[int, int] = (0, 0)
+
+    def add(self, columns: dict[str, list]) -> None:
+        """Count the rows of one shard, given by column."""
+        failed = [text.split(",") for text in columns["screen_failed"] if text]
+        asked = [said for said in columns["verified"] if said is not None]
+        self.rows += len(columns["foreground"])
+        self.backgrounds.update(columns["background"])
+        self.foregrounds.update(columns["foreground"])
+        self.failed.update(name for names in failed for name in names)
+        self.fail_any += len(failed)
+        self.judged["safety"] += sum(value is not None for value in columns["screen_unsafe"])
+        self.judged["clip"] += sum(value is not None for value in columns["screen_clip_foreground"])
+        self.redrawn_again += sum(attempt > 0 for attempt in columns["attempt"])
+        self.verified = (self.verified[0] + len(asked), self.verified[1] + sum(asked))
+
+
+def count(folder: Path, manifest: Manifest) -> dict[tuple[str, str], Counts]:
+    """Return the counts of every split of every config with images, (config, split) -> Counts, read from the shards."""
+    found: dict[tuple[str, str], Counts] = {}
+    for shard in manifest.shards:
+        if shard.config != "votes":
+            columns = pq.read_table(folder / shard.path, columns=list(_COLUMNS)).to_pydict()
+            found.setdefault((shard.config, shard.split), Counts()).add(columns)
+    return found
