@@ -24,6 +24,22 @@ _STATUS = {
     "shift": "This is a sibling shift of D3S: its background labels are not the ten of D3S.",
 }
 
+_GATE = {
+    "extra_gated_heading": "Research use only",
+    "extra_gated_prompt": "These images were made from photos that others hold rights in, ImageNet's among them. "
+    "By asking for access you agree to use them for non-commercial research and education only, to keep to "
+    "ImageNet's terms of access (https://image-net.org/download) and to this licence, and not to pass the files on.",
+    "extra_gated_fields": {
+        "Name": "text",
+        "Affiliation": "text",
+        "Country": "country",
+        "What I will use it for": "text",
+        "I agree to use it for non-commercial research and education only": "checkbox",
+        "I agree to the terms of access of ImageNet": "checkbox",
+    },
+    "extra_gated_button_content": "Agree and ask for access",
+}
+
 
 def shipped_file(name: str) -> Path:
     """Return a file that lies at the project's root in a checkout, and inside the package once installed."""
@@ -31,12 +47,13 @@ def shipped_file(name: str) -> Path:
     return next(path for path in (package.parent / name, package / name) if path.is_file())
 
 
-def render(manifest: Manifest, cells: Mapping[str, Mapping[str, int]]) -> str:
+def render(manifest: Manifest, cells: Mapping[str, Mapping[str, int]], *, gated: bool = False) -> str:
     """Return a release's README.md.
 
     Args:
         manifest: the release's manifest.
         cells: split -> background name -> rows, counted in the shards.
+        gated: add what the Hub asks a reader of a gated repo to agree to.
     """
     text = shipped_file("dataset_card.md").read_text(encoding="utf-8")
     blocks = {
@@ -51,8 +68,14 @@ def render(manifest: Manifest, cells: Mapping[str, Mapping[str, int]]) -> str:
     head, body = _front_matter(text)
     if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
         head.pop("source_datasets")
+    head |= _GATE if gated else {}
     dumped = yaml.safe_dump(head | _info(manifest), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{dumped}---\n{body}"
+
+
+def closed_sources(manifest: Manifest) -> str:
+    """Return the names of the sources whose photos may not be passed on."""
+    return " and ".join(source.name for source in manifest.sources if not source.redistribution)
 
 
 def replace_block(text: str, name: str, content: str) -> str:
@@ -85,8 +108,12 @@ def _info(manifest: Manifest) -> dict[str, Any]:
 
 
 def _files(manifest: Manifest, config: str) -> list[dict[str, str]]:
-    folder = "data" if config == "default" else config
-    return [{"split": split, "path": f"{folder}/{split}-*"} for split in manifest.splits(config)]
+    """Return each split's files as a pattern that ends in their number, `-*-of-00003.parquet`.
+
+    While a repo is updated, shards of a larger or smaller release lie beside these: they must not be read with them.
+    """
+    first = {split: manifest.select(config, split)[0].path for split in manifest.splits(config)}
+    return [{"split": split, "path": re.sub(r"-\d+-of-", "-*-of-", path)} for split, path in first.items()]
 
 
 def _config_info(manifest: Manifest, config: str) -> dict[str, Any]:
@@ -140,5 +167,8 @@ def _making(manifest: Manifest) -> str:
         f"{'may' if source.redistribution else 'may not'} be passed on."
         for source in manifest.sources
     ]
+    if manifest.withheld:
+        lines.append(f"- Left out of this copy: {', '.join(f'`{name}`' for name in manifest.withheld)}, since the "
+                     f"licence of {closed_sources(manifest)} does not allow passing photos on.")  # fmt: skip
     versions = ", ".join(f"{name} {version}" for name, version in manifest.environment.items())
     return "\n".join([*lines, f"- Made with {versions}."])

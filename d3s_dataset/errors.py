@@ -11,6 +11,7 @@
     ├── ModelError           a model that is unknown, unreachable or of another shape
     │   └── CheckpointError  a weights file that is missing, unsafe, or of another architecture
     ├── WriteError           a file or folder that cannot be written
+    ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or does not keep up
     ├── ResultError          predictions or results that do not hold what they should
     └── MissingExtra         a package that only one command needs is not installed
 
@@ -53,6 +54,10 @@ class CheckpointError(ModelError):
 
 class WriteError(D3SError):
     """A file or folder that cannot be written: no permission, no space, something in the way."""
+
+
+class HubError(D3SError):
+    """A Hub repo that cannot be written or holds something else, or a Hub that cannot be reached or keeps failing."""
 
 
 class ResultError(D3SError):

@@ -59,7 +59,7 @@ class Source(_Strict):
 
 
 class Manifest(_Strict):
-    """What a release holds and how it was made (module docstring)."""
+    """What a release holds and how it was made (module docstring); `withheld` names configs that a copy left out."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -75,6 +75,7 @@ class Manifest(_Strict):
     environment: dict[str, str]
     shards: list[Shard]
     failures: list[Failure]
+    withheld: list[str] = []
 
     @property
     def digest(self) -> str:

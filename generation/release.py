@@ -63,7 +63,7 @@ def _environment(entries: Sequence[Entry]) -> dict[str, str]:
 def count_cells(release: Path, manifest: Manifest) -> dict[str, Counter[str]]:
     """Return split -> background name -> rows, counted in the shards of the default config."""
     cells: dict[str, Counter[str]] = {}
-    for shard in manifest.shards:
+    for shard in (each for each in manifest.shards if each.config == "default"):
         labels = pq.read_table(release / shard.path, columns=["background"])["background"].to_pylist()
         cells.setdefault(shard.split, Counter()).update(manifest.backgrounds[label] for label in labels)
     return cells
