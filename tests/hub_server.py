@@ -57,6 +57,10 @@ class Hub:
     before_commit: Callable[[Repo], None] | None = None
     words: str | None = None  # what a refusal says in place of its own words
 
+    def reset(self) -> None:
+        """Forget everything but the address."""
+        self.__init__(self.endpoint)
+
     def asked(self, method: str, part: str) -> int:
         """Return how many requests of this method, answered with 200, had this in their path."""
         return sum((m, status) == (method, 200) and part in path for m, path, status in self.log)
@@ -211,10 +215,13 @@ class Handler(BaseHTTPRequestHandler):
         self.user() if "create_pr" in self.query or revision.startswith("refs/pr/") else self.writer()
         held = repo.at(revision).tree
 
+        def ignored(path: str) -> bool:
+            return ".gitignore" in held and path.startswith(held[".gitignore"].content.decode())
+
         def told(path: str) -> dict[str, Any]:
             mode = "lfs" if is_lfs(path) else "regular"
             oid = (held[path].sha256 if is_lfs(path) else held[path].oid) if path in held else None
-            return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid}
+            return {"path": path, "uploadMode": mode, "shouldIgnore": ignored(path), "oid": oid}
 
         return as_json({"files": [told(each["path"]) for each in json.loads(body)["files"]]})
 

@@ -1,9 +1,9 @@
 """Many pushes in one process, for tests: a process start costs more than a push to a server on this machine.
 
-    python -m tests.push_driver < JOBS
+    python -m tests.push_driver
 
-JOBS is a JSON list of {"argv": [...], "token": ..., "files_per_commit": ..., "tries": ...}, each one command line of
-generation.push; a JSON line {"code", "out", "err"} answers each. Waits, ours and the client's, are a thousandth.
+Each line of stdin is JSON, {"argv": [...], "token": ..., "files_per_commit": ..., "tries": ...}, one command line of
+generation.push; a line {"code", "out", "err"} answers it. Waits, ours and the client's, are a thousandth.
 """
 
 import contextlib
@@ -50,5 +50,5 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     impatient_client()
-    for each in json.load(sys.stdin):
-        print(json.dumps(run(each)), flush=True)  # noqa: T201
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)  # noqa: T201
