@@ -165,7 +165,8 @@ def _send(repo: Repo, release: Manifest, staged: Staged, options: Options) -> Re
     total = sum(file.size for file in staged.files.values())
     with progress(total=total, label="sending", unit="B", scale=True) as bar:
         while diff := compare(staged, remote := find(repo, release, staged.manifest, options)):
-            if wrong := paths & diff.paths() if remote.head == head else None:
+            wrong = paths & diff.paths()
+            if wrong and remote.head == head:
                 raise HubError(f"{repo.url} lists {min(wrong)} otherwise than it was sent; see its .gitignore")
             bar.update(sum(file.size for file in diff.same) - bar.n)
             adds, removes = next_commit(diff, options.files_per_commit)
