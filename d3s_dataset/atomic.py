@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a file's content atomically; raises WriteError like `replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from d3s_dataset import front_matter
 from d3s_dataset.counts import Counts
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.schema import CONFIGS, CONTROLS, feature_yaml, markdown_table
+from d3s_dataset.schema import CONFIGS, CONTROLS, markdown_table
 from d3s_dataset.taxonomy import classes
 
-_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 _UNVERIFIED = "Nobody has verified these images yet: labels are what was asked for, and `verified` is null."
 _STATUS = {
     "d3s": "This is D3S.",
@@ -33,12 +31,13 @@ def shipped_file(name: str) -> Path:
     return next(path for path in (package.parent / name, package / name) if path.is_file())
 
 
-def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
+def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gated: bool = False) -> str:
     """Return a release's README.md.
 
     Args:
         manifest: the release's manifest.
         counts: (config, split) -> what its shards hold.
+        gated: add what the Hub asks a reader of a gated repo to agree to.
     """
     text = shipped_file("dataset_card.md").read_text(encoding="utf-8")
     blocks = {
@@ -51,11 +50,12 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)
-    head, body = _front_matter(text)
-    if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
-        head.pop("source_datasets")
-    dumped = yaml.safe_dump(head | _info(manifest), sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{dumped}---\n{body}"
+    return front_matter.rewrite(text, manifest, gated)
+
+
+def closed_sources(manifest: Manifest) -> str:
+    """Return the names of the sources whose photos may not be passed on."""
+    return " and ".join(source.name for source in manifest.sources if not source.redistribution)
 
 
 def replace_block(text: str, name: str, content: str) -> str:
@@ -70,46 +70,6 @@ def replace_block(text: str, name: str, content: str) -> str:
     if count != 1:
         raise ReleaseError(f"expected one block {name!r} between its d3s:begin and d3s:end marks, got {count}")
     return replaced
-
-
-def _front_matter(text: str) -> tuple[dict[str, Any], str]:
-    _, head, body = text.split("---\n", 2)
-    return yaml.safe_load(head), body
-
-
-def _info(manifest: Manifest) -> dict[str, Any]:
-    """Return `size_categories`, `dataset_info` and `configs` of the front matter, as `datasets` reads them."""
-    rows = sum(shard.rows for shard in manifest.shards if shard.config == "default")
-    size = next((name for bound, name in _SIZES.items() if rows < bound), "10M<n<100M")
-    configs = [{"config_name": c, **({"default": True} if c == "default" else {}), "data_files": _files(manifest, c)}
-               for c in manifest.configs()]  # fmt: skip
-    infos = [_config_info(manifest, config) for config in manifest.configs()]
-    return {"size_categories": [size], "dataset_info": infos, "configs": configs}
-
-
-def _files(manifest: Manifest, config: str) -> list[dict[str, str]]:
-    folder = "data" if config == "default" else config
-    return [{"split": split, "path": f"{folder}/{split}-*"} for split in manifest.splits(config)]
-
-
-def _config_info(manifest: Manifest, config: str) -> dict[str, Any]:
-    shards = [shard for shard in manifest.shards if shard.config == config]
-    total = sum(shard.bytes for shard in shards)
-    splits = [
-        {
-            "name": split,
-            "num_bytes": sum(each.bytes for each in manifest.select(config, split)),
-            "num_examples": manifest.rows(config, split),
-        }
-        for split in manifest.splits(config)
-    ]
-    return {
-        "config_name": config,
-        "features": feature_yaml(manifest.backgrounds),
-        "splits": splits,
-        "download_size": total,
-        "dataset_size": total,
-    }
 
 
 def _counts(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
@@ -190,5 +150,8 @@ def _making(manifest: Manifest) -> str:
         f"{'may' if source.redistribution else 'may not'} be passed on."
         for source in manifest.sources
     ]
+    if manifest.withheld:
+        lines.append(f"- Left out of this copy: {', '.join(f'`{name}`' for name in manifest.withheld)}, since the "
+                     f"licence of {closed_sources(manifest)} does not allow passing photos on.")  # fmt: skip
     versions = ", ".join(f"{name} {version}" for name, version in manifest.environment.items())
     return "\n".join([*lines, f"- Made with {versions}."])

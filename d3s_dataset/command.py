@@ -61,11 +61,17 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def progress(items: Iterable[T] | None = None, *, total: int | None = None, label: str, unit: str = "img") -> Any:
-    """Return a tqdm bar over `items` (or one to `update`) on stderr, silent where that is no terminal."""
+def progress(
+    items: Iterable[T] | None = None, *, total: int | None = None, label: str, unit: str = "img", scale: bool = False
+) -> Any:
+    """Return a tqdm bar over `items` (or one to `update`) on stderr, silent where that is no terminal.
+
+    `scale` shows 12.3M in place of 12300000, for bytes.
+    """
     from tqdm import tqdm
 
-    return tqdm(items, total=total, desc=label, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+    silent = not sys.stderr.isatty()
+    return tqdm(items, total=total, desc=label, unit=unit, unit_scale=scale, disable=silent, leave=False)
 
 
 def natural(text: str) -> int:

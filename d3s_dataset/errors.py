@@ -13,6 +13,7 @@
     ├── GenerationError      a run that cannot go on: workers, lanes or a cluster are lost, or it was stopped
     │   └── Interrupted      SIGTERM or Ctrl-C: what was made is kept
     ├── WriteError           a file or folder that cannot be written
+    ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or does not keep up
     ├── ResultError          predictions or results that do not hold what they should
     └── MissingExtra         a package that only one command needs is not installed
 
@@ -63,6 +64,10 @@ class Interrupted(GenerationError):
 
 class WriteError(D3SError):
     """A file or folder that cannot be written: no permission, no space, something in the way."""
+
+
+class HubError(D3SError):
+    """A Hub repo that cannot be written or holds something else, or a Hub that cannot be reached or keeps failing."""
 
 
 class ResultError(D3SError):

@@ -15,7 +15,7 @@ def cache_only_where_unreachable() -> Iterator[None]:
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _answers(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = before or not answers(constants.ENDPOINT)
     try:
         yield
     finally:
@@ -32,7 +32,8 @@ def unreachable(what: str, pass_instead: str) -> str:
     )
 
 
-def _answers(endpoint: str) -> bool:
+def answers(endpoint: str) -> bool:
+    """Return whether anything answers at an address, in seconds rather than the client's minute."""
     try:
         urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError:
@@ -40,6 +41,6 @@ def _answers(endpoint: str) -> bool:
     except urllib.error.URLError as error:
         # This client's certificates may be fewer than the Hub client's own.
         return isinstance(error.reason, ssl.SSLError)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no address at all
         return False
     return True

@@ -65,7 +65,7 @@ class Source(_Strict):
 
 
 class Manifest(_Strict):
-    """What a release holds and how it was made (module docstring)."""
+    """What a release holds and how it was made (module docstring); `withheld` names configs that a copy left out."""
 
     schema_version: Literal[1] = 1
     name: str
@@ -82,6 +82,7 @@ class Manifest(_Strict):
     resample: int
     shards: list[Shard]
     failures: list[Failure]
+    withheld: list[str] = []
 
     @property
     def digest(self) -> str:

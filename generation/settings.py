@@ -112,7 +112,7 @@ class Screen(Section):
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_clip_foreground: Annotated[float, Field(ge=0, le=1)] = 0.0
     min_clip_background: Annotated[float, Field(ge=0, le=1)] = 0.0
-    duplicate_bits: Annotated[int, Field(ge=0, le=8)] = 3
+    duplicate_bits: Annotated[int, Field(ge=0, le=8)] = 2
 
 
 class ImageFile(Section):

@@ -1,5 +1,6 @@
 """Shards: rows -> one Parquet file, atomically, and back. The bytes depend on the rows alone."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from d3s_dataset.atomic import replacing
-from d3s_dataset.identity import file_digest
+from d3s_dataset.atomic import write_atomic
 from d3s_dataset.schema import arrow_schema
 
 _ROW_GROUP = 100  # rows; 100-256 at 512 px let a reader skip and prefetch (datasets' own advice)
@@ -28,9 +28,12 @@ def write_shard(path: Path, records: Sequence[dict[str, Any]], backgrounds: Sequ
     table = pa.Table.from_pylist(list(records), schema=arrow_schema(backgrounds))
     # What datasets' own writer sets: pages can be skipped, and unchanged ones are not uploaded again.
     options: dict[str, Any] = {"use_content_defined_chunking": True, "write_page_index": True}
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, row_group_size=_ROW_GROUP, compression="snappy", **options)
-    return path.stat().st_size, file_digest(path)
+    # In memory first: where a disk fills up, pyarrow with chunking by content ends the process instead of raising.
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=_ROW_GROUP, compression="snappy", **options)
+    content = memoryview(sink.getvalue())
+    write_atomic(path, content)
+    return content.nbytes, hashlib.sha256(content).hexdigest()
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:

@@ -1,80 +1,193 @@
-"""A small server that speaks the part of the Hub's protocol that reading takes, over real HTTP on this machine.
+"""A Hub on this machine: the part of its protocol that reading and pushing take, over real HTTP.
 
-The real huggingface_hub client talks to it, in a subprocess with HF_ENDPOINT set: info, revision, tree, paths-info,
-resolve (HEAD and GET, ranges included), and the Hub's own 404s. Files are served as they lie in folders.
+The real huggingface_hub client talks to it, in a subprocess with HF_ENDPOINT set (the client reads that once). It can
+refuse writes, be slow, and fail at random: with a status, or by dropping the connection before or after it did what
+was asked. It cannot cover Xet, so HF_HUB_DISABLE_XET must be set.
 """
 
 import hashlib
 import json
+import random
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-COMMIT = "c0ffee" * 6 + "c0ff"
+import yaml
+
+from tests.hub_store import COMMIT, Blob, Commit, Refused, Repo, Store, folder_files, is_lfs
+
+__all__ = ["COMMIT", "READER", "TOKEN", "Hub", "hub", "serve"]
+TOKEN = "hf_writerWRITERwriterWRITER"
+READER = "hf_readerREADERreaderREADER"
+USERS = {TOKEN: "lab-robot", READER: "guest"}
+FAULTS = (409, 412, 429, 500, 503, "drop before", "drop after")
+
+
+class Faults:
+    """Which requests fail, and how: each with chance `share`, drawn from `seed` and the repo it is about."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.share, self.seed = share, seed
+        self.draws: dict[str, random.Random] = {}
+        self.count = 0
+
+    def draw(self, about: str) -> int | str | None:
+        chance = self.draws.setdefault(about, random.Random(f"{self.seed} {about}"))
+        fault = chance.choice(FAULTS) if chance.random() < self.share else None
+        self.count += fault is not None
+        return fault
+
+
+@dataclass
+class Hub:
+    """A running server: its address, what it keeps, what it was asked, and how it behaves."""
+
+    endpoint: str = ""
+    store: Store = field(default_factory=Store)
+    log: list[tuple[str, str, int]] = field(default_factory=list)
+    faults: Faults | None = None
+    delay: float = 0.0  # seconds that each upload and each commit takes
+    before_commit: Callable[[Repo], None] | None = None
+    words: str | None = None  # what a refusal says in place of its own words
+
+    def reset(self) -> None:
+        """Forget everything but the address."""
+        self.__init__(self.endpoint)
+
+    def asked(self, method: str, part: str) -> int:
+        """Return how many requests of this method, answered with 200, had this in their path."""
+        return sum((m, status) == (method, 200) and part in path for m, path, status in self.log)
+
+
+@dataclass
+class Reply:
+    status: int
+    content: bytes
+    headers: dict[str, str]
+
+
+def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
+    return Reply(status, json.dumps(value).encode(), {"Content-Type": "application/json", **headers})
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for the data set repos in `repos`: name -> folder."""
-
-    repos: dict[str, Path]
+    hub: Hub
     protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_POST(self) -> None:
-        self.answer()
+    disable_nagle_algorithm = True  # headers and body are two writes: without, each answer waits 40 ms
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the test's output is not this server's log."""
 
     def answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+        body = self.body()
+        url = urlsplit(self.path)
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        self.query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        with self.hub.store.lock:
+            fault = self.hub.faults.draw(about(parts)) if self.hub.faults and parts != [""] else None
+        if fault == "drop before":
+            return self.drop()
+        if isinstance(fault, int):
+            reply = failure(fault)
+        else:
+            try:
+                reply = self.route(parts, body)
+            except Refused as refused:
+                reply = self.refusal(refused)
+        self.hub.log.append((self.command, url.path, reply.status))
+        return self.drop() if fault == "drop after" else self.reply(reply)
+
+    do_GET = do_HEAD = do_POST = do_PUT = answer
+
+    def body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
+
+    def route(self, parts: list[str], body: bytes) -> Reply:
+        if parts == [""]:
+            return as_json({})
+        if parts[0] == "lfs":
+            return self.put(parts[1], body) if self.command == "PUT" else as_json({})
+        if parts[-4:] == ["info", "lfs", "objects", "batch"]:
+            return self.batch(json.loads(body))
+        if parts[:2] == ["api", "whoami-v2"]:
+            return as_json({"type": "user", "name": self.user(), "orgs": []})
+        if parts[:2] == ["api", "validate-yaml"]:
+            return validate(json.loads(body)["content"])
+        if parts[:3] == ["api", "repos", "create"]:
+            return self.create(json.loads(body))
         if parts[:2] == ["api", "datasets"] and len(parts) >= 4:
-            return self.api("/".join(parts[2:4]), parts[4:], body)
-        if parts[:1] == ["datasets"] and len(parts) > 5 and parts[3] == "resolve":
-            return self.resolve("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
-        return self.fail(404, "EntryNotFound")
+            return self.api(self.seen("/".join(parts[2:4])), parts[4:], body)
+        if parts[0] == "datasets" and len(parts) > 5 and parts[3] == "resolve":
+            return self.resolve(self.seen("/".join(parts[1:3])), parts[4], "/".join(parts[5:]))
+        raise Refused(404, "EntryNotFound")
 
-    def api(self, repo: str, rest: list[str], body: bytes) -> None:
-        if repo not in self.repos:
-            return self.fail(404, "RepoNotFound")
-        if len(rest) > 1 and rest[1] not in ("main", COMMIT):
-            return self.fail(404, "RevisionNotFound")
-        folder = self.repos[repo]
-        if not rest or rest[0] == "revision":
-            files = [{"rfilename": path.relative_to(folder).as_posix()} for path in sorted(walk(folder))]
-            return self.send({"id": repo, "sha": COMMIT, "siblings": files, "private": False, "tags": []})
-        if rest[0] == "tree":
-            root = folder / "/".join(rest[2:])
-            if not root.exists():
-                return self.fail(404, "EntryNotFound")
-            found = walk(root) if "recursive=true" in self.path.lower() else root.iterdir()
-            return self.send([entry(folder, path) for path in sorted(found)])
-        if rest[0] == "paths-info":
-            wanted = json.loads(body)["paths"] if body.startswith(b"{") else []
-            return self.send([entry(folder, folder / path) for path in wanted if (folder / path).exists()])
-        return self.fail(404, "EntryNotFound")
+    # Who asks.
 
-    def resolve(self, repo: str, revision: str, name: str) -> None:
-        if repo not in self.repos:
-            return self.fail(404, "RepoNotFound")
-        path = self.repos[repo] / name
-        if revision not in ("main", COMMIT) or not path.is_file():
-            return self.fail(404, "EntryNotFound" if revision in ("main", COMMIT) else "RevisionNotFound")
-        content = path.read_bytes()
+    def user(self) -> str:
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in USERS:
+            raise Refused(401, words="Invalid credentials in Authorization header")
+        return USERS[token]
+
+    def writer(self) -> str:
+        if self.user() != USERS[TOKEN]:
+            raise Refused(403, words="You don't have the rights to write here")
+        return self.user()
+
+    def seen(self, name: str) -> Repo:
+        repo = self.hub.store.repo(name)
+        if repo.private and self.headers.get("Authorization", "") != f"Bearer {TOKEN}":
+            raise Refused(401, "RepoNotFound", "Repository not found")
+        return repo
+
+    # Reading.
+
+    def api(self, repo: Repo, rest: list[str], body: bytes) -> Reply:
+        kind, revision = rest[0] if rest else "revision", rest[1] if len(rest) > 1 else "main"
+        if kind == "refs":
+            return as_json({"branches": refs(repo.refs), "converts": [], "tags": refs(repo.tags)})
+        if kind == "discussions":
+            return as_json(discussions(repo, self.query))
+        if kind in ("preupload", "commit", "tag", "settings"):
+            with self.hub.store.lock:
+                return getattr(self, kind)(repo, revision, body)
+        commit = repo.at(revision)
+        if kind == "revision":
+            files = [{"rfilename": path} for path in commit.tree]
+            told = {"id": repo.name, "sha": commit.oid, "siblings": files, "tags": []}
+            return as_json(told | {"private": repo.private, "gated": repo.gated}, **{"X-Repo-Commit": commit.oid})
+        if kind == "tree":
+            return as_json(tree(commit, "/".join(rest[2:]), self.query.get("recursive", "").lower() == "true"))
+        if kind == "paths-info":
+            wanted = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode()).get("paths", [])
+            return as_json([commit.tree[path].entry() for path in wanted if path in commit.tree])
+        raise Refused(404, "EntryNotFound")
+
+    def resolve(self, repo: Repo, revision: str, name: str) -> Reply:
+        commit = repo.at(revision)
+        if name not in commit.tree:
+            raise Refused(404, "EntryNotFound")
+        found = commit.tree[name]
+        content = found.content
         headers = {
-            "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
-            "X-Repo-Commit": COMMIT,
+            "ETag": f'"{found.sha256 if is_lfs(name) else found.oid}"',
+            "X-Repo-Commit": commit.oid,
             "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
         }
         asked = self.headers.get("Range")
         if asked:
@@ -82,49 +195,161 @@ class Handler(BaseHTTPRequestHandler):
             start, stop = int(first), min(int(last) + 1 if last else len(content), len(content))
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
             content = content[start:stop]
-        self.reply(206 if asked else 200, content, "application/octet-stream", headers)
+        return Reply(206 if asked else 200, content, headers)
 
-    def send(self, value: Any) -> None:
-        self.reply(200, json.dumps(value).encode(), "application/json", {"X-Repo-Commit": COMMIT})
+    # Writing.
 
-    def fail(self, status: int, code: str) -> None:
-        self.reply(status, b"{}", "application/json", {"X-Error-Code": code, "X-Error-Message": code})
+    def create(self, wanted: dict[str, Any]) -> Reply:
+        self.writer()
+        name = f"{wanted['organization'] or self.user()}/{wanted['name']}"
+        with self.hub.store.lock:
+            self.hub.store.create(name, wanted.get("visibility") == "private")
+        return as_json({"url": f"{self.hub.endpoint}/datasets/{name}", "name": name, "id": name})
 
-    def reply(self, status: int, content: bytes, kind: str, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(content)), **headers}.items():
+    def settings(self, repo: Repo, revision: str, body: bytes) -> Reply:
+        self.writer()
+        repo.gated = json.loads(body)["gated"]
+        return as_json({"gated": repo.gated})
+
+    def preupload(self, repo: Repo, revision: str, body: bytes) -> Reply:
+        self.user() if "create_pr" in self.query or revision.startswith("refs/pr/") else self.writer()
+        held = repo.at(revision).tree
+
+        def ignored(path: str) -> bool:
+            return ".gitignore" in held and path.startswith(held[".gitignore"].content.decode())
+
+        def told(path: str) -> dict[str, Any]:
+            mode = "lfs" if is_lfs(path) else "regular"
+            oid = (held[path].sha256 if is_lfs(path) else held[path].oid) if path in held else None
+            return {"path": path, "uploadMode": mode, "shouldIgnore": ignored(path), "oid": oid}
+
+        return as_json({"files": [told(each["path"]) for each in json.loads(body)["files"]]})
+
+    def batch(self, wanted: dict[str, Any]) -> Reply:
+        self.user()
+        objects = []
+        for each in wanted["objects"]:
+            href = f"{self.hub.endpoint}/lfs/{each['oid']}"
+            missing = each["oid"] not in self.hub.store.objects
+            actions = {"upload": {"href": href, "header": {}}, "verify": {"href": f"{href}/verify", "header": {}}}
+            objects.append({"oid": each["oid"], "size": each["size"], **({"actions": actions} if missing else {})})
+        return as_json({"transfer": "basic", "objects": objects})
+
+    def put(self, oid: str, body: bytes) -> Reply:
+        time.sleep(self.hub.delay)
+        if hashlib.sha256(body).hexdigest() != oid:
+            raise Refused(400, words="content and checksum differ")
+        self.hub.store.objects[oid] = body
+        return as_json({})
+
+    def commit(self, repo: Repo, revision: str, body: bytes) -> Reply:
+        create_pr = self.query.get("create_pr") == "1"
+        author = self.user() if create_pr or revision.startswith("refs/pr/") else self.writer()
+        time.sleep(self.hub.delay)
+        if self.hub.before_commit:
+            self.hub.before_commit(repo)
+        lines = [json.loads(line) for line in body.splitlines()]
+        made, number = self.hub.store.commit(repo, revision, lines, author, create_pr)
+        url = f"{self.hub.endpoint}/datasets/{repo.name}"
+        told = {"success": True, "commitOid": made.oid, "commitUrl": f"{url}/commit/{made.oid}", "hookOutput": ""}
+        return as_json(told | ({"pullRequestUrl": f"{url}/discussions/{number}"} if number else {}))
+
+    def tag(self, repo: Repo, revision: str, body: bytes) -> Reply:
+        self.writer()
+        name = json.loads(body)["tag"]
+        if name in repo.tags:
+            raise Refused(409, words="Tag reference exists already")
+        repo.tags[name] = repo.at(revision).oid
+        return as_json({})
+
+    # Answers.
+
+    def refusal(self, refused: Refused) -> Reply:
+        words = self.hub.words or refused.words
+        return as_json({"error": words}, refused.status, **{"X-Error-Code": refused.code, "X-Error-Message": words})
+
+    def reply(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.content)), **reply.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(reply.content)
+
+    def drop(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+def about(parts: list[str]) -> str:
+    """Return which repo or content a request is about."""
+    if parts[:2] == ["api", "datasets"]:
+        return "/".join(parts[2:4])
+    return "/".join(parts[1:3]) if parts[0] in ("datasets", "lfs") else parts[-1]
 
 
-def entry(folder: Path, path: Path) -> dict[str, Any]:
-    name = path.relative_to(folder).as_posix()
-    if path.is_dir():
-        return {"type": "directory", "path": name, "oid": hashlib.sha1(name.encode()).hexdigest(), "size": 0}
-    return {
-        "type": "file",
-        "path": name,
-        "oid": hashlib.sha1(path.read_bytes()).hexdigest(),
-        "size": path.stat().st_size,
-    }
+def failure(status: int) -> Reply:
+    """Return a failure as a gateway sends it: a page, no JSON."""
+    page = b"<html><body>try again</body></html>"
+    return Reply(status, page, {"Content-Type": "text/html"} | ({"Retry-After": "0"} if status == 429 else {}))
+
+
+def validate(content: str) -> Reply:
+    try:
+        head = yaml.safe_load(content.split("---\n", 2)[1])
+    except (yaml.YAMLError, IndexError) as error:
+        return as_json({"errors": [{"message": str(error)}], "warnings": []}, 400)
+    return as_json({"errors": [], "warnings": [] if head.get("license") else [{"message": "no license"}]})
+
+
+def refs(names: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "ref": f"refs/x/{name}", "targetCommit": oid} for name, oid in names.items()]
+
+
+def tree(commit: Commit, root: str, recursive: bool) -> list[dict[str, Any]]:
+    prefix = f"{root}/" if root else ""
+    inside: dict[str, Blob] = {path: each for path, each in commit.tree.items() if path.startswith(prefix)}
+    if not inside:
+        raise Refused(404, "EntryNotFound")
+    folders = {path[:i] for path in inside for i, letter in enumerate(path) if letter == "/" and i >= len(prefix)}
+    found = [each.entry() for each in inside.values()]
+    found += [{"type": "directory", "path": path, "oid": hashlib.sha1(path.encode()).hexdigest(), "size": 0}
+              for path in folders]  # fmt: skip
+    deep = [each for each in found if recursive or "/" not in each["path"].removeprefix(prefix)]
+    return sorted(deep, key=lambda each: each["path"])
+
+
+def discussions(repo: Repo, query: dict[str, str]) -> dict[str, Any]:
+    found = [each for each in repo.pulls if query.get("author", each["author"]) == each["author"]]
+    told = [
+        {**each, "author": {"name": each["author"]}, "createdAt": "2026-01-01T00:00:00.000Z", "isPullRequest": True,
+         "repo": {"name": repo.name, "type": "dataset"}}
+        for each in found
+    ]  # fmt: skip
+    return {"discussions": told, "count": len(told), "start": 0}
 
 
 @contextmanager
-def serve(repos: dict[str, Path]) -> Iterator[str]:
-    """Serve data set repos on a free port of this machine; yield the endpoint."""
-    handler = type("Bound", (Handler,), {"repos": repos})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+def hub() -> Iterator[Hub]:
+    """Run an empty Hub on a free port of this machine."""
+    running = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": running}))
+    server.daemon_threads = True
+    running.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield running
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def serve(repos: dict[str, Path]) -> Iterator[str]:
+    """Serve folders as data set repos of one commit, `COMMIT`; yield the endpoint."""
+    with hub() as running:
+        for name, folder in repos.items():
+            running.store.hold(name, folder_files(folder), COMMIT)
+        yield running.endpoint

@@ -43,6 +43,8 @@ CHEAP = {
     "import generation": "import generation.run",
     "plan": "from generation.run import main; main(['--recipe', 'sample', '--plan-only'])",
     "generation --help": "from generation.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "import push": "import generation.push",
+    "push --help": "from generation.push import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "score": "import benchmark.score",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",

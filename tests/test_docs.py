@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 MODULES = (
     "generation.run",
+    "generation.push",
     "d3s_dataset.check",
     "d3s_dataset.sheet",
     "benchmark.run",

@@ -3,6 +3,7 @@ from datasets import load_dataset
 
 from d3s_dataset import D3S
 from d3s_dataset.errors import DatasetNotFound, ReleaseError
+from d3s_dataset.schema import CONFIGS
 
 
 def test_the_builder_gives_what_load_dataset_gives(sample_release, tmp_path):
@@ -34,4 +35,4 @@ def test_what_is_missing_is_named(sample_release, tmp_path):
         D3S(data_dir=sample_release, config_name="guides")
     with pytest.raises(ReleaseError, match=r"no manifest\.json"):
         D3S(data_dir=tmp_path)
-    assert set(D3S.builder_configs) == {"default", "guides", "control_scale", "control_original", "votes"}
+    assert set(D3S.builder_configs) == set(CONFIGS)

@@ -39,7 +39,7 @@ def test_front_matter_is_what_the_hub_and_datasets_read(sample_release):
     (info,), (config,) = head["dataset_info"], head["configs"]
     assert {each["name"]: each["num_examples"] for each in info["splits"]} == {"train": 400, "validation": 80}
     assert info["download_size"] == sum(shard.bytes for shard in manifest.shards)
-    assert config["data_files"][1] == {"split": "validation", "path": "data/validation-*"}
+    assert config["data_files"][1] == {"split": "validation", "path": "data/validation-*-of-00001.parquet"}
 
 
 def test_a_missing_block_is_an_error():

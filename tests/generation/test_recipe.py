@@ -9,8 +9,9 @@ PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
-    assert shipped() == ["geography", "paper", "sample", "time"]
+    assert shipped() == ["fast", "geography", "paper", "sample", "time"]
     assert {name: load_recipe(name).release_kind for name in shipped()} == {
+        "fast": "d3s",
         "geography": "shift",
         "paper": "d3s",
         "sample": "sample",
@@ -75,7 +76,7 @@ def test_a_bad_recipe_is_one_clear_line(text, says):
 
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path):
-    with pytest.raises(RecipeError, match="expected geography, paper, sample, time, or the path of a TOML file"):
+    with pytest.raises(RecipeError, match="expected fast, geography, paper, sample, time, or the path of a TOML file"):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(RecipeError, match="is no text"):

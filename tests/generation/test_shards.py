@@ -1,13 +1,9 @@
-import errno
-
 import pyarrow.parquet as pq
 import pytest
 
-from d3s_dataset.errors import WriteError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import arrow_schema, column_names
 from d3s_dataset.taxonomy import background_names
-from generation import shards
 from generation.shards import read_records, write_shard
 
 NAMES = background_names()
@@ -37,16 +33,6 @@ def test_row_groups_and_page_index_let_readers_skip(tmp_path):
     metadata = pq.ParquetFile(tmp_path / "a").metadata
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [100, 100, 50]
     assert metadata.row_group(0).column(0).has_column_index
-
-
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(shards.pq, "write_table", full)
-    with pytest.raises(WriteError, match=r"cannot write .*: No space left on device; nothing half-written was kept"):
-        write_shard(tmp_path / "a", records(3), NAMES)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_that_cannot_be_read_holds_nothing(tmp_path):

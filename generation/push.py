@@ -1,0 +1,107 @@
+"""python -m generation.push DIR --repo-id ORG/d3s: send a release to the Hub, or bring what is there up to date.
+
+Type the same command again after whatever stopped it. How it works is told in `generation.upload`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from d3s_dataset import manifest as manifests
+from d3s_dataset.card import closed_sources
+from d3s_dataset.command import Parser, run_command, say, warn
+from d3s_dataset.manifest import Manifest
+from generation.remote import MAIN, Remote, Repo, connect
+from generation.retry import PATIENCE, Patience
+from generation.staging import Staged, outgoing, stage
+from generation.upload import FILES_PER_COMMIT, Diff, Options, Pushed, commits_needed, compare, find, push
+
+_NAMED = 5  # files of a kind that are named one by one
+
+
+def describe(repo: Repo, staged: Staged, remote: Remote, options: Options) -> list[str]:
+    """Return what a push would do, in lines for a person."""
+    diff = compare(staged, remote)
+    state = "would be created" if remote.head is None else f"holds {remote.head[:12]} of {remote.revision}"
+    if remote.head is None and options.private:
+        state += ", private"
+    commits = commits_needed(diff, options.files_per_commit)
+    return [
+        f"{staged.manifest.name} -> {repo.url} ({state})",
+        *_kinds(diff),
+        *_left_out(staged.manifest),
+        f"{commits} commit{'' if commits == 1 else 's'}",
+    ]
+
+
+def _kinds(diff: Diff) -> Iterable[str]:
+    kinds = {
+        "new": {file.path: file.size for file in diff.new},
+        "changed": {file.path: file.size for file in diff.changed},
+        "same": {file.path: file.size for file in diff.same},
+        "to delete": diff.gone,
+    }
+    for kind, sizes in kinds.items():
+        names = ", ".join(list(sizes)[:_NAMED]) + (", ..." if len(sizes) > _NAMED else "")
+        yield f"  {kind}: {len(sizes):,} files, {sum(sizes.values()):,} bytes{': ' if names else ''}{names}"
+
+
+def _left_out(manifest: Manifest) -> Iterable[str]:
+    if manifest.withheld:
+        names, sources = ", ".join(manifest.withheld), closed_sources(manifest)
+        yield f"left out: {names}: the licence of {sources} forbids passing photos on (--with-guides, if you may)"
+
+
+def main(
+    argv: Sequence[str] | None = None, patience: Patience = PATIENCE, files_per_commit: int = FILES_PER_COMMIT
+) -> None:
+    """Parse the command line, send the release, say where it stands."""
+    args = _parser().parse_args(argv)
+    options = Options(args.private, args.create_pr, args.gated, files_per_commit, patience)
+    release = manifests.read(args.release)
+    sent = outgoing(release, args.with_guides)
+    _silence_client()
+    repo = connect(args.repo_id, patience)
+    remote = find(repo, release, sent, options)
+    staged = stage(args.release, sent, args.gated)
+    if args.dry_run:
+        for line in [*describe(repo, staged, remote, options), "dry run: nothing was sent"]:
+            say(line)
+        return
+    for line in _left_out(sent):
+        warn(line)
+    say(_summary(repo, push(repo, release, staged, remote, options)))
+    if args.gated and args.create_pr:
+        warn("--gated: a pull request brings the questions only; switch gating on in the repo's settings")
+
+
+def _summary(repo: Repo, pushed: Pushed) -> str:
+    done = "pushed" if pushed.changed else "nothing to send"
+    where = f"{repo.url}/tree/{pushed.revision}"
+    if pushed.revision != MAIN:
+        where = f"{repo.url}/discussions/{pushed.revision.rpartition('/')[2]}"
+    tag = f", tag {pushed.tag}" if pushed.tag else ""
+    return f"{done}: {where} (commit {pushed.head[:12]}{tag}; every file's checksum is the release's)"
+
+
+def _silence_client() -> None:
+    """Keep the Hub client's own warnings and bars, one a file, off the terminal: retries are told by `retry`."""
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    logging.set_verbosity_error()
+    disable_progress_bars()
+
+
+def _parser() -> Parser:
+    parser = Parser("python -m generation.push", description="Send a release to the Hugging Face Hub.")
+    parser.add_argument("release", type=Path, help="the release's folder; it is only read")
+    parser.add_argument("--repo-id", required=True, help="the data set repo, ORG/NAME; made if it is not there")
+    parser.add_argument("--private", action="store_true", help="make the repo private; refuse one that is public")
+    parser.add_argument("--create-pr", action="store_true", help="propose it as a pull request, without a tag")
+    parser.add_argument("--with-guides", action="store_true", help="send photos whose source does not allow it, too")
+    parser.add_argument("--gated", action="store_true", help="let in only who agrees to the terms of research use")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,191 @@
+"""One data set repo on the Hub, through huggingface_hub; each call waits out what passes (`generation.retry`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from d3s_dataset.errors import HubError
+from d3s_dataset.hub import answers
+from generation.retry import Patience, explain
+from generation.staging import File
+
+_THREADS = 8  # uploads at a time
+_GROUP = 16  # files for which one pair of requests asks where to upload them
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One file as the Hub lists it: bytes, git's name of its blob, and for LFS files the content's SHA-256."""
+
+    size: int
+    git_oid: str
+    sha256: str | None
+
+    def holds(self, file: File) -> bool:
+        """Return whether the content is the file's, by checksum."""
+        return self.size == file.size and (
+            self.sha256 == file.sha256 if self.sha256 is not None else self.git_oid == file.git_oid
+        )
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A repo at one commit, its `head`; without a head it does not exist."""
+
+    head: str | None = None
+    revision: str = MAIN
+    private: bool = False
+    gated: bool = False
+    files: dict[str, Listed] = field(default_factory=dict)
+
+
+def connect(repo_id: str, patience: Patience) -> "Repo":
+    """Return a repo to push to, whether it exists or not.
+
+    Raises:
+        HubError: no valid name, no token, or the Hub cannot be reached or does not know the token.
+    """
+    from huggingface_hub import HfApi, constants, get_token
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise HubError(f"--repo-id: {explain(error)}") from None
+    if repo_id.count("/") != 1:
+        raise HubError(f"--repo-id: expected ORG/NAME, such as org/d3s, got {repo_id!r}")
+    if get_token() is None:
+        raise HubError("no token of the Hub on this machine: type `hf auth login`, or set HF_TOKEN")
+    if constants.HF_HUB_OFFLINE:
+        raise HubError("HF_HUB_OFFLINE is set, so nothing can be sent: unset it")
+    if not any(answers(constants.ENDPOINT) for _ in range(2)):
+        raise HubError(f"the Hub at {constants.ENDPOINT} cannot be reached: nothing was sent")
+    api = HfApi()
+    return Repo(repo_id, patience, api, patience.call(api.whoami)["name"])
+
+
+@dataclass(frozen=True)
+class Repo:
+    """One data set repo, seen by one user (`me`)."""
+
+    repo_id: str
+    patience: Patience
+    api: Any
+    me: str
+
+    @property
+    def url(self) -> str:
+        """Where people look at the repo."""
+        return f"{self.api.endpoint}/datasets/{self.repo_id}"
+
+    def look(self, revision: str = MAIN) -> Remote:
+        """Return what a revision holds now; raises HubError where the Hub refuses."""
+        return self.patience.call(partial(self._look, revision))
+
+    def _look(self, revision: str) -> Remote:
+        from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError
+
+        try:
+            info = self.api.dataset_info(self.repo_id, revision=revision, timeout=60)
+        except (DisabledRepoError, GatedRepoError):
+            raise
+        except RepositoryNotFoundError:
+            return Remote(revision=revision)
+        listed = self.api.list_repo_tree(self.repo_id, recursive=True, revision=info.sha, repo_type="dataset")
+        files = {
+            each.path: Listed(each.size, each.blob_id, each.lfs.sha256 if each.lfs else None)
+            for each in listed
+            if hasattr(each, "blob_id")  # folders have none
+        }
+        return Remote(info.sha, revision, bool(info.private), bool(info.gated), files)
+
+    def read(self, path: str, head: str) -> bytes:
+        """Return a small file's content at a commit."""
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        url = hf_hub_url(self.repo_id, path, repo_type="dataset", revision=head, endpoint=self.api.endpoint)
+
+        def fetch() -> bytes:
+            response = get_session().get(url, headers=build_hf_headers())
+            hf_raise_for_status(response)
+            return response.content
+
+        return self.patience.call(fetch)
+
+    def create(self, private: bool) -> None:
+        """Make the repo, if nobody has made it since."""
+
+        def make() -> None:
+            if self._look(MAIN).head is None:
+                # Not exist_ok, which takes every 409 for "is there".
+                self.api.create_repo(self.repo_id, repo_type="dataset", private=private)
+
+        self.patience.call(make)
+
+    def gate(self) -> None:
+        """Let only people in who agree to the card's terms."""
+        change = partial(self.api.update_repo_settings, self.repo_id, gated="auto", repo_type="dataset")
+        self.patience.call(change)
+
+    def upload(self, files: Sequence[File], revision: str, create_pr: bool, bar: Any) -> list[Any]:
+        """Send contents, several at a time, and return the operations that a commit takes.
+
+        Contents are addressed by their checksum: what the Hub has, from a killed push or under another name, stays.
+        """
+        additions = [_addition(file) for file in files]
+        for start in range(0, len(additions), _GROUP):
+            group = additions[start : start + _GROUP]
+            send = partial(self.api.preupload_lfs_files, self.repo_id, additions=group, repo_type="dataset")
+            self.patience.call(
+                partial(send, revision=revision, create_pr=create_pr, num_threads=_THREADS, free_memory=False)
+            )
+            bar.update(sum(file.size for file in files[start : start + _GROUP]))
+        return additions
+
+    def commit(self, operations: list[Any], title: str, onto: Remote, create_pr: bool) -> str:
+        """Commit once, without another try: whoever calls looks first at what has become of the head."""
+        answer = self.api.create_commit(
+            self.repo_id,
+            operations,
+            commit_message=title,
+            repo_type="dataset",
+            revision=onto.revision,
+            parent_commit=onto.head,
+            create_pr=create_pr,
+        )
+        return answer.oid
+
+    def open_pull_request(self, title: str) -> str | None:
+        """Return the revision of our open pull request of this title, or None."""
+
+        def find() -> str | None:
+            found = self.api.get_repo_discussions(
+                self.repo_id, repo_type="dataset", author=self.me, discussion_type="pull_request"
+            )
+            ours = [each for each in found if each.title == title and each.status in ("open", "draft")]
+            return f"refs/pr/{ours[0].num}" if ours else None
+
+        return self.patience.call(find)
+
+    def tag(self, name: str, head: str) -> bool:
+        """Give a commit a name unless the name is taken; return whether it was given now."""
+
+        def give() -> bool:
+            tags = self.api.list_repo_refs(self.repo_id, repo_type="dataset").tags
+            if name in {each.name for each in tags}:
+                return False
+            self.api.create_tag(self.repo_id, tag=name, revision=head, repo_type="dataset")
+            return True
+
+        return self.patience.call(give)
+
+
+def _addition(file: File) -> Any:
+    from huggingface_hub import CommitOperationAdd
+
+    addition = CommitOperationAdd(file.path, file.source)
+    addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # read once already, when it was verified
+    return addition

@@ -1,0 +1,134 @@
+"""Calls to the Hub that are tried again: jittered exponential back-off on what passes, one clear line on what stays.
+
+What passes is 408, 409 (somebody else is writing), 412 (the head has moved), 429 (too many requests), 5xx and
+dropped connections. The Hub client tries some of it again by itself; these tries are around it.
+"""
+
+import errno
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from d3s_dataset.command import warn
+from d3s_dataset.errors import HubError, WriteError, one_line
+
+T = TypeVar("T")
+_PASSING = {408, 409, 412, 425, 429}
+_LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO, errno.EROFS}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often and how long to wait.
+
+    `tries` failures in a row end it. The n-th wait is drawn from [0.5, 1] x `base` x 2^n seconds, at most `longest`,
+    and never shorter than the server asks for (Retry-After).
+    """
+
+    tries: int = 8
+    base: float = 1.0
+    longest: float = 60.0
+    sleep: Callable[[float], None] = time.sleep
+    # Jitter only: nothing that is written depends on it.
+    chance: random.Random = field(default_factory=random.Random)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what `function` returns, trying again while it fails with what may pass.
+
+        Raises:
+            HubError: it failed for good, or too often in a row.
+        """
+        tries = Tries(self)
+        while True:
+            with tries.attempt():
+                return function()
+
+
+PATIENCE = Patience()
+
+
+@dataclass
+class Tries:
+    """Failures in a row against one patience."""
+
+    patience: Patience
+    failed: int = 0
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Run a block; where it fails with what may pass, wait and swallow the error, so that a loop can go on."""
+        try:
+            yield
+            self.failed = 0
+        except _client_errors() as error:
+            self._wait(error)
+
+    def _wait(self, error: Exception) -> None:
+        if not _passes(error):
+            raise _final(error) from None
+        self.failed += 1
+        if self.failed >= self.patience.tries:
+            raise HubError(
+                f"gave up after {self.failed} failures in a row, the last one: {explain(error)}; what has arrived is "
+                "kept: type the same command again to go on"
+            ) from None
+        seconds = min(self.patience.longest, self.patience.base * 2 ** (self.failed - 1))
+        seconds = max(seconds * self.patience.chance.uniform(0.5, 1.0), _asked(error))
+        warn(f"{explain(error)}; trying again in {seconds:.1f} s")
+        self.patience.sleep(seconds)
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that an error of the Hub client stands for, or None where no answer came."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def explain(error: BaseException) -> str:
+    """Return an error of the Hub client on one line, without the token, should a server have sent it back."""
+    from huggingface_hub import get_token
+
+    text, token = one_line(error), get_token()
+    return text.replace(token, "<token>") if token else text
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """Return what the Hub client raises.
+
+    Its HTTP library changes with its version (requests, httpx, httpx2); that library's base error is the first base
+    of its own. RuntimeError: hf_xet's failures, and a connection pool that another thread has closed.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (HfHubHTTPError.__bases__[0], OSError, ValueError, RuntimeError)
+
+
+def _passes(error: Exception) -> bool:
+    status = status_of(error)
+    if status is not None:
+        return status in _PASSING or status >= 500
+    if isinstance(error, OSError):
+        return error.filename is None and error.errno not in _LOCAL and not isinstance(error, PermissionError)
+    # The client parses some answers before it looks at their status: a gateway's HTML page is no JSON.
+    return isinstance(error, json.JSONDecodeError) or not isinstance(error, ValueError)
+
+
+def _final(error: Exception) -> Exception:
+    if isinstance(error, OSError) and status_of(error) is None and (error.filename or error.errno in _LOCAL):
+        return WriteError(f"cannot read or write {error.filename or 'a file'}: {error.strerror}")
+    reasons = {
+        401: "the Hub does not accept the token: type `hf auth login`, or set HF_TOKEN",
+        403: "no permission: expected a token that may write to this repo (`hf auth login`, HF_TOKEN), or --create-pr",
+    }
+    known = reasons.get(status_of(error) or 0)
+    return HubError(f"{known} ({explain(error)})" if known else f"the Hub refuses: {explain(error)}")
+
+
+def _asked(error: Exception) -> float:
+    """Return the seconds that the server asks to wait for, 0 where it does not."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else 0.0

@@ -1,0 +1,125 @@
+"""What of a release is sent to the Hub: which configs, which files, with which checksums. The folder is only read.
+
+Guides and controls are photos, or parts of them. Where a source does not allow passing its photos on, they stay
+behind, and the manifest and the card of what is sent say so.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from d3s_dataset import card
+from d3s_dataset import manifest as manifests
+from d3s_dataset.command import progress
+from d3s_dataset.counts import count
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.manifest import Manifest, Shard, to_json
+
+_REDRAWN = {"default", "votes"}  # configs that hold no photo of a source
+METADATA = ("CITATION.cff", "README.md", manifests.FILE_NAME)
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """One file as it will stand in the repo: its path there, where its bytes are, their number and SHA-256."""
+
+    path: str
+    source: Path | bytes
+    size: int
+    sha256: str
+
+    @cached_property
+    def git_oid(self) -> str:
+        """The SHA-1 by which git names the content: what the Hub lists for files outside LFS."""
+        hashed = hashlib.sha1(b"blob %d\0" % self.size)
+        for chunk in _chunks(self.source):
+            hashed.update(chunk)
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A release as it will stand in the repo."""
+
+    manifest: Manifest
+    files: dict[str, File]
+
+
+def withheld(manifest: Manifest, with_guides: bool) -> list[str]:
+    """Return the configs to leave out, by the licences of the sources.
+
+    Raises:
+        ReleaseError: the release is nothing but such photos.
+    """
+    if with_guides or all(source.redistribution for source in manifest.sources):
+        return []
+    if manifest.kind == "guides":
+        raise ReleaseError(
+            f"no model has redrawn the images of this release, and the licence of {card.closed_sources(manifest)} does "
+            "not allow passing photos on: pass --with-guides if you may"
+        )
+    return [name for name in manifest.configs() if name not in _REDRAWN]
+
+
+def outgoing(manifest: Manifest, with_guides: bool) -> Manifest:
+    """Return the manifest of what is sent; raises ReleaseError like `withheld`."""
+    left_out = withheld(manifest, with_guides)
+    kept = [shard for shard in manifest.shards if shard.config not in left_out]
+    return manifest.model_copy(update={"shards": kept, "withheld": left_out})
+
+
+def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
+    """Return the files to send, after reading each shard once.
+
+    Args:
+        release: the release's folder.
+        manifest: what is sent of it (`outgoing`).
+        gated: whether the card carries the fields of a gated repo.
+
+    Raises:
+        ReleaseError: a shard is missing, or differs from the manifest.
+    """
+    files = _verified(release, manifest.shards)
+    citation = release / "CITATION.cff"
+    contents = {
+        "CITATION.cff": (citation if citation.is_file() else card.shipped_file(citation.name)).read_bytes(),
+        "README.md": card.render(manifest, count(release, manifest), gated=gated).encode(),
+        manifests.FILE_NAME: to_json(manifest),
+    }
+    files += [File(name, text, len(text), hashlib.sha256(text).hexdigest()) for name, text in contents.items()]
+    return Staged(manifest, {file.path: file for file in files})
+
+
+def _verified(release: Path, shards: list[Shard]) -> list[File]:
+    with progress(total=sum(shard.bytes for shard in shards), label="verifying", unit="B", scale=True) as bar:
+        found = []
+        for shard in shards:
+            found.append(_verify(release, shard))
+            bar.update(shard.bytes)
+    return found
+
+
+def _verify(release: Path, shard: Shard) -> File:
+    path, hashed, size = release / shard.path, hashlib.sha256(), 0
+    try:
+        for chunk in _chunks(path):
+            hashed.update(chunk)
+            size += len(chunk)
+    except OSError as error:
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}; nothing was sent") from None
+    if (size, hashed.hexdigest()) != (shard.bytes, shard.sha256):
+        got = f"{size:,} bytes in place of {shard.bytes:,}" if size != shard.bytes else "another checksum"
+        raise ReleaseError(f"{path} is damaged: it has {got} that {manifests.FILE_NAME} names; nothing was sent")
+    return File(shard.path, path, shard.bytes, shard.sha256)
+
+
+def _chunks(source: Path | bytes) -> Iterable[bytes]:
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk

@@ -1,0 +1,54 @@
+"""Many pushes in one process, for tests: a process start costs more than a push to a server on this machine.
+
+    python -m tests.push_driver
+
+Each line of stdin is JSON, {"argv": [...], "token": ..., "files_per_commit": ..., "tries": ...}, one command line of
+generation.push; a line {"code", "out", "err"} answers it. Waits, ours and the client's, are a thousandth.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import random
+import sys
+import time
+from types import SimpleNamespace
+from typing import Any
+
+from d3s_dataset.command import run_command
+from generation.push import main
+from generation.retry import Patience
+
+
+def briefly(seconds: float) -> None:
+    time.sleep(seconds / 1000)
+
+
+def impatient_client() -> None:
+    from huggingface_hub.utils import _http
+
+    kept = {name: getattr(time, name) for name in dir(time) if not name.startswith("_")}
+    _http.time = SimpleNamespace(**kept | {"sleep": briefly})
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    os.environ.pop("HF_TOKEN", None)
+    os.environ.update({"HF_TOKEN": job["token"]} if job.get("token") else {})
+    patience = Patience(tries=job.get("tries", 4), sleep=briefly, chance=random.Random(0))
+    pushed = functools.partial(main, patience=patience, files_per_commit=job.get("files_per_commit", 100))
+    out, err = io.StringIO(), io.StringIO()
+    code: Any = None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            run_command(pushed, job["argv"])
+        except SystemExit as end:
+            code = end.code
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+
+if __name__ == "__main__":
+    impatient_client()
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), flush=True)  # noqa: T201
