@@ -200,6 +200,7 @@ _held: list[Maker] = []  # in a worker process: its maker, sent once and not wit
 
 def _hold(maker: Maker) -> None:
     _held.append(maker)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a lane's process ignores it, and its workers would inherit that
     end_with_parent()
 
 

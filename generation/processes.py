@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -125,6 +126,8 @@ class ProcessLane:
 def _serve(connection: Connection, spec: Spec, device: str | None, workers: int) -> None:
     """Open a lane and answer until the connection is closed."""
     end_with_parent()
+    # Schedulers send it to every process: when to stop is the parent's to say.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sending = threading.Lock()
 
     def answer(number: int | None, error: BaseException | None, value: Any) -> None:

@@ -69,8 +69,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(line)
     if args.plan_only:
         return
-    how = How(args.shard_rows, args.batch_size, args.workers, args.device, args.engine, args.compile,
-              args.resample or 0, args.part, args.sheets)  # fmt: skip
+    how = How(
+        shard_rows=args.shard_rows,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        devices=args.device,
+        engine=args.engine,
+        compiled=args.compile,
+        resample=args.resample or 0,
+        part=args.part,
+        sheets=args.sheets,
+    )
     if args.dry_run:
         found = estimate(plan, args.out, how, args.limit)
         for line in found.lines() if found else [f"nothing is left to make: {args.out}"]:

@@ -160,7 +160,8 @@ class State:
 
     def abandon(self) -> None:
         """Give the folder up again if nothing has been made in it yet."""
-        if not any(self.work.glob("*-*-*.*")) and not (self.out / "data").exists():
+        made = [*self.work.glob("*-*.json"), *self.work.glob("*.parquet")]
+        if not made and not (self.out / "data").exists():
             shutil.rmtree(self.work, ignore_errors=True)
 
     def close(self) -> None:

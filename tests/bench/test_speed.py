@@ -1,59 +1,14 @@
-"""`make bench`: ours beside a plain loop on the same rows, in one run, alternating; the ratio is what counts."""
+"""`make bench`: measuring models, ours beside a plain loop on the same images."""
 
-import io
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from d3s_dataset.command import cores
-from generation.generate import generate
-from generation.guide import compose
-from generation.plan import Plan
-from generation.recipe import load_recipe
-from generation.run import open_sources
+from tests.bench.compare import compare
 
 pytestmark = pytest.mark.bench
 ROUNDS = 3
-
-
-def compare(label: str, **ways: Callable[[], object]) -> None:
-    """Time each way ROUNDS times in turn; print median seconds and how many times as fast as the first."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, run in ways.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(each) for name, each in seconds.items()}
-    first = next(iter(medians.values()))
-    print(f"\n{label} ({cores()} cores, median of {ROUNDS})")
-    for name, median in medians.items():
-        print(f"  {name:<40} {median:7.2f} s   {first / median:5.2f} x")
-
-
-def test_guides_of_real_photos(shared_data, tmp_path):
-    """400 guides at 512 px: decode, compose, encode; ours also screens, writes shards, hashes and describes them."""
-    recipe = load_recipe("paper").changed(rows=400, model="none")
-    plan = Plan(recipe, *open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds")))
-    rows = list(plan)
-
-    def plain() -> None:
-        for row in rows:
-            scene = plan.backgrounds.open(row.background_source, 512)
-            guide = compose(plan.foregrounds.open(row.foreground_source, 0), scene, row.box, 512)
-            guide.save(io.BytesIO(), "jpeg", quality=95, subsampling=0)
-
-    made = iter(range(ROUNDS))
-    compare(
-        "400 guides at 512 px",
-        **{
-            "a plain loop in one process": plain,
-            "generate(), all cores": lambda: generate(plan, tmp_path / str(next(made))),
-        },
-    )
 
 
 def test_a_real_model_over_guides(guides_release, shared_data):
@@ -84,6 +39,7 @@ def test_a_real_model_over_guides(guides_release, shared_data):
 
     compare(
         "100 guides, mobilenetv2_100",
+        ROUNDS,
         **{
             "timm's data set, loader and an fp32 loop": timms,
             "ours, fp32": lambda: predict(classifier, split, "fp32"),

@@ -230,3 +230,10 @@ def test_a_million_rows_take_little_time_and_memory():
     assert long < 20
     assert megabytes < 600
     assert long / 1_000_000 < 1.5 * short / 200_000
+
+
+@pytest.mark.long
+def test_twelve_million_rows_take_twelve_times_that_and_no_more_memory():
+    one, twelve = measured(1_000_000), measured(12_000_000)
+    assert twelve[2] < 1.2 * one[2]
+    assert twelve[1] < 1.5 * 12 * one[1]

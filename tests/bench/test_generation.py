@@ -1,0 +1,227 @@
+"""`make bench`: making images, ours beside plain loops of diffusers and Pillow on the same rows."""
+
+import dataclasses
+import io
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from d3s_dataset.command import cores
+from generation.engine import Batch, local_engine
+from generation.generate import generate
+from generation.guide import compose
+from generation.how import How
+from generation.lane import Spec
+from generation.maker import Maker
+from generation.plan import Plan
+from generation.recipe import load_recipe
+from generation.run import open_sources
+from generation.screen import screen
+from generation.shards import write_shard
+from tests.bench.compare import compare
+
+pytestmark = [pytest.mark.bench, pytest.mark.filterwarnings("ignore")]
+ROUNDS = 5
+
+
+def plan_of(shared_data, rows, **generator):
+    recipe = load_recipe("paper").changed(rows=rows, clip="none")
+    settings = recipe.generator.model_copy(update=generator or {"model": "none"})
+    controls = recipe.controls.model_copy(update={"configs": ()})
+    recipe = recipe.model_copy(update={"generator": settings, "controls": controls})
+    if generator:
+        recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 128})})
+    return Plan(recipe, *open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds")))
+
+
+def guide_of(plan, row):
+    size = plan.recipe.guide.size
+    scene = plan.backgrounds.open(row.background_source, size)
+    return compose(plan.foregrounds.open(row.foreground_source, size), scene, row.box, size)
+
+
+def encode(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "jpeg", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def test_diffusion(shared_data, tiny_model):
+    """16 rows, photo to JPEG, through a small random Stable Diffusion at equal dtype, scheduler, steps and guidance."""
+    import torch
+    from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
+
+    plan = plan_of(shared_data, 16, model=str(tiny_model), scheduler="DDIMScheduler", steps=10, dtype="fp32")
+    rows, batch = list(plan), 8
+    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(tiny_model, safety_checker=None)
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    same = {"num_inference_steps": 10, "strength": 0.9, "guidance_scale": 5.0, "eta": 0.0}
+
+    def plain(size):
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            generators = [torch.Generator("cpu").manual_seed(row.seed) for row in part]
+            guides = [guide_of(plan, row) for row in part]
+            images = pipe(prompt=[row.prompt for row in part], image=guides, generator=generators, **same).images
+            for image in images:
+                encode(image)
+
+    spec = Spec(Maker(plan.recipe, plan.foregrounds, plan.backgrounds), batch)
+    bf16 = plan_of(shared_data, 16, model=str(tiny_model), scheduler="DDIMScheduler", steps=10, dtype="bf16")
+    half = dataclasses.replace(spec, maker=Maker(bf16.recipe, bf16.foregrounds, bf16.backgrounds))
+    engines = [local_engine(each, ["cpu"], cores()) for each in (spec, half, dataclasses.replace(spec, compiled=True))]
+
+    def ours(engine):
+        parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+        for _ in engine.make(Batch(part, [None] * len(part), True) for part in parts):
+            pass
+
+    for engine in engines:
+        ours(engine)  # compiles, starts workers
+    medians = compare(
+        "16 rows through a small random Stable Diffusion, 128 px, 10 steps",
+        ROUNDS,
+        **{
+            "(a) diffusers, one call a row": lambda: plain(1),
+            "(b) diffusers, one call a batch of 8": lambda: plain(batch),
+            "(c) ours, batches of 8": lambda: ours(engines[0]),
+            "(c) ours in bf16": lambda: ours(engines[1]),
+            "(c) ours, compiled": lambda: ours(engines[2]),
+        },
+    )
+    for engine in engines:
+        engine.__exit__()
+    _, b, c, *_ = medians.values()
+    print(f"  (c) over (b): {b / c:.2f} x")
+    assert b / c >= 0.97
+
+
+def primitive_seconds(plan, rows, folder):
+    """Core-seconds a row of decode, compose, screen, encode and write, each measured alone in this process."""
+    size, clock = plan.recipe.guide.size, time.perf_counter
+    spent = dict.fromkeys(("decode", "compose", "screen", "encode", "write"), 0.0)
+    encoded = []
+    for row in rows:
+        t0 = clock()
+        photos = plan.foregrounds.open(row.foreground_source, size), plan.backgrounds.open(row.background_source, size)
+        t1 = clock()
+        guide = compose(*photos, row.box, size)
+        t2 = clock()
+        screened = screen(guide)
+        t3 = clock()
+        content = encode(guide)
+        t4 = clock()
+        for name, took in zip(spent, (t1 - t0, t2 - t1, t3 - t2, t4 - t3), strict=False):
+            spent[name] += took
+        fields = {name: value for name, value in row._asdict().items() if name not in ("split", "box")}
+        box = dict(zip(("left", "top", "right", "bottom"), row.box, strict=True))
+        encoded.append({"image": {"bytes": content, "path": ""}, **fields, "box": box, **screened})
+    t0 = clock()
+    write_shard(folder / "primitive.parquet", encoded, plan.recipe.background_names())
+    spent["write"] = clock() - t0
+    return {name: total / len(rows) for name, total in spent.items()}
+
+
+def test_the_cpu_side(shared_data, tmp_path):
+    """Guides at 512 px: wall time of two lengths, so that start-up cancels, beside the sum of the primitives' costs."""
+    short, long, ratios = 400, 1600, []
+    plans = {rows: plan_of(shared_data, rows) for rows in (short, long)}
+    rows = list(plans[short])
+    for number in range(3):
+        alone = primitive_seconds(plans[short], rows, tmp_path)
+        wall = {}
+        for length, plan in plans.items():
+            start = time.perf_counter()
+            generate(plan, tmp_path / f"{number}-{length}", How(shard_rows=200))
+            wall[length] = time.perf_counter() - start
+        ideal = sum(alone.values()) / cores()
+        ratios.append(ideal * (long - short) / (wall[long] - wall[short]))
+        parts = ", ".join(f"{name} {1000 * each:.1f}" for name, each in alone.items())
+        print(
+            f"\n{long} guides at 512 px, {cores()} cores: {parts} ms alone; {ratios[-1]:.2f} of the speed of their sum"
+        )
+    assert statistics.median(ratios) >= 0.8
+
+
+class Timed:
+    """A pipeline whose calls are spanned by CUDA events, so that the device's busy time can be added up."""
+
+    def __init__(self, pipe, torch):
+        self.__dict__.update(pipe=pipe, torch=torch, spans=[])
+
+    def __getattr__(self, name):
+        return getattr(self.pipe, name)
+
+    def __call__(self, **given):
+        start, stop = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        result = self.pipe(**given)
+        stop.record()
+        self.spans.append((start, stop))
+        return result
+
+    def seconds(self):
+        self.torch.cuda.synchronize()
+        return sum(start.elapsed_time(stop) for start, stop in self.spans) / 1000
+
+
+def test_stable_diffusion_on_a_gpu(tmp_path):
+    """Stable Diffusion 1.x architecture, random weights, 512 px, 50 steps, bf16: a, b, ours, compiled; GPU busy."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    from generation.diffuse import ImageToImage
+    from tests.tiny_sd import SD1, build
+
+    folder = build(tmp_path, sizes=SD1)
+    settings = load_recipe("paper").generator.model_copy(update={"model": str(folder), "dtype": "bf16"})
+    rng, batch, n = np.random.default_rng(0), 16, 32
+    guides = [rng.integers(0, 256, (512, 512, 3), np.uint8) for _ in range(n)]
+    prompts, seeds = [f"a photo of thing {i % 8}" for i in range(n)], list(range(n))
+    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(folder, dtype=torch.bfloat16, safety_checker=None).to("cuda")
+    pipe.set_progress_bar_config(disable=True)
+    same = {"num_inference_steps": 50, "strength": 0.9, "guidance_scale": 5.0, "eta": 0.0}
+
+    def plain(size):
+        for start in range(0, n, size):
+            part = slice(start, start + size)
+            images = [Image.fromarray(each) for each in guides[part]]
+            generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[part]]
+            pipe(prompt=prompts[part], image=images, generator=generators, **same)
+
+    def ours(diffuser):
+        parts = [slice(start, start + batch) for start in range(0, n, batch)]
+        with ThreadPoolExecutor(2) as threads:  # as a lane does
+            list(threads.map(lambda part: diffuser(guides[part], prompts[part], seeds[part]), parts))
+
+    eager = ImageToImage(settings, "cuda", batch_size=batch)
+    compiled = ImageToImage(settings, "cuda", batch_size=batch, compiled=True)
+    for each in (eager, compiled):
+        ours(each)
+    medians = compare(
+        "32 images of 512 px, Stable Diffusion 1.x, 50 steps at strength 0.9, bf16",
+        ROUNDS,
+        **{
+            "(a) diffusers, one call a row": lambda: plain(1),
+            f"(b) diffusers, one call a batch of {batch}": lambda: plain(batch),
+            "(c) ours": lambda: ours(eager),
+            "(c) ours, compiled": lambda: ours(compiled),
+        },
+    )
+    a, b, c, fast = medians.values()
+    eager._pipe = timed = Timed(eager._pipe, torch)
+    start = time.perf_counter()
+    ours(eager)
+    busy = timed.seconds() / (time.perf_counter() - start)
+    print(f"  the GPU is busy {busy:.1%} of the time")
+    assert a / min(c, fast) >= 1.5
+    assert b / fast >= 1.15
+    assert busy >= 0.95
