@@ -15,6 +15,7 @@ MODULES = (
     "benchmark.run",
     "benchmark.train",
     "benchmark.score",
+    "benchmark.compare",
 )
 
 
