@@ -10,7 +10,12 @@ narrower than plain Wilson, which alone is used where every image has photos of 
 
 Measured coverage, by simulation with effects of both photos on the probit scale (tests/benchmark/test_coverage.py, long
 form; 60 to 200 foreground photos on each of ten backgrounds, 30 or 50 background photos each, p in 0.1 .. 0.95):
-COVERAGE_TABLE
+
+- A background: 95.6 % on average over 45 settings, 92.7 to 97.3 % (1,500 to 2,500 intervals each); 96.7 where photos do
+  not matter, 95.4 where both kinds do, 94.7 where background photos matter as much as all else together.
+- All images: 95.2 % on average; over the five accuracies 93.5 to 96.9 %.
+- The worst of ten equal backgrounds (max-t, `simultaneous`): 97.5 % on average, 92 to 100 %.
+
 Outside 60 foreground photos, 30 background photos a background, 30 images, accuracy in 0.1 .. 0.95, an interval
 carries its `doubts`. Photos of one class are taken as independent draws: for the fixed 1000 classes that errs on the
 wide side.
@@ -123,7 +128,8 @@ def difference_intervals(
 ) -> Differences:
     """Return mean differences of all groups and mixes, with 95 % intervals and tests against 0.
 
-    Interval and test share the studentised two-way bootstrap (symmetric |t|); p is never below 1 / (resamples + 1).
+    Interval and test share the studentised two-way bootstrap (symmetric |t|), or Student's distribution where that is
+    wider; p is never below 1 / (resamples + 1), except where no photo is shared, where Student's alone is used.
 
     Args:
         change: (n,) in {-1, 0, 1}: right in one, minus right in the other, on the same image.
@@ -140,9 +146,10 @@ def difference_intervals(
     mean, error = here.mean[:, 0], np.sqrt(_variance(here)[:, 0])
     pivots = np.abs((drawn.mean - here.mean) / np.sqrt(_variance(drawn)))
     known, ratio = _known(counts), np.abs(mean) / error
+    pivots[(counts[1:] == counts[0]).all(0)] = np.nan  # nothing is shared: Student's test alone
     half = np.fmax(upper(pivots), stdtrit(freedom, (1 + LEVEL) / 2)) * error
     beyond = (1 + (pivots >= ratio[:, None] - 1e-12).sum(1)) / (1 + (~np.isnan(pivots)).sum(1))
-    p = np.maximum(beyond, 2 * stdtr(freedom, -ratio))
+    p = np.fmax(np.where(np.isnan(pivots).all(1), np.nan, beyond), 2 * stdtr(freedom, -ratio))
     low, high = np.maximum(mean - half, -1), np.minimum(mean + half, 1)
     low, high, p = (np.where(known, each, np.nan) for each in (low, high, p))
     return Differences(mean, low, high, p, counts)

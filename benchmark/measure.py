@@ -157,11 +157,13 @@ def _worst(scored: _Scored, groups: np.ndarray) -> scores.Worst | None:
     lowest = worst(np.where(np.isin(np.arange(len(scored.groups)), groups), scored.found.mean[:-1], np.nan))
     if lowest is None:
         return None
+    split = split_sample(scored.top1, scored.sample, groups)
     return scores.Worst(
         name=scored.groups.names[lowest],
         top1=float(scored.found.mean[lowest]),
         ci95=worst_interval(scored.found, groups),
-        split_sample=split_sample(scored.top1, scored.sample, groups),
+        split_sample=split.estimate,
+        picked=float(split.picked[lowest]),
     )
 
 

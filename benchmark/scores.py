@@ -78,13 +78,15 @@ class Worst(Strict):
     """The group with the lowest top-1.
 
     `ci95` holds for the lowest accuracy whichever group has it (max-t); `split_sample` is the accuracy of the group
-    chosen on one half of the photos and scored on the other: free of the choice's luck.
+    chosen on one half of the photos and scored on the other: free of the choice's luck. `picked` is how often such
+    halves choose the group named here.
     """
 
     name: str
     top1: float
     ci95: tuple[Number, Number]
     split_sample: Number
+    picked: float
 
 
 class Consistency(Strict):

@@ -86,7 +86,8 @@ def _lines(metrics: scores.Metrics) -> list[str]:
 def _worst(lowest: scores.Worst) -> str:
     return (
         f"{lowest.name}, {percent(lowest.top1)} % top-1 (whichever is the worst in truth: {between(lowest.ci95)}; "
-        f"chosen and scored on different photos: {percent(lowest.split_sample)})"
+        f"chosen and scored on different photos: {percent(lowest.split_sample)}, where {percent(lowest.picked)} % of "
+        "choices fall on it)"
     )
 
 

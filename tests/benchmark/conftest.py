@@ -165,6 +165,22 @@ def simulate() -> Callable[..., tuple[np.ndarray, Sample]]:
 
 
 @pytest.fixture(scope="session")
+def provenance() -> Callable[..., dict]:
+    """What predictions of benchmark.run say about themselves; every fact of model and data set can be another."""
+
+    def make(**facts: Any) -> dict:
+        model = {"name": "toy", "architecture": None, "tag": None, "kwargs": {}, "digest": "ab" * 32}
+        model |= {"precision": "fp32", "transform": {}}
+        dataset = {"name": "d3s", "kind": "sample", "revision": None, "digest": "cd" * 32, "config": "default"}
+        dataset |= {"split": "validation", "n": 40, "verified_fraction": None, "backgrounds": list(background_names())}
+        for name, value in facts.items():
+            (model if name in ("name", "digest", "kwargs") else dataset)[name] = value
+        return {"model": model, "dataset": dataset, "environment": {}, "seconds": 2.0}
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_predictions() -> Callable[..., Predictions]:
     """Random predictions: n images over some foreground and background photos, right with probability p."""
 

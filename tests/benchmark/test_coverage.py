@@ -27,11 +27,11 @@ def coverage(simulate, photos: int, templates: int, p: float, effects: str, repe
     [(60, 0.95, "background photos"), (60, 0.5, "none"), (200, 0.1, "background photos")],
 )
 def test_hard_settings_are_covered(simulate, photos, p, effects):
-    background, overall, worst = coverage(simulate, photos, 30, p, effects, repeats=100, seed=0)
-    # 1,000 intervals on backgrounds and 100 on all images: two standard errors are 1.4 and 4.4 points.
-    assert 0.93 - 0.014 <= background <= 0.97 + 0.014
-    assert 0.93 - 0.044 <= overall
-    assert worst >= 0.95 - 0.06
+    background, overall, worst = coverage(simulate, photos, 30, p, effects, repeats=200, seed=0)
+    # 2,000 intervals on backgrounds and 200 on all images: two standard errors are 1 and 3 points.
+    assert 0.93 - 0.01 <= background <= 0.97 + 0.01
+    assert 0.93 - 0.03 <= overall <= 1
+    assert worst >= 0.95 - 0.045
 
 
 @pytest.mark.long

@@ -52,7 +52,7 @@ def test_intervals_hold_the_mean_or_are_nan(seed, fronts, behinds):
     found = accuracy_intervals(*_crossed(np.random.default_rng(seed), fronts, behinds), resamples=50)
     known = ~np.isnan(found.low)
     assert (np.isnan(found.high) == ~known).all()
-    assert ((0 <= found.low) & (found.low <= found.mean) & (found.mean <= found.high) & (found.high <= 1))[known].all()
+    assert ((found.low >= 0) & (found.low <= found.mean) & (found.mean <= found.high) & (found.high <= 1))[known].all()
     low, high = wilson(found.mean * found.counts[0], found.counts[0])
     assert ((found.low <= low + 1e-12) & (found.high >= high - 1e-12))[known].all()
     wide = simultaneous(found, np.flatnonzero(known[:2]))
@@ -97,10 +97,10 @@ def test_template_effects_widen_the_interval():
 def test_differences_of_single_photos_are_a_t_test():
     rng = np.random.default_rng(0)
     change = rng.integers(-1, 2, 400) + (rng.random(400) < 0.1)
-    found = difference_intervals(change, sample_of(np.arange(400), np.full(400, -1)), resamples=4000)
+    found = difference_intervals(change, sample_of(np.arange(400), np.full(400, -1)), resamples=10)
     expected = ttest_1samp(change, 0)
-    np.testing.assert_allclose(found.p[0], expected.pvalue, atol=0.01)
-    np.testing.assert_allclose((found.low[0], found.high[0]), expected.confidence_interval(), atol=0.01)
+    np.testing.assert_allclose(found.p[0], expected.pvalue, rtol=0.02)
+    np.testing.assert_allclose((found.low[0], found.high[0]), expected.confidence_interval(), atol=1e-3)
 
 
 def test_no_difference_has_p_one():

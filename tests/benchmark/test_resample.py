@@ -14,7 +14,7 @@ from benchmark.resample import cells, observed, resampled
 
 
 def _images(rng: np.random.Generator, n: int, fronts: int, behinds: int) -> tuple[np.ndarray, ...]:
-    """Values, foreground and background photos, backgrounds (fixed by the photo), and groups with some images in none."""
+    """Values, foreground and background photos, backgrounds (fixed by the photo), and groups; some images in none."""
     behind = rng.integers(0, behinds, n)
     return rng.random(n), rng.integers(0, fronts, n), behind, behind % 3, rng.integers(-1, 2, n)
 
