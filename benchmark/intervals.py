@@ -143,8 +143,12 @@ def difference_intervals(
     table = sample.cells(change)
     here, drawn = observed(table, sample.mixes), resampled(table, sample.mixes, resamples, seed)
     counts, freedom = _counts(table, sample.mixes)
-    mean, error = here.mean[:, 0], np.sqrt(_variance(here)[:, 0])
-    pivots = np.abs((drawn.mean - here.mean) / np.sqrt(_variance(drawn)))
+    mean, least = here.mean[:, 0], here.size**-2.0  # one image that differs: the least anybody could have seen
+    error = np.sqrt(np.fmax(here.variance, np.fmax(here.noise, least)))[:, 0]
+    # Resampled noise would do for many images that differ; of few it is a count too small to divide by.
+    noise = np.fmax(here.noise, least) * here.size / drawn.size
+    effect = np.divide(drawn.variance, drawn.noise, out=np.ones_like(drawn.noise), where=drawn.noise > 0)
+    pivots = np.abs(drawn.mean - here.mean) / np.sqrt(noise * np.maximum(effect, 1))
     known, ratio = _known(counts), np.abs(mean) / error
     pivots[(counts[1:] == counts[0]).all(0)] = np.nan  # nothing is shared: Student's test alone
     half = np.fmax(upper(pivots), stdtrit(freedom, (1 + LEVEL) / 2)) * error
@@ -189,11 +193,6 @@ def _effective(moments: Moments) -> np.ndarray:
     """Return how many independent images would be as precise, at most as many as there are."""
     mean = _inside(moments)
     return moments.size / np.maximum(moments.variance * moments.size / (mean * (1 - mean)), 1)
-
-
-def _variance(moments: Moments) -> np.ndarray:
-    # One image that differs is the least anybody could have seen.
-    return np.maximum(np.maximum(moments.variance, moments.noise), moments.size**-2.0)
 
 
 def _counts(table: Cells, mixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from benchmark.groups import Groups, by_background, by_foreground, by_superclass
 from benchmark.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
 from benchmark.metrics import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
 from benchmark.predictions import BEST, Predictions, take
-from benchmark.stats import LEVEL, doubts
+from benchmark.stats import LEVEL, behind_all, doubts
 from benchmark.worst import LEAST_IMAGES, SPLITS, split_sample, worst_interval
 
 _METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
@@ -58,7 +58,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], weights: np.ndar
         top1=overall,
         top5=mean(top5),
         ci95=_interval(scored.found, -1),
-        doubts=_overall_doubts(scored.found),
+        doubts=doubts(*behind_all(scored.found.counts), overall),
         averages=_averages(predictions, groups, top1, top5, weights),
         **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
         consistency=_consistency(top1, predictions),
@@ -107,13 +107,6 @@ def _scored(groups: Groups, top1: np.ndarray, top5: np.ndarray, predictions: Pre
 
 def _interval(found: Intervals, at: int) -> tuple[float, float]:
     return float(found.low[at]), float(found.high[at])
-
-
-def _overall_doubts(found: Intervals) -> list[str]:
-    """Judge the mean over all images by the background with the fewest background photos."""
-    n, fronts, behinds = (int(each) for each in found.counts[:, -1])
-    counts = found.counts[:, :-1]
-    return doubts(n, fronts, behinds if behinds == n else int(counts[2, counts[0] > 0].min()), float(found.mean[-1]))
 
 
 def _group(scored: _Scored, label: int) -> dict[str, Any]:

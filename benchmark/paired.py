@@ -15,8 +15,10 @@ from benchmark.measure import sample_of
 from benchmark.metrics import group_means, hits, mean
 from benchmark.predictions import Predictions, take
 from benchmark.scores import Change
-from benchmark.stats import doubts, holm
+from benchmark.stats import behind_all, doubts, holm
 from d3s_dataset.errors import ResultError
+
+_ALL = "all images"
 
 # What separates a photo of an object from that object on a D3S background: each step changes one thing.
 CHAIN = (
@@ -76,10 +78,10 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     corrected = [*holm(found.p[:-1]), found.p[-1]]
     means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
     answer = {}
-    for place, name in enumerate([*groups.names, "all images"]):
+    for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
-        n, fronts, behinds = (int(each) for each in found.counts[:, place])
+        n, fronts, behinds = behind_all(found.counts) if name == _ALL else found.counts[:, place].tolist()
         answer[name] = Change(
             n=n,
             before=means[0][place],

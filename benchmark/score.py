@@ -107,7 +107,8 @@ def chain_table(steps: dict[str, dict[str, Change]]) -> str:
     ]
     flagged = any(each.doubts for step in steps.values() for each in step.values() if each.change is not None)
     note = ["* the interval may not cover 95 %: too few images or photos"] if flagged else []
-    return "\n".join([grid(("points of top-1 lost to", "n", *steps), rows[:-1], rows[-1]), *note])
+    heading = "points of top-1 lost at each step, with 95 % intervals"
+    return "\n".join([heading, grid(("background", "n", *steps), rows[:-1], rows[-1]), *note])
 
 
 def _lost(change: Change) -> str:

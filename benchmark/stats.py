@@ -25,7 +25,22 @@ def doubts(n: int, foregrounds: int, backgrounds: int, mean: float) -> list[str]
     return [text for text, true in checks.items() if true]
 
 
-def wilson(right: np.ndarray | float, n: np.ndarray | float, z: np.ndarray | float = NORMAL_QUANTILE):
+def behind_all(counts: np.ndarray) -> tuple[int, int, int]:
+    """Return images, foreground and background photos behind the mean over all groups, for `doubts`.
+
+    Background photos are those of the group with fewest: each group has its own, and the worst known decides.
+
+    Args:
+        counts: (3, groups + 1) images, foreground and background photos of each group and of all together.
+    """
+    n, fronts, behinds = (int(each) for each in counts[:, -1])
+    filled = counts[2, :-1][counts[0, :-1] > 0]
+    return n, fronts, behinds if behinds == n else int(filled.min(initial=behinds))
+
+
+def wilson(
+    right: np.ndarray | float, n: np.ndarray | float, z: np.ndarray | float = NORMAL_QUANTILE
+) -> tuple[np.ndarray, np.ndarray]:
     """Return Wilson's interval (low, high) of `right` out of `n` independent images; NaN for none."""
     right, n = np.asarray(right, dtype=np.float64), np.asarray(n, dtype=np.float64)
     z2 = np.asarray(z, dtype=np.float64) ** 2

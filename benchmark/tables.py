@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmark import scores
 from d3s_dataset.errors import MissingExtra
@@ -33,7 +33,7 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequenc
     for row in rows:
         answer.add_row(*row)
     text = io.StringIO()
-    Console(file=text, width=120).print(answer)
+    Console(file=text, width=200).print(answer)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
 
 
@@ -52,7 +52,7 @@ def ratio(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
-def between(ends: tuple[float | None, float | None], show=percent) -> str:
+def between(ends: tuple[float | None, float | None], show: Callable[[float | None], str] = percent) -> str:
     """Return an interval, a dash for none."""
     return "-" if show(ends[0]) == "-" or show(ends[1]) == "-" else f"{show(ends[0])} to {show(ends[1])}"
 
@@ -85,9 +85,9 @@ def _lines(metrics: scores.Metrics) -> list[str]:
 
 def _worst(lowest: scores.Worst) -> str:
     return (
-        f"{lowest.name}, {percent(lowest.top1)} % top-1 (whichever is the worst in truth: {between(lowest.ci95)}; "
-        f"chosen and scored on different photos: {percent(lowest.split_sample)}, where {percent(lowest.picked)} % of "
-        "choices fall on it)"
+        f"{lowest.name}, {percent(lowest.top1)} % top-1\n  whichever is the worst in truth: {between(lowest.ci95)} %; "
+        f"chosen and scored on different photos: {percent(lowest.split_sample)} % "
+        f"({percent(lowest.picked)} % of choices fall on it)"
     )
 
 

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmark.intervals import accuracy_intervals
 from d3s_dataset.command import cores
 from generation.guide import compose
 from generation.plan import Plan
@@ -87,5 +89,27 @@ def test_a_real_model_over_guides(guides_release, shared_data):
             "timm's data set, loader and an fp32 loop": timms,
             "ours, fp32": lambda: predict(classifier, split, "fp32"),
             "ours, auto": lambda: predict(classifier, split, "auto"),
+        },
+    )
+
+
+def test_the_bootstrap_of_a_whole_release(simulate):
+    """1,000 samples of 17,000 images, ten backgrounds and all images; and the same means alone by a plain loop."""
+    right, sample = simulate(np.random.default_rng(0), 1700, 100, 0.6, 0.7, 0.7)
+
+    def plain() -> None:
+        rng, photos = np.random.default_rng(0), (sample.foreground_source, sample.background_source)
+        for _ in range(1000):
+            counts = [rng.multinomial(each.max() + 1, np.full(each.max() + 1, 1 / (each.max() + 1))) for each in photos]
+            weight = counts[0][photos[0]] * counts[1][photos[1]]
+            for background in range(10):
+                own = sample.background == background
+                np.average(right[own], weights=weight[own])
+
+    compare(
+        "1,000 samples of 17,000 images",
+        **{
+            "a plain loop, one-number percentiles": plain,
+            "accuracy_intervals, studentised": lambda: accuracy_intervals(right, sample),
         },
     )

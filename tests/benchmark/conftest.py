@@ -148,14 +148,15 @@ def simulate() -> Callable[..., tuple[np.ndarray, Sample]]:
     """Draw right or wrong on `photos` foreground photos, each once on every background, from known accuracies.
 
     Latent normal: a foreground photo's effect (standard deviation `front`), a background photo's (`behind`; each image
-    takes one of its background's `templates` at random) and an image's own (1), cut where the accuracy is `p`, a number
-    or one a background. The mix is the mean over all images.
+    takes one of its background's `templates` at random, or `template`) and an image's own (1), cut where the accuracy
+    is `p`, a number or one a background. The mix is the mean over all images.
     """
 
-    def draw(rng, photos: int, templates: int, p, front: float, behind: float, backgrounds: int = 10):
+    def draw(rng, photos: int, templates: int, p, front: float, behind: float, backgrounds: int = 10, template=None):
         level = np.broadcast_to(norm.ppf(p) * np.sqrt(1 + front**2 + behind**2), backgrounds)
         photo, background = np.repeat(np.arange(photos), backgrounds), np.tile(np.arange(backgrounds), photos)
-        template = background * templates + rng.integers(0, templates, len(photo))
+        if template is None:
+            template = background * templates + rng.integers(0, templates, len(photo))
         effect = rng.normal(size=photos)[photo] * front + rng.normal(size=backgrounds * templates)[template] * behind
         mixes = np.ones((1, backgrounds))
         sample = Sample(photo, template, background, background, backgrounds, mixes)

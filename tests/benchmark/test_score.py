@@ -73,7 +73,7 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
         write(tmp_path / f"{config}.parquet", replace(each, provenance=provenance(config=config)))
     score.main([*paths, "--out", str(tmp_path / "results")])
     shown = capsys.readouterr().out
-    assert "points of top-1 lost to" in shown
+    assert "points of top-1 lost at each step" in shown
     names = {f"toy--d3s-{config}-validation--abababab.json" for config in ("default", "control_scale", "chain")}
     assert {path.name for path in (tmp_path / "results").iterdir()} == names
     written = (tmp_path / "results" / "toy--d3s-chain-validation--abababab.json").read_text()
