@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.intervals import accuracy_intervals
+from benchmark.intervals import Sample, accuracy_intervals
 from d3s_dataset.command import cores
 from generation.guide import compose
 from generation.plan import Plan
@@ -93,9 +93,12 @@ def test_a_real_model_over_guides(guides_release, shared_data):
     )
 
 
-def test_the_bootstrap_of_a_whole_release(simulate):
+def test_the_bootstrap_of_a_whole_release():
     """1,000 samples of 17,000 images, ten backgrounds and all images; and the same means alone by a plain loop."""
-    right, sample = simulate(np.random.default_rng(0), 1700, 100, 0.6, 0.7, 0.7)
+    rng, photo, background = np.random.default_rng(0), np.repeat(np.arange(1700), 10), np.tile(np.arange(10), 1700)
+    template = background * 100 + rng.integers(0, 100, 17000)
+    right = rng.normal(size=1700)[photo] + rng.normal(size=1000)[template] + rng.normal(size=17000) > 0
+    sample = Sample(photo, template, background, background, 10, np.ones((1, 10)))
 
     def plain() -> None:
         rng, photos = np.random.default_rng(0), (sample.foreground_source, sample.background_source)
