@@ -7,12 +7,15 @@ import numpy as np
 
 from benchmark.predictions import Predictions
 from d3s_dataset.errors import ResultError
-from d3s_dataset.taxonomy import classes
+from d3s_dataset.taxonomy import SUPERCLASSES, classes
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """A partition of n images: `labels` is (n,) int64, `names[label]` names a group; a group may have no image."""
+    """Groups of n images: `labels` is (n,) int64, `names[label]` names a group; a group may have no image.
+
+    Label -1 marks an image that belongs to no group.
+    """
 
     labels: np.ndarray
     names: tuple[str, ...]
@@ -42,9 +45,36 @@ def by_foreground(predictions: Predictions) -> Groups:
     return Groups(predictions.foreground, tuple(each.name for each in classes()))
 
 
+def by_superclass(predictions: Predictions) -> Groups:
+    """Group images by ImageNet-9 superclass (Xiao et al., arXiv 2006.09994); 630 classes belong to none."""
+    superclass = np.full(len(classes()), -1, dtype=np.int64)
+    for label, members in enumerate(SUPERCLASSES.values()):
+        superclass[list(members)] = label
+    return Groups(superclass[predictions.foreground], tuple(SUPERCLASSES))
+
+
+def crossed(first: Groups, second: Groups) -> Groups:
+    """Group images by two groupings at once, the second changing fastest; a name reads `dog on grass`."""
+    belongs = (first.labels >= 0) & (second.labels >= 0)
+    labels = np.where(belongs, first.labels * len(second) + second.labels, -1)
+    return Groups(labels, tuple(f"{one} on {two}" for one in first.names for two in second.names))
+
+
 def codes(values: np.ndarray) -> np.ndarray:
     """Return (n,) strings as int64 codes in sorted order, -1 where a value is None."""
     known = np.array([value is not None for value in values], dtype=bool)
     answer = np.full(len(values), -1, dtype=np.int64)
     answer[known] = np.unique(values[known].astype(str), return_inverse=True)[1]
     return answer
+
+
+def clusters(background_source: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Return (n,) codes of background photos, numbered background by background.
+
+    Args:
+        background_source: (n,) int, which photo; -1 where an image uses none: it shares none.
+        background: (n,) int, the background's label.
+    """
+    alone = background_source < 0
+    own = np.where(alone, np.arange(len(alone)), background_source)
+    return np.unique(np.stack([background, alone, own]), axis=1, return_inverse=True)[1].reshape(-1)

@@ -118,20 +118,21 @@ def _collect(
     labels = {name: split.labels[name].to_numpy(zero_copy_only=False) for name in split.labels.column_names}
     prediction = np.empty((split.n, BEST), dtype=np.int32)
     probability = np.empty((split.n, BEST), dtype=np.float32)
-    loss = np.empty(split.n, dtype=np.float32)
+    loss, squares = np.empty(split.n, dtype=np.float32), np.empty(split.n, dtype=np.float32)
     with progress(total=split.n, label=classifier.name) as bar:
         for index, images in stream:
             rows = index.numpy()
             logits = _forward(network, images, precision, device)
             _check_logits(classifier.name, logits, labels["key"][rows])
-            best = logits.softmax(1).topk(BEST)
+            probabilities = logits.softmax(1)
+            best, squares[rows] = probabilities.topk(BEST), probabilities.square().sum(1).cpu().numpy()
             truth = torch.from_numpy(labels["foreground"][rows]).to(device)
             prediction[rows], probability[rows] = best.indices.cpu().numpy(), best.values.cpu().numpy()
             loss[rows] = functional.cross_entropy(logits, truth, reduction="none").cpu().numpy()
             bar.update(len(rows))
     columns = ("key", "foreground", "background", "foreground_source", "background_source")
     kept = {name: labels[name] for name in columns}
-    return Predictions(**kept, prediction=prediction, probability=probability, loss=loss)
+    return Predictions(**kept, prediction=prediction, probability=probability, loss=loss, squares=squares)
 
 
 def _check_logits(name: str, logits: torch.Tensor, keys: np.ndarray) -> None:

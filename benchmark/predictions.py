@@ -6,7 +6,7 @@ so that a result can be made from the predictions alone. Predictions from elsewh
 
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ SCHEMA = pa.schema(
         pa.field("prediction", pa.list_(pa.int32()), nullable=False),
         pa.field("probability", pa.list_(pa.float32()), nullable=False),
         pa.field("loss", pa.float32(), nullable=False),
+        pa.field("squares", pa.float32()),
     ]
 )
+OPTIONAL = {"squares"}  # columns that a file may lack
 _METADATA_KEY = b"d3s"
 
 
@@ -41,7 +43,8 @@ class Predictions:
 
     Shapes: `key`, `foreground`, `background`, `foreground_source`, `background_source`, `loss` are (n,);
     `prediction` (the five best classes, best first) and `probability` (theirs, in [0, 1]) are (n, 5).
-    `background_source` holds None where no photo was used; `loss` is the cross-entropy in nats.
+    `background_source` holds None where no photo was used; `loss` is the cross-entropy in nats. `squares`, (n,) or None
+    where nobody kept it, is the sum of all classes' squared probabilities: what the Brier score needs.
     """
 
     key: np.ndarray
@@ -52,10 +55,17 @@ class Predictions:
     prediction: np.ndarray
     probability: np.ndarray
     loss: np.ndarray
+    squares: np.ndarray | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.key)
+
+
+def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
+    """Return some rows of predictions, in the order asked for: `rows` is (m,) int."""
+    columns = {name: values[rows] for name in SCHEMA.names if (values := getattr(predictions, name)) is not None}
+    return replace(predictions, **columns)
 
 
 def write(path: Path, predictions: Predictions) -> None:
@@ -72,7 +82,7 @@ def read(path: Path) -> Predictions:
         ResultError: no such file, no Parquet, a missing or mistyped column, or a value out of range.
     """
     table = _open(path)
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    missing = [name for name in SCHEMA.names if name not in table.column_names and name not in OPTIONAL]
     if missing:
         has = ", ".join(table.column_names)
         raise ResultError(f"{path} holds no predictions: it lacks {', '.join(missing)}; it has {has}")
@@ -94,9 +104,14 @@ def _open(path: Path) -> pa.Table:
 
 def _from_table(path: Path, table: pa.Table) -> Predictions:
     metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
-    columns = {each.name: _column(path, table[each.name], each) for each in SCHEMA}
+    there = [each for each in SCHEMA if each.name not in OPTIONAL or _is_filled(table, each.name)]
+    columns = {each.name: _column(path, table[each.name], each) for each in there}
     provenance = json.loads(metadata)
     return Predictions(**columns, provenance=provenance)
+
+
+def _is_filled(table: pa.Table, name: str) -> bool:
+    return name in table.column_names and table[name].null_count < len(table)
 
 
 def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray:
@@ -104,7 +119,7 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray
         values = column.cast(wanted.type).combine_chunks()
     except (pa.ArrowException, NotImplementedError):
         raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
-    if not wanted.nullable and values.null_count:
+    if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL):
         raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")
     if not pa.types.is_list(wanted.type):
         return values.to_numpy(zero_copy_only=False)
@@ -116,7 +131,8 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray
 def _to_table(predictions: Predictions) -> pa.Table:
     offsets = pa.array(np.arange(0, BEST * len(predictions) + 1, BEST, dtype=np.int32))
     columns = []
-    for each in SCHEMA:
+    kept = [each for each in SCHEMA if getattr(predictions, each.name) is not None]
+    for each in kept:
         values = getattr(predictions, each.name)
         if pa.types.is_list(each.type):
             flat = pa.array(values.reshape(-1), type=each.type.value_type)
@@ -124,7 +140,7 @@ def _to_table(predictions: Predictions) -> pa.Table:
         else:
             columns.append(pa.array(values, type=each.type))
     metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
-    return pa.table(columns, schema=SCHEMA.with_metadata(metadata))
+    return pa.table(columns, schema=pa.schema(kept, metadata))
 
 
 def _problem(predictions: Predictions) -> str | None:
@@ -141,9 +157,14 @@ def _problem(predictions: Predictions) -> str | None:
         "a row predicts the same class twice": bool((np.diff(ordered, axis=1) > 0).all()),
         "expected probabilities in [0, 1]": _within(probability, 0, 1 + 1e-5),
         "expected the best prediction first": bool((np.diff(probability, axis=1) <= 1e-6).all()),
+        "expected sums of squared probabilities in [0, 1]": _within(_or_zero(predictions.squares), 0, 1 + 1e-5),
         "expected finite losses of 0 or more": _within(predictions.loss, -1e-6, float(np.finfo(np.float32).max)),
     }
     return next((text for text, fine in checks.items() if not fine), None)
+
+
+def _or_zero(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None else values
 
 
 def _within(values: np.ndarray, low: float, high: float) -> bool:

@@ -1,15 +1,15 @@
 """A result: what one model scored on one split of a release, with all it takes to judge the number. Typed JSON.
 
-Numbers lie in [0, 1]. NaN (an empty group, an interval nobody can give) is null in the file and None here.
+The numbers themselves are typed in `scores`.
 """
 
-import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from benchmark.scores import Change, Metrics, Strict
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
@@ -18,18 +18,7 @@ _DIGEST_SHOWN = 8
 _LONGEST_STEM = 200  # bytes; file systems allow 255 with the suffix and a temporary name's letters
 
 
-def _nan_to_none(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_nan_to_none)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Model(_Strict):
+class Model(Strict):
     """Which model: its name as typed, timm's tag of its weights, their digest, how it was run."""
 
     name: str
@@ -41,7 +30,7 @@ class Model(_Strict):
     transform: dict[str, Any]
 
 
-class Dataset(_Strict):
+class Dataset(Strict):
     """Which images: the release, the split of its config, how many, and the share that people verified (or null)."""
 
     name: str
@@ -55,7 +44,7 @@ class Dataset(_Strict):
     backgrounds: list[str]
 
 
-class Provenance(_Strict):
+class Provenance(Strict):
     """What predictions carry beside their rows: everything in a result but the metrics."""
 
     model: Model
@@ -64,49 +53,29 @@ class Provenance(_Strict):
     seconds: float
 
 
-class ClassScore(_Strict):
-    """Accuracies on one foreground class."""
+class Comparison(Strict):
+    """What `benchmark.compare` writes: two models on the images both have, and how many each lacks."""
 
+    schema_version: Literal[1] = 1
+    first: Model
+    second: Model
+    datasets: tuple[Dataset, Dataset]
     n: int
-    top1: Number
-    top5: Number
+    first_lacks: int
+    second_lacks: int
+    changes: dict[str, Change]
 
 
-class BackgroundScore(ClassScore):
-    """Accuracies on one background, the 95 % interval of top-1, and how many different photos stand behind it."""
+class Chain(Strict):
+    """What `benchmark.score` writes for one model on a release and its controls: the drop step by step."""
 
-    ci95: tuple[Number, Number]
-    foreground_sources: int
-    background_sources: int
-
-
-class Worst(_Strict):
-    """The background with the lowest top-1."""
-
-    name: str
-    top1: float
+    schema_version: Literal[1] = 1
+    model: Model
+    datasets: list[Dataset]
+    steps: dict[str, dict[str, Change]]
 
 
-class Metrics(_Strict):
-    """Every number of a result, computed from predictions alone (`benchmark.score.score`).
-
-    `top1`, `top5` are means over images; `gap` is `top1` minus the worst background's; `by_foreground` names the
-    classes that occur; `interval` says how `ci95` (of top-1) was made.
-    """
-
-    n: int
-    top1: Number
-    top5: Number
-    ci95: tuple[Number, Number]
-    loss: Number
-    by_background: dict[str, BackgroundScore]
-    worst_background: Worst | None
-    gap: Number
-    by_foreground: dict[str, ClassScore]
-    interval: dict[str, int | float | str]
-
-
-class Result(_Strict):
+class Result(Strict):
     """The file `<model>--<dataset>-<config>-<split>--<digest>.json`."""
 
     schema_version: Literal[1] = 1
@@ -142,8 +111,8 @@ def stem(model: Model, dataset: Dataset) -> str:
     return re.sub(r"[/\\:]", "_", kept + tail)
 
 
-def write(path: Path, result: Result) -> None:
-    """Write a result, atomically."""
+def write(path: Path, result: Result | Comparison | Chain) -> None:
+    """Write a result, a comparison or a chain, atomically."""
     write_atomic(path, to_json(result))
 
 

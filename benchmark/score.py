@@ -1,176 +1,121 @@
-"""Metrics from predictions, without torch: `python -m benchmark.score PREDICTIONS [--out results]`.
+"""Metrics from predictions, without torch: `python -m benchmark.score PREDICTIONS [PREDICTIONS ...] [--out results]`.
 
-`benchmark.run` computes its numbers by the same `score`, so a result can be made again from its predictions, byte for
-byte. Predictions from elsewhere, without provenance, are scored and shown; no result is written for them.
+`benchmark.run` computes its numbers by the same `measure.score`, so a result can be made again from its predictions,
+byte for byte. Predictions from elsewhere, without provenance, are scored and shown; no result is written for them.
+
+Several files of one model, on a release and its control sets, are also set against each other image by image: how much
+of the drop is paste and scale, how much the generator, how much the background. That lives here and not in
+`benchmark.compare`, which sets two models against each other on one set of images: a chain is a number about one model.
 """
 
-import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from benchmark import predictions as predictions_
 from benchmark import results
-from benchmark.groups import Groups, by_background, by_foreground, codes
-from benchmark.metrics import gap, group_means, hits, mean, worst
-from benchmark.predictions import BEST, Predictions
-from benchmark.stats import FEW_PHOTOS, LEVEL, RESAMPLES, SEED, interval, photos
+from benchmark.measure import result_of, score
+from benchmark.paired import chain
+from benchmark.predictions import Predictions
+from benchmark.scores import Change
+from benchmark.tables import between, grid, points, table
 from d3s_dataset.command import Parser, run_command, say
-from d3s_dataset.errors import MissingExtra
+from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names
 
-_METHOD = "two-way bootstrap over photos, percentile, never narrower than Wilson"
-_INTERVAL = {"method": _METHOD, "level": LEVEL, "resamples": RESAMPLES, "seed": SEED}
-
-
-def score(predictions: Predictions, backgrounds: Sequence[str]) -> results.Metrics:
-    """Compute every metric of a result.
-
-    Args:
-        predictions: what a model said.
-        backgrounds: the release's background names in label order.
-
-    Raises:
-        ResultError: a background label without a name.
-    """
-    groups = by_background(predictions, backgrounds)
-    top1 = hits(predictions.foreground, predictions.prediction, 1)
-    top5 = hits(predictions.foreground, predictions.prediction, BEST)
-    sources = codes(predictions.foreground_source), codes(predictions.background_source)
-    means, _ = group_means(top1, groups.labels, len(groups))
-    lowest = worst(means)
-    overall = mean(top1)
-    return results.Metrics(
-        n=len(predictions),
-        top1=overall,
-        top5=mean(top5),
-        ci95=interval(top1, *sources, groups.labels),
-        loss=mean(predictions.loss.astype(np.float64)),
-        by_background=_backgrounds(groups, top1, top5, *sources),
-        worst_background=None if lowest is None else results.Worst(name=groups.names[lowest], top1=means[lowest]),
-        gap=gap(overall, means),
-        by_foreground=_classes(by_foreground(predictions), top1, top5),
-        interval=_INTERVAL,
-    )
-
-
-def _backgrounds(
-    groups: Groups, top1: np.ndarray, top5: np.ndarray, front: np.ndarray, behind: np.ndarray
-) -> dict[str, results.BackgroundScore]:
-    scores = {}
-    for label, name in enumerate(groups.names):
-        rows = groups.labels == label
-        scores[name] = results.BackgroundScore(
-            n=int(rows.sum()),
-            top1=mean(top1[rows]),
-            top5=mean(top5[rows]),
-            ci95=interval(top1[rows], front[rows], behind[rows], groups.labels[rows]),
-            foreground_sources=photos(front[rows]),
-            background_sources=photos(behind[rows]),
-        )
-    return scores
-
-
-def _classes(groups: Groups, top1: np.ndarray, top5: np.ndarray) -> dict[str, results.ClassScore]:
-    first, sizes = group_means(top1, groups.labels, len(groups))
-    five, _ = group_means(top5, groups.labels, len(groups))
-    return {
-        groups.names[label]: results.ClassScore(n=int(sizes[label]), top1=first[label], top5=five[label])
-        for label in np.flatnonzero(sizes)
-    }
-
-
-def result_of(predictions: Predictions, where: str) -> results.Result:
-    """Return the result of predictions that carry their provenance.
-
-    Args:
-        predictions: what a model said, with provenance.
-        where: the file they came from, for errors.
-
-    Raises:
-        ResultError: the provenance is not what benchmark.run writes.
-    """
-    facts = results.provenance(predictions.provenance, where)
-    return results.Result(
-        model=facts.model,
-        dataset=facts.dataset,
-        metrics=score(predictions, facts.dataset.backgrounds),
-        environment=facts.environment,
-        seconds=facts.seconds,
-    )
-
-
-def table(metrics: results.Metrics) -> str:
-    """Return the metrics as text for a terminal, in percent."""
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        raise MissingExtra("rich", "benchmark") from None
-    grid = Table(box=SIMPLE_HEAD, show_footer=True, pad_edge=False)
-    total = _cells("all images", metrics.n, metrics.top1, metrics.ci95, metrics.top5)
-    for heading, footer in zip(("background", "n", "top-1", "95 % interval", "top-5"), total, strict=True):
-        grid.add_column(heading, footer, justify="left" if heading == "background" else "right")
-    for name, each in metrics.by_background.items():
-        grid.add_row(*_cells(name, each.n, each.top1, each.ci95, each.top5, "*" if _few(each) else ""))
-    text = io.StringIO()
-    Console(file=text, width=100).print(grid)
-    return "\n".join([*(line.rstrip() for line in text.getvalue().splitlines() if line.strip()), *_notes(metrics)])
-
-
-def _cells(
-    name: str, n: int, top1: float | None, ci95: tuple[float | None, float | None], top5: float | None, flag: str = ""
-) -> list[str]:
-    low, high = ci95
-    between = "-" if low is None or high is None else f"{_percent(low)} to {_percent(high)}{flag}"
-    return [name, str(n), _percent(top1), between, _percent(top5)]
-
-
-def _notes(metrics: results.Metrics) -> list[str]:
-    lines = []
-    if metrics.worst_background:
-        lowest = metrics.worst_background
-        lines.append(f"worst background: {lowest.name}, {_percent(lowest.top1)} % top-1")
-        lines.append(f"gap (all images minus worst background): {_percent(metrics.gap)} points")
-    if any(_few(each) for each in metrics.by_background.values()):
-        lines.append(f"* fewer than {FEW_PHOTOS} background photos: the interval is likely too narrow")
-    return lines
-
-
-def _few(each: results.BackgroundScore) -> bool:
-    """Say whether too few background photos are shared by too many images for a bootstrap over them."""
-    return each.background_sources < min(FEW_PHOTOS, each.n)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+__all__ = ["result_of", "score", "table"]  # what benchmark.run takes from here
 
 
 def parser() -> Parser:
     """Return the command's parser."""
     answer = Parser(prog="python -m benchmark.score", description="Metrics from predictions, without torch.")
-    answer.add_argument("predictions", type=Path, metavar="PREDICTIONS", help="Parquet file that benchmark.run wrote")
+    answer.add_argument(
+        "predictions",
+        type=Path,
+        nargs="+",
+        metavar="PREDICTIONS",
+        help="Parquet file that benchmark.run wrote; several of one model, on a release and its control sets, give "
+        "the drop step by step",
+    )
     answer.add_argument("--out", type=Path, default=Path("results"), help="folder for the result")
     return answer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Score predictions, print the table, write the result."""
+    """Score predictions, print the tables, write the results."""
     args = parser().parse_args(argv)
-    predictions = predictions_.read(args.predictions)
+    read = {path: predictions_.read(path) for path in args.predictions}
+    steps = _chain_of(read) if len(args.predictions) > 1 else None
+    for path, predictions in read.items():
+        _score_one(path, predictions, args.out)
+    if steps:
+        path = args.out / f"{_chain_stem(steps)}.json"
+        results.write(path, steps)
+        say(chain_table(steps.steps))
+        say(f"drop step by step {path}")
+
+
+def _score_one(path: Path, predictions: Predictions, out: Path) -> None:
     if not predictions.provenance:
         say(table(score(predictions, background_names())))
-        say(f"{args.predictions} does not say which model and data set it is of: no result written")
+        say(f"{path} does not say which model and data set it is of: no result written")
         return
-    result = result_of(predictions, str(args.predictions))
-    path = args.out / f"{results.stem(result.model, result.dataset)}.json"
-    results.make_folder(args.out)
+    result = result_of(predictions, str(path))
+    path = out / f"{results.stem(result.model, result.dataset)}.json"
+    results.make_folder(out)
     results.write(path, result)
+    say(f"{result.model.name} on {result.dataset.name}, {result.dataset.config}, {result.dataset.split}")
     say(table(result.metrics))
     say(f"result {path}")
+
+
+def _chain_of(read: dict[Path, Predictions]) -> results.Chain:
+    """Return the chain of several files.
+
+    Raises:
+        ResultError: not one model, split and release, a config twice, or no step between the configs.
+    """
+    facts = {path: results.provenance(each.provenance, str(path)) for path, each in read.items()}
+    first, *others = facts
+    for path in others:
+        _same("model", path, facts[path].model.digest, first, facts[first].model.digest)
+        _same("model arguments", path, facts[path].model.kwargs, first, facts[first].model.kwargs)
+        _same("split", path, facts[path].dataset.split, first, facts[first].dataset.split)
+    tables = {facts[path].dataset.config: each for path, each in read.items()}
+    if len(tables) < len(read):
+        raise ResultError(
+            f"expected files of different configs, got {', '.join(f.dataset.config for f in facts.values())}"
+        )
+    steps = chain(tables, facts[first].dataset.backgrounds)
+    return results.Chain(model=facts[first].model, datasets=[each.dataset for each in facts.values()], steps=steps)
+
+
+def _same(what: str, path: Path, found: object, first: Path, expected: object) -> None:
+    if found != expected:
+        raise ResultError(f"expected files of one {what}: {first} has {expected}, {path} has {found}")
+
+
+def _chain_stem(steps: results.Chain) -> str:
+    return results.stem(steps.model, steps.datasets[0].model_copy(update={"config": "chain"}))
+
+
+def chain_table(steps: dict[str, dict[str, Change]]) -> str:
+    """Return the drop step by step as text: points of top-1 lost at each step, with 95 % intervals."""
+    names = list(next(iter(steps.values())))
+    rows = [
+        (name, str(next(iter(steps.values()))[name].n), *(_lost(step[name]) for step in steps.values()))
+        for name in names
+    ]
+    flagged = any(each.doubts for step in steps.values() for each in step.values() if each.change is not None)
+    note = ["* the interval may not cover 95 %: too few images or photos"] if flagged else []
+    heading = "points of top-1 lost at each step, with 95 % intervals"
+    return "\n".join([heading, grid(("background", "n", *steps), rows[:-1], rows[-1]), *note])
+
+
+def _lost(change: Change) -> str:
+    low, high = change.ci95
+    ends = between((None if high is None else -high, None if low is None else -low), points)
+    text = points(None if change.change is None else -change.change)
+    return text if ends == "-" else f"{text} ({ends}){'*' * bool(change.doubts)}"
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ CHEAP = {
     "push --help": "from generation.push import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "score": "import benchmark.score",
+    "compare --help": "from benchmark.compare import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
 }
 

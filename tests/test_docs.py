@@ -16,6 +16,7 @@ MODULES = (
     "benchmark.run",
     "benchmark.train",
     "benchmark.score",
+    "benchmark.compare",
 )
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmark.intervals import Sample, accuracy_intervals
 from d3s_dataset.command import cores
 from tests.bench.compare import compare
 
@@ -44,5 +46,30 @@ def test_a_real_model_over_guides(guides_release, shared_data):
             "timm's data set, loader and an fp32 loop": timms,
             "ours, fp32": lambda: predict(classifier, split, "fp32"),
             "ours, auto": lambda: predict(classifier, split, "auto"),
+        },
+    )
+
+
+def test_the_bootstrap_of_a_whole_release():
+    """1,000 samples of 17,000 images, ten backgrounds and all images; and the same means alone by a plain loop."""
+    rng, photo, background = np.random.default_rng(0), np.repeat(np.arange(1700), 10), np.tile(np.arange(10), 1700)
+    template = background * 100 + rng.integers(0, 100, 17000)
+    right = rng.normal(size=1700)[photo] + rng.normal(size=1000)[template] + rng.normal(size=17000) > 0
+    sample = Sample(photo, template, background, background, 10, np.ones((1, 10)))
+
+    def plain() -> None:
+        rng, photos = np.random.default_rng(0), (sample.foreground_source, sample.background_source)
+        for _ in range(1000):
+            counts = [rng.multinomial(each.max() + 1, np.full(each.max() + 1, 1 / (each.max() + 1))) for each in photos]
+            weight = counts[0][photos[0]] * counts[1][photos[1]]
+            for background in range(10):
+                own = sample.background == background
+                np.average(right[own], weights=weight[own])
+
+    compare(
+        "1,000 samples of 17,000 images",
+        **{
+            "a plain loop, one-number percentiles": plain,
+            "accuracy_intervals, studentised": lambda: accuracy_intervals(right, sample),
         },
     )

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from scipy.stats import norm
 
+from benchmark.intervals import Sample
 from benchmark.predictions import BEST, Predictions
 from d3s_dataset import manifest as manifests
 from d3s_dataset.identity import file_digest
@@ -142,6 +144,44 @@ def real_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
+def simulate() -> Callable[..., tuple[np.ndarray, Sample]]:
+    """Draw right or wrong on `photos` foreground photos, each once on every background, from known accuracies.
+
+    Latent normal: a foreground photo's effect (standard deviation `front`), a background photo's (`behind`; each image
+    takes one of its background's `templates` at random, or `template`) and an image's own (1), cut where the accuracy
+    is `p`, a number or one a background. The mix is the mean over all images.
+    """
+
+    def draw(rng, photos: int, templates: int, p, front: float, behind: float, backgrounds: int = 10, template=None):
+        level = np.broadcast_to(norm.ppf(p) * np.sqrt(1 + front**2 + behind**2), backgrounds)
+        photo, background = np.repeat(np.arange(photos), backgrounds), np.tile(np.arange(backgrounds), photos)
+        if template is None:
+            template = background * templates + rng.integers(0, templates, len(photo))
+        effect = rng.normal(size=photos)[photo] * front + rng.normal(size=backgrounds * templates)[template] * behind
+        mixes = np.ones((1, backgrounds))
+        sample = Sample(photo, template, background, background, backgrounds, mixes)
+        return level[background] + effect + rng.normal(size=len(photo)) > 0, sample
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def provenance() -> Callable[..., dict]:
+    """What predictions of benchmark.run say about themselves; every fact of model and data set can be another."""
+
+    def make(**facts: Any) -> dict:
+        model = {"name": "toy", "architecture": None, "tag": None, "kwargs": {}, "digest": "ab" * 32}
+        model |= {"precision": "fp32", "transform": {}}
+        dataset = {"name": "d3s", "kind": "sample", "revision": None, "digest": "cd" * 32, "config": "default"}
+        dataset |= {"split": "validation", "n": 40, "verified_fraction": None, "backgrounds": list(background_names())}
+        for name, value in facts.items():
+            (model if name in ("name", "digest", "kwargs") else dataset)[name] = value
+        return {"model": model, "dataset": dataset, "environment": {}, "seconds": 2.0}
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_predictions() -> Callable[..., Predictions]:
     """Random predictions: n images over some foreground and background photos, right with probability p."""
 
@@ -152,6 +192,7 @@ def make_predictions() -> Callable[..., Predictions]:
         right = rng.random(n) < p
         prediction = (foreground[:, None] + 1 + np.arange(BEST)) % 1000
         prediction[right, 0] = foreground[right]
+        probability = np.sort(rng.dirichlet(np.ones(BEST + 1), n)[:, :BEST], axis=1)[:, ::-1].astype(np.float32)
         return Predictions(
             key=np.array([f"{seed}-{i}" for i in range(n)], dtype=object),
             foreground=foreground.astype(np.int64),
@@ -159,8 +200,9 @@ def make_predictions() -> Callable[..., Predictions]:
             foreground_source=np.array([f"front-{i}" for i in front], dtype=object),
             background_source=np.array([f"behind-{i}" for i in behind], dtype=object),
             prediction=prediction.astype(np.int32),
-            probability=np.sort(rng.dirichlet(np.ones(BEST + 1), n)[:, :BEST], axis=1)[:, ::-1].astype(np.float32),
+            probability=probability,
             loss=rng.exponential(size=n).astype(np.float32),
+            squares=(probability**2).sum(1),
         )
 
     return make

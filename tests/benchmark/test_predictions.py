@@ -34,8 +34,23 @@ def test_columns_are_those_of_the_contract(make_predictions, tmp_path):
     write(tmp_path / "p.parquet", make_predictions())
     assert pq.read_schema(tmp_path / "p.parquet").names == [
         *("key", "foreground", "background", "foreground_source", "background_source"),
-        *("prediction", "probability", "loss"),
+        *("prediction", "probability", "loss", "squares"),
     ]
+
+
+def test_squares_may_be_missing_but_not_in_part(make_predictions, tmp_path):
+    """Predictions from elsewhere need not keep what only the Brier score uses."""
+    path = tmp_path / "p.parquet"
+    write(path, replace(make_predictions(), squares=None))
+    assert "squares" not in pq.read_schema(path).names
+    assert read(path).squares is None
+    table = pq.read_table(path)
+    n = len(table)
+    pq.write_table(table.append_column("squares", pa.nulls(n)), path)
+    assert read(path).squares is None
+    pq.write_table(table.append_column("squares", pa.array([None] + [0.5] * (n - 1))), path)
+    with pytest.raises(ResultError, match="1 nulls"):
+        read(path)
 
 
 def test_predictions_from_pandas_are_read(make_predictions, tmp_path):
@@ -90,6 +105,7 @@ def _changed(made: Predictions, name: str, value) -> Predictions:
         ("probability", np.nan, "probabilities in"),
         ("probability", [0.1, 0.2, 0.3, 0.1, 0.1], "best prediction first"),
         ("loss", np.nan, "finite losses"),
+        ("squares", np.nan, "sums of squared probabilities"),
     ],
 )
 def test_bad_values_are_refused(make_predictions, tmp_path, name, value, expected):

@@ -45,6 +45,8 @@ def test_an_empty_group_is_null(make_predictions, result, tmp_path):
     assert empty == {"n": 0, "top1": None, "top5": None, "ci95": [None, None]} | {
         "foreground_sources": 0,
         "background_sources": 0,
+        "doubts": [],
+        **dict.fromkeys(("error_ratio", "ece", "brier", "loss")),
     }
     assert content["metrics"]["worst_background"]["name"] == "water"
     assert "NaN" not in (tmp_path / "r.json").read_text()

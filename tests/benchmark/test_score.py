@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark import results, score
-from benchmark.predictions import write
-from d3s_dataset.taxonomy import background_names, classes
+from benchmark.predictions import BEST, write
+from d3s_dataset.errors import ResultError
+from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 60))
@@ -43,27 +44,11 @@ def test_the_order_of_rows_does_not_matter(make_predictions):
     order = np.random.default_rng(1).permutation(len(made))
     columns = {name: getattr(made, name)[order] for name in vars(made) if name != "provenance"}
     first, second = (score.score(each, background_names()) for each in (made, replace(made, **columns)))
-    assert first.by_background == second.by_background
-    assert first.top1 == second.top1
+    assert first == second
 
 
-def _provenance() -> dict:
-    return {
-        "model": {
-            **{"name": "toy", "architecture": None, "tag": None, "kwargs": {}, "digest": "ab" * 32},
-            **{"precision": "fp32", "transform": {}},
-        },
-        "dataset": {
-            **{"name": "d3s", "kind": "sample", "revision": None, "digest": "cd" * 32, "config": "default"},
-            **{"split": "validation", "n": 40, "verified_fraction": None, "backgrounds": list(background_names())},
-        },
-        "environment": {},
-        "seconds": 2.0,
-    }
-
-
-def test_command_writes_the_result(make_predictions, tmp_path, capsys):
-    write(tmp_path / "p.parquet", replace(make_predictions(), provenance=_provenance()))
+def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsys):
+    write(tmp_path / "p.parquet", replace(make_predictions(), provenance=provenance()))
     score.main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
     path = tmp_path / "results" / "toy--d3s-default-validation--abababab.json"
     shown = capsys.readouterr().out
@@ -79,11 +64,83 @@ def test_predictions_without_provenance_are_shown_and_not_written(make_predictio
     assert not (tmp_path / "results").exists()
 
 
+def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, capsys):
+    made = make_predictions(n=200, fronts=30, behinds=20)
+    easy = replace(made, prediction=(made.foreground[:, None] + np.arange(BEST)) % 1000)
+    paths = []
+    for config, each in (("default", made), ("control_scale", easy)):
+        paths.append(str(tmp_path / f"{config}.parquet"))
+        write(tmp_path / f"{config}.parquet", replace(each, provenance=provenance(config=config)))
+    score.main([*paths, "--out", str(tmp_path / "results")])
+    shown = capsys.readouterr().out
+    assert "points of top-1 lost at each step" in shown
+    names = {f"toy--d3s-{config}-validation--abababab.json" for config in ("default", "control_scale", "chain")}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == names
+    written = (tmp_path / "results" / "toy--d3s-chain-validation--abababab.json").read_text()
+    found = results.Chain.model_validate_json(written).steps["background"]["all images"]
+    assert found.change == pytest.approx(score.score(made, background_names()).top1 - 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({}, {"digest": "ef" * 32, "config": "control_scale"}, "expected files of one model"),
+        ({}, {"split": "train", "config": "control_scale"}, "expected files of one split"),
+        ({}, {}, "expected files of different configs"),
+        ({}, {"config": "guides"}, "expected two configs of a step"),
+    ],
+)
+def test_files_that_make_no_chain_are_refused(make_predictions, provenance, tmp_path, first, second, expected):
+    for name, facts in (("a", first), ("b", second)):
+        write(tmp_path / name, replace(make_predictions(), provenance=provenance(**facts)))
+    with pytest.raises(ResultError, match=expected):
+        score.main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")])
+
+
+def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
+    """Superclasses, classes and calibration against loops over a hundred images."""
+    made = make_predictions(n=300, fronts=60)
+    metrics = score.score(made, background_names())
+    right = made.prediction[:, 0] == made.foreground
+    for superclass, members in SUPERCLASSES.items():
+        for label, name in enumerate(background_names()):
+            own = np.isin(made.foreground, members) & (made.background == label)
+            found = metrics.by_superclass_background[superclass][name]
+            assert found.n == own.sum()
+            assert found.top1 == (pytest.approx(right[own].mean()) if own.any() else None)
+    for label in set(made.foreground.tolist()):
+        found = metrics.by_foreground[classes()[label].name]
+        for place in range(10):
+            own = (made.foreground == label) & (made.background == place)
+            assert found.n_by_background[place] == own.sum()
+            assert found.top1_by_background[place] == (pytest.approx(right[own].mean()) if own.any() else None)
+    cells = [right[(made.foreground == f) & (made.background == b)] for f in range(1000) for b in range(10)]
+    means = [each.mean() for each in cells if len(each)]
+    assert metrics.averages.training_mix.top1 == pytest.approx(np.mean(means))
+    assert metrics.averages.per_image.top1 == metrics.top1
+    sums = 1 - 2 * np.exp(-made.loss.astype(float)) + made.squares
+    assert metrics.brier == pytest.approx(sums.mean())
+    assert score.score(replace(made, squares=None), background_names()).brier is None
+    assert metrics.worst_group is None or metrics.worst_group.top1 <= metrics.top1
+
+
+def test_a_small_group_is_never_the_worst(make_predictions):
+    """29 dogs on grass, all wrong, are shown; the worst group is one with 30 images or more."""
+    made = make_predictions(n=100, p=1)
+    label = np.where(np.arange(100) < 29, 151, 7)
+    best = np.where(label == 151, 0, label)[:, None] + np.arange(BEST)
+    made = replace(made, foreground=label, prediction=best.astype(np.int32), background=np.zeros(100, int))
+    metrics = score.score(made, background_names())
+    assert metrics.by_superclass_background["dog"]["grass"].top1 == 0
+    assert metrics.by_superclass_background["dog"]["grass"].doubts
+    assert metrics.worst_group.name == "bird on grass"
+
+
 def test_table_shows_percent_dashes_and_flags(make_predictions):
     made = make_predictions(n=60, fronts=30, behinds=9)
     shown = score.table(score.score(made, background_names()))
     row = next(line for line in shown.splitlines() if line.strip().startswith("cave"))
-    assert row.split() == ["cave", "0", "-", "-", "-"]
+    assert row.split() == ["cave", "0", "-", "-", "-", "-", "-"]
     grass = next(line for line in shown.splitlines() if line.strip().startswith("grass"))
     assert f"{100 * score.score(made, background_names()).by_background['grass'].top1:.1f}" in grass
 
@@ -123,7 +180,7 @@ HEAVY = ["torch", "timm", "torchvision", "diffusers", "datasets"]
     "code",
     [
         "import benchmark.predictions, benchmark.groups, benchmark.metrics, benchmark.stats, benchmark.results",
-        "import benchmark.score",
+        "import benchmark.score, benchmark.compare",
         "import benchmark.run, benchmark.data, benchmark.train",
         "import benchmark.run\ntry: benchmark.run.main(['--help'])\nexcept SystemExit: pass",
         "import benchmark.run\ntry: benchmark.run.main(['--model', 'x', '--limit', '0'])\nexcept SystemExit: pass",

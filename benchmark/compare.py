@@ -1,0 +1,112 @@
+"""Two models on the same images: `python -m benchmark.compare RESULT_A RESULT_B [--out FILE]`.
+
+Differences are taken image by image on the images both have, joined by key, and tested on every background with the
+photos resampled both ways (`intervals.difference_intervals`), Holm-corrected for the number of backgrounds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import predictions as predictions_
+from benchmark import results
+from benchmark.paired import changes, join
+from benchmark.predictions import Predictions
+from benchmark.scores import Change
+from benchmark.tables import between, grid, percent, points, ratio
+from d3s_dataset.command import Parser, run_command, say
+from d3s_dataset.errors import ResultError
+
+
+def compare(first: Path, second: Path) -> results.Comparison:
+    """Compare two results, whose predictions lie beside them.
+
+    Args:
+        first: a result (JSON) of benchmark.run, or its predictions (Parquet).
+        second: another.
+
+    Raises:
+        ResultError: a file that cannot be read, no image in common, or images that differ under the same key.
+    """
+    tables = [_predictions(path) for path in (first, second)]
+    facts = [
+        results.provenance(table.provenance, str(path)) for table, path in zip(tables, (first, second), strict=True)
+    ]
+    backgrounds = [each.dataset.backgrounds for each in facts]
+    if backgrounds[0] != backgrounds[1]:
+        raise ResultError(
+            f"{first} and {second} have other backgrounds: {', '.join(backgrounds[0])}; {', '.join(backgrounds[1])}"
+        )
+    joined = join(tables, [str(first), str(second)])
+    return results.Comparison(
+        first=facts[0].model,
+        second=facts[1].model,
+        datasets=(facts[0].dataset, facts[1].dataset),
+        n=len(joined.tables[0]),
+        first_lacks=joined.lacking[0],
+        second_lacks=joined.lacking[1],
+        changes=changes(joined.tables[0], joined.tables[1], backgrounds[0]),
+    )
+
+
+def _predictions(path: Path) -> Predictions:
+    if path.suffix == ".json":
+        results.read(path)
+        path = path.with_suffix(".parquet")
+        if not path.is_file():
+            raise ResultError(
+                f"no predictions at {path}: a comparison needs them beside the result, as benchmark.run leaves them"
+            )
+    return predictions_.read(path)
+
+
+def compare_table(found: results.Comparison) -> str:
+    """Return a comparison as text."""
+    rows = [_row(name, each) for name, each in found.changes.items()]
+    headings = ("background", "n", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "gained", "lost", "odds", "h")
+    lines = [
+        f"A {found.first.name} ({found.datasets[0].name}, {found.datasets[0].config}, {found.datasets[0].split})",
+        f"B {found.second.name} ({found.datasets[1].name}, {found.datasets[1].config}, {found.datasets[1].split})",
+        f"{found.n} images in both; A lacks {found.first_lacks}, B lacks {found.second_lacks}",
+        grid(headings, rows[:-1], rows[-1]),
+        "top-1 in %, differences in points; odds: images gained over lost; h: Cohen's effect size",
+    ]
+    flagged = any(each.doubts for each in found.changes.values())
+    return "\n".join(lines + ["* the interval may not cover 95 %: too few images or photos"] * flagged)
+
+
+def _row(name: str, each: Change) -> tuple[str, ...]:
+    interval = between(each.ci95, points)
+    return (
+        *(name, str(each.n), percent(each.before), percent(each.after), points(each.change)),
+        interval + "*" * bool(interval != "-" and each.doubts),
+        *(_p(each.p), _p(each.p_holm), str(each.gained), str(each.lost), ratio(each.odds_ratio), ratio(each.cohens_h)),
+    )
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def parser() -> Parser:
+    """Return the command's parser."""
+    answer = Parser(prog="python -m benchmark.compare", description="Two models on the images both have seen.")
+    for name in ("first", "second"):
+        text = "JSON that benchmark.run wrote, its predictions beside it"
+        answer.add_argument(name, type=Path, metavar=f"RESULT_{'A' if name == 'first' else 'B'}", help=text)
+    answer.add_argument("--out", type=Path, help="also write the comparison to this JSON file")
+    return answer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compare two results, print the table, write it where asked."""
+    args = parser().parse_args(argv)
+    found = compare(args.first, args.second)
+    say(compare_table(found))
+    if args.out:
+        results.make_folder(args.out.parent)
+        results.write(args.out, found)
+        say(f"comparison {args.out}")
+
+
+if __name__ == "__main__":
+    run_command(main)

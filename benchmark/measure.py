@@ -1,0 +1,212 @@
+"""Every metric of a result, from predictions: `benchmark.run` and `benchmark.score` both compute their numbers here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark import results, scores
+from benchmark.calibration import brier, calibration_error
+from benchmark.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
+from benchmark.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
+from benchmark.metrics import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
+from benchmark.predictions import BEST, Predictions, take
+from benchmark.stats import LEVEL, behind_all, doubts
+from benchmark.worst import LEAST_IMAGES, SPLITS, split_sample, worst_interval
+
+_METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
+_INTERVAL = {"method": _METHOD, "level": LEVEL, "resamples": RESAMPLES, "splits": SPLITS, "seed": SEED}
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Groups of images with their numbers: top-1 (n,) bool, accuracies (g,), intervals (g,) and of all images."""
+
+    groups: Groups
+    top1: np.ndarray
+    five: np.ndarray
+    sample: Sample
+    found: Intervals
+
+
+def score(predictions: Predictions, backgrounds: Sequence[str], weights: np.ndarray | None = None) -> scores.Metrics:
+    """Compute every metric of a result.
+
+    Args:
+        predictions: what a model said.
+        backgrounds: the release's background names in label order.
+        weights: (1000, backgrounds) share of each class x background in the training split; None: equal, the mix of a
+            balanced release.
+
+    Raises:
+        ResultError: a background label without a name.
+    """
+    # Sums of floats depend on the order of rows; a result must not.
+    predictions = take(predictions, np.argsort(predictions.key.astype(str)))
+    groups = by_background(predictions, backgrounds)
+    top1 = hits(predictions.foreground, predictions.prediction, 1)
+    top5 = hits(predictions.foreground, predictions.prediction, BEST)
+    scored = _scored(groups, top1, top5, predictions)
+    fine = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions)
+    filled, enough = (
+        np.flatnonzero(each.found.counts[0, :-1] >= least) for each, least in ((scored, 1), (fine, LEAST_IMAGES))
+    )
+    overall = mean(top1)
+    return scores.Metrics(
+        n=len(predictions),
+        top1=overall,
+        top5=mean(top5),
+        ci95=_interval(scored.found, -1),
+        doubts=doubts(*behind_all(scored.found.counts), overall),
+        averages=_averages(predictions, groups, top1, top5, weights),
+        **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
+        consistency=_consistency(top1, predictions),
+        by_background=_backgrounds(scored, overall, _calibration(predictions, top1, groups.labels, len(groups))),
+        worst_background=_worst(scored, filled),
+        gap=gap(overall, scored.found.mean[:-1]),
+        by_superclass_background=_superclasses(fine, groups.names),
+        worst_group=_worst(fine, enough),
+        by_foreground=_classes(predictions, groups, top1, top5),
+        interval=_INTERVAL,
+    )
+
+
+def sample_of(predictions: Predictions, groups: Groups) -> Sample:
+    """Return the photos that images share, with the mean over all grouped images as the one mix."""
+    sizes = np.bincount(groups.labels[groups.labels >= 0], minlength=len(groups))
+    photos = codes(predictions.foreground_source), codes(predictions.background_source)
+    return Sample(*photos, predictions.background, groups.labels, len(groups), sizes[None].astype(np.float64))
+
+
+def result_of(predictions: Predictions, where: str) -> results.Result:
+    """Return the result of predictions that carry their provenance.
+
+    Args:
+        predictions: what a model said, with provenance.
+        where: the file they came from, for errors.
+
+    Raises:
+        ResultError: the provenance is not what benchmark.run writes.
+    """
+    facts = results.provenance(predictions.provenance, where)
+    return results.Result(
+        model=facts.model,
+        dataset=facts.dataset,
+        metrics=score(predictions, facts.dataset.backgrounds),
+        environment=facts.environment,
+        seconds=facts.seconds,
+    )
+
+
+def _scored(groups: Groups, top1: np.ndarray, top5: np.ndarray, predictions: Predictions) -> _Scored:
+    sample, belongs = sample_of(predictions, groups), groups.labels >= 0
+    five = group_means(top5[belongs], groups.labels[belongs], len(groups))[0]
+    return _Scored(groups, top1, five, sample, accuracy_intervals(top1, sample))
+
+
+def _interval(found: Intervals, at: int) -> tuple[float, float]:
+    return float(found.low[at]), float(found.high[at])
+
+
+def _group(scored: _Scored, label: int) -> dict[str, Any]:
+    """Return the fields of a `scores.GroupScore`."""
+    n, fronts, behinds = (int(each) for each in scored.found.counts[:, label])
+    top1 = float(scored.found.mean[label])
+    return {
+        "n": n,
+        "top1": top1,
+        "top5": scored.five[label],
+        "ci95": _interval(scored.found, label),
+        "foreground_sources": fronts,
+        "background_sources": behinds,
+        "doubts": doubts(n, fronts, behinds, top1),
+    }
+
+
+def _backgrounds(
+    scored: _Scored, overall: float, calibration: dict[str, np.ndarray]
+) -> dict[str, scores.BackgroundScore]:
+    ratio = error_ratio(overall, scored.found.mean[:-1])
+    return {
+        name: scores.BackgroundScore(
+            **_group(scored, label),
+            error_ratio=ratio[label],
+            **{key: values[label] for key, values in calibration.items()},
+        )
+        for label, name in enumerate(scored.groups.names)
+    }
+
+
+def _superclasses(scored: _Scored, backgrounds: Sequence[str]) -> dict[str, dict[str, scores.GroupScore]]:
+    answer: dict[str, dict[str, scores.GroupScore]] = {}
+    for label, name in enumerate(scored.groups.names):
+        superclass, background = name.split(" on ")[0], backgrounds[label % len(backgrounds)]
+        answer.setdefault(superclass, {})[background] = scores.GroupScore(**_group(scored, label))
+    return answer
+
+
+def _worst(scored: _Scored, groups: np.ndarray) -> scores.Worst | None:
+    lowest = worst(np.where(np.isin(np.arange(len(scored.groups)), groups), scored.found.mean[:-1], np.nan))
+    if lowest is None:
+        return None
+    split = split_sample(scored.top1, scored.sample, groups)
+    return scores.Worst(
+        name=scored.groups.names[lowest],
+        top1=float(scored.found.mean[lowest]),
+        ci95=worst_interval(scored.found, groups),
+        split_sample=split.estimate,
+        picked=float(split.picked[lowest]),
+    )
+
+
+def _averages(
+    predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray, weights: np.ndarray | None
+) -> scores.Averages:
+    cells = crossed(by_foreground(predictions), groups)
+
+    def averages(values: np.ndarray) -> tuple[float, float, float]:
+        mix = reweighted(
+            group_means(values, cells.labels, len(cells))[0], None if weights is None else weights.reshape(-1)
+        )
+        return mean(values), reweighted(group_means(values, groups.labels, len(groups))[0]), mix
+
+    pairs = zip(averages(top1), averages(top5), strict=True)
+    image, background, mix = (scores.Accuracy(top1=one, top5=five) for one, five in pairs)
+    return scores.Averages(per_image=image, mean_of_backgrounds=background, training_mix=mix)
+
+
+def _calibration(predictions: Predictions, top1: np.ndarray, labels: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    return {
+        "ece": calibration_error(predictions.probability[:, 0], top1, labels, count),
+        "brier": brier(predictions.loss, predictions.squares, labels, count),
+        "loss": group_means(predictions.loss, labels, count)[0],
+    }
+
+
+def _all_images(calibration: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(values[0]) for name, values in calibration.items()}
+
+
+def _consistency(top1: np.ndarray, predictions: Predictions) -> scores.Consistency:
+    photos, always, flips = consistency(top1, codes(predictions.foreground_source), predictions.background)
+    return scores.Consistency(photos=photos, always_right=always, flip_rate=flips)
+
+
+def _classes(
+    predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray
+) -> dict[str, scores.ClassScore]:
+    classes = by_foreground(predictions)
+    cells, shape = crossed(classes, groups), (len(classes), len(groups))
+    first, sizes = (each.reshape(shape) for each in group_means(top1, cells.labels, len(cells)))
+    one, five = (group_means(values, classes.labels, len(classes))[0] for values in (top1, top5))
+    return {
+        classes.names[label]: scores.ClassScore(
+            n=int(sizes[label].sum()),
+            top1=one[label],
+            top5=five[label],
+            n_by_background=sizes[label].tolist(),
+            top1_by_background=first[label].tolist(),
+        )
+        for label in np.flatnonzero(sizes.sum(1))
+    }

@@ -1,0 +1,145 @@
+"""The numbers of a result, as types. They lie in [0, 1] unless a docstring says otherwise.
+
+NaN (an empty group, an interval nobody can give) is null in a file and None here.
+"""
+
+import math
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _nan_to_none(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_nan_to_none)]
+
+
+class Strict(BaseModel):
+    """A value without unknown fields that cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Accuracy(Strict):
+    """Top-1 and top-5 of some images."""
+
+    top1: Number
+    top5: Number
+
+
+class Averages(Strict):
+    """The three numbers that one word hides: over images, over backgrounds, over class x background as in training.
+
+    `training_mix` weighs class x background as the training split does, in a balanced release equally.
+    """
+
+    per_image: Accuracy
+    mean_of_backgrounds: Accuracy
+    training_mix: Accuracy
+
+
+class ClassScore(Accuracy):
+    """Accuracies on one foreground class; the lists hold n and top-1 on each background, in the release's order."""
+
+    n: int
+    n_by_background: list[int]
+    top1_by_background: list[Number]
+
+
+class GroupScore(Accuracy):
+    """Accuracies on one group, the 95 % interval of top-1, how many photos stand behind it, and what speaks against it.
+
+    `doubts` says why the interval may not cover 95 % (`stats.doubts`); it is empty where coverage was measured.
+    """
+
+    n: int
+    ci95: tuple[Number, Number]
+    foreground_sources: int
+    background_sources: int
+    doubts: list[str]
+
+
+class BackgroundScore(GroupScore):
+    """One background: also its error over that of all images, and how far its probabilities can be believed.
+
+    `ece`: 15 bins of equal width, top-1; `brier` (in [0, 2]): over all classes, null where
+    predictions lack `squares`; `loss`: mean negative log-likelihood in nats.
+    """
+
+    error_ratio: Number
+    ece: Number
+    brier: Number
+    loss: Number
+
+
+class Worst(Strict):
+    """The group with the lowest top-1.
+
+    `ci95` holds for the lowest accuracy whichever group has it (max-t); `split_sample` is the accuracy of the group
+    chosen on one half of the photos and scored on the other: free of the choice's luck. `picked` is how often such
+    halves choose the group named here.
+    """
+
+    name: str
+    top1: float
+    ci95: tuple[Number, Number]
+    split_sample: Number
+    picked: float
+
+
+class Consistency(Strict):
+    """The same foreground photo across backgrounds: how many there are, share always right, flip rate."""
+
+    photos: int
+    always_right: Number
+    flip_rate: Number
+
+
+class Metrics(Strict):
+    """Every number of a result, computed from predictions alone (`benchmark.score.score`).
+
+    `top1`, `top5` are means over images; `gap` is `top1` minus the worst background's; `by_foreground` names the
+    classes that occur; `by_superclass_background` the nine ImageNet-9 superclasses, each on every background, and
+    `worst_group` the lowest of those with 30 images or more; `interval` says how `ci95` (of top-1) was made.
+    """
+
+    n: int
+    top1: Number
+    top5: Number
+    ci95: tuple[Number, Number]
+    doubts: list[str]
+    averages: Averages
+    loss: Number
+    ece: Number
+    brier: Number
+    consistency: Consistency
+    by_background: dict[str, BackgroundScore]
+    worst_background: Worst | None
+    gap: Number
+    by_superclass_background: dict[str, dict[str, GroupScore]]
+    worst_group: Worst | None
+    by_foreground: dict[str, ClassScore]
+    interval: dict[str, int | float | str]
+
+
+class Change(Strict):
+    """How top-1 changes on the same images, from `before` to `after`: `change` is after minus before.
+
+    `p` is two-sided (paired, clustered both ways), `p_holm` corrected for the number of backgrounds. `gained` and
+    `lost` count images that became right and wrong; `odds_ratio` is gained over lost, null where none was lost.
+    """
+
+    n: int
+    before: Number
+    after: Number
+    change: Number
+    ci95: tuple[Number, Number]
+    p: Number
+    p_holm: Number
+    gained: int
+    lost: int
+    odds_ratio: Number
+    cohens_h: Number
+    doubts: list[str]

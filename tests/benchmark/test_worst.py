@@ -1,0 +1,65 @@
+"""The worst group: an estimate without the choice's luck, and an interval for whichever is the worst in truth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmark.intervals import Sample, accuracy_intervals
+from benchmark.metrics import group_means
+from benchmark.worst import split_sample, worst_interval
+
+TEN = np.arange(10)
+TRUTHS = {"equal": np.full(10, 0.6), "one lower": np.r_[0.5, np.full(9, 0.6)], "spread": np.linspace(0.45, 0.72, 10)}
+
+
+def biases(simulate, truth: np.ndarray, photos: int, templates: int, repeats: int) -> np.ndarray:
+    """Return the mean errors: of the split-sample estimate, for the groups it picked; of the plug-in, for the worst."""
+    rng, errors = np.random.default_rng(0), np.empty((repeats, 2))
+    for index in range(repeats):
+        right, sample = simulate(rng, photos, templates, truth, 0.7, 0.7)
+        found = split_sample(right, sample, TEN, splits=10, seed=index)
+        plug_in = group_means(right, sample.group, 10)[0].min()
+        errors[index] = found.estimate - found.picked @ truth, plug_in - truth.min()
+    return errors.mean(0)
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_split_sample_has_no_bias(simulate, truth):
+    """Half a point at most, beside the Monte-Carlo error; the plug-in among equals is points too low."""
+    split, plug_in = biases(simulate, TRUTHS[truth], 100, 30, repeats=150)
+    assert abs(split) <= 0.005 + 2 * 0.003
+    if truth == "equal":
+        assert plug_in < -0.04
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("truth", TRUTHS)
+@pytest.mark.parametrize(("photos", "templates", "repeats"), [(200, 30, 1500), (1000, 100, 400)])
+def test_split_sample_has_no_bias_long(simulate, truth, photos, templates, repeats, capsys):
+    split, plug_in = biases(simulate, TRUTHS[truth], photos, templates, repeats)
+    with capsys.disabled():
+        print(f"\n{photos} photos, {templates} templates, {truth}: {100 * split:+.2f}, plug-in {100 * plug_in:+.2f}")  # noqa: T201
+    assert abs(split) <= 0.005
+
+
+def test_a_clear_worst_is_found():
+    group = np.tile(np.arange(3), 100)
+    front, none = np.repeat(np.arange(100), 3), np.full(300, -1)
+    right = group != 1
+    sample = Sample(front, none, group, group, 3, np.ones((1, 3)))
+    found = split_sample(right, sample, np.arange(3))
+    assert found.estimate == 0
+    assert found.picked.tolist() == [0, 1, 0]
+    assert split_sample(right, sample, np.array([0, 2])).estimate == 1
+    low, high = worst_interval(accuracy_intervals(right, sample, resamples=50), np.arange(3))
+    assert low == 0
+    assert high < 0.15
+
+
+def test_too_little_to_split_is_nan():
+    one = np.zeros(1, int)
+    sample = Sample(one, one, one, one, 1, np.ones((1, 1)))
+    assert math.isnan(split_sample(np.array([True]), sample, one).estimate)
+    assert math.isnan(split_sample(np.array([True]), sample, one[:0]).estimate)
+    assert all(math.isnan(end) for end in worst_interval(accuracy_intervals(np.array([True]), sample), one[:0]))
