@@ -10,9 +10,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from d3s_dataset.command import warn
-from generation.lane import LaneDied, LocalLane, Spec, end_with_parent
+from generation.lane import LaneDied, LocalLane, Spec
 from generation.maker import Made
 from generation.plan import Row
+from generation.workers import end_with_parent
 
 _LIVES = 3  # times that a lane is started again without having made a batch in between
 
