@@ -12,6 +12,7 @@ from generation.maker import Failed
 from generation.plan import Plan
 from generation.state import Begun, State
 from generation.tasks import Task, part_of, task_rows, tasks
+from generation.watch import duration
 
 _ROUNDS = 3  # batches a lane makes; the first of all lanes is warm-up and not counted
 
@@ -53,18 +54,22 @@ class Estimate:
         kinds = [("redrawn images", self.redrawn), ("plain guides", self.guides)]
         lines = [
             f"  {rate.rows:,} {name}: {rate.per_second:.2f} img/s, {rate.bytes_a_row / 1e3:.0f} kB each: "
-            f"{_hours(rate.hours)}, {_bytes(rate.rows * rate.bytes_a_row)}"
+            f"{duration(rate.hours)}, {_bytes(rate.rows * rate.bytes_a_row)}"
             for name, rate in kinds
             if rate
         ]
         rates = [rate for _, rate in kinds if rate]
         hours, size = sum(rate.hours for rate in rates), sum(rate.rows * rate.bytes_a_row for rate in rates)
         lanes = f"{self.lanes} lane{'s' if self.lanes > 1 else ''}"
-        redrawn = self.redrawn.hours * self.lanes if self.redrawn else 0.0
+        work = (
+            f"; redrawing takes {duration(self.redrawn.hours * self.lanes)} of lanes (GPU-hours, if GPUs)"
+            if self.redrawn
+            else ""
+        )
         return [
             f"left to make: {sum(rate.rows for rate in rates):,} rows in {self.shards:,} shards, on {lanes}",
             *lines,
-            f"  in all {_hours(hours)}, {_bytes(size)}; lanes redraw for {_hours(redrawn)} (GPU-hours, if GPUs)",
+            f"  in all {duration(hours)}, {_bytes(size)}{work}",
         ]
 
 
@@ -124,10 +129,6 @@ def _batches(plan: Plan, own: list[Task], size: int, most: int, redraw: bool) ->
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         yield Batch(part, [None] * len(part), redraw)
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
 def _bytes(count: float) -> str:

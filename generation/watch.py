@@ -10,6 +10,11 @@ from d3s_dataset.command import note
 _SECONDS = 30.0  # between plain lines
 
 
+def duration(hours: float) -> str:
+    """Return hours for a person, in minutes where there is less than one."""
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+
+
 class Watch:
     """Shows progress on stderr: rows, images a second, time left. A context manager.
 
@@ -48,7 +53,7 @@ class Watch:
     def line(self) -> str:
         """Return the state of things in one line."""
         rate = (self.made - self._before) / max(time.monotonic() - self._began, 1e-9)
-        left = f"{(self.total - self.made) / rate / 3600:.1f} h left" if rate else "no image yet"
+        left = f"{duration((self.total - self.made) / rate / 3600)} left" if rate else "no image yet"
         return f"{self.made:,} of {self.total:,} images, {rate:.2f} img/s, {left}"
 
     def _lane(self, name: str) -> Any:
