@@ -4,37 +4,35 @@ Writes one predictions Parquet and one result JSON a model, and prints its table
 first: arguments, then the data set, then (with torch loaded) the models' names, then weights.
 """
 
-import ast
 import os
 import platform
 import time
-from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmark import predictions as predictions_
 from benchmark import results
 from benchmark.data import Split, open_split
+from benchmark.entries import Entry, argument, read_list
 from benchmark.score import result_of, table
-from d3s_dataset.command import Parser, cores, natural, run_command, say
+from d3s_dataset.command import Parser, cores, natural, run_command, say, warn
 from d3s_dataset.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from benchmark.models import Classifier
     from benchmark.predict import Precision
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
+_PACKAGES = ("torch", "torchvision", "timm", "transformers", "numpy", "pillow", "pyarrow")
 
 
 def measure(
     split: Split,
-    models: Sequence[str],
+    models: Sequence[Entry],
     *,
     checkpoint: Path | None = None,
-    kwargs: dict[str, Any] | None = None,
     precision: str = "auto",
     out: Path = Path("results"),
     started: float | None = None,
@@ -43,9 +41,8 @@ def measure(
 
     Args:
         split: the images.
-        models: timm names, `hf-hub:ORG/NAME` or `local-dir:PATH`.
+        models: names and arguments.
         checkpoint: a file of weights, for a single model.
-        kwargs: arguments of the models.
         precision: `auto`, `fp32` or `bf16`.
         out: folder for the files.
         started: `time.monotonic()` of the process' start, from which the first model's seconds count.
@@ -54,7 +51,8 @@ def measure(
         The result, the precision as chosen, and the path of the result; the predictions lie beside it.
 
     Raises:
-        ModelError: before any work, for a name that cannot be a model; else when its turn comes.
+        ModelError: before any work, for a name that cannot be a model. A model that fails when its turn comes is
+            told at once, the others go on, and the error at the end counts such models.
     """
     if checkpoint and len(models) > 1:
         raise ModelError(f"--checkpoint holds the weights of one model, got {len(models)} models")
@@ -62,11 +60,22 @@ def measure(
 
     started = time.monotonic() if started is None else started
     results.make_folder(out)
-    for name in models:
-        check(name, pretrained=checkpoint is None)
-    for name in models:
-        yield _measure_one(split, load(name, checkpoint, kwargs), precision, out, started)
+    for each in models:
+        check(each.name, pretrained=checkpoint is None)
+    failed = []
+    for each in models:
+        try:
+            answer = _measure_one(split, load(each.name, checkpoint, each.kwargs), precision, out, started)
+        except ModelError as error:
+            if len(models) == 1:
+                raise
+            failed.append(each.name)
+            warn(str(error))
+        else:
+            yield answer
         started = time.monotonic()
+    if failed:
+        raise ModelError(f"{len(failed)} of {len(models)} models could not be measured: {', '.join(failed)}")
 
 
 def _measure_one(
@@ -144,27 +153,19 @@ def _process_start() -> float:
         return now
 
 
-def _argument(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not key.isidentifier() or not equals:
-        raise ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value
-
-
 def parser() -> Parser:
     """Return the command's parser."""
     answer = Parser(prog="python -m benchmark.run", description="Measure models on a release of D3S.")
     add = answer.add_argument
-    names = "timm names, hf-hub:ORG/NAME or local-dir:PATH"
-    add("--model", required=True, nargs="+", metavar="NAME", help=names, default=None)
+    names = "timm names, or hf-hub:, local-dir:, zero-shot:, transformers: and a place, or MODULE:FUNCTION"
+    which = answer.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", nargs="+", metavar="NAME", help=names, default=None)
+    which.add_argument("--models-file", metavar="FILE", help="paper, or a file with a model a line", default=None)
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add("--split", default="validation", metavar="NAME", help="train, validation, ...")
     add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
-    add("--model-kwargs", type=_argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+    add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
     add("--limit", type=natural, metavar="N", help="measure the first N images only")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for predictions and results")
@@ -175,16 +176,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure models and print a table of each."""
     started = _process_start()
     args = parser().parse_args(argv)
+    names = [Entry(name) for name in args.model or ()] or read_list(args.models_file)
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
-    options = {"checkpoint": args.checkpoint, "kwargs": dict(args.model_kwargs), "precision": args.precision}
+    models = [Entry(each.name, dict(args.model_kwargs) | each.kwargs) for each in names]
+    options = {"checkpoint": args.checkpoint, "precision": args.precision}
     try:
         import rich  # noqa: F401
         import timm  # noqa: F401
         import torchvision  # noqa: F401
     except ImportError as error:
         raise MissingExtra(error.name or "timm", "benchmark") from None
-    for result, used, path in measure(split, args.model, **options, out=args.out, started=started):
+    for result, used, path in measure(split, models, **options, out=args.out, started=started):
         say(f"\n{result.model.tag or result.model.name}; {_describe_precision(used)}; {result.seconds:.1f} s")
         say(table(result.metrics))
         say(f"predictions {path.with_suffix('.parquet')}\nresult {path}")

@@ -1,6 +1,7 @@
 """Models come with trained weights or a one-line error, never with random ones."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -33,11 +34,19 @@ def saved(tmp_path_factory) -> tuple[str, torch.nn.Module]:
         ("resnet50.a1_in1", "resnet50 has no weights tagged 'a1_in1'; did you mean resnet50.a1_in1k"),
         ("zzzzzz", r"unknown model 'zzzzzz'; timm\.list_models"),
         ("timm/resnet18", "unknown model 'timm/resnet18'"),
-        ("gs:bucket", "expected a timm name, hf-hub:ORG/NAME or local-dir:PATH"),
+        ("gs:bucket", "unknown model 'gs:bucket': expected a timm name, hf-hub:ORG/NAME, .* or MODULE:FUNCTION"),
+        ("zero_shot:a/b", "unknown model 'zero_shot:a/b'; did you mean zero-shot"),
+        ("zero-shot:", "nothing stands after the colon; expected a timm name"),
         ("local-dir:nowhere", "no model at local-dir:nowhere"),
+        ("zero-shot:no/such/folder", "no model at zero-shot:no/such/folder: expected a folder that is there, or a Hub"),
+        ("transformers:.", "no model at transformers:.: expected a folder with config.json"),
+        ("zero-shot:openai/clip-vit-base-patch32", None),
         ("coatnet_0_224", "no trained weights for 'coatnet_0_224': expected --checkpoint FILE"),
         ("resnet50.fb_ssl_yfcc100m_ft_in1k", None),
-        ("convnext_base.fb_in22k", "tells 21841 classes apart: expected the 1000"),
+        ("convnext_base.fb_in22k", r"tells 21841 classes apart, and 1 of the 1000 .* first n04399382 \(teddy\)"),
+        ("convnext_nano.in12k", "tells 11821 classes apart, and 7 of the 1000"),
+        ("focalnet_large_fl3.ms_in22k", None),
+        ("vit_base_patch16_224.dino", "has no head: expected the 1000"),
     ],
 )
 def test_names_are_checked_without_a_network(name, expected):
@@ -99,7 +108,8 @@ def test_a_head_is_never_left_random(saved, tmp_path):
 
 
 def test_weights_out_of_reach_are_said_within_ten_seconds(tmp_path):
-    names = ["convnext_base", "hf-hub:timm/resnet18.a1_in1k"]
+    names = ["convnext_base", "hf-hub:timm/resnet18.a1_in1k", "zero-shot:openai/clip-vit-base-patch32"]
+    names.append("transformers:google/vit-base-patch16-224")
     code = f"""
 import time, benchmark.models as models, d3s_dataset.command as command
 for name in {names}:
@@ -115,8 +125,8 @@ for name in {names}:
     said = ended.stderr.splitlines()
     assert len(said) == len(names), ended.stderr
     for name, line, figures in zip(names, said, ended.stdout.splitlines(), strict=True):
-        assert line.startswith(f"error: the weights of {name} are not on this machine")
-        assert "--checkpoint FILE" in line
+        assert re.match(f"error: the (weights|files) of {name} are not on this machine and http", line)
+        assert "pass --checkpoint FILE" in line or "pass a folder that has them" in line
         code, seconds = figures.split()
         assert (code, float(seconds) < 10) == ("1", True)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -138,6 +139,25 @@ def test_several_models(toy, small, tmp_path, capsys):
     assert capsys.readouterr().out.count("worst background:") == 2
 
 
+def test_a_list_goes_on_after_a_model_that_cannot_be_had(toy, small, tmp_path, capsys):
+    broken = shutil.copytree(small, tmp_path / "broken")
+    (broken / "model.safetensors").unlink()
+    (tmp_path / "list.txt").write_text(
+        f"local-dir:{broken}\n# a comment\nlocal-dir:{small} drop_rate=0.5\nlocal-dir:{small}\n"
+    )
+    on = ["--dataset", str(toy), "--limit", "20", "--out", str(tmp_path / "out"), "--model-kwargs", "drop_rate=0.1"]
+    with pytest.raises(SystemExit) as ended:
+        run_command(run.main, ["--models-file", str(tmp_path / "list.txt"), *on])
+    assert ended.value.code == 1
+    shown = capsys.readouterr()
+    failure, last = shown.err.splitlines()
+    assert failure.startswith(f"warning: local-dir:{broken} cannot be loaded")
+    assert last == f"error: 1 of 3 models could not be measured: local-dir:{broken}"
+    assert shown.out.count("worst background:") == 2
+    found = [results.read(path).model.kwargs for path in (tmp_path / "out").glob("*.json")]
+    assert sorted(each["drop_rate"] for each in found) == [0.1, 0.5]
+
+
 def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as ended:
         run_command(run.main, arguments)
@@ -148,7 +168,9 @@ def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_bad_arguments(capsys):
-    assert "the following arguments are required: --model" in _fails([], capsys)
+    assert "one of the arguments --model --models-file is required" in _fails([], capsys)
+    assert "not allowed with argument --model" in _fails(["--model", "a", "--models-file", "paper"], capsys)
+    assert "no list of models 'none': expected paper" in _fails(["--models-file", "none"], capsys)
     assert "expected KEY=VALUE" in _fails(["--model", "a", "--model-kwargs", "pad_type"], capsys)
     assert "invalid choice: 'fp8'" in _fails(["--model", "a", "--precision", "fp8"], capsys)
     assert "above 0" in _fails(["--model", "a", "--limit", "none"], capsys)

@@ -1,0 +1,53 @@
+"""Lists of models are read as written; the one that ships names models that exist."""
+
+import pytest
+import timm
+
+from benchmark.entries import Entry, read_list, shipped
+from benchmark.models import check
+from d3s_dataset.errors import ModelError
+
+
+def test_a_line_is_a_name_and_its_arguments(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text(
+        "# mine\n\nresnet18  # small\n  mobilenetv2_100 pad_type=same depth=2 wide=True\n'local-dir:my folder'\n"
+    )
+    assert read_list(str(path)) == [
+        Entry("resnet18"),
+        Entry("mobilenetv2_100", {"pad_type": "same", "depth": 2, "wide": True}),
+        Entry("local-dir:my folder"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"# none\n", "names no model"),
+        (b"resnet18\nresnet34 pad\n", "line 2: expected KEY=VALUE, got 'pad'"),
+        (b"'resnet18\n", "line 1: No closing quotation"),
+        (b"\xff\xfe", "is no text"),
+        (None, "no list of models .*: expected paper, or a text file"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_one_line(tmp_path, content, expected):
+    path = tmp_path / "mine.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=expected) as caught:
+        read_list(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_paper_s_list_names_models_that_exist():
+    assert shipped() == ["paper"]
+    entries = read_list("paper")
+    assert len({each.name for each in entries}) == len(entries) >= 25
+    known = set(timm.list_pretrained())
+    for each in entries:
+        check(each.name, pretrained=True)
+        if ":" not in each.name:
+            assert "." in each.name
+            assert each.name in known
+        else:
+            assert each.name.startswith("zero-shot:")
