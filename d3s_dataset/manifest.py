@@ -137,6 +137,11 @@ def read(release: Path) -> Manifest:
     return load_model(Manifest, path)
 
 
+def is_finished(release: Path) -> bool:
+    """Return whether a folder has a manifest, which is written last."""
+    return (release / FILE_NAME).is_file()
+
+
 def load_model(model: type[Any], path: Path) -> Any:
     """Read a JSON file into a pydantic model.
 

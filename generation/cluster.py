@@ -11,17 +11,19 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from d3s_dataset.errors import D3SError, GenerationError, MissingExtra, SourceError, one_line
+from d3s_dataset.command import note
+from d3s_dataset.errors import D3SError, GenerationError, MissingExtra, one_line
+from generation.actors import RayLane, RemoteLane
 from generation.engine import Engine, Lanes
-from generation.lane import LaneDied, LocalLane, Spec
-from generation.maker import Failed, Made
+from generation.lane import LaneDied, Spec
+from generation.maker import Failed
 from generation.plan import Row
 
 _LOOK = 10.0  # seconds between looks at which nodes there are
+_SAY = 30.0  # seconds of waiting after which it is said what for
 _KNOCK = 10.0  # seconds in which a cluster must answer
 
 
@@ -65,89 +67,10 @@ def _knock(address: str) -> None:
             raise OSError(f"{address}: {error.strerror or error}") from None
 
 
-class RemoteLane:
-    """What runs in an actor: a `LocalLane` whose composing and encoding run in the actor's own threads."""
-
-    def __init__(self, spec: Spec) -> None:
-        self._lane = LocalLane(spec, None, 1)
-        self.maker = spec.maker
-
-    def facts(self, probe: Row) -> tuple[int | None, dict[str, str], str]:
-        """Return rows a batch, the environment, and why the guide of `probe` cannot be composed here (else empty)."""
-        guide = self.maker.guide(probe)
-        reason = guide.reason if isinstance(guide, Failed) else ""
-        return self._lane.batch_size, self._lane.environment(), reason
-
-    def make(self, rows: list[Row], redraw: bool) -> tuple[list[Made], dict[str, str]]:
-        """Return what was made of each row, and the environment."""
-        return self._lane.make(rows, redraw), self._lane.environment()
-
-    def stop(self) -> None:
-        """Begin nothing more."""
-        self._lane.stop()
-
-
-class RayLane:
-    """An actor, as an engine sees it.
-
-    Args:
-        ray: the module.
-        actor: handle of a `RemoteLane`.
-        node: the node it was asked to be on.
-        name: what to call it.
-    """
-
-    window = 3
-
-    def __init__(self, ray: Any, actor: Any, node: str, name: str) -> None:
-        self._ray, self._actor, self.node, self.name = ray, actor, node, name
-        self.batch_size: int | None = None
-        self._environment: dict[str, str] = {}
-
-    def wait_until_open(self, probe: Row, readable_here: bool) -> None:
-        """Wait for the networks to be loaded; raises what the node says is wrong, or LaneDied."""
-        self.batch_size, self._environment, reason = self._ask(self._actor.facts, probe)
-        if reason and readable_here:
-            raise SourceError(
-                f"node {self.name} of the cluster cannot read the photos: {reason}: expected --foregrounds and "
-                "--backgrounds under the same path on every node, or hf:REPO"
-            )
-
-    def make(self, rows: list[Row], redraw: bool) -> list[Made]:
-        """Return what was made of each row."""
-        made, self._environment = self._ask(self._actor.make, rows, redraw)
-        return made
-
-    def _ask(self, method: Any, *arguments: Any) -> Any:
-        errors = self._ray.exceptions
-        try:
-            return self._ray.get(method.remote(*arguments))
-        except errors.RayTaskError as error:
-            raise error.cause from None
-        except errors.RayError:
-            raise LaneDied(self.name) from None  # its process or its node is gone
-
-    def stop(self) -> None:
-        """Begin nothing more."""
-        self._quietly(lambda: self._actor.stop.remote())
-
-    def close(self) -> None:
-        """End the actor."""
-        self._quietly(lambda: self._ray.kill(self._actor))
-
-    def _quietly(self, do: Callable[[], object]) -> None:
-        with suppress(self._ray.exceptions.RayError):  # it may be gone already
-            do()
-
-    def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels."""
-        return self._environment
-
-
 class RayEngine(Engine):
     """An engine whose lanes are actors of a Ray cluster; see `ray_engine`."""
 
-    patience = 120
+    patience = 60
 
     def __init__(self, ray: Any, spec: Spec, probe: Row) -> None:
         super().__init__([])
@@ -156,6 +79,7 @@ class RayEngine(Engine):
         self._given = ray.put(spec)
         self._readable = not isinstance(spec.maker.guide(probe), Failed)
         self._looked = -_LOOK
+        self._opening: dict[Any, RayLane] = {}
         try:
             self._wait_for_lanes()
         except D3SError:
@@ -167,24 +91,47 @@ class RayEngine(Engine):
         self._ray.shutdown()
 
     def grow(self) -> None:
-        """Put lanes on nodes that have none."""
-        if self.stopped or time.monotonic() - self._looked < _LOOK:
+        """Take in lanes that have loaded their networks, and start some on nodes that have none; waits for nothing."""
+        if self.stopped:
             return
-        self._looked = time.monotonic()
-        nodes = [node for node in self._ray.nodes() if node["Alive"]]
-        with_lanes = {lane.node for lane in self.lanes if isinstance(lane, RayLane)}
-        new = [
-            self._launch(node, options)
-            for node in nodes
-            if node["NodeID"] not in with_lanes
-            for options in _places(self._spec.maker.recipe.diffuses, node["Resources"], nodes)
-        ]
-        for lane in new:
-            try:
-                lane.wait_until_open(self._probe, self._readable)
-            except LaneDied:
-                continue
-            self.lanes.append(lane)
+        if time.monotonic() - self._looked >= _LOOK:
+            self._looked = time.monotonic()
+            self._start_lanes([node for node in self._ray.nodes() if node["Alive"]])
+        if self._opening:
+            ready, _ = self._ray.wait(list(self._opening), num_returns=len(self._opening), timeout=0)
+            for reference in ready:
+                lane = self._opening.pop(reference)
+                with suppress(LaneDied):
+                    lane.opened(self._readable)
+                    self.lanes.append(lane)
+
+    def _start_lanes(self, nodes: list[dict[str, Any]]) -> None:
+        alive = {node["NodeID"] for node in nodes}
+        self._opening = {ref: lane for ref, lane in self._opening.items() if lane.node in alive}
+        taken = {lane.node for lane in (*self.lanes, *self._opening.values()) if isinstance(lane, RayLane)}
+        for node in nodes:
+            if node["NodeID"] not in taken:
+                for options in _places(self._spec.maker.recipe.diffuses, node["Resources"], nodes):
+                    lane = self._launch(node, options)
+                    self._opening[lane.start(self._probe)] = lane
+
+    def _wait_for_lanes(self) -> None:
+        """Wait for lanes as long as some are starting; a busy cluster starts them when it has room: say so."""
+        since = said = time.monotonic()
+        while not self.lanes and not self.stopped:
+            self.grow()
+            now = time.monotonic()
+            if self._opening and now - said > _SAY:
+                said = now
+                note(f"waiting for {len(self._opening)} lanes of the cluster: to load, or for a free GPU or core")
+            if self._opening:
+                since = now
+            elif now - since > self.patience:
+                raise GenerationError(
+                    "--engine ray: the cluster has no node that could make images: what was made is kept; type the "
+                    "same command again when it has"
+                )
+            time.sleep(0.2)
 
     def _launch(self, node: dict[str, Any], options: dict[str, Any]) -> RayLane:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

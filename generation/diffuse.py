@@ -5,15 +5,18 @@ on any device. Several threads may call one `ImageToImage`: what one prepares on
 the GPU, overlaps with the third's denoising.
 """
 
+import inspect
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
 
 from d3s_dataset.errors import MissingExtra, ModelError, one_line
 from generation.embed import PromptCache
+from generation.judges import SafetyJudge
 from generation.maker import Redrawn
 from generation.pipeline import device_of, dtype_of, load_pipeline, recorded_name
 from generation.recipe import Generator
@@ -74,7 +77,7 @@ class ImageToImage:
         self.compiled = compiled
         self._pipe, checker = load_pipeline(diffusers, settings, self.dtype)
         self.name = recorded_name(settings, self._pipe)
-        self._safety = _safety_judge(checker, self.device, self.dtype) if safety and checker else None
+        self._safety = SafetyJudge(*checker, self.device, self.dtype) if safety and checker else None
         self._place()
         self._prompts = PromptCache(self._pipe, self.device, guided=settings.guidance_scale > 1, expected=prompts)
         self._turn = threading.Lock()
@@ -93,7 +96,8 @@ class ImageToImage:
         core = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
         if self._kind == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32 where a part runs in float32
-            pipe.vae.to(memory_format=torch.channels_last)
+            if hasattr(pipe, "vae"):
+                pipe.vae.to(memory_format=torch.channels_last)
             if core == "unet":
                 pipe.unet.to(memory_format=torch.channels_last)
         if self.compiled:
@@ -104,25 +108,35 @@ class ImageToImage:
         self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
     ) -> list[Redrawn | None]:
         """Redraw a batch of guides of any size; see `Diffuser`."""
-        made: list[np.ndarray | None] = []
+        made = list[np.ndarray | None]()
         while len(made) < len(guides):
-            size = self.batch_size
+            size, full = self.batch_size, False
             part = slice(len(made), len(made) + size)
             try:
                 made += self._redraw(guides[part], prompts[part], seeds[part], size)
             except self._torch.OutOfMemoryError:
+                full = True
+            if full:  # not where it was caught: there the batch is still held
                 self._halve(size)
         if self._safety is None:
             return [each if each is None else Redrawn(each, {}) for each in made]
-        flags = iter(self._safety([each for each in made if each is not None]))
+        flags = iter(self.patiently(self._safety, [each for each in made if each is not None]))
         return [each if each is None else Redrawn(each, {"screen_unsafe": next(flags)}) for each in made]
+
+    def patiently(self, judge: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
+        """Return what a judge says of a batch; where the device is full, row by row while nothing is denoised."""
+        with suppress(self._torch.OutOfMemoryError):
+            return judge(*columns)
+        with self._turn:
+            self._torch.cuda.empty_cache()
+            return [each for row in zip(*columns, strict=True) for each in judge(*([value] for value in row))]
 
     def _halve(self, size: int) -> None:
         if size == 1:
             raise ModelError(
                 f"--device {self.device} has no room for one image of {self.settings.model}: expected a larger device, "
                 "or generator.dtype fp16"
-            ) from None
+            )
         with self._turn:
             self.batch_size = min(self.batch_size, max(1, size // 2))  # another thread may have halved it already
             if self._kind == "cuda":
@@ -148,13 +162,23 @@ class ImageToImage:
                 guidance_scale=settings.guidance_scale,
                 output_type="pt",
                 **self._prompts.arguments([prompts[i] for i in order]),
-                **({"eta": settings.eta} if "DDIM" in type(self._pipe.scheduler).__name__ else {}),
+                **self._accepted({"height": pixels.shape[1], "width": pixels.shape[2], "eta": settings.eta}),
             ).images[:n]
+            if images.shape[-2:] != pixels.shape[1:3]:
+                raise ModelError(
+                    f"--model {settings.model} draws {images.shape[-1]} x {images.shape[-2]} pixels: expected a "
+                    f"model that draws guide.size, {pixels.shape[1]}"
+                )
             finite = torch.isfinite(images).flatten(1).all(1)
             levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
         return [
             each if whole else None for each, whole in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)
         ]
+
+    def _accepted(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options that this pipeline takes: some draw a size of their own unless told, some have no eta."""
+        takes = inspect.signature(type(self._pipe).__call__).parameters
+        return {name: value for name, value in options.items() if name in takes}
 
     def _image(self, pixels: Any, generators: list[Any]) -> Any:
         """Return what the pipeline starts from: latents where they can be had in one batch, else images in [0, 1].
@@ -177,12 +201,6 @@ class ImageToImage:
         where = {"device": self._kind, "dtype": str(self.dtype).removeprefix("torch.")}
         versions = {"torch": self._torch.__version__, "diffusers": diffusers.__version__}
         return {**versions, **where, **({"compiled": "yes"} if self.compiled else {})}
-
-
-def _safety_judge(checker: tuple[Any, Any], device: str, dtype: Any) -> Any:
-    from generation.judges import SafetyJudge
-
-    return SafetyJudge(*checker, device, dtype)
 
 
 def _import() -> tuple[Any, Any]:

@@ -1,5 +1,6 @@
 """Prompts -> their embeddings, each computed once and kept on the CPU; the text encoder goes when all are there."""
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -60,8 +61,10 @@ class PromptCache:
 
     def _call(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
         """Return (prompt, negative) or (prompt, negative, pooled, negative pooled), each with one row a prompt."""
+        takes = inspect.signature(type(self._pipe).encode_prompt).parameters
+        more = {name: prompts for name in ("prompt_2", "prompt_3") if name in takes}
         return self._pipe.encode_prompt(
-            prompt=prompts, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=guided
+            prompt=prompts, device=self._device, num_images_per_prompt=1, do_classifier_free_guidance=guided, **more
         )
 
     def _release(self) -> None:

@@ -73,8 +73,8 @@ class Engine:
         for lane in self.lanes:
             lane.stop()
         self._threads.shutdown(cancel_futures=True)
-        for lane in self.lanes:
-            lane.close()
+        with ThreadPoolExecutor(max(1, len(self.lanes))) as closing:
+            list(closing.map(lambda lane: lane.close(), self.lanes))
 
     @property
     def batch_size(self) -> int:

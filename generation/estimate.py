@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from d3s_dataset import manifest as manifests
 from generation.engine import Batch, Engine
 from generation.how import How, open_engine
-from generation.make import pending
 from generation.maker import Failed
 from generation.plan import Plan
 from generation.state import Begun, State
@@ -84,44 +84,44 @@ def estimate(plan: Plan, out: Path | None, how: How, limit: int | None) -> Estim
     """
     limit = min(limit or len(plan), len(plan))
     wanted = tasks(plan, limit, how.shard_rows)
-    if out is not None:
-        State(out).check(Begun(recipe=plan.recipe.name, plan_digest=plan.digest, shard_rows=how.shard_rows,
-                               limit=limit, resample=how.resample))  # fmt: skip
-        wanted = _left(plan, out, wanted, how)
     wanted = wanted if how.part is None else part_of(wanted, *how.part)
-    if not wanted:
+    there = {} if out is None else _there(plan, out, how, limit)
+    left = {task: task.stop - task.start - there.get(task.name, 0) for task in wanted}
+    left = {task: rows for task, rows in left.items() if rows > 0}
+    if not left:
         return None
-    kinds = {
-        redraw: [task for task in wanted if plan.recipe.redraws(task.config) == redraw] for redraw in (True, False)
-    }
     with open_engine(plan, how) as engine:
-        rates = {redraw: _rate(plan, engine, own, redraw) for redraw, own in kinds.items() if own}
+        rates = {redraw: _rate(plan, engine, left, redraw) for redraw in (True, False)}
         lanes = len(engine.lanes)
-    return Estimate(rates.get(True), rates.get(False), lanes, len(wanted))
+    return Estimate(rates[True], rates[False], lanes, len(left))
 
 
-def _left(plan: Plan, out: Path, wanted: list[Task], how: How) -> list[Task]:
-    """Return the shards that are not on disk, whether the release is finished or still being made."""
+def _there(plan: Plan, out: Path, how: How, limit: int) -> dict[str, int]:
+    """Return the rows of each shard that are on disk, by the shard's name, whether the release is finished or not."""
     state = State(out)
-    if (out / "manifest.json").is_file():
-        return [task for task in wanted if not (out / task.path).is_file()]
-    return pending(plan, state, wanted, how.resample, True)
+    state.check(Begun(recipe=plan.recipe.name, plan_digest=plan.digest, shard_rows=how.shard_rows, limit=limit))
+    if manifests.is_finished(out):
+        shards = manifests.read(out).shards
+        return {f"{each.config}-{each.split}-{each.index:05d}": each.rows for each in shards}
+    entries = state.entries(tasks(plan, limit, how.shard_rows))
+    return {task.name: entry.shard.rows for task, entry in entries.items()}
 
 
-def _rate(plan: Plan, engine: Engine, own: list[Task], redraw: bool) -> Rate:
-    rows = sum(task.stop - task.start for task in own)
+def _rate(plan: Plan, engine: Engine, left: dict[Task, int], redraw: bool) -> Rate | None:
+    """Make a few batches of one kind of rows; None where none of the kind is left."""
+    own = [task for task in left if plan.recipe.redraws(task.config) == redraw]
+    if not own:
+        return None
     room = sum(lane.window for lane in engine.lanes)
-    size, ends, made = 0, list[tuple[float, int]](), 0
+    begin, ends, sizes = time.monotonic(), list[tuple[float, int]](), list[int]()
     for _, batch, records in engine.make(_batches(plan, own, engine.batch_size, room * _ROUNDS, redraw)):
         ends.append((time.monotonic(), len(batch.rows)))
-        for record in records:
-            if not isinstance(record, Failed):
-                size, made = size + len(record["image"]["bytes"]), made + 1
-    # The first batches of all lanes end together: from then on the lanes are full.
-    warm = min(room, len(ends) - 1) if len(ends) > 1 else 0
-    seconds = max(ends[-1][0] - ends[max(warm - 1, 0)][0], 1e-6) if len(ends) > 1 else 1e-6
-    counted = sum(count for _, count in ends[warm:]) if warm else sum(count for _, count in ends)
-    return Rate(rows, counted / seconds, size / max(made, 1))
+        sizes += [len(record["image"]["bytes"]) for record in records if not isinstance(record, Failed)]
+    # From the end of the first round the lanes are full; where there is no second one, their start counts too.
+    warm = room if len(ends) > room else 0
+    seconds = ends[-1][0] - (ends[warm - 1][0] if warm else begin)
+    counted = sum(count for _, count in ends[warm:])
+    return Rate(sum(left[task] for task in own), counted / max(seconds, 1e-6), sum(sizes) / max(len(sizes), 1))
 
 
 def _batches(plan: Plan, own: list[Task], size: int, most: int, redraw: bool) -> Iterator[Batch]:

@@ -1,15 +1,12 @@
 """Plan -> release on disk: go on from what is there, make the rest, finish. What `generation.run` calls."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from d3s_dataset.command import warn
-from d3s_dataset.errors import D3SError, RecipeError
+from d3s_dataset import manifest as manifests
+from d3s_dataset.errors import D3SError, GenerationError, RecipeError, ReleaseError
 from d3s_dataset.manifest import Manifest
 from d3s_dataset.sheet import shard_sheet
 from generation.engine import Engine
@@ -18,8 +15,9 @@ from generation.locks import one_at_a_time, sole_run
 from generation.make import make_all, pending
 from generation.plan import Plan
 from generation.release import check_whole, finish, mark_duplicates
-from generation.state import Begun, State
-from generation.tasks import Task, part_of, tasks
+from generation.state import Begun, Entry, State
+from generation.stopping import in_order
+from generation.tasks import Task, Wanted, part_of, tasks
 from generation.watch import Watch
 
 
@@ -62,57 +60,97 @@ def generate(
     """
     how = how or How()
     state, begun = State(out), _begun(plan, how, limit)
-    if manifest := state.check(begun):
+    manifest = state.check(begun)
+    if manifest and (how.part or not manifest.failures):
         state.close()
+        for shard in manifest.shards:
+            _draw_sheet(how.sheets, out / shard.path)
         return _summary(manifest, True)
-    with sole_run(out, state.work, how.part):
+    with sole_run(out, state.work, how.part), ExitStack() as held:
+        # A finished release is opened again only when its images can be made.
+        engine = held.enter_context(_opened(plan, state, how)) if manifests.is_finished(out) else None
         with one_at_a_time(state.work):
             begun = state.begin(begun)
             state.rename(wanted := tasks(plan, begun.limit, how.shard_rows))
         own = wanted if how.part is None else part_of(wanted, *how.part)
-        _make(plan, state, how, own, begun.resample, order, duplicates=how.part is None)
+        if pending(plan, state, own, Wanted(begun.resample)):
+            engine = engine or held.enter_context(_opened(plan, state, how))
+            _make(plan, state, engine, own, begun.resample, order, how)
         if how.part:
-            entries = state.entries(own)
-            rows = {(task.config, task.split): 0 for task in own}
-            for task in own:
-                rows[task.config, task.split] += entries[task].shard.rows
-            return Summary(rows, sum(len(each.failures) for each in entries.values()), False)
+            return _part_summary(own, state.entries(own))
         return _summary(finish(plan, state, begun, wanted), False)
 
 
 def finish_parts(plan: Plan, out: Path, how: How, limit: int | None = None) -> Summary:
     """Finish a release whose shards were made in parts: near-duplicates, card, manifest.
 
+    Args:
+        plan: the rows.
+        out: the release's folder.
+        how: the size of its shards.
+        limit: rows; None is as many as it was begun with.
+
     Raises:
         ReleaseError: a shard is missing, or the folder holds something else.
     """
-    state, begun = State(out), _begun(plan, how, limit)
+    state = State(out)
+    begun = _held(state, _begun(plan, how, limit), limit)
     if manifest := state.check(begun):
         return _summary(manifest, True)
-    check_whole(state, tasks(plan, begun.limit, how.shard_rows))
+    wanted = tasks(plan, begun.limit, how.shard_rows)
+    _check_made(plan, state, wanted, begun)
     with sole_run(out, state.work, None):
-        begun = state.begin(begun)
-        return _summary(finish(plan, state, begun, tasks(plan, begun.limit, how.shard_rows)), False)
+        return _summary(finish(plan, state, state.begin(begun), wanted), False)
 
 
 def make_again(plan: Plan, out: Path, how: How, limit: int | None, key: str) -> list[Path]:
     """Make the images of one key again, in every config that has it; return their shards.
 
+    Args:
+        plan: the rows.
+        out: the release's folder.
+        how: where and how.
+        limit: rows; None is as many as the release has.
+        key: a row's key.
+
     Raises:
         RecipeError: the plan has no such row.
-        ReleaseError: its shards have not been made yet.
+        ReleaseError: the release has not been made yet.
+        GenerationError: nothing came of it this time; what was there is kept.
     """
-    state, begun = State(out), _begun(plan, how, limit)
-    state.check(begun)
+    state = State(out)
+    begun = _held(state, _begun(plan, how, limit), limit)
     wanted = tasks(plan, begun.limit, how.shard_rows)
     own = _tasks_of(plan, wanted, key)
-    with sole_run(out, state.work, None):
+    if state.check(begun) is None:
+        _check_made(plan, state, wanted, begun)
+    tries = Wanted(again=frozenset([key]), first=False)
+    with sole_run(out, state.work, None), _opened(plan, state, how) as engine, in_order(engine):
         begun = state.begin(begun)
-        check_whole(state, wanted)
-        with open_engine(plan, how) as engine, _in_order(engine):
-            make_all(plan, state, engine, own, again=frozenset([key]))
+        make_all(plan, state, engine, own, tries)
         finish(plan, state, begun, wanted)
+    if key in tries.lost:
+        raise GenerationError(f"--only {key}: {tries.lost[key]}; what was there is kept")
     return [out / task.path for task in own]
+
+
+def _held(state: State, begun: Begun, limit: int | None) -> Begun:
+    """Return how far a release was to go, where the command line says nothing of it."""
+    held = state.held()
+    if held is None:
+        return begun
+    return begun.model_copy(update={"resample": held.resample, **({} if limit else {"limit": held.limit})})
+
+
+def _check_made(plan: Plan, state: State, wanted: list[Task], begun: Begun) -> None:
+    """Raise ReleaseError where a shard is not finished, further seeds included."""
+    check_whole(state, wanted)
+    left = pending(plan, state, wanted, Wanted(begun.resample, first=False))
+    if left:
+        raise ReleaseError(
+            f"{state.out}: {len(left)} shards have images that --resample {begun.resample} makes again, such as "
+            f"{left[0].path}: type the command that makes them first"
+        )
 
 
 def _tasks_of(plan: Plan, wanted: list[Task], key: str) -> list[Task]:
@@ -129,22 +167,22 @@ def _begun(plan: Plan, how: How, limit: int | None) -> Begun:
 
 
 def _make(
-    plan: Plan, state: State, how: How, own: list[Task], resample: int, order: Callable[[list[Task]], list[Task]],
-    duplicates: bool,
+    plan: Plan, state: State, engine: Engine, own: list[Task], resample: int,
+    order: Callable[[list[Task]], list[Task]], how: How,
 ) -> None:  # fmt: skip
-    """Make what is pending of `own`; where near-duplicates are marked, those that may have another seed get it."""
-    todo = pending(plan, state, own, resample, first=True)
-    if not todo:
-        return
+    """Make what is pending of `own`; where near-duplicates can be marked, those that may have another seed get it."""
+    wanted = Wanted(resample)
+    todo = pending(plan, state, own, wanted)
     total, left = (sum(task.stop - task.start for task in each) for each in (own, todo))
-    with _opened(plan, state, how) as engine, _in_order(engine), Watch(total, total - left) as watch:
-        first = True
-        while first or pending(plan, state, own, resample, first=False):
-            make_all(plan, state, engine, own, resample=resample, order=order, first=first, done=watch.step,
-                     wrote=lambda task, path: _draw_sheet(how.sheets, task, path))  # fmt: skip
-            first = False
-            if duplicates and resample:
-                mark_duplicates(plan, state, own)
+    with in_order(engine), Watch(total, total - left) as watch:
+        while True:
+            make_all(plan, state, engine, own, wanted, order=order, done=watch.step,
+                     wrote=lambda path: _draw_sheet(how.sheets, path))  # fmt: skip
+            if how.part or not resample:
+                return
+            mark_duplicates(plan, state, own)
+            if not pending(plan, state, own, wanted):
+                return
 
 
 def _opened(plan: Plan, state: State, how: How) -> Engine:
@@ -155,30 +193,16 @@ def _opened(plan: Plan, state: State, how: How) -> Engine:
         raise
 
 
-@contextmanager
-def _in_order(engine: Engine) -> Iterator[None]:
-    """Let SIGTERM and the first Ctrl-C end the run in order: the batch on the device is finished, all is kept."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if engine.stopped:
-            raise KeyboardInterrupt
-        warn(f"{signal.Signals(number).name}: finishing the batch; once more to stop at once")
-        engine.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _draw_sheet(folder: Path | None, task: Task, path: Path) -> None:
+def _draw_sheet(folder: Path | None, shard: Path) -> None:
     if folder is not None:
-        shard_sheet(path, folder / f"{task.name}.jpg")
+        shard_sheet(shard, folder / f"{shard.parent.name}-{shard.stem}.jpg")
+
+
+def _part_summary(own: list[Task], entries: dict[Task, Entry]) -> Summary:
+    rows = {(task.config, task.split): 0 for task in own}
+    for task in own:
+        rows[task.config, task.split] += entries[task].shard.rows
+    return Summary(rows, sum(len(each.failures) for each in entries.values()), False)
 
 
 def _summary(manifest: Manifest, already_finished: bool) -> Summary:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from generation.diffuse import Diffuser, ImageToImage
+from generation.diffuse import ImageToImage
+from generation.judges import ClipJudge
 from generation.maker import Failed, Made, Maker, Redrawn
 from generation.plan import Row
 from generation.recipe import NO_MODEL
@@ -66,7 +67,8 @@ class LocalLane:
         self.diffuser = _diffuser(spec, device) if spec.maker.recipe.diffuses else None
         self.judge = _clip(spec, self.diffuser) if self.diffuser else None
         maker = replace(spec.maker, generator=self.diffuser.name) if self.diffuser else spec.maker
-        self.batch_size = self.diffuser.batch_size if self.diffuser else None  # rows that the device takes at first
+        # Rows that the device takes at first.
+        self.batch_size = self.diffuser.batch_size if self.diffuser else spec.batch_size
         if self.diffuser is None:
             self.window = workers + 1 if workers > 1 else 1
         self._workers = Workers(maker, workers if workers > 1 else 0)
@@ -105,21 +107,20 @@ class LocalLane:
         if self._stopping.is_set():
             raise Stopped
 
-    def _redraw(self, diffuser: Diffuser, rows: Sequence[Row], guides: Sequence[Any]) -> list[Redrawn | Failed]:
+    def _redraw(self, diffuser: ImageToImage, rows: Sequence[Row], guides: Sequence[Any]) -> list[Redrawn | Failed]:
         good = [i for i, guide in enumerate(guides) if isinstance(guide, np.ndarray)]
         drawn = diffuser([guides[i] for i in good], [rows[i].prompt for i in good], [rows[i].seed for i in good])
         found: list[Any] = list(guides)
         for i, each in zip(good, drawn, strict=True):
             found[i] = each or NOT_FINITE
-        return found if self.judge is None else self._judged(self.judge, rows, found)
+        return found if self.judge is None else self._judged(diffuser, self.judge, rows, found)
 
-    def _judged(self, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
+    def _judged(self, diffuser: ImageToImage, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
         seen = [i for i, each in enumerate(found) if isinstance(each, Redrawn)]
         if not seen:
             return found
-        said = judge(
-            [found[i].pixels for i in seen], [rows[i].foreground for i in seen], [rows[i].background for i in seen]
-        )
+        labels = [rows[i].foreground for i in seen], [rows[i].background for i in seen]
+        said = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels)
         for i, more in zip(seen, said, strict=True):
             found[i] = Redrawn(found[i].pixels, {**found[i].judged, **more})
         return found
@@ -135,7 +136,5 @@ def _clip(spec: Spec, diffuser: ImageToImage) -> Any:
     recipe = spec.maker.recipe
     if recipe.screen.clip == NO_MODEL:
         return None
-    from generation.judges import ClipJudge
-
     phrases = [each.phrase for each in recipe.backgrounds]
     return ClipJudge(recipe.screen.clip, dict(spec.classes), phrases, diffuser.device, diffuser.dtype)

@@ -19,30 +19,31 @@ from generation.maker import Failed, Made
 from generation.plan import Plan, Row
 from generation.shards import read_records, write_shard
 from generation.state import Entry, State
-from generation.tasks import RETRIES, Task, next_try, task_rows
+from generation.tasks import RETRIES, Task, Wanted, next_try, task_rows
 
 Done = Callable[[str, int], None]
-Wrote = Callable[[Task, Path], None]
+Wrote = Callable[[Path], None]
 
 
 class _Open:
     """A shard whose rows are being made: what is kept of it, and what is made anew."""
 
-    def __init__(self, plan: Plan, state: State, task: Task, resample: int, first: bool, again: set[str]) -> None:
-        self.task, self.rows = task, task_rows(plan, task)
+    def __init__(self, plan: Plan, state: State, task: Task, wanted: Wanted) -> None:
+        self.task, self.rows, self.wanted = task, task_rows(plan, task), wanted
         # What an earlier run wrote and could not record, or a smaller --limit left in a shorter last shard; and over
         # it what a stopped run had made.
         self.kept = {**read_records(state.out / task.path), **read_records(state.partial(task))}
         self.failed = state.failures(task)
         self.made: dict[str, tuple[Row, Made]] = {}
-        tries = (self._next(row, resample, first, again) for row in self.rows)
+        tries = (self._next(row) for row in self.rows)
         self.todo = [row for row in tries if row is not None]
 
-    def _next(self, row: Row, resample: int, first: bool, again: set[str]) -> Row | None:
-        record = self.kept.get(row.key)
-        if row.key in again:
+    def _next(self, row: Row) -> Row | None:
+        record, wanted = self.kept.get(row.key), self.wanted
+        if row.key in wanted.again:
             return row.again(record["attempt"]) if record else row
-        return next_try(row, record, self.failed.get(row.key), resample, first)
+        tried = wanted.tried.get((self.task.name, row.key), 0)
+        return next_try(row, record, self.failed.get(row.key), wanted.resample, wanted.first, tried)
 
     @property
     def complete(self) -> bool:
@@ -53,6 +54,11 @@ class _Open:
         records, failures = [], []
         for index, planned in enumerate(self.rows, self.task.start):
             row, made = self.made.get(planned.key, (planned, None))
+            if isinstance(made, Failed) and row.key in self.kept:
+                # Another try never takes away what was there.
+                self.wanted.tried[self.task.name, row.key] = row.attempt
+                self.wanted.lost[row.key] = made.reason
+                made = None
             if isinstance(made, Failed):
                 failures.append(Failure(key=row.key, config=self.task.config, split=row.split, index=index,
                                         seed=row.seed, attempt=row.attempt, **vars(made)))  # fmt: skip
@@ -67,74 +73,63 @@ def make_all(
     plan: Plan,
     state: State,
     engine: Engine,
-    wanted: list[Task],
+    own: list[Task],
+    wanted: Wanted,
     *,
-    resample: int = 0,
-    again: frozenset[str] = frozenset(),
     order: Callable[[list[Task]], list[Task]] = list,
-    first: bool = True,
     done: Done = lambda lane, rows: None,
-    wrote: Wrote = lambda task, path: None,
+    wrote: Wrote = lambda path: None,
 ) -> None:
-    """Make what is pending of `wanted` until nothing is.
+    """Make what is pending of `own` until nothing is.
 
     Args:
         plan: the rows.
         state: where they go.
         engine: who makes them.
-        wanted: shards.
-        resample: further seeds for redrawn images that fail a screen.
-        again: keys of rows to make again although they are there.
+        own: shards.
+        wanted: which of their rows; `first` and `again` hold for one pass.
         order: reorders the shards of a pass; the release does not depend on it.
-        first: whether rows that failed in an earlier run start again.
         done: is told the lane's name and a number of rows as they are made.
-        wrote: is told of every shard that is written.
+        wrote: is told of every shard that is on disk.
 
     Raises:
         Interrupted: the engine was stopped; what was made is on disk.
         WriteError: the disk is full or cannot be written.
         GenerationError: no lane is left.
     """
-    while todo := pending(plan, state, wanted, resample, first, again):
-        _Pass(plan, state, engine, resample, first, again, done, wrote).run(order(todo))
-        first, again = False, frozenset()
+    while todo := pending(plan, state, own, wanted):
+        _Pass(plan, state, engine, wanted, done, wrote).run(order(todo))
+        wanted.first, wanted.again = False, frozenset()
 
 
-def pending(
-    plan: Plan, state: State, wanted: list[Task], resample: int, first: bool, again: frozenset[str] = frozenset()
-) -> list[Task]:
-    """Return the shards of `wanted` that have a row to make (`generation.tasks.next_try`)."""
-    entries = state.entries(wanted)
-    return [
-        task
-        for task in wanted
-        if task not in entries
-        or again
-        or _unfinished(plan, state.out / task.path, task, entries[task], resample, first)
-    ]
+def pending(plan: Plan, state: State, own: list[Task], wanted: Wanted) -> list[Task]:
+    """Return the shards of `own` that have a row to make (`generation.tasks.next_try`)."""
+    entries = state.entries(own)
+
+    def unfinished(task: Task) -> bool:
+        return task not in entries or _unfinished(plan, state.out / task.path, task, entries[task], wanted)
+
+    return [task for task in own if wanted.again or unfinished(task)]
 
 
-def _unfinished(plan: Plan, path: Path, task: Task, entry: Entry, resample: int, first: bool) -> bool:
-    if any(first or (each.stage == "diffuse" and each.attempt < RETRIES) for each in entry.failures):
+def _unfinished(plan: Plan, path: Path, task: Task, entry: Entry, wanted: Wanted) -> bool:
+    if any(wanted.first or (each.stage == "diffuse" and each.attempt < RETRIES) for each in entry.failures):
         return True
-    if resample == 0 or not plan.recipe.redraws(task.config):
+    if wanted.resample == 0 or not plan.recipe.redraws(task.config):
         return False
-    columns = pq.read_table(path, columns=["screen_failed", "attempt"]).to_pydict()
-    return any(
-        failed and attempt < resample
-        for failed, attempt in zip(columns["screen_failed"], columns["attempt"], strict=True)
-    )
+    columns = pq.read_table(path, columns=["key", "attempt", "screen_failed"]).to_pylist()
+    tried = (max(each["attempt"], wanted.tried.get((task.name, each["key"]), 0)) for each in columns)
+    return any(each["screen_failed"] and last < wanted.resample for each, last in zip(columns, tried, strict=True))
 
 
 class _Pass:
     """One pass over pending shards."""
 
     def __init__(
-        self, plan: Plan, state: State, engine: Engine, resample: int, first: bool, again: frozenset[str], done: Done,
-        wrote: Wrote,
+        self, plan: Plan, state: State, engine: Engine, wanted: Wanted, done: Done, wrote: Wrote
     ) -> None:  # fmt: skip
-        self.plan, self.state, self.engine, self.done, self.wrote = plan, state, engine, done, wrote
-        self.resample, self.first, self.again = resample, first, set(again)
+        self.plan, self.state, self.engine, self.wanted = plan, state, engine, wanted
+        self.done, self.wrote = done, wrote
         self.open: dict[Task, _Open] = {}
         self.writing: list[Future[None]] = []
 
@@ -161,7 +156,7 @@ class _Pass:
     def _batches(self, todo: list[Task]) -> Iterator[Batch]:
         rows: dict[bool, list[tuple[_Open, Row]]] = {True: [], False: []}
         for task in todo:
-            shard = _Open(self.plan, self.state, task, self.resample, self.first, self.again)
+            shard = _Open(self.plan, self.state, task, self.wanted)
             self.open[task] = shard
             redraw = self.plan.recipe.redraws(task.config)
             for row in shard.todo:
@@ -184,9 +179,10 @@ class _Pass:
     def _write(self, shard: _Open) -> None:
         records, failures = shard.content()
         path = self.state.out / shard.task.path
+        self.state.forget(shard.task)  # so that a kill in between never leaves an entry with another checksum
         size, checksum = write_shard(path, records, self.plan.recipe.background_names())
         self.state.finish_shard(shard.task, size, checksum, len(records), failures, environment(self.engine))
-        self.wrote(shard.task, path)
+        self.wrote(path)
 
     def _keep(self) -> None:
         """Write down what was made of shards that were not completed."""

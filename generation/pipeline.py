@@ -24,7 +24,15 @@ def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any,
     if checker is not None:
         pipe.safety_checker = None
     if settings.scheduler:
-        pipe.scheduler = _scheduler(diffusers, settings.scheduler).from_config(pipe.scheduler.config)
+        kind = _scheduler(diffusers, settings.scheduler)
+        fits = [type(pipe.scheduler), *pipe.scheduler.compatibles]
+        if kind not in fits:
+            names = ", ".join(sorted(each.__name__ for each in fits))
+            raise ModelError(
+                f"generator.scheduler {settings.scheduler} does not fit --model {settings.model}: expected {names}, or "
+                "a recipe without the key"
+            )
+        pipe.scheduler = kind.from_config(pipe.scheduler.config)
     return pipe, None if checker is None else (checker, pipe.feature_extractor)
 
 

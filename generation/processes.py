@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import pickle
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from d3s_dataset.command import warn
+from d3s_dataset.errors import GenerationError, one_line
 from generation.lane import LaneDied, LocalLane, Spec
 from generation.maker import Made
 from generation.plan import Row
@@ -51,7 +53,14 @@ class ProcessLane:
 
     def wait_until_open(self) -> None:
         """Wait until the networks are loaded; raises ModelError where they cannot be."""
-        self.batch_size, self._environment = self._opened.result()
+        try:
+            self.batch_size, self._environment = self._opened.result()
+        except LaneDied:
+            self._process.join(timeout=10)
+            code = self._process.exitcode
+            raise GenerationError(
+                f"the process of --device {self.name} ended while it loaded (exit code {code}): as when memory runs out"
+            ) from None
 
     def make(self, rows: list[Row], redraw: bool) -> list[Made]:
         """Return what was made of each row; a process that dies is started again and asked again."""
@@ -85,7 +94,7 @@ class ProcessLane:
                 raise LaneDied(self.name)
             warn(f"the process of device {self.name} died (exit code {dead.exitcode}): it is started again")
             self._launch()
-            self.wait_until_open()
+            self.batch_size, self._environment = self._opened.result()
 
     def _read(self, connection: Connection, opened: Future[Any]) -> None:
         """Hand answers to those who asked, until the process ends."""
@@ -97,7 +106,7 @@ class ProcessLane:
                     answer.set_result(value)
                 else:
                     answer.set_exception(error)
-        except (EOFError, OSError):
+        except Exception:  # noqa: BLE001 - the end of the process, or an answer that cannot be read: nobody may wait on
             with self._lock:
                 left, self._asked = list(self._asked.values()), {}
             for answer in [opened, *left]:
@@ -107,17 +116,21 @@ class ProcessLane:
     def stop(self) -> None:
         """Begin nothing more."""
         self._closing = True
-        with suppress(OSError):  # it may have ended already
-            self._connection.send((None, "stop", ()))
+        self._tell("stop")
+
+    def _tell(self, what: str) -> None:
+        with self._lock, suppress(OSError):  # it may have ended already
+            self._connection.send((None, what, ()))
 
     def close(self) -> None:
         """End the process."""
         self._closing = True
-        self._connection.close()
+        self._tell("close")
         self._process.join(timeout=10)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        self._connection.close()
 
     def environment(self) -> dict[str, str]:
         """Return what beside the recipe decides the pixels."""
@@ -133,7 +146,7 @@ def _serve(connection: Connection, spec: Spec, device: str | None, workers: int)
 
     def answer(number: int | None, error: BaseException | None, value: Any) -> None:
         with sending:
-            connection.send((number, error, value))
+            connection.send((number, error and _portable(error), value))
 
     try:
         lane = LocalLane(spec, device, workers)
@@ -153,8 +166,18 @@ def _serve(connection: Connection, spec: Spec, device: str | None, workers: int)
                 number, what, arguments = connection.recv()
             except EOFError:
                 break
+            if what == "close":
+                break
             if what == "stop":
                 lane.stop()
             else:
                 threads.submit(make, number, *arguments)
     lane.close()
+
+
+def _portable(error: BaseException) -> BaseException:
+    """Return an error that survives the way to another process: itself, or one with its words."""
+    try:
+        return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - whatever an error's own class does when it is made again
+        return GenerationError(f"{type(error).__name__}: {one_line(error)}")

@@ -1,8 +1,10 @@
 """Shards -> release: near-duplicates, the card, the citation and, last, the manifest; all recomputed from disk."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from d3s_dataset import card
@@ -63,17 +65,18 @@ def mark_duplicates(plan: Plan, state: State, wanted: list[Task]) -> None:
     hashes = np.concatenate(parts or [np.zeros(0, ">u8")]).astype(np.uint64)
     twins = earlier_twins(hashes, plan.recipe.screen.duplicate_bits)
     bounds = np.cumsum([0, *counts])
+
+    @lru_cache(maxsize=256)  # shards whose keys are kept in memory
+    def keys(shard: int) -> pa.ChunkedArray:
+        return pq.read_table(state.out / tasks[shard].path, columns=["key"])["key"]
+
+    def key(row: int) -> str | None:
+        shard = int(np.searchsorted(bounds, row, side="right")) - 1
+        return keys(shard)[row - int(bounds[shard])].as_py() if row >= 0 else None
+
     for number, task in enumerate(tasks):
         own = twins[bounds[number] : bounds[number + 1]]
-        _mark_shard(plan, state, task, [_key(state, tasks, bounds, twin) for twin in own.tolist()])
-
-
-def _key(state: State, tasks: list[Task], bounds: np.ndarray, row: int) -> str | None:
-    if row < 0:
-        return None
-    shard = int(np.searchsorted(bounds, row, side="right")) - 1
-    keys = pq.read_table(state.out / tasks[shard].path, columns=["key"])["key"]
-    return keys[row - int(bounds[shard])].as_py()
+        _mark_shard(plan, state, task, [key(twin) for twin in own.tolist()])
 
 
 def _mark_shard(plan: Plan, state: State, task: Task, twins: list[str | None]) -> None:
@@ -85,6 +88,7 @@ def _mark_shard(plan: Plan, state: State, task: Task, twins: list[str | None]) -
         mark_screens({**record, "screen_duplicate_of": twin}, plan.recipe)
         for record, twin in zip(read_records(path).values(), twins, strict=True)
     ]
+    state.forget(task)
     size, checksum = write_shard(path, records, plan.recipe.background_names())
     state.finish_shard(task, size, checksum, len(records), entry.failures, entry.environment)
 

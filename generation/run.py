@@ -101,6 +101,10 @@ def _check(args: argparse.Namespace, recipe: Recipe) -> None:
                 raise RecipeError(f"--{name}: recipe {recipe.name!r} diffuses nothing: leave it out")
     if args.engine == "ray" and (args.device or args.workers):
         raise RecipeError("--engine ray takes the devices and cores of its cluster: leave out --device and --workers")
+    if args.resample and (args.only or args.finish):
+        raise RecipeError("--resample goes with the command that makes the release: leave it out here")
+    if args.sheets and (args.only or args.finish or args.dry_run or args.plan_only):
+        raise RecipeError("--sheets goes with the command that makes the release: leave it out here")
     once = [f"--{name.replace('_', '-')}" for name in ("plan_only", "dry_run", "only", "finish") if getattr(args, name)]
     if len(once) > 1 or (args.part and (args.only or args.finish)):
         raise RecipeError(f"expected one of {', '.join(once)}{' or --part' if args.part else ''}, got all of them")

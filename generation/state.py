@@ -57,12 +57,12 @@ class State:
         self.out, self.work = out, out / WORK
 
     def check(self, begun: Begun) -> Manifest | None:
-        """Return the manifest of a release that is finished as far as wanted; change nothing.
+        """Return the manifest of a release that is finished as far as wanted, failed rows aside; change nothing.
 
         Raises:
             ReleaseError: the folder holds something else, or a larger part of this release.
         """
-        held = self._held()
+        held = self.held()
         if held is None and self.out.is_dir() and any(path != self.work for path in self.out.iterdir()):
             raise ReleaseError(f"--out {self.out} is not empty and holds no release: expected a new or empty folder")
         if held is not None:
@@ -72,11 +72,11 @@ class State:
         manifest = manifests.read(self.out)
         whole = all(self._whole(shard) for shard in manifest.shards)
         enough = manifest.limit == begun.limit and manifest.resample >= begun.resample
-        return manifest if whole and enough and not manifest.failures else None
+        return manifest if whole and enough else None
 
     def begin(self, begun: Begun) -> Begun:
         """Take the folder for a plan that `check` has let pass, or go on with it; return how far it is to go."""
-        held = self._held()
+        held = self.held()
         if held is not None:
             begun = begun.model_copy(update={"resample": max(held.resample, begun.resample)})
         if (self.out / manifests.FILE_NAME).exists():
@@ -85,7 +85,8 @@ class State:
         (self.out / manifests.FILE_NAME).unlink(missing_ok=True)
         return begun
 
-    def _held(self) -> Begun | None:
+    def held(self) -> Begun | None:
+        """Return whose release the folder is and how far it was to go, or None where it holds none."""
         if (self.work / "plan.json").is_file():
             return load_model(Begun, self.work / "plan.json")
         if (self.out / manifests.FILE_NAME).is_file():
@@ -154,14 +155,18 @@ class State:
         self._write_entry(Entry(shard=shard, failures=failures, environment=environment))
         self.partial(task).unlink(missing_ok=True)
 
+    def forget(self, task: Task) -> None:
+        """Take a shard for unfinished until it is recorded again."""
+        self._entry_path(task.name).unlink(missing_ok=True)
+
     def partial(self, task: Task) -> Path:
         """Return where a stopped run keeps what it had made of an unfinished shard."""
         return self.work / f"{task.name}.parquet"
 
     def abandon(self) -> None:
         """Give the folder up again if nothing has been made in it yet."""
-        made = [*self.work.glob("*-*.json"), *self.work.glob("*.parquet")]
-        if not made and not (self.out / "data").exists():
+        made = [*self.work.glob("*-*-[0-9]*.json"), *self.work.glob("*.parquet")]
+        if not made:
             shutil.rmtree(self.work, ignore_errors=True)
 
     def close(self) -> None:

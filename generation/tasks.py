@@ -1,7 +1,7 @@
 """Which shards a release has, and which rows of one are still to be made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from d3s_dataset.manifest import Failure, shard_path
@@ -58,8 +58,27 @@ def task_rows(plan: Plan, task: Task) -> list[Row]:
     return [derive(row, task.config, plan.recipe) for row in rows]
 
 
+@dataclass
+class Wanted:
+    """Which rows a run makes beside those that are not there.
+
+    Attributes:
+        resample: further seeds for redrawn images that fail a screen.
+        again: keys of rows to make again although they are there.
+        first: whether rows that failed in an earlier run start again; only in the first pass.
+        tried: of images that are there, the last seed that gave none, by shard and key.
+        lost: why making a row that is there gave nothing, by key.
+    """
+
+    resample: int = 0
+    again: frozenset[str] = frozenset()
+    first: bool = True
+    tried: dict[tuple[str, str], int] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+
 def next_try(
-    row: Row, record: Mapping[str, Any] | None, failure: Failure | None, resample: int, first: bool
+    row: Row, record: Mapping[str, Any] | None, failure: Failure | None, resample: int, first: bool, tried: int = 0
 ) -> Row | None:
     """Return what of a planned row is to be made now: with which seed, or None where nothing is.
 
@@ -69,10 +88,12 @@ def next_try(
         failure: why nothing was made of it, where an earlier try failed.
         resample: further seeds that a redrawn image which fails a screen may have.
         first: whether this is the run's first pass, in which failed rows start again.
+        tried: the last seed after the record's own that gave no image.
     """
     if record is not None:
-        again = record["generator"] is not None and record["screen_failed"] and record["attempt"] < resample
-        return row.again(record["attempt"] + 1) if again else None
+        last = max(record["attempt"], tried)
+        again = record["generator"] is not None and record["screen_failed"] and last < resample
+        return row.again(last + 1) if again else None
     if failure is None or first:
         return row
     again = failure.stage == "diffuse" and failure.attempt < RETRIES

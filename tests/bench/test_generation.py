@@ -34,7 +34,7 @@ def plan_of(shared_data, rows, **generator):
     controls = recipe.controls.model_copy(update={"configs": ()})
     recipe = recipe.model_copy(update={"generator": settings, "controls": controls})
     if generator:
-        recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 128})})
+        recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 64})})
     return Plan(recipe, *open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds")))
 
 
@@ -84,7 +84,7 @@ def test_diffusion(shared_data, tiny_model):
     for engine in engines:
         ours(engine)  # compiles, starts workers
     medians = compare(
-        "16 rows through a small random Stable Diffusion, 128 px, 10 steps",
+        "16 rows through a small random Stable Diffusion, 64 px, 10 steps",
         ROUNDS,
         **{
             "(a) diffusers, one call a row": lambda: plain(1),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from d3s_dataset.check import check_release
 from d3s_dataset.errors import GenerationError, MissingExtra, ModelError
-from d3s_dataset.manifest import Source
+from d3s_dataset.manifest import Source, read
 from generation.generate import generate
 from generation.how import How
 from generation.plan import Plan
@@ -60,6 +61,28 @@ class Deadly:
         if multiprocessing.parent_process() is None:
             raise AssertionError("a worker should have opened this")
         os._exit(9)
+
+
+@dataclass
+class Poisoned(Deadly):
+    """Backgrounds one of which ends the process that opens it."""
+
+    photo: str = ""
+
+    def open(self, photo: str, size: int) -> Image.Image:
+        return super().open(photo, size) if photo == self.photo else self.inner.open(photo, size)
+
+
+def test_a_photo_that_ends_its_worker_is_a_failed_row(tmp_path):
+    plan = small_plan(60)
+    photo = next(row for row in plan if row.split == "train").background_source
+    poisoned = Plan(plan.recipe, plan.foregrounds, Poisoned(plan.backgrounds, plan.backgrounds.info, photo))
+    generate(poisoned, tmp_path / "d3s", How(workers=2))
+    failed = {row.key for row in plan if row.background_source == photo}
+    assert {each.key: each.reason for each in read(tmp_path / "d3s").failures} == dict.fromkeys(
+        failed, "making it ends its process"
+    )
+    assert check_release(tmp_path / "d3s") == []
 
 
 def test_workers_that_die_again_and_again_end_the_run_in_one_line(tmp_path):

@@ -111,6 +111,17 @@ def test_parts_and_finish_give_the_same_release(reference, tmp_path):
     assert finish_parts(small_plan(), out, SHARDS).already_finished
 
 
+def test_finishing_again_is_harmless_also_where_rows_failed(broken_model, tmp_path):
+    plan, out = redrawn_plan(broken_model, 6), tmp_path / "d3s"
+    part = How(workers=1, devices=CPU, part=(1, 1))
+    generate(plan, out, part)
+    assert finish_parts(plan, out, How()).failures == 6
+    before = (out / "manifest.json").read_bytes()
+    assert finish_parts(plan, out, How()).already_finished
+    assert generate(plan, out, part).already_finished  # a scheduler may start a part again
+    assert (out / "manifest.json").read_bytes() == before
+
+
 def test_parts_may_run_at_once(reference, tmp_path):
     line = [
         sys.executable,
@@ -166,16 +177,22 @@ def test_only_of_an_unknown_key_or_an_unmade_release_is_refused(reference, tmp_p
         make_again(small_plan(), tmp_path / "d3s", SHARDS, None, key)
 
 
-def test_an_image_that_is_not_finite_is_tried_with_another_seed_and_then_listed(tiny_model, tmp_path):
+@pytest.fixture(scope="module")
+def broken_model(tiny_model, tmp_path_factory):
+    """The small Stable Diffusion, whose every image is not a number."""
     import torch
     from safetensors.torch import load_file, save_file
 
-    broken = shutil.copytree(tiny_model, tmp_path / "model")
+    broken = shutil.copytree(tiny_model, tmp_path_factory.mktemp("broken") / "model")
     weights = broken / "unet" / "diffusion_pytorch_model.safetensors"
     tensors = load_file(weights)
     tensors["conv_out.bias"] = torch.full_like(tensors["conv_out.bias"], float("nan"))
     save_file(tensors, weights, {"format": "pt"})
-    plan = redrawn_plan(broken, 6)
+    return broken
+
+
+def test_an_image_that_is_not_finite_is_tried_with_another_seed_and_then_listed(broken_model, tmp_path):
+    plan = redrawn_plan(broken_model, 6)
     summary = generate(plan, tmp_path / "d3s", How(workers=1, devices=CPU))
     planned = {row.key: row for row in plan}
     failures = read(tmp_path / "d3s").failures
@@ -184,6 +201,58 @@ def test_an_image_that_is_not_finite_is_tried_with_another_seed_and_then_listed(
         assert (each.stage, each.attempt) == ("diffuse", 1)
         assert each.seed == planned[each.key].again(1).seed != planned[each.key].seed
         assert "not finite" in each.reason
+
+
+def test_a_further_seed_that_gives_nothing_takes_nothing_away(tiny_model, tmp_path, monkeypatch):
+    from generation.diffuse import ImageToImage
+
+    plan = redrawn_plan(tiny_model, 6, min_contrast=127.0)  # nothing passes
+    generate(plan, tmp_path / "d3s", How(workers=1, devices=CPU))
+    before = rows_of(tmp_path / "d3s")
+    asked = []
+
+    def nothing(self, guides, prompts, seeds):
+        asked.extend(seeds)
+        return [None] * len(guides)
+
+    monkeypatch.setattr(ImageToImage, "__call__", nothing)
+    generate(plan, tmp_path / "d3s", How(workers=1, devices=CPU, resample=3))
+    assert rows_of(tmp_path / "d3s") == before
+    assert sorted(asked) == sorted(row.again(n).seed for row in plan for n in (1, 2, 3))
+    assert check_release(tmp_path / "d3s") == []
+
+
+def test_only_that_gives_nothing_keeps_what_was_there(reference, tmp_path, monkeypatch):
+    from generation.maker import Failed, Maker
+
+    out = shutil.copytree(reference, tmp_path / "d3s")
+    monkeypatch.setattr(Maker, "guide", lambda self, row: Failed("guide", "the camera is broken"))
+    key = next(iter(small_plan())).key
+    with pytest.raises(GenerationError, match="the camera is broken; what was there is kept"):
+        make_again(small_plan(), out, SHARDS, None, key)
+    assert same_bytes(out, reference)
+
+
+def test_only_takes_the_limit_of_the_release(tmp_path):
+    out = tmp_path / "d3s"
+    generate(small_plan(), out, SHARDS, limit=60)
+    before = rows_of(out)
+    make_again(small_plan(), out, SHARDS, None, next(iter(before)))
+    assert rows_of(out) == before
+    assert generate(small_plan(), out, SHARDS, limit=60).already_finished
+
+
+def test_a_finished_release_stays_finished_where_its_images_cannot_be_made(reference, tmp_path, command):
+    out = shutil.copytree(reference, tmp_path / "d3s")
+    recipe = [*SAMPLE, "--out", tmp_path / "other"]
+    assert command("generation.run", *recipe, "--limit", 60).returncode == 0
+    kept = shutil.copytree(tmp_path / "other", tmp_path / "kept")
+    key = next(iter(rows_of(kept)))
+    for more in (["--limit", "120"], ["--only", key]):
+        line = command("generation.run", *recipe, *more, "--engine", "ray", RAY_ADDRESS="127.0.0.1:9")
+        assert "cannot be reached" in one_line_error(line)
+        assert same_bytes(tmp_path / "other", kept)
+    assert same_bytes(out, reference)
 
 
 def test_resample_draws_recorded_seeds_for_images_that_fail_a_screen(tiny_model, tmp_path):
@@ -264,7 +333,7 @@ def test_a_contact_sheet_of_each_shard(tmp_path):
 
     generate(small_plan(60), tmp_path / "d3s", How(50, workers=1, sheets=tmp_path / "sheets"))
     names = sorted(path.name for path in (tmp_path / "sheets").iterdir())
-    assert names == ["default-train-00000.jpg", "default-validation-00000.jpg"]
+    assert names == ["data-train-00000-of-00001.jpg", "data-validation-00000-of-00001.jpg"]
     with Image.open(tmp_path / "sheets" / names[0]) as sheet:
         first = np.asarray(sheet.convert("RGB").crop((0, 0, 96, 96)).resize((8, 8))).astype(int)
     row = next(iter(pq.read_table(next((tmp_path / "d3s").glob("data/train-*"))).to_pylist()))
