@@ -13,6 +13,7 @@ import pytest
 _CACHE = tempfile.TemporaryDirectory(prefix="d3s-test-cache-", ignore_cleanup_errors=True)
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_DATASETS_CACHE"] = str(Path(_CACHE.name) / "datasets")
+os.environ["D3S_CACHE"] = str(Path(_CACHE.name) / "d3s")
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.pop("D3S_REPO", None)
 
