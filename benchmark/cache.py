@@ -97,7 +97,8 @@ class Store:
         if self._folder is None:
             return self._parts.get(span)
         try:
-            with np.load(self._path(span), allow_pickle=False) as content:
+            # NumPy leaves a damaged file open, so it gets the bytes.
+            with np.load(io.BytesIO(self._path(span).read_bytes()), allow_pickle=False) as content:
                 answers = Answers(**{each.name: content[each.name] for each in fields(Answers)})
         except _UNREADABLE:
             return None

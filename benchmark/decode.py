@@ -1,7 +1,8 @@
 """Images decoded and transformed by all cores, straight into memory that the parent sees: no copy on the way.
 
 On a CPU a block is decoded by all cores, then answered by all cores: the two at once would make every parallel region
-of the network wait for the thread whose core a decoder has. With a GPU the next block is decoded meanwhile. Memory holds the blocks under way, however many images there are.
+of the network wait for the thread whose core a decoder has. With a GPU the next block is decoded meanwhile. Memory
+holds the blocks under way, however many images there are.
 """
 
 import io
@@ -36,9 +37,7 @@ _Wrong = list[tuple[int, str]]  # slot of a block, and why its image cannot be r
 
 
 class Source(Protocol):
-    """Images in order: n of them, the bytes of each from a row on, and what an error calls one."""
-
-    n: int
+    """Images in order: the bytes of each from a row on, and what an error calls one."""
 
     def images(self, start: int) -> Iterator[bytes | None]:
         """Yield the encoded images from row `start` on."""

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,8 +15,9 @@ from torch.nn import functional
 
 from benchmark.cache import Options, Span, Store
 from benchmark.data import Split
-from benchmark.decode import Source, blocks
+from benchmark.decode import blocks
 from benchmark.forward import Forward, choose_devices, divide, fast_bf16, forwards, pays
+from benchmark.imagenet import Folder
 from benchmark.models import Classifier
 from benchmark.predictions import BEST, Answers, Predictions
 from benchmark.results import Run
@@ -31,20 +31,6 @@ LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf1
 _Blocks = Iterator[tuple[Span, np.ndarray]]
 
 
-class Labelled(Source, Protocol):
-    """Images with their labels: `key` (n,) and `foreground` (n,)."""
-
-    @property
-    def key(self) -> np.ndarray:
-        """What errors call each image."""
-        ...
-
-    @property
-    def foreground(self) -> np.ndarray:
-        """The class of each image."""
-        ...
-
-
 def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tuple[Predictions, Run]:
     """Run a model over a split, keeping nothing; returns predictions without provenance, and how they were made."""
     store = Store()
@@ -52,7 +38,7 @@ def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tu
     return split.predictions(store.all(split.n)), run
 
 
-def answer(classifier: Classifier, source: Labelled, options: Options, store: Store) -> Run:
+def answer(classifier: Classifier, source: Split | Folder, options: Options, store: Store) -> Run:
     """Run a model over the images whose answers a store lacks.
 
     Args:
@@ -159,7 +145,7 @@ def _spread(runners: list[Forward], stream: _Blocks) -> Iterator[tuple[Span, tor
             pool.shutdown(cancel_futures=True)
 
 
-def _reduce(name: str, logits: torch.Tensor, source: Labelled, rows: slice) -> Answers:
+def _reduce(name: str, logits: torch.Tensor, source: Split | Folder, rows: slice) -> Answers:
     finite = logits.isfinite().all(1)
     if not finite.all():
         first = source.key[rows][int(torch.nonzero(~finite)[0])]
