@@ -14,7 +14,8 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn import functional
 
-from benchmark.data import Split, batches
+from benchmark.data import Split
+from benchmark.decode import blocks
 from d3s_dataset.command import progress
 
 SCALE = (0.5, 1.0)  # share of the image's area that a crop keeps; the usual 0.08 would cut the object out
@@ -43,15 +44,15 @@ def decode(split: Split, side: int, folder: Path) -> torch.Tensor:
             pixels = np.memmap(place, dtype=np.uint8, mode="w+", shape=shape)
     kept = torch.from_numpy(pixels)
     with progress(total=split.n, label="decode") as bar:
-        for index, images in batches(split, partial(_resized, side=side), _DECODE_BATCH):
-            kept[index] = images
-            bar.update(len(index))
+        spans = [(start, min(start + _DECODE_BATCH, split.n)) for start in range(0, split.n, _DECODE_BATCH)]
+        for (start, stop), images in blocks(split, partial(_resized, side=side), spans, ahead=2):
+            pixels[start:stop] = images
+            bar.update(stop - start)
     return kept
 
 
-def _resized(image: Image.Image, side: int) -> torch.Tensor:
-    fitted = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(fitted).transpose(2, 0, 1).copy())
+def _resized(image: Image.Image, side: int) -> np.ndarray:
+    return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
 def augment(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:

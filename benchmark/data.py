@@ -1,35 +1,30 @@
-"""The images of one split, read from a release's Parquet shards and decoded in worker processes.
+"""The images and labels of one split, read from a release's Parquet shards.
 
-Read with pyarrow, because `datasets` is not on every machine that has a GPU. Imports torch only where images are
-batched, so that a missing data set is said before torch is loaded. Memory holds one row group a worker, however
-many images there are.
+Read with pyarrow, because `datasets` is not on every machine that has a GPU. Needs no torch, so that a missing data set
+is said before torch is loaded. Memory holds one row group of images, however many there are.
 """
 
-import io
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from benchmark import results
-from d3s_dataset.command import cores
+from benchmark.cache import Cache
+from benchmark.predictions import Answers, Predictions
 from d3s_dataset.errors import ReleaseError, one_line
+from d3s_dataset.identity import digest
 from d3s_dataset.load import check_split, fetch, resolve
 from d3s_dataset.manifest import Manifest, verified_fraction
 
-if TYPE_CHECKING:
-    import torch
-
 _LABELS = ("key", "foreground", "background", "foreground_source", "background_source", "verified")
-_MOST_WORKERS = 16
-_FEW_IMAGES = 64  # starting workers for fewer costs more than they save
+_READ = 16  # images read at a time, so that decoding starts at once
 
 
 @dataclass(frozen=True)
@@ -49,6 +44,56 @@ class Split:
         """The columns beside the image, of the first `n` rows."""
         parts = [_read_columns(path, _LABELS) for path in self.paths]
         return pa.concat_tables(parts, promote_options="permissive").slice(0, self.n).combine_chunks()
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a label column, (n,)."""
+        return self.labels[name].to_numpy(zero_copy_only=False)
+
+    @cached_property
+    def key(self) -> np.ndarray:
+        """The key of each image, (n,)."""
+        return self.column("key")
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """The class of each image, (n,)."""
+        return self.column("foreground")
+
+    def images(self, start: int = 0) -> Iterator[bytes | None]:
+        """Yield the encoded images from row `start` on; None where a row has none.
+
+        Raises:
+            ReleaseError: a shard that cannot be read.
+        """
+        for path, begin, count in zip(self.paths, self._starts, self.rows, strict=True):
+            if start < begin + count:
+                yield from _encoded(path, max(0, start - begin))
+
+    def predictions(self, answers: Answers) -> Predictions:
+        """Return a model's answers with the labels beside them."""
+        labels = {name: self.column(name) for name in _LABELS if name != "verified"}
+        return Predictions(**labels, **vars(answers))
+
+    def content(self, cache: Cache) -> str:
+        """Return the digest of the shards' bytes.
+
+        Raises:
+            ReleaseError: a shard is not the one that the manifest lists.
+        """
+        digests = [cache.digest_of(path) for path in self.paths]
+        for path, found, shard in zip(self.paths, digests, self.manifest.select(self.config, self.name), strict=True):
+            if found != shard.sha256:
+                raise ReleaseError(f"{path} is not the file that its manifest lists: see python -m d3s_dataset.check")
+        return digest(digests)
+
+    def where(self, index: int) -> str:
+        """Return shard and key of an image, for errors."""
+        path = self.paths[bisect_right(self._starts, index) - 1]
+        return f"{path}: image {self.labels['key'][index]}"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [*accumulate(self.rows, initial=0)][:-1]
 
     def facts(self) -> results.Dataset:
         """Return what a result says about the images. A part of a split is named in `datasets`' slice notation."""
@@ -96,88 +141,18 @@ def open_split(dataset: str | Path, config: str, split: str, limit: int | None =
     return found
 
 
-class Images:
-    """Map-style images for a torch DataLoader: index to (index, transformed image), one row group held at a time.
-
-    An unreadable image is returned as a ReleaseError that names shard and key; `batches` raises it, because an
-    exception inside a worker process would arrive as a page of traceback.
-    """
-
-    def __init__(self, split: Split, transform: Callable[[Image.Image], Any]) -> None:
-        self._split = split
-        self._transform = transform
-        self._starts = (0, *accumulate(split.rows))
-        self._shard = -1
-        self._file: pq.ParquetFile | None = None
-        self._group = (0, 0)  # global indices of the rows held
-        self._held: list[dict[str, Any]] = []
-
-    def __len__(self) -> int:
-        return self._split.n
-
-    def __getitem__(self, index: int) -> tuple[int, Any]:
-        try:
-            row = self._row(index)
-            return index, self._transform(_decode(row["image"]))
-        except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
-            path = self._split.paths[self._shard]
-            what = f"image {self._held[index - self._group[0]]['key']}" if self._holds(index) else "shard"
-            return index, ReleaseError(f"{path}: {what} cannot be read: {one_line(error)}")
-
-    def _holds(self, index: int) -> bool:
-        return self._group[0] <= index < self._group[1]
-
-    def _row(self, index: int) -> dict[str, Any]:
-        if not self._holds(index):
-            self._load_group(index)
-        return self._held[index - self._group[0]]
-
-    def _load_group(self, index: int) -> None:
-        shard = bisect_right(self._starts, index) - 1
-        if shard != self._shard or self._file is None:
-            self._shard, self._file = shard, pq.ParquetFile(self._split.paths[shard])
-        groups = range(self._file.num_row_groups)
-        rows = [self._file.metadata.row_group(group).num_rows for group in groups]
-        starts = [*accumulate(rows, initial=self._starts[shard])]
-        group = bisect_right(starts, index) - 1
-        self._group, self._held = (0, 0), []  # the old rows go before the new ones come
-        self._held = self._file.read_row_group(group, columns=["key", "image"]).to_pylist()
-        self._group = (starts[group], starts[group + 1])
-
-
-def batches(
-    split: Split, transform: Callable[[Image.Image], Any], batch_size: int, *, pin: bool = False
-) -> Iterator[tuple["torch.Tensor", "torch.Tensor"]]:
-    """Yield (indices (b,), images (b, ...)) of a split in order, decoded and transformed in worker processes.
-
-    Raises:
-        ReleaseError: an image that cannot be read, with its shard and key.
-    """
-    from torch.utils.data import DataLoader
-
-    images = Images(split, transform)
-    loader = DataLoader(
-        images,  # pyright: ignore[reportArgumentType] - any class with __len__ and __getitem__ is map-style
-        batch_size=batch_size,
-        num_workers=0 if split.n <= _FEW_IMAGES else min(cores(), _MOST_WORKERS),
-        collate_fn=_collate,
-        pin_memory=pin,
-    )
-    for batch in loader:
-        if isinstance(batch, ReleaseError):
-            raise batch
-        yield batch
-
-
-def _collate(samples: list[tuple[int, Any]]) -> Any:
-    from torch.utils.data import default_collate
-
-    broken = [each for _, each in samples if isinstance(each, ReleaseError)]
-    return broken[0] if broken else default_collate(samples)
-
-
-def _decode(image: dict[str, Any]) -> Image.Image:
-    return Image.open(io.BytesIO(image["bytes"])).convert("RGB")
+def _encoded(path: Path, skip: int) -> Iterator[bytes | None]:
+    """Yield the images of a shard from row `skip` on, a few read at a time."""
+    file = _footer(path)
+    starts = [0, *accumulate(file.metadata.row_group(each).num_rows for each in range(file.num_row_groups))]
+    first = bisect_right(starts, skip) - 1
+    at, groups = starts[first], range(first, file.num_row_groups)
+    try:
+        for batch in file.iter_batches(_READ, row_groups=groups, columns=["image"], use_threads=False):
+            behind, at = max(0, skip - at), at + len(batch)
+            yield from ((each or {}).get("bytes") for each in batch.column("image").slice(behind).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise ReleaseError(f"{path}: shard cannot be read: {one_line(error)}") from None
 
 
 def _footer(path: Path) -> pq.ParquetFile:

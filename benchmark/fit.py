@@ -94,7 +94,7 @@ def _step(
     from torch.nn import functional
 
     from benchmark.augment import augment
-    from benchmark.predict import autocast, trains_in_bf16
+    from benchmark.forward import autocast, trains_in_bf16
 
     pixels, labels = batch
     mean, std = (torch.tensor(COLOURS[name], device=pixels.device).view(3, 1, 1) for name in ("mean", "std"))

@@ -90,12 +90,12 @@ def result_of(predictions: Predictions, where: str) -> results.Result:
         ResultError: the provenance is not what benchmark.run writes.
     """
     facts = results.provenance(predictions.provenance, where)
+    metrics = score(predictions, facts.dataset.backgrounds)
+    whole = facts.imagenet.top1 if facts.imagenet else None
     return results.Result(
-        model=facts.model,
-        dataset=facts.dataset,
-        metrics=score(predictions, facts.dataset.backgrounds),
-        environment=facts.environment,
-        seconds=facts.seconds,
+        **dict(facts),
+        metrics=metrics,
+        drop=None if whole is None or metrics.top1 is None else whole - metrics.top1,
     )
 
 

@@ -1,146 +1,161 @@
-"""A model over a split: logits in the chosen precision, reduced to what predictions keep.
+"""A model over images: which device, precision and compilation, block after block into a store.
 
-Torch half.
+Torch half. The work is cut into the cache's parts; those that a store already has are not computed again.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from itertools import chain, islice
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
-from benchmark.data import Split, batches
+from benchmark.cache import Options, Span, Store
+from benchmark.data import Split
+from benchmark.decode import blocks
+from benchmark.forward import Forward, choose_devices, divide, fast_bf16, forwards, pays
+from benchmark.imagenet import Folder
 from benchmark.models import Classifier
-from benchmark.predictions import BEST, Predictions
+from benchmark.predictions import BEST, Answers, Predictions
+from benchmark.results import Run
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError
-from d3s_dataset.taxonomy import classes
 
 PRECISIONS = ("auto", "fp32", "bf16")
 TRIAL_IMAGES = 256  # how many of the first images `auto` compares
 LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf16
-_BATCH_SIZE = {"cpu": 32, "cuda": 64}
 
-_Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What a model was run in, and on which share of the trial images bf16 and fp32 agreed (None: not compared)."""
-
-    name: str
-    agreement: float | None = None
+_Blocks = Iterator[tuple[Span, np.ndarray]]
 
 
-def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tuple[Predictions, Precision]:
-    """Run a model over the images of a split.
+def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tuple[Predictions, Run]:
+    """Run a model over a split, keeping nothing; returns predictions without provenance, and how they were made."""
+    store = Store()
+    run = answer(classifier, split, Options(precision), store)
+    return split.predictions(store.all(split.n)), run
+
+
+def answer(classifier: Classifier, source: Split | Folder, options: Options, store: Store) -> Run:
+    """Run a model over the images whose answers a store lacks.
 
     Args:
         classifier: the model.
-        split: the images.
-        precision: `fp32`, `bf16` (autocast), or `auto`: bf16 where the processor has units for it and the first
-            256 images agree with fp32 on at least 98 % of top-1.
+        source: the images.
+        options: how.
+        store: where answers go, block by block; what it says of an earlier part's precision and compilation is kept.
 
     Returns:
-        Predictions without provenance, in the split's order, and the precision used.
+        How it ran.
 
     Raises:
-        ModelError: logits of another shape than (b, 1000), or not finite.
+        ModelError: logits of another shape than (b, 1000), or not finite, or not enough memory for one image.
         ReleaseError: an image that cannot be read.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = classifier.network.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    stream = batches(split, classifier.transform, _BATCH_SIZE[device.type], pin=device.type == "cuda")
-    with torch.inference_mode(), _true_fp32():
-        used, stream = _choose(network, stream, precision, device)
-        answers = _collect(classifier, network, stream, split, used.name, device)
-    return answers, used
+    spans = store.missing(source.n)
+    prepare, finish = divide(classifier.transform)
+    runners = forwards(classifier.name, classifier.network, choose_devices(options.devices), finish)
+    # Decoding beside the network would slow a CPU's own threads down (`decode`).
+    ahead = 0 if runners[0].device.type == "cpu" else 1
+    stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
+    agreement, first = _settle(runners, stream, source.n, options, store)
+    with progress(total=source.n, label=classifier.name) as bar:
+        bar.update(source.n - sum(stop - start for start, stop in spans))
+        for span, logits in chain(first, _spread(runners, stream)):
+            store.write(span, _reduce(classifier.name, logits, source, slice(*span)))
+            bar.update(len(logits))
+    return _run(runners, agreement)
 
 
-def fast_bf16(device: torch.device) -> bool:
-    """Say whether a device has bf16 units, so that bf16 is worth trying."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return _cpu_has("amx_bf16") or _cpu_has("avx512_bf16")
+def _settle(
+    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store
+) -> tuple[float | None, list[tuple[Span, torch.Tensor]]]:
+    """Choose precision and compilation on the first block, or take an earlier part's.
+
+    Returns:
+        On which share of the block bf16 and fp32 agreed (None: not compared), and its span with its logits.
+    """
+    span, pixels = next(stream, (None, None))
+    if span is None or pixels is None:
+        return store.run.agreement if store.run else None, []
+    if store.run is not None:
+        _set(runners, store.run.precision, store.run.compiled)
+        return store.run.agreement, [(span, runners[0].logits(pixels))]
+    begun = time.perf_counter()
+    precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision)
+    seconds = time.perf_counter() - begun
+    _set(runners, precision, compiled=False)
+    if options.compile and pays(seconds * n / len(pixels) / len(runners), runners[0].device):
+        runners[0].compile(pixels, n // len(runners))
+        _set(runners, precision, runners[0].compiled)
+    store.begin(_run(runners, agreement))
+    return agreement, [(span, logits)]
 
 
-def trains_in_bf16(device: torch.device) -> bool:
-    """Say whether bf16 also pays in training, whose backward pass is slow in bf16 on a CPU without matrix units."""
-    return fast_bf16(device) and (device.type == "cuda" or _cpu_has("amx_bf16"))
+def _try(runner: Forward, pixels: np.ndarray, precision: str) -> tuple[str, float | None, torch.Tensor]:
+    """Return the precision to use, on which share bf16 and fp32 agree (None: not compared), and its logits."""
+    wanted = precision if precision != "auto" else "bf16" if fast_bf16(runner.device) else "fp32"
+    runner.precision = wanted
+    logits = runner.logits(pixels)
+    if wanted == precision or wanted == "fp32":
+        return wanted, None, logits
+    runner.precision = "fp32"
+    exact = runner.logits(pixels)
+    agreement = float((logits.argmax(1) == exact.argmax(1)).double().mean())
+    return ("bf16", agreement, logits) if agreement >= LEAST_AGREEMENT else ("fp32", agreement, exact)
 
 
-def _cpu_has(feature: str) -> bool:
-    # torch 2.11 has no get_capabilities; then bf16 is simply not tried on a CPU.
-    return bool(torch.cpu.get_capabilities().get(feature)) if hasattr(torch.cpu, "get_capabilities") else False
+def _set(runners: list[Forward], precision: str, compiled: bool) -> None:
+    for each in runners:
+        each.precision = precision
+        if compiled:
+            each.use_compiled()
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs in this precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+def _run(runners: list[Forward], agreement: float | None) -> Run:
+    return Run(
+        precision=runners[0].precision,
+        agreement=agreement,
+        compiled=runners[0].compiled,
+        batch_size=min(each.batch_size for each in runners),
+        devices=[str(each.device) for each in runners],
+    )
 
 
-def _true_fp32() -> AbstractContextManager[object]:
-    # cuDNN's default for "fp32" convolutions is TF32, with ten bits of mantissa.
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+def _spread(runners: list[Forward], stream: _Blocks) -> Iterator[tuple[Span, torch.Tensor]]:
+    """Yield each block's logits, in order; blocks go to the devices in turn, each with a thread of its own."""
+    if len(runners) == 1:
+        yield from ((span, runners[0].logits(pixels)) for span, pixels in stream)
+        return
+    pools = [ThreadPoolExecutor(1) for _ in runners]
+    try:
+        under_way: deque[tuple[Span, Future[torch.Tensor]]] = deque()
+        for turn, (span, pixels) in enumerate(stream):
+            at = turn % len(runners)
+            under_way.append((span, pools[at].submit(runners[at].logits, pixels)))
+            # The next block is decoded into the memory of the oldest.
+            if len(under_way) == len(runners):
+                done, logits = under_way.popleft()
+                yield done, logits.result()
+        yield from ((span, logits.result()) for span, logits in under_way)
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
 
 
-def _choose(
-    network: nn.Module, stream: _Batches, precision: str, device: torch.device
-) -> tuple[Precision, Iterator[tuple[torch.Tensor, torch.Tensor]]]:
-    """Return the precision to use, and the stream with the trial images put back."""
-    stream = iter(stream)
-    if precision != "auto":
-        return Precision(precision), stream
-    if not fast_bf16(device):
-        return Precision("fp32"), stream
-    trial = list(islice(stream, -(-TRIAL_IMAGES // _BATCH_SIZE[device.type])))
-    best = [
-        torch.cat([_forward(network, images, name, device).argmax(1) for _, images in trial])
-        for name in ("fp32", "bf16")
-    ]
-    agreement = float((best[0] == best[1]).double().mean())
-    return Precision("bf16" if agreement >= LEAST_AGREEMENT else "fp32", agreement), chain(trial, stream)
-
-
-def _forward(network: nn.Module, images: torch.Tensor, precision: str, device: torch.device) -> torch.Tensor:
-    images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
-    with autocast(device, precision):
-        return network(images).float()
-
-
-def _collect(
-    classifier: Classifier, network: nn.Module, stream: _Batches, split: Split, precision: str, device: torch.device
-) -> Predictions:
-    labels = {name: split.labels[name].to_numpy(zero_copy_only=False) for name in split.labels.column_names}
-    prediction = np.empty((split.n, BEST), dtype=np.int32)
-    probability = np.empty((split.n, BEST), dtype=np.float32)
-    loss, squares = np.empty(split.n, dtype=np.float32), np.empty(split.n, dtype=np.float32)
-    with progress(total=split.n, label=classifier.name) as bar:
-        for index, images in stream:
-            rows = index.numpy()
-            logits = _forward(network, images, precision, device)
-            _check_logits(classifier.name, logits, labels["key"][rows])
-            probabilities = logits.softmax(1)
-            best, squares[rows] = probabilities.topk(BEST), probabilities.square().sum(1).cpu().numpy()
-            truth = torch.from_numpy(labels["foreground"][rows]).to(device)
-            prediction[rows], probability[rows] = best.indices.cpu().numpy(), best.values.cpu().numpy()
-            loss[rows] = functional.cross_entropy(logits, truth, reduction="none").cpu().numpy()
-            bar.update(len(rows))
-    columns = ("key", "foreground", "background", "foreground_source", "background_source")
-    kept = {name: labels[name] for name in columns}
-    return Predictions(**kept, prediction=prediction, probability=probability, loss=loss, squares=squares)
-
-
-def _check_logits(name: str, logits: torch.Tensor, keys: np.ndarray) -> None:
-    if logits.shape != (len(keys), len(classes())):
-        raise ModelError(
-            f"{name} gave an answer of shape {tuple(logits.shape)}: expected ({len(keys)}, {len(classes())})"
-        )
+def _reduce(name: str, logits: torch.Tensor, source: Split | Folder, rows: slice) -> Answers:
     finite = logits.isfinite().all(1)
     if not finite.all():
-        first = keys[int(torch.nonzero(~finite)[0])]
+        first = source.key[rows][int(torch.nonzero(~finite)[0])]
         raise ModelError(f"{name} gave a logit that is not finite, first for image {first}")
+    probabilities = logits.softmax(1)
+    best = probabilities.topk(BEST)
+    truth = torch.tensor(source.foreground[rows], dtype=torch.int64, device=logits.device)
+    return Answers(
+        prediction=best.indices.int().cpu().numpy(),
+        probability=best.values.cpu().numpy(),
+        loss=functional.cross_entropy(logits, truth, reduction="none").cpu().numpy(),
+        squares=probabilities.square().sum(1).cpu().numpy(),
+    )

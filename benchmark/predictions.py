@@ -6,7 +6,8 @@ so that a result can be made from the predictions alone. Predictions from elsewh
 
 import io
 import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,24 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.key)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model said about n images: the columns of `Predictions` that come from the model, same shapes."""
+
+    prediction: np.ndarray
+    probability: np.ndarray
+    loss: np.ndarray
+    squares: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+
+def join(parts: Sequence[Answers]) -> Answers:
+    """Return parts one after the other."""
+    return Answers(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Answers)))
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from benchmark.scores import Change, Metrics, Strict
+from benchmark.scores import Change, Metrics, Number, Strict
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
@@ -19,7 +19,10 @@ _LONGEST_STEM = 200  # bytes; file systems allow 255 with the suffix and a tempo
 
 
 class Model(Strict):
-    """Which model: its name as typed, timm's tag of its weights, their digest, how it was run."""
+    """Which model: its name as typed, timm's tag of its weights, their digest, how it was run.
+
+    `checkpoint` is the name of the file that the weights came from, null where they came with the model.
+    """
 
     name: str
     architecture: str | None
@@ -28,6 +31,7 @@ class Model(Strict):
     digest: str
     precision: str
     transform: dict[str, Any]
+    checkpoint: str | None = None
 
 
 class Dataset(Strict):
@@ -44,13 +48,37 @@ class Dataset(Strict):
     backgrounds: list[str]
 
 
+class Run(Strict):
+    """How answers were computed, and why so.
+
+    `agreement` is the share of the first images on which bf16 and fp32 gave the same top-1 (null: not compared);
+    `compiled` whether torch.compile was used; `batch_size` the largest that fitted into the memory.
+    """
+
+    precision: str
+    agreement: Number
+    compiled: bool
+    batch_size: int
+    devices: list[str]
+
+
+class ImageNet(Strict):
+    """The same model on an ImageNet validation folder, with the same transform: how many photos, and its accuracies."""
+
+    n: int
+    top1: Number
+    top5: Number
+
+
 class Provenance(Strict):
-    """What predictions carry beside their rows: everything in a result but the metrics."""
+    """What predictions carry beside their rows: everything in a result but what follows from the rows."""
 
     model: Model
     dataset: Dataset
     environment: dict[str, str]
     seconds: float
+    run: Run | None = None
+    imagenet: ImageNet | None = None
 
 
 class Comparison(Strict):
@@ -76,7 +104,10 @@ class Chain(Strict):
 
 
 class Result(Strict):
-    """The file `<model>--<dataset>-<config>-<split>--<digest>.json`."""
+    """The file `<model>--<dataset>-<config>-<split>--<digest>.json`.
+
+    `drop` is the top-1 on ImageNet minus that on this split. Older files lack `run`, `imagenet` and `drop`.
+    """
 
     schema_version: Literal[1] = 1
     model: Model
@@ -84,6 +115,9 @@ class Result(Strict):
     metrics: Metrics
     environment: dict[str, str]
     seconds: float
+    run: Run | None = None
+    imagenet: ImageNet | None = None
+    drop: Number = None
 
 
 def make_folder(out: Path) -> None:

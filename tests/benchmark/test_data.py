@@ -8,49 +8,70 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.data import Images, batches, open_split
+from benchmark.cache import Cache
+from benchmark.data import open_split
+from benchmark.decode import blocks
 from d3s_dataset.errors import DatasetNotFound, ReleaseError
 
 
-def _tensor(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(image))
+def _cut(n: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def test_batches_hold_every_image_in_order(toy):
+def _pixels(folder: Path, split: str) -> np.ndarray:
+    paths = sorted((folder / "data").glob(f"{split}-*"))
+    table = pa.concat_tables(pq.read_table(path, columns=["image"]) for path in paths)
+    return np.stack([np.array(Image.open(io.BytesIO(each["bytes"]))) for each in table["image"].to_pylist()])
+
+
+@pytest.mark.parametrize(("size", "ahead", "held"), [(16, 0, 1), (16, 1, 2), (90, 0, 1), (7, 3, 1)])
+def test_blocks_hold_every_image_in_order(toy, size, ahead, held):
     split = open_split(toy, "default", "validation")
     assert split.rows == (50, 40)
-    pairs = list(batches(split, _tensor, 16))
-    index = torch.cat([each for each, _ in pairs])
-    assert index.tolist() == list(range(90))
-    table = pa.concat_tables(pq.read_table(path, columns=["image", "key"]) for path in split.paths)
-    expected = [np.array(Image.open(io.BytesIO(each["bytes"]))) for each in table["image"].to_pylist()]
-    np.testing.assert_array_equal(torch.cat([each for _, each in pairs]).numpy(), expected)
-    assert split.labels["key"].to_pylist() == table["key"].to_pylist()
+    made = np.zeros((90, 48, 48, 3), np.uint8)
+    for (start, stop), images in blocks(split, np.array, _cut(90, size), ahead=ahead, held=held):
+        made[start:stop] = images
+    np.testing.assert_array_equal(made, _pixels(toy, "validation"))
 
 
-def test_a_single_image_is_the_same_in_any_order(toy):
-    images = Images(open_split(toy, "default", "train"), _tensor)
-    forward = [images[i][1] for i in range(len(images))]
-    for i in (119, 0, 64, 50, 49, 20, 19):
-        assert torch.equal(images[i][1], forward[i])
+@given(spans=st.lists(st.integers(0, 119), min_size=2, max_size=8, unique=True).map(sorted))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_blocks_may_leave_rows_out(toy, spans):
+    """As a run that goes on does: across shards and row groups."""
+    wanted, split = list(zip(spans[::2], spans[1::2], strict=False)), open_split(toy, "default", "train")
+    expected = _pixels(toy, "train")
+    for (start, stop), images in blocks(split, np.array, wanted):
+        np.testing.assert_array_equal(images, expected[start:stop])
+
+
+def test_images_of_another_shape_are_refused(make, tmp_path):
+    rows = [make.record(i, make.jpeg(np.zeros((8, 8 + (i == 5), 3), np.uint8)), 1, 0) for i in range(10)]
+    split = open_split(make.write_release(tmp_path / "d3s", {"validation": rows}), "default", "validation")
+    with pytest.raises(ReleaseError, match=f"{5:020x} cannot be read: its transform gives uint8"):
+        list(blocks(split, np.array, [(0, 10)]))
+
+
+def test_a_shard_that_the_manifest_does_not_list_has_no_digest(toy, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    before = open_split(toy, "default", "validation").content(cache)
+    assert before != open_split(toy, "default", "train").content(cache)
+    shard = _damaged(toy, tmp_path / "other")
+    assert open_split(tmp_path / "other", "default", "validation").content(cache) == before
+    pq.write_table(pq.read_table(shard).slice(0, 40), shard, compression="none")
+    with pytest.raises(ReleaseError, match="is not the file that its manifest lists"):
+        open_split(tmp_path / "other", "default", "validation").content(cache)
 
 
 def test_limit_names_the_part(toy):
     part = open_split(toy, "default", "validation", 60)
     assert (part.n, part.facts().n, part.facts().split) == (60, 60, "validation[:60]")
     assert len(part.labels) == 60
-    assert sum(len(index) for index, _ in batches(part, _tensor, 16)) == 60
+    assert len(part.key) == 60
     assert open_split(toy, "default", "validation", 500).facts().split == "validation"
-
-
-def test_memory_holds_one_row_group(toy):
-    images = Images(open_split(toy, "default", "train"), _tensor)
-    for i in range(len(images)):
-        _ = images[i]
-        assert len(images._held) <= 20
 
 
 def test_verified_fraction(make, tmp_path):
@@ -62,15 +83,16 @@ def test_verified_fraction(make, tmp_path):
 
 @pytest.mark.parametrize("damage", [b"no image", None, "cut"])
 @pytest.mark.parametrize("count", [10, 100])
-def test_a_corrupt_image_names_shard_and_key(make, tmp_path, damage, count):
+def test_corrupt_images_are_counted_with_shard_and_key(make, tmp_path, damage, count):
     """In the main process (10 images) and in worker processes (100)."""
     image = make.jpeg(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
     broken = image[: len(image) // 2] if damage == "cut" else damage
-    rows = [make.record(i, broken if i == 7 else image, 1, 0) for i in range(count)]
+    rows = [make.record(i, broken if i in (7, 9) else image, 1, 0) for i in range(count)]
     folder = make.write_release(tmp_path / "d3s", {"validation": rows})
     split = open_split(folder, "default", "validation")
     with pytest.raises(ReleaseError) as caught:
-        list(batches(split, _tensor, 8))
+        list(blocks(split, np.array, [(0, count)]))
+    assert str(caught.value).endswith(f"(and 1 more of rows 0 to {count - 1})")
     assert f"{7:020x}" in str(caught.value)
     assert "validation-00000-of-" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -55,7 +55,11 @@ def test_an_empty_group_is_null(make_predictions, result, tmp_path):
 def test_the_contract_s_fields_are_there(result, tmp_path):
     write(tmp_path / "r.json", result)
     content = json.loads((tmp_path / "r.json").read_text())
-    assert set(content) == {"schema_version", "model", "dataset", "metrics", "environment", "seconds"}
+    assert set(content) == {"schema_version", "model", "dataset", "metrics", "environment", "seconds"} | {
+        "run",
+        "imagenet",
+        "drop",
+    }
     assert {"name", "tag", "digest", "precision", "transform"} <= set(content["model"])
     wanted = {"name", "kind", "revision", "digest", "config", "split", "n", "verified_fraction"}
     assert wanted <= set(content["dataset"])

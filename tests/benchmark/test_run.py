@@ -94,7 +94,7 @@ def test_predictions_are_those_of_the_network_on_each_image_alone(toy, small):
     classifier = load(f"local-dir:{small}")
     split = open_split(toy, "default", "validation")
     made, used = predict.predict(classifier, split, "fp32")
-    assert (used.name, used.agreement) == ("fp32", None)
+    assert (used.precision, used.agreement) == ("fp32", None)
     table = pa.concat_tables(pq.read_table(path, columns=["image"]) for path in split.paths)
     for i in range(0, 90, 17):
         image = Image.open(io.BytesIO(table["image"][i].as_py()["bytes"])).convert("RGB")
@@ -120,16 +120,18 @@ def test_auto_takes_bf16_only_where_it_agrees(toy, small, monkeypatch):
     classifier = load(f"local-dir:{small}")
     split = open_split(toy, "default", "validation")
     monkeypatch.setattr(predict, "fast_bf16", lambda device: False)
-    assert predict.predict(classifier, split)[1] == predict.Precision("fp32")
+    used = predict.predict(classifier, split)[1]
+    assert (used.precision, used.agreement, used.devices) == ("fp32", None, ["cpu"])
     monkeypatch.setattr(predict, "fast_bf16", lambda device: True)
     _, used = predict.predict(classifier, split)
     assert used.agreement is not None
-    assert used.name == ("bf16" if used.agreement >= 0.98 else "fp32")
+    assert used.precision == ("bf16" if used.agreement >= 0.98 else "fp32")
     for least, expected in ((0.0, "bf16"), (1.1, "fp32")):
         monkeypatch.setattr(predict, "LEAST_AGREEMENT", least)
         made, used = predict.predict(classifier, split)
         plain, _ = predict.predict(classifier, split, expected)
-        assert used.name == expected
+        assert used.precision == expected
+        assert f"precision {expected}: bf16 and fp32 give the same top-1 on " in run.describe_run(used)
         np.testing.assert_array_equal(made.prediction, plain.prediction)
 
 

@@ -1,0 +1,95 @@
+"""What is known of a model without loading it, so that a second call needs no torch.
+
+A note in the cache is believed only while every file that the model was read from has the same bytes: the checkpoint,
+the folder of a `local-dir:`, or what the Hub now gives for the files of a pretrained model. Needs no torch.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmark.cache import Cache, KnownModel
+from d3s_dataset.hub import cache_only_where_unreachable
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_LOCAL, _HUB = "local-dir:", "hf-hub:"
+
+HubFile = tuple[str, str | None, str]  # repo, revision, name
+
+
+def recall(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> KnownModel | None:
+    """Return a model's facts if they still hold, else None."""
+    known = cache.model(_question(name, checkpoint, kwargs))
+    if known is None:
+        return None
+    paths = _paths(name, checkpoint, known.hub)
+    return known if paths and cache.digest_of_all(paths) == known.files else None
+
+
+def remember(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, Any], **facts: Any) -> None:
+    """Keep the facts of a model just loaded, where it is known which files they came from.
+
+    Args:
+        cache: where.
+        name: as typed.
+        checkpoint: its file of weights, or None.
+        kwargs: its arguments.
+        facts: `config` (timm's `pretrained_cfg`, empty for other models), and the fields of `KnownModel` that a load
+            tells.
+    """
+    config = facts.pop("config")
+    hub = [] if checkpoint or name.startswith(_LOCAL) else _hub_files(name, config)
+    paths = _paths(name, checkpoint, hub) if config else None
+    if paths:
+        known = KnownModel(files=cache.digest_of_all(paths), hub=hub, **facts)
+        cache.keep_model(_question(name, checkpoint, kwargs), known)
+
+
+def _question(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    arguments = sorted((key, repr(value)) for key, value in kwargs.items())
+    try:
+        timm = version("timm")
+    except PackageNotFoundError:
+        timm = None
+    place = name if not name.startswith(_LOCAL) else _LOCAL + str(Path(name.removeprefix(_LOCAL)).resolve())
+    return {"name": place, "kwargs": arguments, "checkpoint": checkpoint is not None, "timm": timm}
+
+
+def _paths(name: str, checkpoint: Path | None, hub: list[HubFile]) -> list[Path] | None:
+    """Return the files that a model is read from now, or None where that cannot be said."""
+    paths = [checkpoint] if checkpoint else []
+    if name.startswith(_LOCAL):
+        folder = Path(name.removeprefix(_LOCAL))
+        paths += sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+    elif not checkpoint or name.startswith(_HUB):
+        return _download(hub)
+    return paths if paths and all(each.is_file() for each in paths) else None
+
+
+def _download(hub: list[HubFile]) -> list[Path] | None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        with cache_only_where_unreachable():
+            return [Path(hf_hub_download(repo, file, revision=revision)) for repo, revision, file in hub] or None
+    except (HfHubHTTPError, LocalEntryNotFoundError, EntryNotFoundError, OSError):
+        return None  # loading the model says it better
+
+
+def _hub_files(name: str, config: dict[str, Any]) -> list[HubFile]:
+    """Return which files of the Hub timm read; none where it may have read others."""
+    from huggingface_hub import try_to_load_from_cache
+
+    place = name.removeprefix(_HUB) if name.startswith(_HUB) else config.get("hf_hub_id")
+    if not place or config.get("file") or config.get("state_dict"):
+        return []
+    repo, _, revision = str(place).partition("@")
+    named = config.get("hf_hub_filename")
+    wanted = [*([named] if named else _WEIGHTS), *(["config.json"] if name.startswith(_HUB) else [])]
+    found: list[HubFile] = [
+        (repo, revision or None, file)
+        for file in wanted
+        if isinstance(try_to_load_from_cache(repo, file, revision=revision or None), str)
+    ]
+    return found if any(file != "config.json" for _, _, file in found) else []

@@ -1,0 +1,219 @@
+"""A second call answers from the cache without torch, a killed one goes on, and nothing stale is ever believed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from timm.models import save_for_hf
+
+from benchmark import cache as caches
+from benchmark import decode, job, results, run
+from benchmark.cache import Cache, Options, Store
+from benchmark.data import open_split
+from benchmark.job import Subject, answers
+from benchmark.predict import predict
+from benchmark.predictions import read
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small random model, saved: what it says does not matter here, only that it is the same everywhere."""
+    folder = tmp_path_factory.mktemp("small") / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
+    save_for_hf(network, str(folder), safe_serialization=True)
+    _age(folder)
+    return folder
+
+
+def _age(folder: Path) -> None:
+    """Date files back: the digest of a file as young as a test's is not kept."""
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 60, time.time() - 60 + len(path.name) / 100))
+
+
+def _counted(monkeypatch) -> list[str]:
+    """Count the models that are loaded."""
+    from benchmark import models
+
+    loaded: list[str] = []
+    before = models.load
+    monkeypatch.setattr(models, "load", lambda name, *others: loaded.append(name) or before(name, *others))
+    return loaded
+
+
+def test_a_second_call_gives_the_same_files_without_torch(toy, small, tmp_path, monkeypatch):
+    line = ["--model", f"local-dir:{small}", "--dataset", str(toy)]
+    monkeypatch.setenv("D3S_CACHE", str(tmp_path / "cache"))
+    run.main([*line, "--out", str(tmp_path / "first")])
+    code = (
+        f"import sys; from benchmark.run import main; main({[*line, '--out', str(tmp_path / 'second')]!r}); "
+        "assert not {'torch', 'timm', 'torchvision', 'datasets'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=100)
+    made = [sorted((tmp_path / out).iterdir()) for out in ("first", "second")]
+    assert len(made[0]) == 2
+    for first, second in zip(*made, strict=True):
+        assert first.name == second.name
+        assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("change", ["weights", "folder", "kwargs", "data", "precision", "limit"])
+def test_what_an_answer_depends_on_asks_again(toy, small, tmp_path, monkeypatch, change):
+    cache, loaded, kwargs, n = Cache(tmp_path / "cache"), _counted(monkeypatch), {}, None
+    model = Path(shutil.copytree(small, tmp_path / "model", copy_function=shutil.copy2))
+    name, file, options = f"local-dir:{model}", None, Options("fp32")
+    if change in ("weights", "kwargs"):
+        file = tmp_path / "w.safetensors"
+        shutil.copy2(small / "model.safetensors", file)
+        name = "test_resnet"
+    split = open_split(toy, "default", "validation")
+    for _ in range(2):
+        before, _ = answers(Subject(name, file, kwargs, cache), split, options, 0.0)
+    assert len(loaded) == 1
+    match change:
+        case "weights" | "folder":
+            weights = file or model / "model.safetensors"
+            facts, state = weights.stat(), load_file(weights)
+            save_file(state | {"fc.bias": state["fc.bias"] + torch.arange(1000) / 100}, weights)
+            assert weights.stat().st_size == facts.st_size
+        case "kwargs":
+            kwargs = {"drop_rate": 0.5}
+        case "data":
+            split = open_split(toy, "default", "train")
+        case "precision":
+            options = Options("bf16")
+        case "limit":
+            n = 40
+            split = open_split(toy, "default", "validation", n)
+    after, finished = answers(Subject(name, file, kwargs, cache), split, options, 0.0)
+    assert len(loaded) == 2
+    assert finished.run.precision == options.precision
+    if change in ("weights", "folder"):
+        assert (before.prediction[:, 0] != after.prediction[:, 0]).any()
+    if change == "limit":
+        np.testing.assert_array_equal(after.prediction, before.prediction[:n])
+
+
+def test_a_file_changed_within_its_clock_s_tick_is_read_again(tmp_path):
+    cache, path = Cache(tmp_path / "cache"), tmp_path / "file"
+    path.write_text("one")
+    facts, first = path.stat(), cache.digest_of(path)
+    path.write_text("two")
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert cache.digest_of(path) != first
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "others"])
+def test_a_damaged_part_is_made_again(toy, small, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(caches, "BLOCK", 32)
+    split, subject = open_split(toy, "default", "validation"), Subject(f"local-dir:{small}", cache=Cache(tmp_path))
+    before, _ = answers(subject, split, Options("fp32"), 0.0)
+    part = sorted(tmp_path.glob("predictions/*/*.npz"))[1]
+    match damage:
+        case "cut":
+            part.write_bytes(part.read_bytes()[:-30])
+        case "gone":
+            part.unlink()
+        case "others":
+            part.write_bytes(b"no part")
+    after, _ = answers(subject, split, Options("fp32"), 0.0)
+    for name, values in vars(after).items():
+        np.testing.assert_array_equal(values, getattr(before, name))
+
+
+KILLED = """
+import sys, time
+from benchmark import cache
+cache.BLOCK = 8
+write = cache.Store.write
+def slow(self, span, answers):
+    write(self, span, answers)
+    print("part", flush=True)
+    time.sleep({wait})
+cache.Store.write = slow
+from benchmark.run import main
+main(sys.argv[1:])
+"""
+
+
+def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path):
+    line = ["--model", f"local-dir:{small}", "--dataset", str(toy), "--out"]
+
+    def start(name: str, wait: float) -> subprocess.Popen[str]:
+        environment = os.environ | {"D3S_CACHE": str(tmp_path / name)}
+        call = [sys.executable, "-c", KILLED.format(wait=wait), *line, str(tmp_path / name)]
+        return subprocess.Popen(call, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+    killed = start("killed", 1)
+    assert killed.stdout is not None
+    for _ in range(3):
+        while killed.stdout.readline() != "part\n":
+            assert killed.poll() is None
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=60)  # its decoders end too, or the pipe would stay open
+    kept = len(list((tmp_path / "killed").glob("predictions/*/*.npz")))
+    assert 3 <= kept < 12
+    assert not list((tmp_path / "killed").glob("*.json"))
+    # Again, by two processes on one cache.
+    both = [start("killed", 0), start("killed", 0), start("straight", 0)]
+    shown = [each.communicate(timeout=200)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0, 0]
+    assert min(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
+    assert max(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
+    tables, contents = [], []
+    for name in ("killed", "straight"):
+        tables.append(read(next((tmp_path / name).glob("*.parquet"))))
+        contents.append(json.loads(next((tmp_path / name).glob("*.json")).read_text()) | {"seconds": 0})
+    assert contents[0] == contents[1]
+    np.testing.assert_array_equal(tables[0].probability, tables[1].probability)
+    np.testing.assert_array_equal(tables[0].prediction, tables[1].prediction)
+
+
+def test_a_finished_part_without_its_end_is_taken_over(toy, small, tmp_path, monkeypatch):
+    """Killed between the last part and the note that all are there."""
+    subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
+    answers(subject, split, Options("fp32"), 0.0)
+    next(tmp_path.glob("predictions/*/finished-90.json")).unlink()
+    monkeypatch.setattr(decode, "blocks", None)
+    _, finished = answers(subject, split, Options("fp32"), 0.0)
+    assert finished.run.precision == "fp32"
+
+
+def test_pretrained_files_of_the_hub_are_compared(small, tmp_path, monkeypatch):
+    """The note on a pretrained model holds while the Hub gives the same file."""
+    file = tmp_path / "model.safetensors"
+    shutil.copy2(small / "model.safetensors", file)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, name, **_: str(tmp_path / name))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repo, name, **_: str(tmp_path / name))
+    shutil.copy2(file, tmp_path / "pytorch_model.bin")
+    cache, facts = Cache(tmp_path / "cache"), {"architecture": "a", "tag": "a.b", "digest": "0" * 64, "transform": {}}
+    job.known.remember(cache, "a.b", None, {}, config={"hf_hub_id": "timm/a.b"}, **facts)
+    found = job.known.recall(cache, "a.b", None, {})
+    assert found is not None
+    assert found.hub[0] == ("timm/a.b", None, "model.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert job.known.recall(cache, "a.b", None, {}) is None
+
+
+def test_predict_keeps_nothing(toy, small, tmp_path, monkeypatch):
+    monkeypatch.setenv("D3S_CACHE", str(tmp_path / "cache"))
+    subject, split = Subject(f"local-dir:{small}"), open_split(toy, "default", "validation", 20)
+    made, _ = predict(subject.classifier, split, "fp32")
+    assert not (tmp_path / "cache").exists()
+    assert len(made) == 20
+    assert isinstance(results.Run.model_validate(answers(subject, split, Options("fp32"), 0.0)[1].run), results.Run)
+    assert Store().run is None

@@ -1,0 +1,224 @@
+"""The transform is timm's to the last bit; memory runs out in one line; devices, compilation and memory behave."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from timm.models import save_for_hf
+from torch import nn
+
+from benchmark import again, forward, predict, results, run
+from benchmark.cache import Options, Store
+from benchmark.data import open_split
+from benchmark.forward import Finish, Forward, choose_devices, divide, pays
+from benchmark.imagenet import Folder
+from benchmark.job import Subject
+from d3s_dataset.errors import ModelError, ReleaseError, SourceError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small") / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
+    save_for_hf(network, str(folder), safe_serialization=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "vit_base_patch16_224", "tf_efficientnet_b0"])
+def test_the_divided_transform_is_timm_s_to_the_last_bit(name):
+    config = timm.data.resolve_data_config({}, pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
+    transform = timm.data.create_transform(**config)
+    rng = np.random.default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 255, (300, 260 + 40 * i, 3), np.uint8)) for i in range(3)]
+    prepare, finish = divide(transform)
+    pixels = np.stack([np.asarray(prepare(each)) for each in images])
+    assert pixels.dtype == np.uint8
+    assert torch.equal(finish(torch.from_numpy(pixels)), torch.stack([transform(each) for each in images]))
+
+
+def test_another_transform_is_left_whole():
+    def own(image: Image.Image) -> torch.Tensor:
+        return torch.zeros(3, 2, 2)
+
+    prepare, finish = divide(own)
+    assert prepare is own
+    assert torch.equal(finish(torch.ones(1, 3, 2, 2)), torch.ones(1, 3, 2, 2))
+
+
+class _Full(nn.Module):
+    """A network for which the memory is full above some batch size."""
+
+    def __init__(self, most: int, error: type[Exception] = torch.OutOfMemoryError) -> None:
+        super().__init__()
+        self.most, self.error, self.seen = most, error, []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.most:
+            raise self.error("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        self.seen.append(len(images))
+        return images.mean((1, 2, 3))[:, None] + torch.arange(1000.0)
+
+
+def _forward(network: nn.Module) -> Forward:
+    return Forward("toy", network, torch.device("cpu"), Finish(None))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_the_batch_is_halved_where_memory_is_full(error):
+    network, pixels = _Full(5, error), np.random.default_rng(0).random((37, 3, 4, 4), np.float32)
+    runner = _forward(network)
+    logits = runner.logits(pixels)
+    assert runner.batch_size == 4
+    assert network.seen == [4] * 9 + [1]
+    assert torch.equal(logits, _forward(_Full(99)).logits(pixels))
+    with pytest.raises(ModelError, match=r"toy does not fit into the memory of cpu even one image at a time: .enforce"):
+        _forward(_Full(0, error)).logits(pixels)
+
+
+def test_other_errors_are_not_taken_for_full_memory():
+    with pytest.raises(RuntimeError, match="expected"):
+        _forward(nn.Conv2d(4, 1, 1)).logits(np.zeros((2, 3, 4, 4), np.float32))
+    with pytest.raises(ModelError, match=r"shape \(2, 3, 4, 4\): expected \(2, 1000\)"):
+        _forward(nn.Identity()).logits(np.zeros((2, 3, 4, 4), np.float32))
+
+
+def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
+    assert not pays(60, torch.device("cpu"))
+    assert pays(3600, torch.device("cpu"))
+    sizes: list[int] = []
+
+    def compiled(network: nn.Module):
+        return lambda images: sizes.append(len(images)) or network(images)
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    pixels = np.zeros((80, 3, 4, 4), np.float32)
+    runner = _forward(_Full(99))
+    runner.compile(pixels, 10)
+    assert not runner.compiled
+    assert not sizes
+    runner.use_compiled()
+    runner.logits(pixels)
+    assert sizes == [32, 32]
+
+    def broken(network: nn.Module):
+        def call(images: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no C++ compiler")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    runner = _forward(_Full(99))
+    runner.compile(pixels, 10**12)
+    assert not runner.compiled
+
+
+def test_several_devices_give_the_same_answers(toy, small):
+    """Two copies of the network on one CPU, blocks in turn, stand for two GPUs."""
+    subject, split = Subject(f"local-dir:{small}"), open_split(toy, "default", "validation")
+    stores = Store(), Store()
+    for store, devices in zip(stores, ("cpu", "cpu,cpu"), strict=True):
+        made = predict.answer(subject.classifier, split, Options("fp32", devices=devices), store)
+        assert made.devices == devices.split(",")
+    for name, values in vars(stores[0].all(90)).items():
+        np.testing.assert_array_equal(values, getattr(stores[1].all(90), name))
+
+
+def test_a_device_that_is_not_there_is_one_line():
+    with pytest.raises(ModelError, match="no device 'cuda:77' here: expected --devices of cpu"):
+        choose_devices("cpu,cuda:77")
+    assert [str(each) for each in choose_devices("cpu")] == ["cpu"]
+
+
+MEMORY = """
+import sys
+from benchmark.cache import Options
+from benchmark.data import open_split
+from benchmark.job import Subject
+split = open_split(sys.argv[2], "default", "validation", int(sys.argv[3]))
+answers(Subject("local-dir:" + sys.argv[1]), split, Options("fp32"), 0.0)
+print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.long
+def test_memory_does_not_grow_with_the_number_of_images(make, small, tmp_path):
+    rng = np.random.default_rng(0)
+    image = make.jpeg(rng.integers(0, 255, (512, 512, 3), np.uint8))
+    rows = [make.record(i, image, 1, i % 10) for i in range(4000)]  # 1.5 GB, a shard 75 MB
+    release = make.write_release(tmp_path / "d3s", {"validation": rows}, shard_rows=200, group_rows=100)
+
+    def peak(n: int) -> int:
+        line = [sys.executable, "-c", MEMORY, str(small), str(release), str(n)]
+        return int(subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+    assert peak(4000) - peak(600) < 60_000  # kB
+
+
+def test_from_says_whether_it_agrees(toy, small, tmp_path, capsys):
+    weights = tmp_path / "w.safetensors"
+    shutil.copy(small / "model.safetensors", weights)
+    line = ["--model", "test_resnet", "--checkpoint", str(weights), "--dataset", str(toy), "--precision", "fp32"]
+    run.main([*line, "--limit", "70", "--out", str(tmp_path)])
+    path = next(tmp_path.glob("*.json"))
+    assert results.read(path).model.checkpoint == "w.safetensors"
+    capsys.readouterr()
+    rerun = ["--from", str(path), "--dataset", str(toy), "--checkpoint", str(weights)]
+    run.main(rerun)
+    assert "run again in fp32 on 70 images: the same prediction on every image" in capsys.readouterr().out
+    with pytest.raises(ModelError, match=r"made with the weights in w\.safetensors: pass that file as --checkpoint"):
+        run.main(rerun[:4])
+    state = load_file(weights)
+    save_file(state | {"fc.bias": state["fc.bias"] + 1}, weights)
+    with pytest.raises(ModelError, match=r"the weights of test_resnet are others \(digest "):
+        run.main(rerun)
+
+
+def test_from_does_not_answer_from_the_cache(toy, small, tmp_path, monkeypatch):
+    run.main(["--model", f"local-dir:{small}", "--dataset", str(toy), "--precision", "fp32", "--out", str(tmp_path)])
+    path = next(tmp_path.glob("*.json"))
+    before = forward.Forward.logits
+    monkeypatch.setattr(forward.Forward, "logits", lambda self, pixels: before(self, pixels).roll(1, 1))
+    said = again.run_again(path, str(toy), None, Options())
+    assert said.endswith("on 90 images: 90 predictions differ")
+
+
+def test_from_on_other_images_is_one_line(toy, small, sample_release, tmp_path):
+    run.main(["--model", f"local-dir:{small}", "--dataset", str(toy), "--limit", "20", "--out", str(tmp_path)])
+    with pytest.raises(ReleaseError, match="pass --dataset with the folder or repo it was measured on"):
+        again.run_again(next(tmp_path.glob("*.json")), str(sample_release), None, Options())
+
+
+def test_imagenet_gives_the_drop(toy, real_weights, shared_data, tmp_path, capsys):
+    line = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--model-kwargs", "pad_type=same"]
+    line += ["--dataset", str(toy), "--limit", "20", "--imagenet", str(shared_data / "foregrounds")]
+    run.main([*line, "--precision", "fp32", "--out", str(tmp_path)])
+    found = results.read(next(tmp_path.glob("*.json")))
+    assert found.imagenet is not None
+    assert (found.imagenet.n, found.imagenet.top1, found.imagenet.top5) == (200, pytest.approx(0.87), 0.99)
+    assert found.drop == found.imagenet.top1 - found.metrics.top1
+    assert "ImageNet (200 photos): top-1 87.0 %; drop" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_imagenet_is_one_line(tmp_path):
+    with pytest.raises(SourceError, match="no folder at"):
+        Folder(tmp_path / "none")
+    with pytest.raises(SourceError, match="holds no photos"):
+        Folder(tmp_path)
+    (tmp_path / "cats").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "cats" / "a.png")
+    with pytest.raises(SourceError, match="cats is no WordNet id"):
+        Folder(tmp_path)
+    (tmp_path / "cats").rename(tmp_path / "n01440764")
+    folder = Folder(tmp_path)
+    assert (folder.n, folder.key.tolist(), folder.foreground.tolist()) == (1, ["n01440764/a.png"], [0])
