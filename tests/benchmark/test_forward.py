@@ -144,7 +144,7 @@ MEMORY = """
 import sys
 from benchmark.cache import Options
 from benchmark.data import open_split
-from benchmark.job import Subject
+from benchmark.job import Subject, answers
 split = open_split(sys.argv[2], "default", "validation", int(sys.argv[3]))
 answers(Subject("local-dir:" + sys.argv[1]), split, Options("fp32"), 0.0)
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")))
