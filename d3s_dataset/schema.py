@@ -49,7 +49,9 @@ class Record:
     key: str = _column(pa.string(), "unique name of the row; joins configs and predictions")
     prompt: str = _column(pa.string(), "what the generator was asked for")
     seed: int = _column(pa.int64(), "seed of the row's noise")
-    attempt: int = _column(pa.int32(), "which of its seeds that is: 0 is the planned one, others were drawn after it")
+    attempt: int = _column(
+        pa.int32(), "which of its seeds that is: 0 is the planned one, others were drawn after it", default=0
+    )
     foreground_source: str = _column(pa.string(), "the foreground photo")
     background_source: str | None = _column(pa.string(), "the background photo; null where the recipe uses none")
     box: dict[str, int] = _column(_BOX, "where the foreground was pasted, in pixels")

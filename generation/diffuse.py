@@ -8,6 +8,7 @@ the GPU, overlaps with the third's denoising.
 import inspect
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -205,9 +206,11 @@ class ImageToImage:
 
 def _import() -> tuple[Any, Any]:
     try:
-        import diffusers
-        import torch
-        import transformers
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of one of them about another
+            import diffusers
+            import torch
+            import transformers
     except ImportError as error:
         raise MissingExtra(error.name or "diffusers", "generation") from None
     if not sys.stderr.isatty():

@@ -46,6 +46,9 @@ def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
         with warnings.catch_warnings(), cache_only_where_unreachable():
             # diffusers 0.42 passes huggingface_hub an argument that it no longer takes.
             warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")
+            # Notices of its dependencies to their own developers, of which a user can mend none.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
             return diffusers.AutoPipelineForImage2Image.from_pretrained(
                 settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
             )

@@ -170,7 +170,7 @@ def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_bad_arguments(capsys):
-    assert "one of the arguments --model --models-file is required" in _fails([], capsys)
+    assert "expected one of the arguments --model, --models-file, --from" in _fails([], capsys)
     assert "not allowed with argument --model" in _fails(["--model", "a", "--models-file", "paper"], capsys)
     assert "no list of models 'none': expected paper" in _fails(["--models-file", "none"], capsys)
     assert "expected KEY=VALUE" in _fails(["--model", "a", "--model-kwargs", "pad_type"], capsys)

@@ -82,6 +82,7 @@ def test_a_node_that_cannot_read_the_photos_is_named(monkeypatch):
         def get(self, _):
             return None, {}, "photo n01/1.jpg cannot be read: no such file"
 
-    lane = RayLane(Ray(), type("Actor", (), {"facts": Method()}), "abc", "node-7")
+    lane = RayLane(Ray(), type("Actor", (), {"open": Method()}), "abc", "node-7")
+    lane.start(None)
     with pytest.raises(SourceError, match="node node-7 of the cluster cannot read the photos"):
-        lane.wait_until_open(None, True)
+        lane.opened(True)

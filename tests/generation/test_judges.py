@@ -124,6 +124,7 @@ def test_a_local_model_is_named_by_what_it_holds(model, judge, tmp_path):
     assert len(changed) == len("clip@") + 12
 
 
+@pytest.mark.long
 def test_a_hub_model_is_recorded_with_its_commit(model, judge, tmp_path, monkeypatch):
     """The Hub's own cache layout, offline: the real loading code, no network."""
     commit = "0123456789abcdef0123456789abcdef01234567"
