@@ -79,7 +79,7 @@ class Manifest(_Strict):
     image_size: int
     sources: list[Source]
     environment: dict[str, str]
-    resample: int
+    resample: int = 0
     shards: list[Shard]
     failures: list[Failure]
     withheld: list[str] = []
