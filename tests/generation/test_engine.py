@@ -93,6 +93,7 @@ def test_workers_that_die_again_and_again_end_the_run_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_lanes_in_processes_make_the_same_release_and_one_may_die(tiny_model, tmp_path):
     generate(redrawn_plan(tiny_model, 24), tmp_path / "one", How(6, 4, 1, ("cpu",)))
     killed = kill_a_child_when(lambda: any((tmp_path / "two").glob("data/*.parquet")))
@@ -101,6 +102,7 @@ def test_lanes_in_processes_make_the_same_release_and_one_may_die(tiny_model, tm
     assert apart(tmp_path / "one", tmp_path / "two") <= 1
 
 
+@pytest.mark.long
 def test_what_a_lane_cannot_load_is_said_by_the_run(tiny_model, tmp_path):
     with pytest.raises(ModelError, match=r"expected cpu, cuda, cuda:N"):
         generate(redrawn_plan(tiny_model), tmp_path / "d3s", How(devices=("cpu", "gpu")))

@@ -186,6 +186,7 @@ def test_a_folder_that_is_no_clip_model_is_one_clear_line(what, says, model, tmp
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_an_unreachable_model_is_one_line():
     code = (
         "from d3s_dataset.errors import ModelError\n"
