@@ -8,17 +8,13 @@ holds the blocks under way, however many images there are.
 import io
 import mmap
 import multiprocessing
-import os
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing.connection import wait
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +22,7 @@ from PIL import Image
 
 from d3s_dataset.command import cores
 from d3s_dataset.errors import ReleaseError, one_line
+from d3s_dataset.parent import end_with_parent
 
 _MOST_WORKERS = 32
 _FEW_IMAGES = 64  # starting workers for fewer costs more than they save
@@ -186,20 +183,12 @@ def _pool(fill: _Fill, images: int) -> Iterator[Executor | None]:
 
 
 def _begin(fill: _Fill) -> None:
-    """Take the parent's memory; end when the parent dies, and only then: after a kill -9 nobody else would."""
+    """Take the parent's memory; end when the parent dies, and only then."""
     global _fill
     _fill = fill
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # for transforms made of its operations; its threads do not survive the fork
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent()
 
 
 def _call(number: int, slot: int, images: list[bytes | None]) -> _Wrong:

@@ -12,10 +12,10 @@ from typing import Any
 
 from d3s_dataset.command import warn
 from d3s_dataset.errors import GenerationError, one_line
+from d3s_dataset.parent import end_with_parent
 from generation.lane import LaneDied, LocalLane, Spec
 from generation.maker import Made
 from generation.plan import Row
-from generation.workers import end_with_parent
 
 _LIVES = 3  # times that a lane is started again without having made a batch in between
 

@@ -1,15 +1,14 @@
 """Worker processes that compose and encode: started again where one is lost, ended with their parent."""
 
 import multiprocessing
-import os
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Any
 
 from d3s_dataset.errors import GenerationError
+from d3s_dataset.parent import end_with_parent
 from generation.maker import Failed, Maker
 
 _LIVES = 3  # deaths of workers in a row after which something is wrong that another try will not mend
@@ -97,16 +96,3 @@ def _hold(maker: Maker) -> None:
 
 def _call(stage: str, *arguments: Any) -> list[Any]:
     return getattr(_held[0], stage)(*arguments)
-
-
-def end_with_parent() -> None:
-    """End this process when its parent dies, as after a kill -9; leave Ctrl-C to the parent, which stops in order."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

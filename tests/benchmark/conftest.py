@@ -1,6 +1,8 @@
 """Toy releases: real files in the project's own format, small enough for a test."""
 
 import io
+import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +21,6 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import Record, arrow_schema
 from d3s_dataset.taxonomy import background_names, classes
-
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def jpeg(pixels: np.ndarray | Image.Image, quality: int = 95) -> bytes:
@@ -121,11 +121,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     """A release of the 200 real photos: no paste, no background photo, the background label goes round."""
-    folders = sorted((SHARED / "foregrounds").glob("n*")) if SHARED.is_dir() else []
-    if not folders:
-        pytest.skip("needs the real photos in ../shared/data, which are not here")
+    folders = sorted((shared_data / "foregrounds").glob("n*"))
     labels = {each.wnid: each.index for each in classes()}
     files = [next(path for path in sorted(folder.iterdir()) if path.is_file()) for folder in folders]
     rows = [
@@ -136,11 +134,25 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_weights() -> Path:
-    path = SHARED / "weights" / "mobilenetv2_100.safetensors"
-    if not path.is_file():
-        pytest.skip("needs the real weights in ../shared/data, which are not here")
-    return path
+def real_weights(shared_data: Path) -> Path:
+    return shared_data / "weights" / "mobilenetv2_100.safetensors"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random model, saved: what it says does not matter here, only that it is the same everywhere."""
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    folder = tmp_path_factory.mktemp("small") / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
+    save_for_hf(network, str(folder), safe_serialization=True)
+    for path in folder.rglob("*"):  # dated back: the digest of a file as young as a test's is not kept
+        os.utime(path, (time.time() - 60, time.time() - 60 + len(path.name) / 100))
+    return folder
 
 
 @pytest.fixture(scope="session")

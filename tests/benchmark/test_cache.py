@@ -6,15 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import load_file, save_file
-from timm.models import save_for_hf
 
 from benchmark import cache as caches
 from benchmark import decode, job, results, run
@@ -25,24 +22,6 @@ from benchmark.predict import predict
 from benchmark.predictions import read
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A small random model, saved: what it says does not matter here, only that it is the same everywhere."""
-    folder = tmp_path_factory.mktemp("small") / "model"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
-    save_for_hf(network, str(folder), safe_serialization=True)
-    _age(folder)
-    return folder
-
-
-def _age(folder: Path) -> None:
-    """Date files back: the digest of a file as young as a test's is not kept."""
-    for path in folder.rglob("*"):
-        os.utime(path, (time.time() - 60, time.time() - 60 + len(path.name) / 100))
 
 
 def _counted(monkeypatch) -> list[str]:

@@ -11,7 +11,6 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from timm.models import save_for_hf
 from torch import nn
 
 from benchmark import again, forward, predict, results, run
@@ -23,16 +22,6 @@ from benchmark.job import Subject
 from d3s_dataset.errors import ModelError, ReleaseError, SourceError
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("small") / "model"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
-    save_for_hf(network, str(folder), safe_serialization=True)
-    return folder
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "vit_base_patch16_224", "tf_efficientnet_b0"])

@@ -12,23 +12,11 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from timm.models import save_for_hf
 
 from benchmark import predict, results, run, score
 from benchmark.data import open_split
 from benchmark.predictions import SCHEMA, read
 from d3s_dataset.command import run_command
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A small random model, saved: what it says does not matter here, only that it is the same everywhere."""
-    folder = tmp_path_factory.mktemp("small") / "model"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
-    save_for_hf(network, str(folder), safe_serialization=True)
-    return folder
 
 
 def _one(folder, suffix):
