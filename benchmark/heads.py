@@ -59,6 +59,7 @@ class Columns(nn.Module):
     def __init__(self, network: nn.Module, wanted: list[int]) -> None:
         super().__init__()
         self.network = network
+        self.pretrained_cfg = getattr(network, "pretrained_cfg", None)  # where its weights came from
         self.register_buffer("wanted", torch.tensor(wanted), persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -23,8 +23,8 @@ from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import MissingExtra, ModelError
 
 _NEEDED = ("rich", "timm", "torchvision")
-# Whose code or labels are not in the files that the cache looks at.
-_UNCACHED = re.compile(r"(?!hf-hub:|local-dir:)[^:]+:")
+# MODULE:FUNCTION, whose code is in no file that the cache looks at.
+_UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")
 
 
 def measure(
@@ -46,7 +46,7 @@ def measure(
         checkpoint: a file of weights, for a single model.
         options: precision, compilation, devices.
         imagenet: photos to measure the same models on.
-        cache: answers are taken from it and kept in it; None for neither. Only timm's models are.
+        cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
         out: folder for the files.
         started: `time.monotonic()` of the process' start, from which the first model's seconds count.
 

@@ -1,4 +1,4 @@
-"""What a zero-shot model is told about the classes: prompts and their embeddings, kept on disk.
+"""The embeddings of what a zero-shot model is told about the classes (`prompts`), kept on disk.
 
 Torch half. A kept file is named by all it depends on (weights, config, token ids), so it is never stale, and appears
 whole, so any number of processes may share the folder.
@@ -6,7 +6,6 @@ whole, so any number of processes may share the folder.
 
 import hashlib
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +14,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
+from benchmark.prompts import prompts
 from d3s_dataset.atomic import replacing
 from d3s_dataset.command import progress, warn
 from d3s_dataset.errors import WriteError
 from d3s_dataset.taxonomy import classes
 
-# Written for D3S: near and far, whole and hidden, photo-like; none names one of the ten backgrounds.
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    "ensemble": (
-        "a photo of a {}.",
-        "a close-up photo of a {}.",
-        "a photo of a small {} seen from a distance.",
-        "a photo in which a {} is partly hidden.",
-        "a photo of a {} in an unusual place.",
-        "a computer-made picture of a {}.",
-    ),
-    "single": ("a photo of a {}.",),
-}
 # How each kind of model was trained: SigLIP attends to its padding.
 PADDING: dict[str, bool | str] = {"clip": True, "siglip": "max_length"}
 _BATCH = 250  # prompts a forward pass
 
 
-def prompts(templates: tuple[str, ...]) -> list[str]:
-    """Return every class in every template, class by class, in lower case as these models were trained."""
-    return [template.format(name).lower() for name in names() for template in templates]
-
-
-def names() -> list[str]:
-    """Return what each class is called: its first synonym, or its whole name where two classes share that."""
-    shared = Counter(each.synonym.lower() for each in classes())
-    return [each.name if shared[each.synonym.lower()] > 1 else each.synonym for each in classes()]
-
-
-def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ...]) -> torch.Tensor:
+def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ...]) -> tuple[torch.Tensor, str]:
     """Return a unit vector a class: the normalised mean over templates of the prompts' unit embeddings.
 
     Args:
@@ -58,7 +35,8 @@ def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ..
         templates: with `{}` where the class stands.
 
     Returns:
-        (1000, d) float32, read from the cache folder if it is there, else computed and kept.
+        (1000, d) float32, read from the cache folder if it is there, else computed and kept; and the digest of all that
+        they depend on.
     """
     config = model.config.text_config
     tokens = dict(
@@ -70,13 +48,14 @@ def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ..
             return_tensors="pt",
         )
     )
-    path = cache_folder() / "text" / f"{_key(digest, config.to_json_string(use_diff=False), tokens)}.safetensors"
+    key = _key(digest, config.to_json_string(use_diff=False), tokens)
+    path = cache_folder() / "text" / f"{key}.safetensors"
     kept = _read(path)
     if kept is not None:
-        return kept
+        return kept, key
     answer = normalize(_embed(model, tokens).reshape(len(classes()), len(templates), -1).mean(1), dim=1)
     _keep(path, answer)
-    return answer
+    return answer, key
 
 
 def cache_folder() -> Path:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from benchmark import text, weights
+from benchmark import prompts, text, weights
 from benchmark.classifier import Classifier, ready
 from benchmark.from_transformers import image_processor, part, pretrained, refuse_unknown
 from d3s_dataset.errors import ModelError
@@ -30,14 +30,14 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
     """
     refuse_unknown(name, kwargs, known=("templates",))
     chosen = kwargs.get("templates", "ensemble")
-    if chosen not in text.TEMPLATES:
-        raise ModelError(f"--model-kwargs templates={chosen}: expected {' or '.join(text.TEMPLATES)}")
+    if chosen not in prompts.TEMPLATES:
+        raise ModelError(f"--model-kwargs templates={chosen}: expected {' or '.join(prompts.TEMPLATES)}")
     kind = part(name, "AutoConfig").model_type
     if kind not in text.PADDING:
         raise ModelError(f"{name} is a model of type {kind!r}: expected one of {', '.join(text.PADDING)}")
     model = ready(pretrained(name, "AutoModel"))
     digest, transform = weights.digest(model), image_processor(name)
-    vectors = text.embeddings(model, part(name, "AutoTokenizer"), digest, text.TEMPLATES[chosen])
+    vectors, told = text.embeddings(model, part(name, "AutoTokenizer"), digest, prompts.TEMPLATES[chosen])
     return Classifier(
         name=name,
         architecture=type(model).__name__,
@@ -46,7 +46,7 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
         digest=digest,
         network=ready(ZeroShot(model, vectors)),
         transform=transform,
-        preprocessing=transform.settings(),
+        preprocessing=transform.settings() | {"prompts": told},
     )
 
 

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -98,7 +100,7 @@ def write_release(
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The helpers above: test modules cannot import them (import mode `importlib`)."""
-    return SimpleNamespace(jpeg=jpeg, record=record, write_release=write_release)
+    return SimpleNamespace(jpeg=jpeg, record=record, write_release=write_release, age=age)
 
 
 @pytest.fixture(scope="session")
@@ -150,9 +152,36 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
     save_for_hf(network, str(folder), safe_serialization=True)
-    for path in folder.rglob("*"):  # dated back: the digest of a file as young as a test's is not kept
-        os.utime(path, (time.time() - 60, time.time() - 60 + len(path.name) / 100))
+    age(folder)
     return folder
+
+
+def age(folder: Path) -> None:
+    """Date files back: the digest of a file as young as a test's is not kept."""
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 60, time.time() - 60 + len(path.name) / 100))
+
+
+@pytest.fixture
+def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run `benchmark.run` with these arguments two times: the second needs no torch and writes the same bytes."""
+
+    def run_twice(*line: str) -> None:
+        from benchmark import run
+
+        monkeypatch.setenv("D3S_CACHE", str(tmp_path / "cache"))
+        run.main([*line, "--out", str(tmp_path / "first")])
+        code = (
+            f"import sys; from benchmark.run import main; main({[*line, '--out', str(tmp_path / 'second')]!r}); "
+            "assert not {'torch', 'timm', 'torchvision', 'transformers', 'datasets'} & set(sys.modules), 'heavy'"
+        )
+        root = Path(__file__).parents[2]
+        subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, timeout=100)
+        made = [{each.name: each.read_bytes() for each in (tmp_path / out).iterdir()} for out in ("first", "second")]
+        assert len(made[0]) == 2
+        assert made[0] == made[1]
+
+    return run_twice
 
 
 @pytest.fixture(scope="session")

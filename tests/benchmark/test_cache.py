@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmark import cache as caches
-from benchmark import decode, job, results, run
+from benchmark import decode, job, results
 from benchmark.cache import Cache, Options, Store
 from benchmark.data import open_split
 from benchmark.job import Subject, answers
@@ -34,20 +34,8 @@ def _counted(monkeypatch) -> list[str]:
     return loaded
 
 
-def test_a_second_call_gives_the_same_files_without_torch(toy, small, tmp_path, monkeypatch):
-    line = ["--model", f"local-dir:{small}", "--dataset", str(toy)]
-    monkeypatch.setenv("D3S_CACHE", str(tmp_path / "cache"))
-    run.main([*line, "--out", str(tmp_path / "first")])
-    code = (
-        f"import sys; from benchmark.run import main; main({[*line, '--out', str(tmp_path / 'second')]!r}); "
-        "assert not {'torch', 'timm', 'torchvision', 'datasets'} & set(sys.modules), 'heavy'"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=100)
-    made = [sorted((tmp_path / out).iterdir()) for out in ("first", "second")]
-    assert len(made[0]) == 2
-    for first, second in zip(*made, strict=True):
-        assert first.name == second.name
-        assert first.read_bytes() == second.read_bytes()
+def test_a_second_call_gives_the_same_files_without_torch(toy, small, twice):
+    twice("--model", f"local-dir:{small}", "--dataset", str(toy))
 
 
 @pytest.mark.parametrize("change", ["weights", "folder", "kwargs", "data", "precision", "limit"])
@@ -129,7 +117,7 @@ main(sys.argv[1:])
 """
 
 
-def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path):
+def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path, monkeypatch):
     line = ["--model", f"local-dir:{small}", "--dataset", str(toy), "--out"]
 
     def start(name: str, wait: float) -> subprocess.Popen[str]:
@@ -148,11 +136,14 @@ def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path):
     assert 3 <= kept < 12
     assert not list((tmp_path / "killed").glob("*.json"))
     # Again, by two processes on one cache.
-    both = [start("killed", 0), start("killed", 0), start("straight", 0)]
+    both = [start("killed", 0), start("killed", 0)]
     shown = [each.communicate(timeout=200)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0, 0]
+    assert [each.returncode for each in both] == [0, 0]
     assert min(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
     assert max(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
+    monkeypatch.setattr(caches, "BLOCK", 8)
+    monkeypatch.setenv("D3S_CACHE", str(tmp_path / "straight"))
+    run.main([*line, str(tmp_path / "straight")])
     tables, contents = [], []
     for name in ("killed", "straight"):
         tables.append(read(next((tmp_path / name).glob("*.parquet"))))

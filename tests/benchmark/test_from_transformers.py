@@ -55,6 +55,11 @@ def test_answers_are_those_of_transformers_by_name(shuffled, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_answers_are_kept(shuffled, toy, make, twice):
+    make.age(shuffled[0])
+    twice("--model", f"transformers:{shuffled[0]}", "--dataset", str(toy), "--limit", "20")
+
+
 def test_what_does_not_fit_is_one_line(shuffled, tmp_path, capfd):
     folder, _, _ = shuffled
 

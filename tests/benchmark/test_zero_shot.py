@@ -21,6 +21,9 @@ from transformers import (
 )
 
 from benchmark import predictions, results, run, text, weights
+from benchmark import prompts as prompts_
+from benchmark.cache import Cache
+from benchmark.job import Subject
 from benchmark.models import load
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
@@ -97,7 +100,7 @@ def test_the_whole_command(tiny, toy, tmp_path, capsys):
     made = predictions.read(path.with_suffix(".parquet"))
     data = pq.read_table(next((toy / "data").glob("validation-00000-*")), columns=["image"])
     image = Image.open(io.BytesIO(data["image"][39].as_py()["bytes"]))
-    prompts = [text.TEMPLATES["single"][0].format(text.names()[label]) for label in made.prediction[39]]
+    prompts = [prompts_.TEMPLATES["single"][0].format(prompts_.names()[label]) for label in made.prediction[39]]
     plain = _plain(folder, model, kind, image, prompts)
     ratios = np.log(made.probability[39] / made.probability[39, 0])
     np.testing.assert_allclose(ratios, (plain - plain[0]).numpy(), atol=1e-4)
@@ -108,7 +111,7 @@ def test_the_ensemble_is_the_mean_over_templates(tiny):
     found = load(f"zero-shot:{folder}")
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     for label in (0, 517, 999):
-        prompts = [each.format(text.names()[label]) for each in text.TEMPLATES["ensemble"]]
+        prompts = [each.format(prompts_.names()[label]) for each in prompts_.TEMPLATES["ensemble"]]
         tokens = tokenizer(prompts, padding="max_length", max_length=64, return_tensors="pt")
         with torch.no_grad():
             each = normalize(text.features(model.get_text_features(**tokens)), dim=1)
@@ -130,15 +133,27 @@ def test_texts_are_embedded_once(tiny, cache, monkeypatch):
     assert len(calls) == 1
     assert kept.read_bytes() == before
     load(f"zero-shot:{folder}", kwargs={"templates": "single"})
-    monkeypatch.setitem(text.TEMPLATES, "single", ("a drawing of a {}.",))
+    monkeypatch.setitem(prompts_.TEMPLATES, "single", ("a drawing of a {}.",))
     load(f"zero-shot:{folder}", kwargs={"templates": "single"})
     assert len(list(cache.iterdir())) == 3
+
+
+def test_answers_are_kept_for_the_prompts_they_were_given(tiny, toy, make, twice, monkeypatch):
+    _, folder, _ = tiny
+    make.age(folder)
+    twice("--model", f"zero-shot:{folder}", "--dataset", str(toy), "--limit", "20")
+    before = Subject(f"zero-shot:{folder}", cache=Cache()).recalled
+    assert before is not None
+    monkeypatch.setitem(prompts_.TEMPLATES, "ensemble", ("a drawing of a {}.",))
+    after = Subject(f"zero-shot:{folder}", cache=Cache())
+    assert after.recalled is None
+    assert after.facts.transform["prompts"] != before.transform["prompts"]
 
 
 def test_other_weights_or_settings_are_other_texts(tiny, cache, tmp_path):
     _, folder, model = tiny
     tokenizer = CLIPTokenizer.from_pretrained(folder)
-    digest, single = weights.digest(model), text.TEMPLATES["single"]
+    digest, single = weights.digest(model), prompts_.TEMPLATES["single"]
     text.embeddings(model, tokenizer, digest, single)
     text.embeddings(model, tokenizer, "other", single)
     before = model.config.text_config.layer_norm_eps
@@ -157,9 +172,9 @@ def test_two_processes_may_share_the_cache(tiny, cache):
     code = f"""
 import hashlib
 from transformers import CLIPModel, CLIPTokenizer
-from benchmark import text
+from benchmark import prompts, text
 model, tokenizer = (kind.from_pretrained({str(folder)!r}) for kind in (CLIPModel, CLIPTokenizer))
-found = text.embeddings(model.eval(), tokenizer, "digest", text.TEMPLATES["single"])
+found, _ = text.embeddings(model.eval(), tokenizer, "digest", prompts.TEMPLATES["single"])
 print(hashlib.sha256(found.numpy().tobytes()).hexdigest())
 """
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -186,13 +201,13 @@ def test_the_cache_folder_is_the_user_s(monkeypatch, tmp_path):
 
 
 def test_names_and_templates():
-    assert len({name.lower() for name in text.names()}) == len(classes())
-    assert text.names()[0] == "tench"
+    assert len({name.lower() for name in prompts_.names()}) == len(classes())
+    assert prompts_.names()[0] == "tench"
     backgrounds = {each.name for each in BACKGROUNDS}
-    for template in text.TEMPLATES["ensemble"]:
+    for template in prompts_.TEMPLATES["ensemble"]:
         assert template.count("{}") == 1
         assert not backgrounds & set(template.strip(".").split())
-    assert text.TEMPLATES["single"][0] in text.TEMPLATES["ensemble"]
+    assert prompts_.TEMPLATES["single"][0] in prompts_.TEMPLATES["ensemble"]
 
 
 def test_what_is_no_zero_shot_model_is_refused(tmp_path):
