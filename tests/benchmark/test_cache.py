@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmark import cache as caches
-from benchmark import decode, job, results
+from benchmark import decode, job, results, run
 from benchmark.cache import Cache, Options, Store
 from benchmark.data import open_split
 from benchmark.job import Subject, answers
