@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
+# One test process a core, and one thread each: threads of several processes would wait for each other.
+PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile
 
 .PHONY: demo test test-all bench clean
 .DELETE_ON_ERROR:
@@ -25,10 +27,10 @@ demo: $(INSTALLED)
 	@echo "release: demo/d3s   model: demo/model   results: demo/results"
 
 test: $(INSTALLED)
-	$(PYTEST) -m 'not long and not bench'
+	$(PARALLEL) -m 'not long and not bench'
 
 test-all: $(INSTALLED)
-	$(PYTEST) -m 'not bench'
+	$(PARALLEL) -m 'not bench'
 
 bench: $(INSTALLED)
 	$(PYTEST) tests/bench -m bench -s
