@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,32 @@ def _counted(monkeypatch) -> list[str]:
 
 def test_a_second_call_gives_the_same_files_without_torch(toy, small, twice):
     twice("--model", f"local-dir:{small}", "--dataset", str(toy))
+
+
+@pytest.mark.long
+def test_a_second_call_on_17000_images_takes_seconds(make, small, tmp_path, capsys):
+    """1,700 photos on each of ten backgrounds of 100 photos; small images, which a second call does not look at."""
+    rng, pixels = np.random.default_rng(0), [np.full((32, 32, 3), 25 * i, np.uint8) for i in range(10)]
+    images, behind = [make.jpeg(each) for each in pixels], rng.integers(0, 100, 17000)
+
+    def row(i):
+        sources = {"foreground_source": f"front-{i // 10}", "background_source": f"behind-{i % 10}-{behind[i]}"}
+        return make.record(i, images[i % 10], i // 17 % 1000, i % 10, **sources)
+
+    release = make.write_release(
+        tmp_path / "d3s", {"validation": map(row, range(17000))}, shard_rows=4000, group_rows=200
+    )
+    make.age(release)
+    line = [sys.executable, "-m", "benchmark.run", "--model", f"local-dir:{small}", "--dataset", release]
+    seconds = []
+    for _ in range(2):
+        start = time.monotonic()
+        environment = os.environ | {"D3S_CACHE": str(tmp_path / "cache")}
+        subprocess.run([*line, "--out", tmp_path / "out"], cwd=ROOT, env=environment, check=True, capture_output=True)
+        seconds.append(time.monotonic() - start)
+    with capsys.disabled():
+        print(f"\n17,000 images: first call {seconds[0]:.1f} s, second {seconds[1]:.1f} s")  # noqa: T201
+    assert seconds[1] <= 10
 
 
 @pytest.mark.parametrize("change", ["weights", "folder", "kwargs", "data", "precision", "limit"])
