@@ -12,7 +12,7 @@ from torch import nn
 from benchmark.partition import Partition
 from benchmark.penalty import Penalty, Side
 
-_HIDDEN = 512
+_HIDDEN = 256
 _SLOPE = 0.2
 GRADIENT_WEIGHT = 10.0  # the paper's, and Gulrajani et al.'s
 BETAS = (0.0, 0.9)  # of Adam, the paper's
