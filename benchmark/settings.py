@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+RECORD = "training.json"  # in a trained model's folder: the settings and what was trained on
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:

@@ -22,43 +22,9 @@ from benchmark.objectives import OBJECTIVES
 from benchmark.run import describe
 from benchmark.settings import Settings
 from benchmark.training import Images, train
+from benchmark.values import positive, seed, share, weight
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import MissingExtra, ModelError
-
-
-def positive(text: str) -> float:
-    """Parse a finite number above zero (an argparse type)."""
-    if not 0 < (value := _number(text)) < float("inf"):
-        raise ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
-
-
-def penalty_weight(text: str) -> float:
-    """Parse a lambda: a finite number from zero on (an argparse type)."""
-    if not 0 <= (value := _number(text)) < float("inf"):
-        raise ArgumentTypeError(f"expected a lambda of 0 or more, got {text!r}")
-    return value
-
-
-def share(text: str) -> float:
-    """Parse a number from 0 to 1 (an argparse type)."""
-    if not 0 <= (value := _number(text)) <= 1:
-        raise ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-    return value
-
-
-def seed(text: str) -> int:
-    """Parse a seed (an argparse type)."""
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise ArgumentTypeError(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 def _several(text: str) -> int:
@@ -88,7 +54,7 @@ def parser() -> Parser:
     own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives.py)")
     add = own.add_argument
     add("--lr", type=positive, metavar="X", help="peak learning rate")
-    add("--lambda", type=penalty_weight, metavar="X", dest="weight", help="what the penalty counts")
+    add("--lambda", type=weight, metavar="X", dest="weight", help="what the penalty counts")
     add(
         "--foreground-features", type=natural, metavar="N", help="of the pooled ones; the rest speak for the background"
     )

@@ -19,13 +19,13 @@ from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
+from benchmark.settings import RECORD
 from d3s_dataset.atomic import publish, write_atomic
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
 
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
 _PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and DistributedDataParallel put before a name
-RECORD = "training.json"
 UNFINISHED = ("checkpoint.pt", "log.jsonl")  # what lies in a folder before its training has ended
 _COUNTER = "num_batches_tracked"  # batch norm's step counter: some files lack it and no prediction depends on it
 

@@ -128,7 +128,7 @@ def _stop() -> None:
 
 def test_two_processes_train_the_same_network_as_one(toy, tmp_path):
     """On two CPU processes over gloo; sums in another order move weights in their sixth digit."""
-    arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1"]
+    arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
     train.main([*arguments, "--out", str(tmp_path / "one")])
     line = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark.train"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -157,7 +157,7 @@ def test_photos_of_imagenet_are_half_of_each_batch(toy, tmp_path, make):
             shade = np.full((40, 56, 3), 20 if label == 3 else 235, dtype=np.uint8)
             Image.fromarray(shade).save(folder / f"{index}.jpg")
     out = tmp_path / "model"
-    joint = [*WASSERSTEIN, "--dataset", str(toy), "--imagenet", str(tmp_path / "train"), "--epochs", "6"]
+    joint = [*WASSERSTEIN, "--dataset", str(toy), "--imagenet", str(tmp_path / "train"), "--epochs", "2"]
     train.main([*joint, "--out", str(out)])
     bias = load_file(out / "model.safetensors")["head.fc.bias"]
     assert min(bias[3], bias[900]) > bias[[2, 4, 899]].max()
