@@ -49,7 +49,7 @@ class Forward:
         return self._compiled is not None
 
     def logits(self, pixels: np.ndarray) -> torch.Tensor:
-        """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) of a network with that.
+        """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) where it says so.
 
         Raises:
             ModelError: logits of another shape, or a single image does not fit into the memory.
