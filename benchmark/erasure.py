@@ -5,6 +5,7 @@ leaks and what is kept is measured on raw and on erased features by the same pro
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from benchmark.folds import LEAST, Photos, apart, three_sets
 from benchmark.kept import columns, kept
 from benchmark.leakage import Asked, read
 from benchmark.readings import Erasure, Reading
-from benchmark.targets import Target, target
+from benchmark.targets import Target, narrowed, target
 from d3s_dataset.errors import ResultError
 
 _LEAKS = ("unseen_foreground", "unseen_both")
@@ -24,8 +25,9 @@ _OTHER = {"background": "foreground", "superclass": "background"}
 def erasures(name: str, features: Features, asked: Asked, notes: list[str]) -> Iterator[Erasure]:
     """Yield what an eraser does to the background in foreground features, and to the superclass in background features.
 
-    Where features are not split both are erased from all of them, each time anew. A foreground class cannot be read
-    from photos that the probe has not seen unless it has many: the reverse direction erases and reads superclasses.
+    Where features are not split both are erased from all of them, each time anew. A class cannot be read from photos
+    that the probe has not seen unless it has many: the reverse direction erases and reads superclasses, those that have
+    photos enough for three sets; without two of them `notes` gets a line.
 
     Raises:
         ResultError: too few photos for three sets, or no two backgrounds.
@@ -33,10 +35,24 @@ def erasures(name: str, features: Features, asked: Asked, notes: list[str]) -> I
     """
     yield _erase(name, target("background", features), _part(features, "foreground"), features, asked)
     try:
-        coarse = target("superclass", features)
+        coarse = _many(target("superclass", features))
         yield _erase(name, coarse, _part(features, "background"), features, asked)
     except ResultError as error:
         notes.append(f"the reverse, erasing the superclass, is not measured: {error}")
+
+
+def _many(wanted: Target) -> Target:
+    """Return a target with the labels that have two photos for each of the three sets.
+
+    Raises:
+        ResultError: fewer than two have.
+    """
+    owners = np.unique(np.stack([wanted.labels, wanted.photo]), axis=1)[0]
+    counts = np.bincount(owners[owners >= 0], minlength=wanted.classes)
+    rows = (wanted.labels >= 0) & (counts[wanted.labels] >= 2 * LEAST)
+    if (counts >= 2 * LEAST).sum() < 2:
+        raise ResultError(f"expected two superclasses with at least {2 * LEAST} photos each")
+    return narrowed(wanted, rows)
 
 
 def _part(features: Features, name: str) -> str:
@@ -68,17 +84,13 @@ def _readings(
     some = Photos(*(getattr(photos, each)[rows] for each in vars(photos)))
     for name in _LEAKS:
         yield from read(features, part, values, wanted, rows, name, asked, apart(name, some, sets[rows], asked.seed))
-    yield from read(features, part, values, target(_OTHER[wanted.name], features), sets > 0, "unseen_background", asked)
+    rest = narrowed(target(_OTHER[wanted.name], features), sets > 0)
+    fresh = replace(asked, control=False)
+    yield from read(features, part, values, rest, sets > 0, "unseen_background", fresh)
 
 
 def _photos(features: Features, wanted: Target) -> Photos:
-    """Return the photos, those of the foreground in strata of what is read where that is of the foreground."""
-    stratum = np.zeros(len(wanted.labels), dtype=np.int64)
-    if wanted.name != "background":
-        # Images of no superclass are dealt out among themselves, and used to see what is kept.
-        stratum = wanted.labels + 1
-        pairs = np.unique(np.stack([stratum, features.foreground_source]), axis=1)[0]
-        few = np.flatnonzero(np.bincount(pairs) < 2 * LEAST)
-        if len(few := few[few > 0]):
-            raise ResultError(f"expected at least {2 * LEAST} photos of every superclass, {len(few)} have fewer")
+    """Return the photos; those of the foreground in strata of what is read where that is of the foreground."""
+    # Images of no superclass are dealt out among themselves: they show what is kept.
+    stratum = np.zeros(len(wanted.labels), dtype=np.int64) if wanted.name == "background" else wanted.labels + 1
     return Photos(features.foreground_source, features.background_source, stratum, features.background)

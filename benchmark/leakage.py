@@ -32,11 +32,12 @@ _CONTROLLED = {
 
 @dataclass(frozen=True)
 class Asked:
-    """Which probes read, the seed of all that is drawn, and on which device."""
+    """Which probes read, the seed of all that is drawn, on which device, and whether controls are fitted too."""
 
     kinds: tuple[str, ...]
     seed: int = 0
     device: str = "cpu"
+    control: bool = True
 
 
 def photos_of(features: Features, wanted: Target, rows: np.ndarray) -> Photos:
@@ -72,7 +73,7 @@ def read(
     at, labels = np.flatnonzero(rows), wanted.labels[rows]
     codes = np.unique(wanted.photo[rows], return_inverse=True)[1]
     random = (hashed(asked.seed, _CONTROL, codes) % np.uint64(wanted.classes)).astype(np.int64)
-    controlled = name in _CONTROLLED[wanted.name]
+    controlled = asked.control and name in _CONTROLLED[wanted.name]
     for kind in asked.kinds:
         told = [_told(kind, values[at], labels, fold, wanted.classes, asked) for fold in folds]
         control = None

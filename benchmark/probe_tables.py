@@ -58,12 +58,12 @@ def _share(each: Share | None) -> str:
 
 
 def _erasure(each: Erasure) -> str:
-    headings = (*_HEADINGS[:4], "raw", "95 % interval", "erased", "95 % interval", "nats", "erased")
+    side = ("95 % interval", "control", "nats")
+    headings = (*_HEADINGS[:4], "raw", *side, "erased", *side)
     rows = [
-        (*_row(raw)[:4], percent(raw.accuracy), between(raw.ci95), percent(erased.accuracy), between(erased.ci95),
-         ratio(raw.information), ratio(erased.information))
+        (*_row(raw)[:4], *(text for one in (raw, erased) for text in _side(one)))
         for raw, erased in zip(each.raw, each.erased, strict=True)
-    ]  # fmt: skip
+    ]
     photos = "/".join(map(str, each.photos))
     return "\n".join(
         [
@@ -74,6 +74,11 @@ def _erasure(each: Erasure) -> str:
             f"erased: {_kept(each.erased_kept)}",
         ]
     )
+
+
+def _side(each: Reading) -> tuple[str, ...]:
+    control = "-" if each.control is None else percent(each.control)
+    return percent(each.accuracy), between(each.ci95), control, ratio(each.information)
 
 
 def _doubts(readings: Sequence[Reading]) -> list[str]:

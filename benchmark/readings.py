@@ -13,7 +13,7 @@ class Reading(Strict):
     `background`, or `superclass` (the nine of ImageNet-9) where classes have too few photos. `cut`: `folds.CUTS`.
     `accuracy` is that of n test images, with a 95 % interval over photos; `chance` is 1 / classes, `majority` the share
     of the commonest label. `control`: accuracy of the same probe on random labels of photos (Hewitt & Liang), null
-    where they cannot be learnt: on unseen photos of the label's own kind the control is at chance by construction.
+    where it was not fitted: on unseen photos of the label's own kind it is at chance by construction.
     `information`: usable information in nats, `entropy` minus the cross-entropy of the calibrated probe: a lower bound
     (Xu et al., arXiv 2002.10689). `endings`: how the probe of each fold ended.
     """

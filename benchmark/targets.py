@@ -57,7 +57,7 @@ def targets(features: Features, name: str, cut_name: str, notes: list[str]) -> I
     enough = _enough(wanted)
     left = len(np.unique(wanted.labels[enough]))
     if left >= 2:
-        yield _narrowed(wanted, enough), enough
+        yield narrowed(wanted, enough), enough
     if left == wanted.classes:
         return
     line = f"{wanted.classes - left} of {wanted.classes} classes have fewer than {LEAST} photos, so cannot be read on "
@@ -68,7 +68,7 @@ def targets(features: Features, name: str, cut_name: str, notes: list[str]) -> I
         return
     enough = (coarse.labels >= 0) & _enough(coarse)
     if len(np.unique(coarse.labels[enough])) >= 2:
-        yield _narrowed(coarse, enough), enough
+        yield narrowed(coarse, enough), enough
 
 
 def _enough(wanted: Target) -> np.ndarray:
@@ -78,7 +78,8 @@ def _enough(wanted: Target) -> np.ndarray:
     return (wanted.labels >= 0) & (counts[wanted.labels] >= LEAST)
 
 
-def _narrowed(wanted: Target, rows: np.ndarray) -> Target:
+def narrowed(wanted: Target, rows: np.ndarray) -> Target:
+    """Return a target with the labels of some rows, (n,) bool, only: the others count as having none."""
     values, codes = np.unique(wanted.labels[rows], return_inverse=True)
     labels = np.full(len(rows), -1, dtype=np.int64)
     labels[rows] = codes
