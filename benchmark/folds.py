@@ -60,8 +60,8 @@ def cut(name: str, photos: Photos, seed: int) -> list[Fold]:
     most = _MOST if name == "unseen_background" else _TEST
     dealt = [_deal(*way, most, LEAST, seed) for way in ways]
     folds = range(max(int(part.max()) + 1 for part in dealt)) if name == "unseen_background" else range(1)
-    chosen = [np.array([part == fold for part in dealt]) for fold in folds]
-    return [_fold(ways, ~each.any(0), each.all(0), seed) for each in chosen]
+    chosen = [np.stack([part == fold for part in dealt]) for fold in folds]
+    return [_fold(ways, ~np.any(each, axis=0), np.all(each, axis=0), seed) for each in chosen]
 
 
 def three_sets(photos: Photos, seed: int) -> np.ndarray:

@@ -87,7 +87,8 @@ class Forward:
 
     def use_compiled(self) -> None:
         """Compile the network, as an earlier part of the same work did."""
-        self._compiled = self._compiled or torch.compile(self._network)
+        if self._compiled is None:  # a compiled module has no truth of its own
+            self._compiled = torch.compile(self._network)
 
     def _seconds(self, pixels: np.ndarray) -> float:
         best = float("inf")

@@ -60,7 +60,8 @@ def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], tor
         head = _linear(inner)
         if head is None or head[0].shape[1] != answer.outputs:
             return answer
-        weight, bias = (each[network.wanted] for each in head) if isinstance(network, Columns) else head
+        order: Any = network.wanted if isinstance(network, Columns) else slice(None)
+        weight, bias = head[0][order], head[1][order]
         made = features @ weight.T + bias
         if made.shape == logits.shape and float((made - logits).abs().max()) <= _SAME * float(logits.abs().max()):
             answer.weight, answer.bias = weight.numpy().copy(), bias.numpy().copy()

@@ -72,7 +72,7 @@ def test_the_whole_table_and_what_is_erased(small, crossed, tmp_path, capsys):
 
 
 def test_a_model_with_split_features_gets_the_two_by_two_table(small, crossed, tmp_path):
-    partition.write(small, Partition(foreground=200, background=56))
+    partition.write(small, Partition(foreground=72, background=24))
     try:
         probe.main(line(small, crossed, tmp_path))
     finally:
@@ -80,7 +80,7 @@ def test_a_model_with_split_features_gets_the_two_by_two_table(small, crossed, t
     found = readings.Probed.model_validate_json(next((tmp_path / "out").iterdir()).read_bytes())
     cells = {(each.features, each.label) for each in found.readings}
     assert cells >= {(part, label) for part in ("foreground", "background") for label in ("foreground", "background")}
-    assert found.partition == (200, 56)
+    assert found.partition == (72, 24)
 
 
 def test_a_probe_that_did_not_converge_fails_the_run_unless_allowed(small, crossed, tmp_path, monkeypatch, capsys):
