@@ -11,14 +11,13 @@ from pathlib import Path
 
 from benchmark import results
 from benchmark.cache import Cache, Options
-from benchmark.correlation import Spread
 from benchmark.data import open_split
 from benchmark.erasers import NAMES
 from benchmark.job import Subject
 from benchmark.pairing import read
-from benchmark.run import describe
+from benchmark.run import cached, check_installed, describe
 from benchmark.shortcut import Correlation, Task, correlate
-from benchmark.tables import grid
+from benchmark.tables import grid, over_seeds
 from benchmark.values import share
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say, warn
@@ -33,9 +32,9 @@ def table(found: Correlation) -> str:
     rows = [
         (
             f"{each.model}, {each.way}",
-            *(_cell(part) for part in (each.scores.tied, each.scores.untied, each.scores.drop)),
-            _cell(each.scores.gain),
-            _cell(each.scores.worst),
+            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied, each.scores.drop)),
+            over_seeds(each.scores.gain),
+            over_seeds(each.scores.worst),
         )
         for each in found.rows
     ]
@@ -44,16 +43,10 @@ def table(found: Correlation) -> str:
 
 def groups_table(found: Correlation) -> str:
     """Return the accuracy of each group, tied and untied, a column a way."""
-    rows = [(name, *(_cell(each.scores.groups[name]) for each in found.rows)) for name in found.rows[0].scores.groups]
+    rows = [
+        (name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in found.rows[0].scores.groups
+    ]
     return grid(("group", *(f"{each.model}, {each.way}"[-24:] for each in found.rows)), rows)
-
-
-def _cell(value: Spread) -> str:
-    if value.mean is None:
-        return "-"
-    low, high = value.ci95
-    between = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
-    return f"{100 * value.mean:.1f}{between}"
 
 
 def parser() -> Parser:
@@ -80,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
     pairing = read(args.pairing or ("sample" if test.manifest.kind == "sample" else "paper"))
-    cache = Cache()
-    subjects = [Subject(name, cache=cache) for name in args.model]
+    check_installed()
+    subjects = [Subject(name, cache=Cache() if cached(name) else None) for name in args.model]
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
     results.make_folder(args.out)
     found = correlate(subjects, (train, test), task)

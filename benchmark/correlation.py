@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from benchmark.pairing import Pairing
-from benchmark.scores import Number, Strict
+from benchmark.scores import Spread, Strict
 from benchmark.stats import LEVEL
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
@@ -42,19 +42,27 @@ class Draw:
     balanced: np.ndarray
 
 
-def draw(cells: Cells, groups: int, backgrounds: int, rho: float, seed: int) -> Draw:
+def draw(cells: Cells, names: tuple[str, ...], backgrounds: int, rho: float, seed: int) -> Draw:
     """Draw one seed's training rows: as many of every group, a share of rho + (1 - rho) / backgrounds of them tied.
 
     The other rows lie evenly on the other backgrounds. `balanced` rows are none of the training rows.
 
+    Args:
+        cells: of the train split's images.
+        names: of the groups.
+        backgrounds: how many there are.
+        rho: in [0, 1].
+        seed: of the draw.
+
     Raises:
         ResultError: a group without enough tied images.
     """
-    order = hashed(seed, np.arange(len(cells.group)))
+    order, groups = hashed(seed, np.arange(len(cells.group))), len(names)
     counts = [int((cells.tied & (cells.group == each)).sum()) for each in range(groups)]
     size = int(_USED * min(counts))
     if size < _LEAST:
-        raise ResultError(f"expected {_LEAST} or more tied training images of every group, got {min(counts)} of one")
+        few = f"{min(counts)} of {names[int(np.argmin(counts))]}"
+        raise ResultError(f"expected {_LEAST / _USED:.0f} or more tied training images of every group, got {few}")
     alike = round(size * (rho + (1 - rho) / backgrounds))
     taken = []
     for each in range(groups):
@@ -86,13 +94,6 @@ def _balanced(cells: Cells, train: np.ndarray, groups: int, order: np.ndarray) -
     ]
     count = min(map(len, places))
     return np.concatenate([rows[np.argsort(order[rows])][:count] for rows in places])
-
-
-class Spread(Strict):
-    """A mean over seeds, and its 95 % interval (Student's); no interval of a single seed."""
-
-    mean: Number
-    ci95: tuple[Number, Number]
 
 
 class Scores(Strict):
@@ -128,12 +129,12 @@ def score(right: np.ndarray, base: np.ndarray, cells: Cells, names: tuple[str, .
     }
     accuracies = {name: part.mean(1) for name, part in parts.items() if part.shape[1]}
     return Scores(
-        tied=spread(tied),
-        untied=spread(untied),
+        tied=shares(tied),
+        untied=shares(untied),
         drop=spread(tied - untied),
-        worst=spread(np.min([*accuracies.values()], axis=0)),
+        worst=shares(np.min([*accuracies.values()], axis=0)),
         gain=spread(untied - base[:, ~cells.tied].mean(1)),
-        groups={name: spread(values) for name, values in accuracies.items()},
+        groups={name: shares(values) for name, values in accuracies.items()},
     )
 
 
@@ -144,3 +145,12 @@ def spread(values: np.ndarray) -> Spread:
         return Spread(mean=mean, ci95=(None, None))
     half = float(student.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
     return Spread(mean=mean, ci95=(mean - half, mean + half))
+
+
+def shares(values: np.ndarray) -> Spread:
+    """Return the same of accuracies, whose interval ends at 0 and 1."""
+    found = spread(values)
+    low, high = found.ci95
+    if low is None or high is None:
+        return found
+    return Spread(mean=found.mean, ci95=(max(0.0, low), min(1.0, high)))

@@ -90,7 +90,7 @@ def _worst_group(
         worst = (_SHARP * _losses(weights, rows, labels, parts)).logsumexp(0) / _SHARP
         loss = worst + l2 / 2 * weights[:-1].square().sum()
         (gradient,) = torch.autograd.grad(loss, weights)
-        return float(loss), gradient
+        return loss.item(), gradient
 
     zeros = torch.zeros(rows.shape[1] + 1, classes, dtype=rows.dtype)
     return logistic.minimise(evaluate, zeros if start is None else start)

@@ -86,7 +86,7 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     kept, disjoint = _test_rows(splits, task.pairing)
     cells = Cells.of(task.pairing, splits[1].foreground[kept], splits[1].column("background")[kept], names)
     drawn = Cells.of(task.pairing, splits[0].foreground, splits[0].column("background"), names)
-    draws = {each: draw(drawn, len(kinds), len(names), task.rho, each) for each in task.seeds}
+    draws = {each: draw(drawn, kinds, len(names), task.rho, each) for each in task.seeds}
     right: dict[tuple[str, str], list[np.ndarray]] = {}
     for subject in subjects:
         train, test = (features_of(subject, split, task.options) for split in splits)

@@ -73,7 +73,7 @@ def dfr(setting: Setting) -> np.ndarray:
 
 
 def group_dro(setting: Setting) -> np.ndarray:
-    """Lower the worst group's loss (Sagawa et al., arXiv 1911.08731); with rho = 1 there are no untied groups to lower."""
+    """Lower the worst group's loss (Sagawa et al., arXiv 1911.08731); with rho = 1 no group is untied."""
     rows, cells = setting.drawn.train, setting.train.cells
     head = last_layer.group_dro(
         setting.train.features[rows],

@@ -53,14 +53,14 @@ def test_a_trained_critic_finds_the_distance_of_two_shifted_clouds():
     """The Wasserstein distance between a cloud and its copy shifted by a vector is that vector's length."""
     shift, score, generator = torch.tensor([2.0, -1.0, 0.0]), critic(3), _generator()
     optimizer = torch.optim.Adam(score.parameters(), lr=2e-3, betas=(0.0, 0.9))
-    for _ in range(200):
-        first, second = torch.randn(128, 3) + shift, torch.randn(128, 3)
+    for _ in range(400):
+        first, second = torch.randn(64, 3) + shift, torch.randn(64, 3)
         loss = -distance(score, first, second) + 10 * gradient_penalty(score, first, second, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     cloud = torch.randn(20000, 3)
-    assert distance(score, cloud + shift, cloud).item() == pytest.approx(shift.norm().item(), rel=0.1)
+    assert distance(score, cloud + shift, cloud).item() == pytest.approx(shift.norm().item(), rel=0.15)
 
 
 def _unbiased_by_sums(first: np.ndarray, second: np.ndarray) -> float:
@@ -127,15 +127,16 @@ def test_readers_learn_while_the_network_unlearns():
 @pytest.mark.parametrize("name", [name for name, each in OBJECTIVES.items() if each.make])
 def test_each_objective_lowers_its_own_penalty(name):
     """A linear map of features that hold both labels: its own label stays readable in each part."""
-    weight, better = {"wasserstein": (1.0, -1), "adversarial": (1.0, 1), "hsic": (30.0, -1)}[name]
-    plain, held = _solve(name, 0.0), _solve(name, weight)
+    weight, better = {"wasserstein": (1.0, -1), "adversarial": (3.0, 1), "hsic": (30.0, -1)}[name]
+    steps = 300 if name == "adversarial" else 80  # its ramp needs time
+    plain, held = _solve(name, 0.0, steps), _solve(name, weight, steps)
     assert held.penalty * better > plain.penalty * better + 0.3 * abs(plain.penalty)
     assert min(held.own) > 0.9
     if name == "hsic":  # the one that no critic stands between: a fresh reader finds less, too
         assert held.other < plain.other - 0.15
 
 
-def _solve(name: str, weight: float, steps: int = 80) -> SimpleNamespace:
+def _solve(name: str, weight: float, steps: int) -> SimpleNamespace:
     """Train a linear map under a penalty; return the penalty on fresh rows, and what least squares reads there."""
     torch.manual_seed(0)
     objective = OBJECTIVES[name]
