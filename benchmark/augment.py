@@ -25,53 +25,62 @@ _IN_MEMORY = 4 << 30  # bytes of decoded images; above it they lie in a temporar
 _DECODE_BATCH = 64
 
 
-def decode(split: Split, side: int, folder: Path) -> torch.Tensor:
+def decode(split: Split, side: int, folder: Path, place: Path | None = None) -> torch.Tensor:
     """Return all images of a split as (n, 3, side, side) uint8, decoded once.
 
     Args:
         split: the images.
         side: in pixels; images that are not square lose their longer sides' ends.
         folder: where the temporary file goes, if they are too many for the memory.
+        place: a file to use instead, which other processes can map.
 
     Raises:
         ReleaseError: an image that cannot be read.
     """
     shape = (split.n, 3, side, side)
-    if int(np.prod(shape)) <= _IN_MEMORY:
+    if place:
+        pixels = np.memmap(place, dtype=np.uint8, mode="w+", shape=shape)
+    elif int(np.prod(shape)) <= _IN_MEMORY:
         pixels = np.empty(shape, dtype=np.uint8)
     else:
-        with tempfile.TemporaryFile(dir=folder) as place:  # the map keeps the nameless file alive
-            pixels = np.memmap(place, dtype=np.uint8, mode="w+", shape=shape)
+        with tempfile.TemporaryFile(dir=folder) as nameless:  # the map keeps it alive
+            pixels = np.memmap(nameless, dtype=np.uint8, mode="w+", shape=shape)
     kept = torch.from_numpy(pixels)
     with progress(total=split.n, label="decode") as bar:
         spans = [(start, min(start + _DECODE_BATCH, split.n)) for start in range(0, split.n, _DECODE_BATCH)]
-        for (start, stop), images in blocks(split, partial(_resized, side=side), spans, ahead=2):
+        for (start, stop), images in blocks(split, partial(resized, side=side), spans, ahead=2):
             pixels[start:stop] = images
             bar.update(stop - start)
     return kept
 
 
-def _resized(image: Image.Image, side: int) -> np.ndarray:
+def resized(image: Image.Image, side: int) -> np.ndarray:
+    """Return an RGB image as (3, side, side) uint8, its longer side's ends cut off."""
     return np.asarray(ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
-def augment(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    images: torch.Tensor, size: int, generator: torch.Generator, part: tuple[int, int] | None = None
+) -> torch.Tensor:
     """Return a random view of each image.
 
     Args:
         images: (b, 3, h, w) uint8.
         size: side of the views in pixels.
         generator: on the CPU; decides every draw, so the same seed gives the same views.
+        part: (first, count) where the images are those from `first` on of a batch of `count`, whose draws are made.
 
     Returns:
         (b, 3, size, size) float32 in [0, 1].
     """
     values = images.float() / 255
+    first, count = part or (0, len(images))
+    own = slice(first, first + len(images))
     grid = functional.affine_grid(
-        _crops(len(images), generator).to(images.device), [len(images), 3, size, size], align_corners=False
+        _crops(count, generator)[own].to(images.device), [len(images), 3, size, size], align_corners=False
     )
     views = functional.grid_sample(values, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _recolour(views, generator)
+    return _recolour(views, _colours(count, generator)[:, own].to(images.device))
 
 
 def _crops(count: int, generator: torch.Generator) -> torch.Tensor:
@@ -87,9 +96,13 @@ def _crops(count: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([across, down], dim=1)
 
 
-def _recolour(views: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    factors = 1 + _COLOUR * (2 * torch.rand(3, len(views), 1, 1, 1, generator=generator) - 1)
-    brightness, contrast, saturation = factors.to(views.device)
+def _colours(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw (3, count, 1, 1, 1) factors of brightness, contrast and saturation."""
+    return 1 + _COLOUR * (2 * torch.rand(3, count, 1, 1, 1, generator=generator) - 1)
+
+
+def _recolour(views: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    brightness, contrast, saturation = factors
     grey = views.mean(1, keepdim=True)
     views = grey + (views - grey) * saturation
     middle = grey.mean((2, 3), keepdim=True)

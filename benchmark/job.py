@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import known, results
 from benchmark import predictions as predictions_
-from benchmark.cache import Cache, Finished, KnownModel, Options, Store
+from benchmark.cache import Cache, KnownModel, Options
 from benchmark.data import Split
 from benchmark.imagenet import Folder
 from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
 from benchmark.predictions import BEST, Answers
+from benchmark.store import Finished, Store
 from d3s_dataset.command import cores
 
 if TYPE_CHECKING:
@@ -96,19 +97,24 @@ def answers(subject: Subject, source: Split | Folder, options: Options, started:
     return store.all(source.n), finished
 
 
-def _store(subject: Subject, source: Split | Folder, options: Options) -> Store:
+def _store(subject: Subject, source: Split | Folder, options: Options) -> Store[Answers]:
     if subject.cache is None:
-        return Store()
+        return Store(Answers)
     trial = min(source.n, _TRIAL) if options.precision == "auto" else None
     return subject.cache.predictions(
-        weights=subject.facts.digest,
-        architecture=subject.facts.architecture,
-        kwargs=sorted((key, repr(value)) for key, value in subject.kwargs.items()),
-        data=source.content(subject.cache),
-        transform=subject.facts.transform,
-        precision=options.precision,
-        trial=trial,
+        **content(subject, source, subject.cache), precision=options.precision, trial=trial
     )
+
+
+def content(subject: Subject, source: Split | Folder, cache: Cache) -> dict[str, Any]:
+    """Return all that names what a model gives on images, but how it is run."""
+    return {
+        "weights": subject.facts.digest,
+        "architecture": subject.facts.architecture,
+        "kwargs": sorted((key, repr(value)) for key, value in subject.kwargs.items()),
+        "data": source.content(cache),
+        "transform": subject.facts.transform,
+    }
 
 
 def measure_one(

@@ -5,15 +5,16 @@ Torch half. The work is cut into the cache's parts; those that a store already h
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmark.cache import Options, Span, Store
+from benchmark.cache import Options
 from benchmark.data import Split
 from benchmark.decode import blocks
 from benchmark.forward import Forward, choose_devices, divide, fast_bf16, forwards, pays
@@ -21,6 +22,7 @@ from benchmark.imagenet import Folder
 from benchmark.models import Classifier
 from benchmark.predictions import BEST, Answers, Predictions
 from benchmark.results import Run
+from benchmark.store import Span, Store
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError
 
@@ -28,30 +30,46 @@ PRECISIONS = ("auto", "fp32", "bf16")
 TRIAL_IMAGES = 256  # how many of the first images `auto` compares
 LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf16
 
+P = TypeVar("P")
 _Blocks = Iterator[tuple[Span, np.ndarray]]
 
 
 def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tuple[Predictions, Run]:
     """Run a model over a split, keeping nothing; returns predictions without provenance, and how they were made."""
-    store = Store()
+    store = Store(Answers)
     run = answer(classifier, split, Options(precision), store)
     return split.predictions(store.all(split.n)), run
 
 
-def answer(classifier: Classifier, source: Split | Folder, options: Options, store: Store) -> Run:
-    """Run a model over the images whose answers a store lacks.
+def answer(classifier: Classifier, source: Split | Folder, options: Options, store: Store[Answers]) -> Run:
+    """Run a model over the images whose answers a store lacks; raises ModelError also for logits that are not finite.
+
+    Otherwise as `fill`.
+    """
+    return fill(classifier, source, options, store, lambda rows, logits: _reduce(classifier.name, logits, source, rows))
+
+
+def fill(
+    classifier: Classifier,
+    source: Split | Folder,
+    options: Options,
+    store: Store[P],
+    reduce: Callable[[slice, torch.Tensor], P],
+) -> Run:
+    """Run a model over the images that a store lacks.
 
     Args:
         classifier: the model.
         source: the images.
         options: how.
-        store: where answers go, block by block; what it says of an earlier part's precision and compilation is kept.
+        store: where parts go, block by block; what it says of an earlier part's precision and compilation is kept.
+        reduce: rows, and what the network gave for them (float32, on the device), to a part.
 
     Returns:
         How it ran.
 
     Raises:
-        ModelError: logits of another shape than (b, 1000), or not finite, or not enough memory for one image.
+        ModelError: an answer of another shape, or not enough memory for one image.
         ReleaseError: an image that cannot be read.
     """
     spans = store.missing(source.n)
@@ -64,13 +82,13 @@ def answer(classifier: Classifier, source: Split | Folder, options: Options, sto
     with progress(total=source.n, label=classifier.name) as bar:
         bar.update(source.n - sum(stop - start for start, stop in spans))
         for span, logits in chain(first, _spread(runners, stream)):
-            store.write(span, _reduce(classifier.name, logits, source, slice(*span)))
+            store.write(span, reduce(slice(*span), logits))
             bar.update(len(logits))
     return _run(runners, agreement)
 
 
 def _settle(
-    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store
+    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store[P]
 ) -> tuple[float | None, list[tuple[Span, torch.Tensor]]]:
     """Choose precision and compilation on the first block, or take an earlier part's.
 

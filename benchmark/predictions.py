@@ -6,8 +6,7 @@ so that a result can be made from the predictions alone. Predictions from elsewh
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +73,6 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.loss)
-
-
-def join(parts: Sequence[Answers]) -> Answers:
-    """Return parts one after the other."""
-    return Answers(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Answers)))
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:

@@ -29,6 +29,13 @@ class Accuracy(Strict):
     top5: Number
 
 
+class Spread(Strict):
+    """A mean over seeds, and its 95 % interval (Student's); no interval of a single seed."""
+
+    mean: Number
+    ci95: tuple[Number, Number]
+
+
 class Averages(Strict):
     """The three numbers that one word hides: over images, over backgrounds, over class x background as in training.
 

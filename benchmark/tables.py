@@ -37,6 +37,12 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequenc
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
 
 
+def over_seeds(value: scores.Spread) -> str:
+    """Return a mean over seeds and its interval, in percent."""
+    ends = between(value.ci95)
+    return percent(value.mean) + (f" ({ends})" if ends != "-" else "")
+
+
 def percent(value: float | None) -> str:
     """Return a share in percent, a dash for none."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"

@@ -1,99 +1,30 @@
 """Train a timm model on a release: `python -m benchmark.train --model NAME --objective erm`.
 
-From random weights unless `--checkpoint` gives others to start from. The model is saved as a timm `local-dir` folder
-(config.json, model.safetensors) with the size and colours it was trained at, so that
-`python -m benchmark.run --model local-dir:DIR` prepares images the same way; `training.json` says how it came about.
+From random weights unless `--checkpoint` gives others to start from. Every objective but `erm` cuts the pooled features
+in a part for the foreground and one for the background. The model is saved as a timm `local-dir` folder (config.json,
+model.safetensors) with the size and colours it was trained at, so that `python -m benchmark.run --model local-dir:DIR`
+prepares images the same way; `training.json` says how it came about, `log.jsonl` how it went. A training that was
+killed goes on from its last checkpoint when the same command is typed again. Under `torchrun` every process takes its
+share of each batch.
 """
 
+import argparse
+import os
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmark.data import Split, open_split
-from benchmark.fit import COLOURS, Settings, fit
-from benchmark.results import make_folder
+from benchmark import pairing
+from benchmark.data import open_split
+from benchmark.imagenet import Folder
+from benchmark.objectives import OBJECTIVES
 from benchmark.run import describe
+from benchmark.settings import Settings
+from benchmark.training import Images, train
+from benchmark.values import positive, seed, share, weight
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import MissingExtra, ModelError
-from d3s_dataset.taxonomy import classes
-
-if TYPE_CHECKING:
-    import torch
-
-
-def train(
-    split: Split,
-    settings: Settings,
-    out: Path,
-    checkpoint: Path | None = None,
-    report: Callable[[str], None] = lambda line: None,
-) -> None:
-    """Train a model as `fit` says and save it.
-
-    Library-wide random state is left as it was; the same seed gives the same weights on a CPU.
-
-    Args:
-        split: the images.
-        settings: how.
-        out: folder of the model, made at the end; one of an earlier training is replaced.
-        checkpoint: weights to start from.
-        report: called with a line after every epoch.
-
-    Raises:
-        ModelError: unknown model, unusable `out`, or a loss that is not finite.
-        CheckpointError: weights of another architecture.
-    """
-    import torch
-
-    from benchmark.augment import decode
-    from benchmark.weights import check_folder, save
-
-    check_folder(out)
-    make_folder(out.parent)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(settings.seed)
-        network = _network(settings, checkpoint)
-        pixels = decode(split, -(-settings.size * 8 // 7), out.parent)
-        labels = torch.from_numpy(split.labels["foreground"].to_numpy(zero_copy_only=False).copy())
-        fit(network, pixels, labels, settings, device, report)
-    save(network, out, {**asdict(settings), "dataset": split.facts().model_dump(mode="json")})
-
-
-def _network(settings: Settings, checkpoint: Path | None) -> "torch.nn.Module":
-    import timm
-
-    from benchmark import weights
-    from benchmark.models import check
-
-    if ":" in settings.model:
-        raise ModelError(f"expected a timm name to train, got {settings.model!r}")
-    check(settings.model, pretrained=False)
-    view = {"input_size": (3, settings.size, settings.size), "crop_pct": 1.0, "interpolation": "bilinear", **COLOURS}
-    other = {"tag": None, "test_input_size": None, "test_crop_pct": None, "num_classes": len(classes())}
-    try:
-        network = timm.create_model(
-            settings.model, num_classes=len(classes()), pretrained_cfg_overlay={**view, **other, "label_offset": None}
-        )
-    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        raise ModelError(
-            f"{settings.model} cannot be made for {settings.size} pixels: {' '.join(str(error).split())}"
-        ) from None
-    if checkpoint:
-        weights.load_into(network, weights.read(checkpoint), checkpoint, settings.model)
-    return network
-
-
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < float("inf"):
-        raise ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
 
 
 def _several(text: str) -> int:
@@ -102,53 +33,87 @@ def _several(text: str) -> int:
     return int(text)
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise ArgumentTypeError(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
-    return int(text)
-
-
 def parser() -> Parser:
     """Return the command's parser."""
     answer = Parser(prog="python -m benchmark.train", description="Train a timm model on a release of D3S.")
     add = answer.add_argument
+    adds = "; ".join(f"{name}: {each.summary}" for name, each in OBJECTIVES.items())
     add("--model", required=True, metavar="NAME", help="timm name", default=None)
-    add("--objective", choices=("erm",), default="erm", help="erm: cross-entropy on the foreground label")
+    add("--objective", choices=tuple(OBJECTIVES), default="erm", help=f"added to cross-entropy: {adds}")
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
+    add("--imagenet", type=Path, metavar="DIR", help="ImageNet's train folder: half of each batch, no background label")
+    add("--tied-only", metavar="PAIRING", help="no class of its groups off its background: paper, sample, seed or file")
     add("--checkpoint", type=Path, metavar="FILE", help="weights to start from; without, random ones")
     add("--out", type=Path, metavar="DIR", help="folder of the model; without, models/NAME-OBJECTIVE")
     add("--epochs", type=natural, default=Settings.epochs, metavar="N", help="passes over the images")
     add("--image-size", type=natural, default=Settings.size, metavar="N", help="side of a training view in pixels")
     add("--batch-size", type=_several, default=Settings.batch_size, metavar="N", help="images a step")
-    add("--lr", type=_rate, default=Settings.rate, metavar="X", help="peak learning rate")
-    add("--seed", type=_seed, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
+    add("--seed", type=seed, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
+    add("--checkpoint-every", type=natural, default=500, metavar="N", help="steps; and after every epoch")
+    own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives.py)")
+    add = own.add_argument
+    add("--lr", type=positive, metavar="X", help="peak learning rate")
+    add("--lambda", type=weight, metavar="X", dest="weight", help="what the penalty counts")
+    add(
+        "--foreground-features", type=natural, metavar="N", help="of the pooled ones; the rest speak for the background"
+    )
+    add("--warm-up", type=share, metavar="X", help="share of the steps with cross-entropy alone")
+    add("--critic-steps", type=natural, metavar="N", help="steps of the critics a step of the network")
+    add("--critic-lr", type=positive, metavar="X", dest="critic_rate", help="learning rate of the critics")
     return answer
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train a model on the train split, say where it lies and what to type next."""
-    args = parser().parse_args(argv)
-    split = open_split(args.dataset, args.config, "train")
-    say(describe(split.facts()))
-    try:
-        import timm  # noqa: F401
-        import torchvision  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(error.name or "timm", "benchmark") from None
+_PENALTY = {"weight": "--lambda", "foreground_features": "--foreground-features", "warm_up": "--warm-up"}
+_CRITIC = {"critic_steps": "--critic-steps", "critic_rate": "--critic-lr"}
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Return the settings that arguments and the objective's recipe make.
+
+    Raises:
+        ModelError: an argument that the objective has no use for, or fewer images a step than it needs.
+    """
+    objective = OBJECTIVES[args.objective]
+    useless = ({} if objective.make else _PENALTY) | ({} if objective.critic_steps else _CRITIC)
+    for name, flag in useless.items():
+        if getattr(args, name) is not None:
+            lacks = "critic" if name in _CRITIC else "penalty and no split of features"
+            raise ModelError(f"--objective {args.objective} has no {lacks}: leave {flag} out")
+    least = objective.least * (2 if args.imagenet else 1)
+    if args.batch_size < least:
+        raise ModelError(f"expected --batch-size of {least} or more for these, got {args.batch_size}")
+    chosen = {"rate": args.lr, **{name: getattr(args, name) for name in _PENALTY | _CRITIC}}
     settings = Settings(
         model=args.model,
         objective=args.objective,
         epochs=args.epochs,
         size=args.image_size,
         batch_size=args.batch_size,
-        rate=args.lr,
         seed=args.seed,
     )
+    resolved = {name: getattr(objective, name, None) if value is None else value for name, value in chosen.items()}
+    return replace(settings, **resolved)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train a model on the train split, say where it lies and what to type next."""
+    args = parser().parse_args(argv)
+    settings = settings_of(args)
+    tied_only = pairing.read(args.tied_only) if args.tied_only else None
+    split = open_split(args.dataset, args.config, "train")
+    photos = Folder(args.imagenet) if args.imagenet else None
+    try:
+        import timm  # noqa: F401
+        import torchvision  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(error.name or "timm", "benchmark") from None
     out = args.out or Path("models") / f"{args.model}-{args.objective}"
-    say(f"train {args.model} from {args.checkpoint or 'random weights'}")
-    train(split, settings, out, args.checkpoint, say)
-    say(f"model {out}\nnext: python -m benchmark.run --model local-dir:{out} --dataset {args.dataset}")
+    tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
+    tell(describe(split.facts()))
+    tell(f"train {args.model} from {args.checkpoint or 'random weights'}")
+    train(Images(split, photos, tied_only), settings, out, args.checkpoint, args.checkpoint_every, tell)
+    tell(f"model {out}\nnext: python -m benchmark.run --model local-dir:{out} --dataset {args.dataset}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 import pickle
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
+from benchmark.settings import RECORD
 from d3s_dataset.atomic import publish, write_atomic
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
 
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
 _PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and DistributedDataParallel put before a name
-_RECORD = "training.json"
+UNFINISHED = ("checkpoint.pt", "log.jsonl")  # what lies in a folder before its training has ended
 _COUNTER = "num_batches_tracked"  # batch norm's step counter: some files lack it and no prediction depends on it
 
 
@@ -85,15 +87,17 @@ def digest(network: nn.Module) -> str:
 
 
 def check_folder(out: Path) -> None:
-    """Raise ModelError, before the work, where `save` would overwrite anything but an earlier training."""
-    if out.exists() and not (out.is_dir() and ((out / _RECORD).is_file() or not any(out.iterdir()))):
+    """Raise ModelError, before the work, where `save` would overwrite anything but a training, finished or not."""
+    if out.exists() and not (out.is_dir() and ((out / RECORD).is_file() or all(map(_unfinished, out.iterdir())))):
         raise ModelError(f"{out} holds something that is no earlier training: expected --out to name a new folder")
 
 
-def save(network: nn.Module, out: Path, record: dict[str, Any]) -> None:
+def save(
+    network: nn.Module, out: Path, record: dict[str, Any], beside: Callable[[Path], None] = lambda folder: None
+) -> None:
     """Save a timm network as a `local-dir` folder with a record of its training, atomically.
 
-    The folder is written under another name, then swapped with one that is there.
+    The folder is written under another name, then swapped with one that is there; `beside` writes further files.
 
     Raises:
         WriteError: the disk is full, or the place cannot be written.
@@ -104,7 +108,8 @@ def save(network: nn.Module, out: Path, record: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
             folder = Path(place) / "new"
             save_for_hf(network, str(folder), safe_serialization=True)
-            write_atomic(folder / _RECORD, (json.dumps(record, indent=1) + "\n").encode())
+            write_atomic(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
+            beside(folder)
             for path in folder.iterdir():
                 with path.open("rb") as stream:
                     os.fsync(stream.fileno())
@@ -113,6 +118,11 @@ def save(network: nn.Module, out: Path, record: dict[str, Any]) -> None:
             publish(folder, out)
     except (OSError, SafetensorError) as error:
         raise WriteError(f"cannot write {out}: {one_line(error)}") from None
+
+
+def _unfinished(path: Path) -> bool:
+    """Say whether a file is one that a training leaves which did not end, or a part of one."""
+    return path.name in UNFINISHED or any(path.name.startswith(f".{each}.") for each in UNFINISHED)
 
 
 def _read_safetensors(path: Path) -> Any:

@@ -14,6 +14,7 @@
     │   └── Interrupted      SIGTERM or Ctrl-C: what was made is kept
     ├── WriteError           a file or folder that cannot be written
     ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or does not keep up
+    ├── EraserError          features and labels to which no eraser can be fitted, or which it cannot take
     ├── ResultError          predictions or results that do not hold what they should
     └── MissingExtra         a package that only one command needs is not installed
 
@@ -72,6 +73,10 @@ class HubError(D3SError):
 
 class ResultError(D3SError):
     """Predictions or a result file that do not hold what they should."""
+
+
+class EraserError(D3SError):
+    """Features and labels to which no eraser can be fitted, or features that a fitted one cannot take."""
 
 
 class MissingExtra(D3SError):

@@ -18,11 +18,13 @@ import torch
 from PIL import Image
 
 from benchmark import forward, predict
-from benchmark.cache import Options, Store
+from benchmark.cache import Options
 from benchmark.data import Split, open_split
 from benchmark.forward import Forward, divide
 from benchmark.models import Classifier, load
 from benchmark.predict import answer
+from benchmark.predictions import Answers
+from benchmark.store import Store
 from d3s_dataset.command import cores
 from generation.plan import Plan
 from generation.recipe import load_recipe
@@ -73,7 +75,7 @@ def _timm(release: Path, name: str, n: int, *, best: bool) -> None:
 
 
 def _ours(release: Path, classifier: Classifier, n: int, precision: str) -> None:
-    answer(classifier, open_split(release, "default", "validation", n), Options(precision), Store())
+    answer(classifier, open_split(release, "default", "validation", n), Options(precision), Store(Answers))
 
 
 def _compiled(release: Path, classifier: Classifier, n: int, precision: str) -> None:
@@ -143,7 +145,7 @@ def test_bf16_beside_fp32_with_real_weights(release, shared_data):
         ("photos", Folder(shared_data / "foregrounds")),
         ("guides", open_split(release, "default", "validation", 600)),
     ):
-        stores = {precision: Store() for precision in ("fp32", "bf16", "auto")}
+        stores = {precision: Store(Answers) for precision in ("fp32", "bf16", "auto")}
         used = {name: answer(classifier, source, Options(name), store) for name, store in stores.items()}
         first, second = (stores[name].all(source.n).prediction[:, 0] for name in ("fp32", "bf16"))
         change = (second == source.foreground).astype(float) - (first == source.foreground)

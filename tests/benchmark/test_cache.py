@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmark import cache as caches
-from benchmark import decode, job, results, run
-from benchmark.cache import Cache, Options, Store
+from benchmark import decode, job, results, run, store
+from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.job import Subject, answers
 from benchmark.predict import predict
-from benchmark.predictions import read
+from benchmark.predictions import Answers, read
+from benchmark.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,7 +113,7 @@ def test_a_file_changed_within_its_clock_s_tick_is_read_again(tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "others"])
 def test_a_damaged_part_is_made_again(toy, small, tmp_path, monkeypatch, damage):
-    monkeypatch.setattr(caches, "BLOCK", 32)
+    monkeypatch.setattr(store, "BLOCK", 32)
     split, subject = open_split(toy, "default", "validation"), Subject(f"local-dir:{small}", cache=Cache(tmp_path))
     before, _ = answers(subject, split, Options("fp32"), 0.0)
     part = sorted(tmp_path.glob("predictions/*/*.npz"))[1]
@@ -131,14 +131,14 @@ def test_a_damaged_part_is_made_again(toy, small, tmp_path, monkeypatch, damage)
 
 KILLED = """
 import sys, time
-from benchmark import cache
-cache.BLOCK = 8
-write = cache.Store.write
+from benchmark import store
+store.BLOCK = 8
+write = store.Store.write
 def slow(self, span, answers):
     write(self, span, answers)
     print("part", flush=True)
     time.sleep({wait})
-cache.Store.write = slow
+store.Store.write = slow
 from benchmark.run import main
 main(sys.argv[1:])
 """
@@ -213,4 +213,4 @@ def test_predict_keeps_nothing(toy, small, tmp_path, monkeypatch):
     assert not (tmp_path / "cache").exists()
     assert len(made) == 20
     assert isinstance(results.Run.model_validate(answers(subject, split, Options("fp32"), 0.0)[1].run), results.Run)
-    assert Store().run is None
+    assert Store(Answers).run is None

@@ -14,11 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from benchmark import again, forward, predict, results, run
-from benchmark.cache import Options, Store
+from benchmark.cache import Options
 from benchmark.data import open_split
 from benchmark.forward import Finish, Forward, choose_devices, divide, pays
 from benchmark.imagenet import Folder
 from benchmark.job import Subject
+from benchmark.predictions import Answers
+from benchmark.store import Store
 from d3s_dataset.errors import ModelError, ReleaseError, SourceError
 
 ROOT = Path(__file__).parents[2]
@@ -112,10 +114,18 @@ def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
     assert not runner.compiled
 
 
+def test_a_network_compiled_once_may_be_asked_again():
+    runner = _forward(timm.create_model("test_resnet", num_classes=1000))
+    runner.use_compiled()
+    made = runner._compiled
+    runner.use_compiled()
+    assert runner._compiled is made
+
+
 def test_several_devices_give_the_same_answers(toy, small):
     """Two copies of the network on one CPU, blocks in turn, stand for two GPUs."""
     subject, split = Subject(f"local-dir:{small}"), open_split(toy, "default", "validation")
-    stores = Store(), Store()
+    stores = Store(Answers), Store(Answers)
     for store, devices in zip(stores, ("cpu", "cpu,cpu"), strict=True):
         made = predict.answer(subject.classifier, split, Options("fp32", devices=devices), store)
         assert made.devices == devices.split(",")

@@ -11,6 +11,7 @@ from benchmark import augment, results, run, train
 from benchmark.models import load
 from d3s_dataset.command import run_command
 
+ALWAYS = ["model.safetensors", "training.json"]
 SMALL = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "16", "--lr", "0.01"]
 
 
@@ -41,7 +42,7 @@ def test_the_weights_are_those_of_the_file(trained):
     assert found.digest == again.digest
     record = json.loads((trained / "training.json").read_text())
     assert (record["objective"], record["dataset"]["kind"], record["seed"]) == ("erm", "sample", 0)
-    assert sorted(each.name for each in trained.iterdir()) == ["config.json", "model.safetensors", "training.json"]
+    assert sorted(each.name for each in trained.iterdir()) == ["config.json", "log.jsonl", *ALWAYS]
 
 
 def test_the_seed_decides_the_weights(toy, tmp_path, capsys):

@@ -1,0 +1,93 @@
+"""The spurious-correlation task: `python -m benchmark.correlate --model NAME [NAME ...]`.
+
+Groups of classes are each tied to one background in training; linear heads learn the groups from a model's frozen
+features and are tested on tied images (D3S_cor) and untied ones (D3S_anticorr) of the validation split. Several ways
+against the shortcut stand in one table, with intervals over seeds. Unlike in the paper, a model that was trained on a
+release must not have seen untied images of these groups; `--as-paper` takes it all the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import results
+from benchmark.cache import Cache, Options
+from benchmark.data import open_split
+from benchmark.erasers import NAMES
+from benchmark.job import Subject
+from benchmark.pairing import read
+from benchmark.run import cached, check_installed, describe
+from benchmark.shortcut import Correlation, Task, correlate
+from benchmark.tables import grid, over_seeds
+from benchmark.values import share
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.command import Parser, natural, run_command, say, warn
+from d3s_dataset.manifest import to_json
+
+_SEEDS = 5
+
+
+def table(found: Correlation) -> str:
+    """Return the rows as a table, in percent with 95 % intervals over seeds."""
+    headings = ("model, way", "tied", "untied", "drop", "untied over plain", "worst group")
+    rows = [
+        (
+            f"{each.model}, {each.way}",
+            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied, each.scores.drop)),
+            over_seeds(each.scores.gain),
+            over_seeds(each.scores.worst),
+        )
+        for each in found.rows
+    ]
+    return grid(headings, rows)
+
+
+def groups_table(found: Correlation) -> str:
+    """Return the accuracy of each group, tied and untied, a column a way."""
+    rows = [
+        (name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in found.rows[0].scores.groups
+    ]
+    return grid(("group", *(f"{each.model}, {each.way}"[-24:] for each in found.rows)), rows)
+
+
+def parser() -> Parser:
+    """Return the command's parser."""
+    about = "Read superclasses that were tied to backgrounds, and test where they are not."
+    answer = Parser(prog="python -m benchmark.correlate", description=about)
+    add = answer.add_argument
+    add("--model", required=True, nargs="+", metavar="NAME", help="as in benchmark.run", default=None)
+    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
+    add("--config", default="default", metavar="NAME", help="which images of the release")
+    add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
+    add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
+    add("--erase", nargs="*", choices=NAMES, default=["leace"], metavar="NAME", help=f"of {', '.join(NAMES)}")
+    add("--as-paper", action="store_true", help="also a model whose own training saw untied images")
+    add("--seeds", type=natural, default=_SEEDS, metavar="N", help="draws of training images, seeds 0 to N - 1")
+    add("--devices", metavar="D,...", help="such as cuda:0,cuda:1; default: all GPUs, else the CPU")
+    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
+    return answer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the task, print its table, write its result."""
+    args = parser().parse_args(argv)
+    train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
+    say(describe(test.facts()))
+    pairing = read(args.pairing or ("sample" if test.manifest.kind == "sample" else "paper"))
+    check_installed()
+    subjects = [Subject(name, cache=Cache() if cached(name) else None) for name in args.model]
+    task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
+    results.make_folder(args.out)
+    found = correlate(subjects, (train, test), task)
+    say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.seeds} seeds")
+    say(table(found))
+    say(groups_table(found))
+    for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):
+        warn(f"test images share {kind} photos with the train split")
+    first = results.stem(found.models[0], found.datasets[1])
+    path = args.out / f"{first}--rho{found.rho:g}.correlation.json"
+    write_atomic(path, to_json(found))
+    say(f"result {path}")
+
+
+if __name__ == "__main__":
+    run_command(main)

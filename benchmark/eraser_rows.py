@@ -1,0 +1,34 @@
+"""What erasers are fitted on, and the moments of it that several of them use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Map = Callable[[np.ndarray], np.ndarray]  # (m, d) float32 -> (m, d)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What an eraser is fitted on.
+
+    Attributes:
+        features: (n, d) float32, finite.
+        erase: (n,) labels to erase, in 0..labels-1, each used.
+        keep: (n,) photos that should stay known, in 0..photos-1, each used.
+    """
+
+    features: np.ndarray
+    erase: np.ndarray
+    keep: np.ndarray
+
+
+def affine(centre: np.ndarray, matrix: np.ndarray) -> Map:
+    """Return the map x -> centre + (x - centre) @ matrix, for rows x; `centre` (d,), `matrix` (d, d)."""
+    centre, matrix = centre.astype(np.float32), matrix.astype(np.float32)
+    return lambda features: centre + (features - centre) @ matrix
+
+
+def one_hot(codes: np.ndarray) -> np.ndarray:
+    """Return (n, k) float64 from (n,) codes in 0..k-1."""
+    return np.eye(int(codes.max()) + 1)[codes]

@@ -1,0 +1,146 @@
+"""Which rows a probe learns from, chooses on and is tested on: cut by photos, four ways.
+
+What a probe reads on photos it has seen may be the photo and not the kind of place: so the same table is cut by rows,
+and by foreground photos, background photos, and both. Deterministic from a seed. Needs no torch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from d3s_dataset.errors import ResultError
+from d3s_dataset.identity import hashed
+
+CUTS = ("seen", "unseen_foreground", "unseen_background", "unseen_both")
+LEAST = 3  # photos of a stratum: one to learn from, one to choose on, one to test on
+_TEST = 3  # one part of so many is tested on
+_HELD = 4  # one part of so many of the training photos is held out, where there are as many
+_MOST = 5  # folds of unseen background photos
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Which photos n rows share, as (n,) codes, and within which strata photos are dealt out evenly.
+
+    Background photos are dealt within `background_stratum`, their background. Foreground photos within
+    `foreground_stratum`: their class where it is what is read, zeros where all photos are alike.
+    """
+
+    foreground: np.ndarray
+    background: np.ndarray
+    foreground_stratum: np.ndarray
+    background_stratum: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Row numbers: `train` (t,) and `test`, disjoint; (t,) bool within `train`: `learn` and `held` out for choosing."""
+
+    train: np.ndarray
+    test: np.ndarray
+    learn: np.ndarray
+    held: np.ndarray
+
+
+def cut(name: str, photos: Photos, seed: int) -> list[Fold]:
+    """Return the folds of one of `CUTS`; no row is tested on twice.
+
+    - `seen`: a third of the rows is tested on, drawn at random.
+    - `unseen_foreground`: a third of the foreground photos.
+    - `unseen_background`: each background's photos in turn, one of each background at a time (leave one photo out); in
+      five parts where every background has more than five.
+    - `unseen_both`: a third of either; rows that mix a tested photo with a training photo are not used.
+
+    Rows held out for choosing differ from those learnt from as test rows differ from training rows.
+
+    Raises:
+        ResultError: too few photos for that.
+    """
+    ways = _ways(name, photos)
+    most = _MOST if name == "unseen_background" else _TEST
+    dealt = [_deal(*way, most, LEAST, seed) for way in ways]
+    folds = range(max(int(part.max()) + 1 for part in dealt)) if name == "unseen_background" else range(1)
+    chosen = [np.stack([part == fold for part in dealt]) for fold in folds]
+    return [_fold(ways, ~np.any(each, axis=0), np.all(each, axis=0), seed) for each in chosen]
+
+
+def three_sets(photos: Photos, seed: int) -> np.ndarray:
+    """Return (n,) in 0..2: the foreground photos of each stratum dealt to an eraser, its probes, and the test.
+
+    Raises:
+        ResultError: a stratum with fewer than three photos.
+    """
+    return _deal(*_ways("unseen_foreground", photos)[0], LEAST, LEAST, seed)
+
+
+def apart(name: str, photos: Photos, sets: np.ndarray, seed: int) -> list[Fold]:
+    """Return the folds of `unseen_foreground` or `unseen_both` that learn on set 1 and test on set 2 (`three_sets`).
+
+    Raises:
+        ResultError: too few photos for that.
+    """
+    front, behind = _ways("unseen_both", photos)
+    if name == "unseen_foreground":
+        return [_fold([front], sets == 1, sets == 2, seed)]
+    part = _deal(*behind, _MOST, LEAST, seed)
+    each = range(int(part.max()) + 1)
+    return [_fold([front, behind], (sets == 1) & (part != fold), (sets == 2) & (part == fold), seed) for fold in each]
+
+
+def hold_out(photo: np.ndarray, stratum: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return an (n,) bool that holds out about a quarter of the photos of each stratum, at least one and never all.
+
+    Args:
+        photo: (n,) codes of photos, or of rows.
+        stratum: (n,) codes; zeros where all photos are alike.
+        seed: of the draw.
+
+    Raises:
+        ResultError: a stratum with a single photo.
+    """
+    return _deal(photo, stratum, "", _HELD, LEAST - 1, seed) == 0
+
+
+_Way = tuple[np.ndarray, np.ndarray, str]  # photo, stratum, what to call it
+
+
+def _ways(name: str, photos: Photos) -> list[_Way]:
+    front = photos.foreground, photos.foreground_stratum, "foreground"
+    behind = photos.background, photos.background_stratum, "background"
+    n = len(photos.foreground)
+    rows = np.arange(n), np.zeros(n, dtype=np.int64), ""
+    return {
+        "seen": [rows],
+        "unseen_foreground": [front],
+        "unseen_background": [behind],
+        "unseen_both": [front, behind],
+    }[name]
+
+
+def _fold(ways: list[_Way], train: np.ndarray, test: np.ndarray, seed: int) -> Fold:
+    rows = np.flatnonzero(train)
+    held = [hold_out(photo[rows], stratum[rows], seed) for photo, stratum, _ in ways]
+    return Fold(rows, np.flatnonzero(test), ~np.any(held, axis=0), np.all(held, axis=0))
+
+
+def _deal(photo: np.ndarray, stratum: np.ndarray, what: str, most: int, least: int, seed: int) -> np.ndarray:
+    """Return (n,) part numbers: the photos of each stratum dealt out in turn, in drawn order.
+
+    There are `most` parts, or as many as the stratum with the fewest photos fills.
+    """
+    pairs, place = np.unique(np.stack([stratum, photo]), axis=1, return_inverse=True)
+    order = np.lexsort((hashed(seed, pairs[1]), pairs[0]))
+    _, start, count = np.unique(pairs[0][order], return_index=True, return_counts=True)
+    fewest = int(count.min())
+    if fewest < least or (photo < 0).any():
+        raise ResultError(_too_few(what, least, 0 if (photo < 0).any() else fewest))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(start, count)
+    return (rank % min(most, fewest))[place.reshape(-1)]
+
+
+def _too_few(what: str, least: int, count: int) -> str:
+    if not what:
+        return f"too few images: expected at least {least} photos to learn from and choose on, got {count}"
+    of = "background" if what == "background" else "class that is read"
+    return f"too few {what} photos: a cut by unseen {what} photos needs at least {least} of every {of}, got {count}"

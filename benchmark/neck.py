@@ -1,0 +1,98 @@
+"""A neck: a linear map of frozen features, cut in two parts and trained under an objective as a backbone is.
+
+Torch half. Cheap enough for a sweep; it shows what an objective can take out of features that are already there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmark.backbone import PAPER
+from benchmark.objectives import OBJECTIVES
+from benchmark.partition import Partition
+from benchmark.penalty import sides
+from d3s_dataset.errors import ModelError
+
+STEPS = 400
+_BATCH, _RATE = 128, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """(n, d) float32 features, and (n,) foreground and background labels in 0..k-1."""
+
+    features: np.ndarray
+    foreground: np.ndarray
+    background: np.ndarray
+
+
+class Neck(nn.Module):
+    """A linear map of standardised features with a linear head on each part."""
+
+    def __init__(self, features: np.ndarray, classes: int, backgrounds: int) -> None:
+        super().__init__()
+        width = features.shape[1]
+        front = round(width * PAPER.foreground / PAPER.size)
+        if not 0 < front < width:
+            raise ModelError(f"{width} features are too few to be split: expected a model with more")
+        self.partition = Partition(foreground=front, background=width - front)
+        scale = features.std(0)
+        scale[scale == 0] = 1
+        self.register_buffer("mean", torch.from_numpy(features.mean(0)))
+        self.register_buffer("scale", torch.from_numpy(scale))
+        self.map = nn.Linear(width, width)
+        self.front = nn.Linear(front, classes)
+        self.behind = nn.Linear(width - front, backgrounds)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the mapped features, (n, d)."""
+        return self.map((features - self.mean) / self.scale)  # pyright: ignore[reportOperatorIssue]
+
+    def part(self, features: np.ndarray, name: str) -> np.ndarray:
+        """Return one part of mapped features."""
+        with torch.inference_mode():
+            return self(torch.from_numpy(features))[:, self.partition.columns(name)].numpy()
+
+    def told(self, features: np.ndarray) -> np.ndarray:
+        """Return the foreground label that the neck's own head tells."""
+        with torch.inference_mode():
+            return self.front(torch.from_numpy(self.part(features, "foreground"))).argmax(1).numpy()
+
+
+def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
+    """Train a neck; library-wide random state is left as it was.
+
+    Cross-entropy on both labels, and the objective's penalty times lambda, Adam at 1e-3.
+
+    Args:
+        rows: to learn from.
+        objective: a key of `OBJECTIVES` with a penalty.
+        weight: lambda.
+        seed: of first weights, order and the penalty's draws.
+    """
+    recipe = OBJECTIVES[objective]
+    assert recipe.make is not None
+    counts = int(rows.foreground.max()) + 1, int(rows.background.max()) + 1
+    given = {"critic_steps": recipe.critic_steps, "critic_rate": recipe.critic_rate}
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        neck = Neck(rows.features, *counts)
+        penalty = recipe.make(neck.partition, counts, seed, **{k: v for k, v in given.items() if v is not None})
+        optimizer = torch.optim.Adam([*neck.parameters(), *penalty.joint()], lr=_RATE, betas=recipe.betas)
+        tensors = [torch.from_numpy(each) for each in (rows.features, rows.foreground, rows.background)]
+        order = torch.Generator().manual_seed(seed)
+        for step in range(STEPS):
+            chosen = torch.randint(len(rows.features), (_BATCH,), generator=order)
+            features, front, behind = (each[chosen] for each in tensors)
+            both = sides(neck.partition, neck(features), front, behind)
+            loss = functional.cross_entropy(neck.front(both[0].features), front)
+            loss = loss + functional.cross_entropy(neck.behind(both[1].features), behind)
+            penalty.learn(both)
+            loss = loss + penalty(both, weight, step / STEPS)[0]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return neck.eval()

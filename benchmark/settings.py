@@ -1,0 +1,38 @@
+"""How a network is trained, in numbers. Needs no torch."""
+
+from dataclasses import dataclass
+
+RECORD = "training.json"  # in a trained model's folder: the settings and what was trained on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        model: timm's name.
+        objective: a key of `objectives.OBJECTIVES`.
+        epochs: passes over the images of the release.
+        size: side of a training view in pixels.
+        batch_size: images a step.
+        rate: peak learning rate of the network.
+        seed: of first weights, order, views and the penalty's draws.
+        weight: lambda, what the penalty counts.
+        foreground_features: how many pooled features speak for the foreground; None for the paper's share of them.
+        warm_up: share of the steps with cross-entropy alone.
+        critic_steps: critic steps a network step; None without a critic.
+        critic_rate: learning rate of the critics.
+    """
+
+    model: str
+    objective: str = "erm"
+    epochs: int = 12
+    size: int = 112
+    batch_size: int = 32
+    rate: float = 3e-3
+    seed: int = 0
+    weight: float = 0.0
+    foreground_features: int | None = None
+    warm_up: float = 0.0
+    critic_steps: int | None = None
+    critic_rate: float | None = None

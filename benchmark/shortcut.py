@@ -1,0 +1,156 @@
+"""The spurious-correlation task on models and splits: who may take part, on which images, and the table of all ways.
+
+Needs no torch before features are read.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark import results
+from benchmark.cache import Options
+from benchmark.correlation import Cells, Scores, draw, score
+from benchmark.data import Split
+from benchmark.features import features_of
+from benchmark.job import Subject
+from benchmark.pairing import Pairing, from_record
+from benchmark.scores import Strict
+from benchmark.settings import RECORD
+from d3s_dataset.command import progress
+from d3s_dataset.errors import ModelError, ResultError
+
+_LOCAL = "local-dir:"
+
+
+class Read(Strict):
+    """One row of the table: a way of reading one model's features."""
+
+    model: str
+    way: str
+    scores: Scores
+
+
+class Correlation(Strict):
+    """What `benchmark.correlate` writes.
+
+    `pairing` is the groups with their classes and backgrounds; `disjoint` says whether test images share no foreground
+    and no background photo with the train split, `n` how many test images are tied and untied.
+    """
+
+    schema_version: Literal[1] = 1
+    models: list[results.Model]
+    datasets: tuple[results.Dataset, results.Dataset]
+    pairing: dict[str, dict[str, list[int] | str]]
+    rho: float
+    as_paper: bool
+    seeds: list[int]
+    disjoint: dict[str, bool]
+    n: dict[str, int]
+    rows: list[Read]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked: the groups, rho in [0, 1], seeds, erasers by name, devices, whether a model may have seen all."""
+
+    pairing: Pairing
+    rho: float
+    seeds: Sequence[int]
+    erasers: Sequence[str] = ()
+    as_paper: bool = False
+    options: Options = field(default_factory=Options)
+
+
+def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Task) -> Correlation:
+    """Run the task.
+
+    Args:
+        subjects: the models; gains are over the first one's plain features.
+        splits: to train on and to test on, of one release.
+        task: what is asked.
+
+    Raises:
+        ModelError: a model that saw untied images in its own training, or has no pooled features.
+        ResultError: too few images of a group, or a head that did not converge.
+    """
+    from benchmark.ways import Rows, Setting, ways
+
+    if not task.as_paper:
+        for each in subjects:
+            check_unseen(each.name, task.pairing)
+    names, kinds = splits[0].manifest.backgrounds, task.pairing.names
+    kept, disjoint = _test_rows(splits, task.pairing)
+    cells = Cells.of(task.pairing, splits[1].foreground[kept], splits[1].column("background")[kept], names)
+    drawn = Cells.of(task.pairing, splits[0].foreground, splits[0].column("background"), names)
+    draws = {each: draw(drawn, kinds, len(names), task.rho, each) for each in task.seeds}
+    right: dict[tuple[str, str], list[np.ndarray]] = {}
+    for subject in subjects:
+        train, test = (features_of(subject, split, task.options) for split in splits)
+        rows = Rows(train.values, drawn, train.foreground_source)
+        every = ways(train.partition, list(task.erasers))
+        turns = [(name, way, each) for each in task.seeds for name, way in every.items()]
+        for name, way, each in progress(turns, label=subject.name, unit="head"):
+            setting = Setting(rows, test.values[kept], draws[each], len(kinds), train.partition, each)
+            right.setdefault((subject.name, name), []).append(way(setting) == cells.group)
+    base = np.stack(right[subjects[0].name, "plain"])
+    return Correlation(
+        models=[each.model("fp32") for each in subjects],
+        datasets=(splits[0].facts(), splits[1].facts()),
+        pairing=task.pairing.record(),
+        rho=task.rho,
+        as_paper=task.as_paper,
+        seeds=list(task.seeds),
+        disjoint=disjoint,
+        n={"tied": int(cells.tied.sum()), "untied": int((~cells.tied).sum())},
+        rows=[
+            Read(model=model, way=way, scores=score(np.stack(answers), base, cells, kinds))
+            for (model, way), answers in right.items()
+        ],
+    )
+
+
+def check_unseen(name: str, pairing: Pairing) -> None:
+    """Raise ModelError for a folder that does not say that its training left out the pairing's untied images.
+
+    Pretrained weights of timm never saw a release.
+    """
+    if not name.startswith(_LOCAL):
+        return
+    path = Path(name.removeprefix(_LOCAL)) / RECORD
+    try:
+        seen = json.loads(path.read_bytes()).get("tied_only")
+    except (OSError, ValueError, AttributeError):
+        seen = None
+    own = {label: tied for members, tied in pairing.groups.values() for label in members}
+    left_out = {} if seen is None else from_record(seen, str(path)).groups
+    theirs = {label: tied for members, tied in left_out.values() for label in members}
+    if any(theirs.get(label) != tied for label, tied in own.items()):
+        raise ModelError(
+            f"{path} does not say that the model never saw untied images of these groups: train it with python -m "
+            "benchmark.train --tied-only and the same pairing, or type --as-paper"
+        )
+
+
+def _test_rows(splits: tuple[Split, Split], pairing: Pairing) -> tuple[np.ndarray, dict[str, bool]]:
+    """Return the test images, and of which kind of photo none is in the train split too.
+
+    Images that share a photo with the train split are left out unless too few would be left.
+    """
+    train, test = splits
+    own = pairing.group(test.foreground) >= 0
+    tied = pairing.tied(test.foreground, test.column("background"), test.manifest.backgrounds)
+    disjoint = {}
+    for kind in ("foreground", "background"):
+        source = f"{kind}_source"
+        fresh = ~np.isin(test.column(source).astype(str), train.column(source).astype(str))
+        disjoint[kind] = all((own & fresh & tied_or_not).any() for tied_or_not in (tied, ~tied))
+        own &= fresh | (not disjoint[kind])
+    if not (own & tied).any() or not (own & ~tied).any():
+        raise ResultError(
+            f"split {test.name!r} has no tied and untied images of these groups: expected another pairing"
+        )
+    return np.flatnonzero(own), disjoint

@@ -1,0 +1,72 @@
+"""Leakage against accuracy over lambda: `python -m benchmark.sweep --model NAME --objective hsic --lambdas 0,1,10`.
+
+A neck (a linear map cut in two parts) is trained on a model's frozen features for every lambda and seed. A fresh,
+converged probe then reads the background from the foreground part, on background photos it has not seen; the neck's own
+head tells the foreground. A CSV, a JSON and a plot.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import results
+from benchmark.cache import Cache, Options
+from benchmark.data import open_split
+from benchmark.features import features_of
+from benchmark.job import Subject
+from benchmark.objectives import OBJECTIVES
+from benchmark.probe import KINDS
+from benchmark.run import cached, check_installed, describe
+from benchmark.sweeping import Sweep, as_csv, plot, sweep
+from benchmark.tables import grid, over_seeds
+from benchmark.values import weights
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.command import Parser, natural, run_command, say
+from d3s_dataset.manifest import to_json
+
+_PENALISED = tuple(name for name, each in OBJECTIVES.items() if each.make)
+
+
+def table(found: Sweep) -> str:
+    """Return a row a lambda, in percent with 95 % intervals over seeds."""
+    rows = [
+        (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
+        for each in found.points
+    ]
+    return grid(("lambda", "foreground accuracy", "background read", "none better in both"), rows)
+
+
+def parser() -> Parser:
+    """Return the command's parser."""
+    answer = Parser(prog="python -m benchmark.sweep", description="Leakage against accuracy over lambda.")
+    add = answer.add_argument
+    add("--model", required=True, metavar="NAME", help="as in benchmark.probe", default=None)
+    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
+    add("--config", default="default", metavar="NAME", help="which images of the release")
+    add("--objective", choices=_PENALISED, default="hsic", help="whose penalty")
+    add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="what the penalty counts")
+    add("--probe", choices=KINDS, default="linear", help="what reads the background")
+    add("--seeds", type=natural, default=3, metavar="N", help="necks a lambda, seeds 0 to N - 1")
+    add("--devices", metavar="D,...", help="for the features; default: all GPUs, else the CPU")
+    add("--out", type=Path, default=Path("sweep"), metavar="DIR", help="folder for sweep.csv, sweep.json, sweep.png")
+    return answer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Sweep, print the table, write the files."""
+    args = parser().parse_args(argv)
+    train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
+    say(describe(test.facts()))
+    check_installed()
+    results.make_folder(args.out)
+    subject = Subject(args.model, cache=Cache() if cached(args.model) else None)
+    features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
+    found = sweep(features[0], features[1], args.objective, args.lambdas, range(args.seeds), args.probe)
+    say(table(found))
+    write_atomic(args.out / "sweep.csv", as_csv(found))
+    write_atomic(args.out / "sweep.json", to_json(found))
+    plot(found, args.out / "sweep.png")
+    say(f"sweep {args.out / 'sweep.csv'}, {args.out / 'sweep.json'}, {args.out / 'sweep.png'}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,170 @@
+"""Leakage against accuracy over lambda, on frozen features: numbers and plot.
+
+Needs no torch before a neck is trained.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark import results
+from benchmark.correlation import shares
+from benchmark.features import Features
+from benchmark.folds import Photos, cut
+from benchmark.scores import Spread, Strict
+from d3s_dataset.atomic import replacing
+from d3s_dataset.command import progress
+from d3s_dataset.errors import MissingExtra, ResultError
+
+
+class Point(Strict):
+    """One lambda: over seeds, the head's foreground accuracy and what a fresh probe reads of the other label.
+
+    `leakage` is the background from the foreground part, on background photos the probe has not seen. `pareto` says
+    that no other lambda has both a higher mean accuracy and a lower mean leakage.
+    """
+
+    weight: float
+    accuracy: Spread
+    leakage: Spread
+    pareto: bool
+
+
+class Sweep(Strict):
+    """What `benchmark.sweep` writes; `chance` is the share of the commonest background."""
+
+    schema_version: Literal[1] = 1
+    model: results.Model
+    datasets: tuple[results.Dataset, results.Dataset]
+    objective: str
+    probe: str
+    seeds: list[int]
+    chance: float
+    points: list[Point]
+
+
+def sweep(
+    train: Features, test: Features, objective: str, weights: Sequence[float], seeds: Sequence[int], probe: str
+) -> Sweep:
+    """Train a neck for every lambda and seed on one split, probe it on another.
+
+    Args:
+        train: what necks learn from.
+        test: what they are tested on; probes are fitted to a part of it and tested on the rest.
+        objective: with a penalty.
+        weights: lambdas.
+        seeds: of necks and probes.
+        probe: kind of probe.
+
+    Raises:
+        ResultError: a split of one label, too few background photos, or a probe that did not converge.
+    """
+    from benchmark.neck import Labelled
+    from benchmark.neck import train as train_neck
+
+    known, labels = np.unique(train.foreground, return_inverse=True)
+    if len(known) < 2 or len(np.unique(train.background)) < 2:
+        raise ResultError("the train split shows one foreground or background label only: expected two or more")
+    rows = Labelled(train.values, labels, train.background)
+    found: dict[float, list[tuple[float, float]]] = {}
+    turns = [(weight, seed) for weight in weights for seed in seeds]
+    for weight, seed in progress(turns, label="sweep", unit="neck"):
+        neck = train_neck(rows, objective, weight, seed)
+        right = known[neck.told(test.values)] == test.foreground
+        leaks = leakage(neck.part(test.values, "foreground"), test, probe, seed)
+        found.setdefault(weight, []).append((float(right.mean()), leaks))
+    means = {weight: np.mean(values, axis=0) for weight, values in found.items()}
+    return Sweep(
+        model=train.model,
+        datasets=(train.dataset, test.dataset),
+        objective=objective,
+        probe=probe,
+        seeds=list(seeds),
+        chance=float(np.bincount(test.background).max() / len(test.background)),
+        points=[
+            Point(
+                weight=weight,
+                accuracy=shares(np.array([each[0] for each in values])),
+                leakage=shares(np.array([each[1] for each in values])),
+                pareto=not any(o[0] > means[weight][0] and o[1] < means[weight][1] for o in means.values()),
+            )
+            for weight, values in found.items()
+        ],
+    )
+
+
+def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> float:
+    """Return how often a fresh probe reads the background from features, on background photos it has not seen.
+
+    Raises:
+        ResultError: too few photos, or a probe that did not converge.
+    """
+    from benchmark import probes
+
+    n, names = len(values), int(test.background.max()) + 1
+    photos = Photos(test.foreground_source, test.background_source, np.zeros(n, dtype=np.int64), test.background)
+    right = []
+    for fold in cut("unseen_background", photos, seed):
+        reader = probes.fit(
+            probe,
+            values[fold.train],
+            test.background[fold.train],
+            fold.held,
+            classes=names,
+            learn=fold.learn,
+            seed=seed,
+        )
+        if not reader.report.converged:
+            raise ResultError(f"a {probe} probe did not converge ({reader.report.ending}): its accuracy shows nothing")
+        right.append(reader(values[fold.test]).argmax(1) == test.background[fold.test])
+    return float(np.concatenate(right).mean())
+
+
+def as_csv(found: Sweep) -> bytes:
+    """Return a line a lambda."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["lambda", *(f"{part}{end}" for part in ("accuracy", "leakage") for end in _ENDS), "pareto"])
+    for each in found.points:
+        parts = ([part.mean, *part.ci95] for part in (each.accuracy, each.leakage))
+        writer.writerow([each.weight, *(value for part in parts for value in part), each.pareto])
+    return text.getvalue().encode()
+
+
+_ENDS = ("", "_low", "_high")
+
+
+def plot(found: Sweep, path: Path) -> None:
+    """Draw leakage against accuracy, a point a lambda with its intervals, as PNG.
+
+    Raises:
+        MissingExtra: no matplotlib.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "benchmark") from None
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot(xlabel="foreground accuracy, %", ylabel=f"background read by a {found.probe} probe, %")
+    for each in found.points:
+        at = [100 * (part.mean or 0) for part in (each.accuracy, each.leakage)]
+        bars = [_bar(part) for part in (each.accuracy, each.leakage)]
+        axes.errorbar(*at, xerr=bars[0], yerr=bars[1], fmt="o" if each.pareto else "x", capsize=3, color="C0")
+        axes.annotate(f"$\\lambda$ {each.weight:g}", (at[0], at[1]), xytext=(6, 6), textcoords="offset points")
+    axes.axhline(100 * found.chance, linestyle=":", color="grey", label="commonest background")
+    axes.set_title(f"{found.objective}, {len(found.seeds)} seeds; o: none is better in both")
+    axes.legend(loc="best")
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        FigureCanvasAgg(figure).print_png(stream)
+
+
+def _bar(part: Spread) -> list[list[float]] | None:
+    low, high = part.ci95
+    if part.mean is None or low is None or high is None:
+        return None
+    return [[100 * (part.mean - low)], [100 * (high - part.mean)]]

@@ -1,0 +1,46 @@
+"""Numbers of a command line, checked while it is parsed: argparse types. Needs no torch."""
+
+from argparse import ArgumentTypeError
+
+
+def positive(text: str) -> float:
+    """Parse a finite number above zero."""
+    if not 0 < (value := _number(text)) < float("inf"):
+        raise ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def weight(text: str) -> float:
+    """Parse a lambda: a finite number from zero on."""
+    if not 0 <= (value := _number(text)) < float("inf"):
+        raise ArgumentTypeError(f"expected a lambda of 0 or more, got {text!r}")
+    return value
+
+
+def weights(text: str) -> list[float]:
+    """Parse several lambdas, `0,0.1,1`: different ones, in ascending order."""
+    found = sorted({weight(each.strip()) for each in text.split(",")})
+    if len(found) < 2:
+        raise ArgumentTypeError(f"expected two or more lambdas such as 0,0.1,1, got {text!r}")
+    return found
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    if not 0 <= (value := _number(text)) <= 1:
+        raise ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse a seed."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise ArgumentTypeError(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,202 @@
+"""The spurious-correlation task: what is drawn, who may take part, what is scored, and the whole table."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark import correlate, last_layer, pairing, shortcut, train
+from benchmark.correlation import NONE, Cells, draw, score, shares, spread
+from benchmark.pairing import PairingError
+from d3s_dataset.command import run_command
+from d3s_dataset.errors import ModelError
+from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names
+
+NAMES = list(background_names())
+THREE = ("a", "b", "c")
+
+
+def _cells(groups: int = 3, each: int = 20) -> Cells:
+    """Every group and a class of none on every background, `each` times; group g is tied to background g."""
+    group, background = (part.ravel() for part in np.mgrid[: groups + 1, : len(BACKGROUNDS)])
+    group, background = np.repeat(group - 1, each), np.repeat(background, each)
+    return Cells(group, background, group == background)
+
+
+@given(rho=st.floats(0, 1), seed=st.integers(0, 2**32))
+def test_a_draw_has_the_share_of_tied_images_that_rho_says(rho, seed):
+    cells = _cells()
+    drawn = draw(cells, THREE, 10, rho, seed)
+    assert len(drawn.train) == len(set(drawn.train)) == 3 * 16  # four fifths of 20
+    for group in range(3):
+        rows = drawn.train[cells.group[drawn.train] == group]
+        assert len(rows) == 16
+        assert cells.tied[rows].sum() == round(16 * (rho + (1 - rho) / 10))
+        counts = np.bincount(cells.background[rows[~cells.tied[rows]]], minlength=10)
+        others = np.delete(counts, group)
+        assert others.max() - others.min() <= 1
+    assert not set(drawn.train) & set(drawn.balanced)
+    assert NONE not in cells.group[drawn.balanced]
+    assert len(set(np.bincount(cells.group[drawn.balanced] * 10 + cells.background[drawn.balanced]))) == 1
+    again = draw(cells, THREE, 10, rho, seed)
+    assert np.array_equal(drawn.train, again.train)
+
+
+def test_seeds_draw_other_images():
+    first, second = (set(draw(_cells(), THREE, 10, 1.0, seed).train) for seed in (0, 1))
+    assert first != second
+
+
+def test_the_papers_pairing_is_theirs():
+    found = pairing.read("paper")
+    assert found.names == tuple(SUPERCLASSES)
+    assert "indoors" not in {tied for _, tied in found.groups.values()}
+    labels, behind = np.array([151, 151, 7, 0, 999]), np.array([2, 0, 8, 0, 0])
+    assert found.group(labels).tolist() == [0, 0, 1, 8, -1]
+    assert found.tied(labels, behind, NAMES).tolist() == [True, False, True, True, False]
+    assert found.untied(labels, behind, NAMES).tolist() == [False, True, False, False, False]
+
+
+def test_pairings_are_drawn_by_seed_and_come_back_from_files(tmp_path):
+    first, same, other = (pairing.read(text) for text in ("3", "3", "4"))
+    assert first == same != other
+    assert len({tied for _, tied in first.groups.values()}) == 9
+    (tmp_path / "a.json").write_text(json.dumps(pairing.read("sample").record()))
+    assert pairing.read(str(tmp_path / "a.json")) == pairing.read("sample")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read as a pairing"),
+        ('["dog"]', "is no pairing"),
+        ('{"dog": "grass"}', "fewer than two groups"),
+        ('{"dog": "grass", "cat": "road"}', "'cat'"),
+        ('{"dog": "grass", "a": {"classes": [151], "background": "road"}}', "class 151 is unknown or in two groups"),
+        ('{"dog": "grass", "a": {"classes": [1000], "background": "road"}}', "class 1000 is unknown"),
+    ],
+)
+def test_a_damaged_pairing_is_refused(tmp_path, text, says):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(PairingError, match=says):
+        pairing.read(str(tmp_path / "a.json"))
+
+
+def test_scores_are_means_over_images_and_intervals_over_seeds():
+    cells = Cells(np.array([0, 0, 1, 1]), np.array([0, 5, 1, 5]), np.array([True, False, True, False]))
+    right = np.array([[1, 0, 1, 1], [1, 1, 1, 1]], dtype=bool)
+    base = np.array([[1, 0, 1, 0], [1, 0, 1, 0]], dtype=bool)
+    found = score(right, base, cells, ("a", "b"))
+    assert (found.tied.mean, found.untied.mean, found.drop.mean) == (1, 0.75, 0.25)
+    assert (found.worst.mean, found.gain.mean) == (0.5, 0.75)
+    assert {name: each.mean for name, each in found.groups.items()} == {
+        "a, tied": 1,
+        "a, untied": 0.5,
+        "b, tied": 1,
+        "b, untied": 1,
+    }
+    assert spread(np.array([0.1, 0.2, 0.3])).ci95 == pytest.approx(
+        (0.2 - 4.30265 * 0.1 / 3**0.5, 0.2 + 0.248414), abs=1e-4
+    )
+    assert shares(np.array([0.9, 1.0])).ci95[1] == 1
+    assert spread(np.array([0.5])).ci95 == (None, None)
+
+
+def test_group_dro_lowers_the_worst_groups_loss():
+    """Two groups of one class, the smaller one behind the boundary that suits the larger one."""
+    rng = np.random.default_rng(0)
+    size = {"major": 190, "minor": 10}
+    features = np.concatenate(
+        [
+            rng.normal([1, 1], 0.3, (size["major"], 2)),
+            rng.normal([-1, 1], 0.3, (size["minor"], 2)),
+            rng.normal([-1, -0.2], 0.3, (200, 2)),
+        ]
+    ).astype(np.float32)
+    labels = np.repeat([0, 1], [200, 200])
+    groups = np.repeat([0, 1, 2], [190, 10, 200])
+    photo = np.arange(400)
+    robust = last_layer.group_dro(features, labels, groups, photo, 2, 0)(features) == labels
+    erm = last_layer.plain(features, labels, photo, 2, 0)(features).argmax(1) == labels
+    assert min(robust[groups == each].mean() for each in range(3)) >= min(
+        erm[groups == each].mean() for each in range(3)
+    )
+    assert robust[groups == 1].mean() >= 0.9
+
+
+@pytest.fixture(scope="module")
+def tied(sample_release, tmp_path_factory):
+    """A model of two epochs that saw no untied image of the sample's groups."""
+    out = tmp_path_factory.mktemp("tied") / "model"
+    small = ["--model", "test_resnet", "--image-size", "32", "--epochs", "2", "--objective", "hsic"]
+    train.main([*small, "--dataset", str(sample_release), "--tied-only", "pairs.json", "--out", str(out)])
+    return out
+
+
+PAIRS = {
+    "plant": {"classes": [949, 950, 951, 985, 992], "background": "sand"},
+    "round": {"classes": [417, 430, 574, 805, 852], "background": "grass"},
+    "city": {"classes": [409, 779, 879, 919, 920], "background": "road"},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pairs_file(tmp_path_factory):
+    """A pairing for a release of 480 rows, which has two images a class and background."""
+    folder = tmp_path_factory.mktemp("pairs")
+    (folder / "pairs.json").write_text(json.dumps(PAIRS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
+    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--seeds", "2", "--out", str(tmp_path)]
+    correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
+    shown = capsys.readouterr().out
+    assert "rho 1;" in shown
+    found = shortcut.Correlation.model_validate_json(next(tmp_path.glob("*.correlation.json")).read_bytes())
+    rows = {each.way: each.scores for each in found.rows}
+    assert list(rows) == ["plain", "erased: none", "erased: leace", "foreground part", "DFR", "GroupDRO"]
+    assert rows["plain"] == rows["erased: none"]
+    assert rows["plain"].gain.mean == 0
+    assert found.pairing == PAIRS
+    assert found.disjoint == {"foreground": True, "background": True}
+    assert all(0 <= each.untied.mean <= 1 for each in rows.values())
+    correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
+    assert capsys.readouterr().out == shown
+
+
+def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tied, tmp_path, capsys):
+    on = ["--dataset", str(sample_release), "--out", str(tmp_path)]
+    assert "type --as-paper" in _fails(["--model", f"local-dir:{tied}", "--pairing", "sample", *on], capsys)
+    shutil.copytree(tied, tmp_path / "unknown")
+    (tmp_path / "unknown" / "training.json").unlink()
+    with pytest.raises(ModelError, match="type --as-paper"):
+        shortcut.check_unseen(f"local-dir:{tmp_path / 'unknown'}", pairing.read("pairs.json"))
+    shortcut.check_unseen(f"local-dir:{tied}", pairing.read("pairs.json"))
+    shortcut.check_unseen("resnet18.a1_in1k", pairing.read("paper"))
+
+
+def test_bad_input(toy, tied, tmp_path, capsys):
+    model = ["--model", f"local-dir:{tied}"]
+    for rho in ("1.5", "-0.1", "nan"):
+        assert f"expected a number from 0 to 1, got '{rho}'" in _fails([*model, "--rho", rho], capsys)
+    on = ["--dataset", str(toy), "--as-paper", "--out", str(tmp_path)]
+    assert "5 or more tied training images of every group, got 0 of dog" in _fails(
+        [*model, "--pairing", "paper", *on], capsys
+    )
+    assert "invalid choice: 'magic'" in _fails([*model, "--erase", "magic"], capsys)
+
+
+def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run_command(correlate.main, arguments)
+    shown = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert shown.count("\n") == 1, shown
+    return shown

@@ -1,0 +1,153 @@
+"""Erasers agree with closed forms and brute force on small cases; what cannot work is refused with one line."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark import erasers
+from benchmark.eraser_linear import classifier
+from benchmark.eraser_rows import one_hot
+from d3s_dataset.errors import EraserError
+
+LABELS, PHOTOS, SIZE = 3, 20, 12
+
+
+def rows(seed: int = 0, *, photos: int = PHOTOS, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each photo three times on each of three labels: features = photo + label + noise, mixed."""
+    draw = np.random.default_rng(seed)
+    keep, erase = np.repeat(np.arange(photos), 3 * LABELS), np.tile(np.repeat(np.arange(LABELS), 3), photos)
+    photo = draw.normal(size=(photos, size)) * ([2] * (size - 4) + [0] * 4)
+    label = draw.normal(size=(LABELS, size)) * ([0] * (size - 4) + [3] * 4)
+    noise = draw.normal(size=(len(keep), size)) * 0.3
+    mixing = draw.normal(size=(size, size)) + 2 * np.eye(size)
+    return ((photo[keep] + label[erase] + noise) @ mixing).astype(np.float32), erase, keep
+
+
+def covariance(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    z = one_hot(labels)
+    return (features - features.mean(0, dtype=np.float64)).T @ (z - z.mean(0)) / len(z)
+
+
+@pytest.fixture(scope="module", params=erasers.NAMES)
+def name(request):
+    return request.param
+
+
+def test_an_eraser_returns_float32_of_the_same_shape_and_states_the_rank_of_what_remains(name):
+    features, erase, keep = rows()
+    eraser = erasers.fit(name, features, erase, keep)
+    out = eraser(features)
+    assert (out.dtype, out.shape) == (np.float32, features.shape)
+    spread = np.linalg.svd(out - out.mean(0, dtype=np.float64), compute_uv=False)
+    assert (spread > 1e-5 * spread[0]).sum() <= eraser.rank <= SIZE
+
+
+def test_the_same_rows_and_seed_give_the_same_eraser(name):
+    features, erase, keep = rows()
+    first, second = (erasers.fit(name, features, erase, keep, seed=3)(features) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_an_image_is_erased_alike_alone_and_among_others(name):
+    features, erase, keep = rows()
+    eraser = erasers.fit(name, features, erase, keep)
+    np.testing.assert_allclose(eraser(features[:1]), eraser(features)[:1], rtol=1e-3, atol=1e-3)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 1000), shift=st.integers(1, 100))
+def test_what_labels_and_photos_are_called_does_not_matter(seed, shift):
+    features, erase, keep = rows(seed)
+    for name in erasers.NAMES:
+        one = erasers.fit(name, features, erase, keep)(features)
+        other = erasers.fit(name, features, erase * 7 + shift, keep * 3 + shift)(features)
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_both_directions_erase_what_they_are_told(name):
+    features, label, photo = rows(photos=6)
+    for erase, keep in ((label, photo), (photo, label)):
+        before, after = (
+            np.abs(covariance(x, erase)).max() for x in (features, erasers.fit(name, features, erase, keep)(features))
+        )
+        assert after < 0.5 * before or name == "none"
+
+
+def test_leace_leaves_no_covariance_and_moves_features_least():
+    """Against the closed form, theorem 4.3 of arXiv 2306.03819; the package shrinks the covariance a little."""
+    features, erase, keep = rows(photos=200)
+    moved = erasers.fit("leace", features, erase, keep)(features) - features
+    assert np.abs(covariance(features + moved, erase)).max() < 1e-4 * np.abs(covariance(features, erase)).max()
+    x = features - features.mean(0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    whiten, back = (vectors * values**power @ vectors.T for power in (-0.5, 0.5))
+    left, sizes, _ = np.linalg.svd(whiten @ covariance(features, erase))
+    assert sizes[LABELS - 1] < 1e-6
+    least = np.square(x @ whiten @ left[:, : LABELS - 1] @ left[:, : LABELS - 1].T @ back).sum()
+    assert 0.999 * least < np.square(moved).sum() < 1.01 * least
+
+
+def test_inlp_projects_out_the_weights_of_its_classifiers():
+    features, erase, keep = rows()
+    eraser = erasers.fit("inlp", features, erase, keep, seed=1)
+    out = eraser(features) - features.mean(0, dtype=np.float64)
+    projection = np.linalg.lstsq(features - features.mean(0, dtype=np.float64), out, rcond=None)[0]
+    np.testing.assert_allclose(projection @ projection, projection, atol=1e-4)  # a projection,
+    np.testing.assert_allclose(projection, projection.T, atol=1e-4)  # at right angles
+    assert eraser.rank == np.linalg.matrix_rank(projection, tol=1e-3) < SIZE
+    test = np.isin(keep, np.random.default_rng(1).choice(PHOTOS, PHOTOS // 5, replace=False))
+    x = features - features.mean(0, dtype=np.float64)
+    weights, _ = classifier(x[~test] / np.sqrt(x.var(0).mean()), one_hot(erase)[~test])
+    np.testing.assert_allclose(projection @ weights, 0, atol=1e-3 * np.abs(weights).max())
+
+
+def test_the_classifier_is_at_its_optimum():
+    from sklearn.linear_model import LogisticRegression
+
+    features, erase, _ = rows()
+    features = (features - features.mean(0)) / features.std()
+    weights, offset = classifier(features, one_hot(erase))
+    ours = (features @ weights + offset).argmax(1)
+    theirs = LogisticRegression(C=1 / (1e-3 * len(features)), max_iter=1000, tol=1e-6).fit(features, erase)
+    np.testing.assert_array_equal(ours, theirs.predict(features))
+    np.testing.assert_allclose(weights, theirs.coef_.T, atol=0.01 * np.abs(theirs.coef_).max())
+
+
+NAN = np.full((180, SIZE), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "leece"}, "expected an eraser among none, inlp, leace"),
+        ({"features": NAN}, "180 of 180 images have features that are not finite"),
+        ({"features": np.zeros(180, np.float32)}, r"\(images, features\), got an array of shape \(180,\)"),
+        ({"erase": np.zeros(180, int)}, "at least 2 labels to erase, got 1"),
+        ({"keep": np.zeros(180, int)}, "at least 2 photos to keep, got 1"),
+        ({"erase": np.zeros(3, int)}, "expected 180 labels to erase"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(change, words):
+    features, erase, keep = rows()
+    given = {"name": "leace", "features": features, "erase": erase, "keep": keep} | change
+    with pytest.raises(EraserError, match=words) as caught:
+        erasers.fit(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_features_of_another_model_or_not_finite_are_refused(name):
+    features, erase, keep = rows()
+    eraser = erasers.fit(name, features, erase, keep)
+    with pytest.raises(EraserError, match="was fitted on 12 features, got 11"):
+        eraser(features[:, 1:])
+    with pytest.raises(EraserError, match="180 of 180 images have features that are not finite"):
+        eraser(NAN)
+
+
+def test_importing_the_table_imports_no_torch():
+    code = "import sys, benchmark.erasers; sys.exit('torch' in sys.modules or 'concept_erasure' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,218 @@
+"""Training with a split of the features: what is saved, going on after a kill, several processes, bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from benchmark import partition, run, train
+from benchmark.backbone import HEAD
+from benchmark.checkpoint import FILE, LOG
+from benchmark.models import load
+from d3s_dataset.command import run_command
+from d3s_dataset.taxonomy import classes
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--model", "test_convnext", "--image-size", "32", "--batch-size", "16", "--critic-steps", "2"]
+WASSERSTEIN = [*TINY, "--objective", "wasserstein"]
+
+
+def _digest(folder: Path) -> str:
+    return load(f"local-dir:{folder}").digest
+
+
+def _log(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def trained(toy, tmp_path_factory):
+    out = tmp_path_factory.mktemp("parts") / "model"
+    train.main([*WASSERSTEIN, "--dataset", str(toy), "--epochs", "3", "--out", str(out)])
+    return out
+
+
+def test_the_folder_is_a_model_of_timm_with_its_split_beside(toy, trained, tmp_path):
+    split = partition.read(trained)
+    assert split is not None
+    assert (split.foreground, split.background) == (56, 8)  # the paper's share of 64
+    network = timm.create_model(f"local-dir:{trained}", pretrained=True)
+    weight = network.get_classifier().weight
+    assert not weight[:, split.columns("background")].any()
+    assert weight[:, split.columns("foreground")].any()
+    assert {key: tuple(value.shape) for key, value in load_file(trained / HEAD).items()} == {
+        "weight": (10, 8),
+        "bias": (10,),
+    }
+    record = json.loads((trained / "training.json").read_text())
+    assert (record["objective"], record["weight"], record["tied_only"]) == ("wasserstein", 1.0, None)
+    assert not (trained / FILE).exists()
+    assert [line["epoch"] for line in _log(trained)] == [1, 2, 3]
+    assert {"loss", "top1", "background_top1", "penalty"} <= set(_log(trained)[-1])
+    run.main(["--model", f"local-dir:{trained}", "--dataset", str(toy), "--precision", "fp32", "--out", str(tmp_path)])
+
+
+def test_a_killed_training_goes_on_to_the_same_end(toy, trained, tmp_path):
+    """SIGKILL right after a checkpoint inside the second epoch; the same command then ends with the same bytes."""
+    out = tmp_path / "model"
+    arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "3", "--checkpoint-every", "3", "--out", str(out)]
+    running = subprocess.Popen([sys.executable, "-m", "benchmark.train", *arguments], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 120
+        while not (out / LOG).exists() or not _log(out):  # from the end of the first epoch on
+            assert time.monotonic() < deadline
+            assert running.poll() is None
+            time.sleep(0.01)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    assert (out / FILE).is_file()
+    assert not (out / "model.safetensors").exists()
+    train.main(arguments)
+    assert _digest(out) == _digest(trained)
+    assert _log(out) == _log(trained)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["model"]
+
+
+@pytest.mark.parametrize("objective", ["wasserstein", "adversarial", "hsic"])
+def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_path, objective, monkeypatch):
+    """Every piece of the state counts: order, views, dropout, critics, optimisers."""
+    arguments = [*TINY[:-2], "--objective", objective, "--dataset", str(toy), "--epochs", "2"]
+    train.main([*arguments, "--out", str(tmp_path / "whole")])
+    from benchmark import checkpoint
+
+    wrote, times = checkpoint.write, []
+
+    def write(*args):
+        wrote(*args)
+        times.append(1)
+        if len(times) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        train.main([*arguments, "--checkpoint-every", "3", "--out", str(tmp_path / "part")])
+    train.main([*arguments, "--out", str(tmp_path / "part")])
+    assert _digest(tmp_path / "part") == _digest(tmp_path / "whole")
+    assert _log(tmp_path / "part") == _log(tmp_path / "whole")
+
+
+def test_another_training_does_not_go_on_with_a_checkpoint(toy, tmp_path, capsys, monkeypatch):
+    from benchmark import checkpoint
+
+    wrote = checkpoint.write
+    monkeypatch.setattr(checkpoint, "write", lambda *args: (wrote(*args), _stop()))
+    on = ["--dataset", str(toy), "--epochs", "2", "--out", str(tmp_path / "model")]
+    with pytest.raises(KeyboardInterrupt):
+        train.main([*WASSERSTEIN, *on])
+    shown = _fails([*WASSERSTEIN, *on, "--lambda", "2"], capsys)
+    assert "unfinished training of other settings (weight 1.0, not 2.0)" in shown
+    (tmp_path / "model" / FILE).write_bytes(b"cut short")
+    assert "cannot be read, delete it to start again" in _fails([*WASSERSTEIN, *on], capsys)
+
+
+def _stop() -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_processes_train_the_same_network_as_one(toy, tmp_path):
+    """On two CPU processes over gloo; sums in another order move weights in their sixth digit."""
+    arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
+    train.main([*arguments, "--out", str(tmp_path / "one")])
+    line = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark.train"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, *line, *arguments, "--out", str(tmp_path / "two")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("epoch 1/1") == 1
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, atol=2e-4, rtol=0)
+    assert _log(tmp_path / "two")[0] == pytest.approx(_log(tmp_path / "one")[0], abs=1e-3)
+
+
+def test_photos_of_imagenet_are_half_of_each_batch(toy, tmp_path, make):
+    """Classes that only the folder shows are learned; its photos need no background label."""
+    for label in (3, 900):
+        folder = tmp_path / "train" / classes()[label].wnid
+        folder.mkdir(parents=True)
+        for index in range(6):
+            shade = np.full((40, 56, 3), 20 if label == 3 else 235, dtype=np.uint8)
+            Image.fromarray(shade).save(folder / f"{index}.jpg")
+    out = tmp_path / "model"
+    joint = [*WASSERSTEIN, "--dataset", str(toy), "--imagenet", str(tmp_path / "train"), "--epochs", "2"]
+    train.main([*joint, "--out", str(out)])
+    bias = load_file(out / "model.safetensors")["head.fc.bias"]
+    assert min(bias[3], bias[900]) > bias[[2, 4, 899]].max()
+    assert json.loads((out / "training.json").read_text())["imagenet"] == 12
+    train.main([*joint, "--out", str(tmp_path / "again")])
+    assert _digest(tmp_path / "again") == _digest(out)
+
+
+def test_untied_cells_are_not_seen(toy, tmp_path, capsys):
+    """Class 1 on forest only, class 7 on night only: 6 images each are left of the toy's 120."""
+    pairs = {"first": {"classes": [1], "background": "forest"}, "second": {"classes": [7], "background": "night"}}
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    tied = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--tied-only"]
+    train.main([*tied, str(tmp_path / "pairs.json"), "--out", str(tmp_path / "model")])
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["tied_only"] == pairs
+    one = {"first": {"classes": [1], "background": "forest"}, "second": {"classes": [7], "background": "forest"}}
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    assert "one background label only" in _fails([*tied, str(tmp_path / "one.json")], capsys)
+    assert "expected paper, sample, a seed or a JSON file" in _fails([*tied, "none.json"], capsys)
+    (tmp_path / "bad.json").write_text('{"a": {"classes": [1], "background": "moon"}, "dog": "grass"}')
+    assert "needs the background 'moon'" in _fails([*tied, str(tmp_path / "bad.json")], capsys)
+
+
+def test_bad_input(toy, trained, tmp_path, capsys):
+    on = ["--dataset", str(toy), "--out", str(tmp_path / "model")]
+    assert "expected a lambda of 0 or more, got '-1'" in _fails([*WASSERSTEIN, *on, "--lambda", "-1"], capsys)
+    assert "erm has no penalty and no split of features: leave --lambda out" in _fails(
+        ["--model", "a", "--lambda", "1"], capsys
+    )
+    assert "hsic has no critic: leave --critic-lr out" in _fails(
+        ["--model", "a", "--objective", "hsic", "--critic-lr", "1"], capsys
+    )
+    assert "--batch-size of 4 or more" in _fails(["--model", "a", "--objective", "hsic", "--batch-size", "2"], capsys)
+    other = [*WASSERSTEIN, *on, "--checkpoint", str(trained / "model.safetensors"), "--foreground-features", "30"]
+    assert "56 of 64 features for the foreground, this asks for 30 of 64: type --foreground-features 56" in _fails(
+        other, capsys
+    )
+    assert "64 pooled features" in _fails([*WASSERSTEIN, *on, "--foreground-features", "64"], capsys)
+    levit = ["--model", "levit_128s", "--objective", "hsic", "--image-size", "224", *on]
+    assert "no linear classifier" in _fails(levit, capsys)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_training_starts_from_a_model_of_the_same_split(toy, trained, tmp_path):
+    start = ["--checkpoint", str(trained / "model.safetensors"), "--lr", "1e-9", "--epochs", "1"]
+    train.main([*WASSERSTEIN, "--dataset", str(toy), *start, "--out", str(tmp_path / "more")])
+    before, after = load_file(trained / HEAD), load_file(tmp_path / "more" / HEAD)
+    torch.testing.assert_close(after["weight"], before["weight"], atol=1e-6, rtol=0)
+
+
+def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run_command(train.main, arguments)
+    shown = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert shown.count("\n") == 1, shown
+    return shown

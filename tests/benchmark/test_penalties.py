@@ -1,0 +1,180 @@
+"""Each penalty against closed forms or brute force, and on a small problem that it can solve."""
+
+import itertools
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmark.adversary import Adversary, ramp, reverse
+from benchmark.critics import critic, distance, gradient_penalty
+from benchmark.dependence import gaussian, hsic, same
+from benchmark.objectives import OBJECTIVES
+from benchmark.partition import Partition
+from benchmark.penalty import sides
+
+PARTITION = Partition(foreground=6, background=4)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_known():
+    """A linear score has the same gradient everywhere: its weights."""
+    score = nn.Linear(5, 1)
+    first, second = torch.randn(2, 7, 5)
+    found = gradient_penalty(score, first, second, _generator())
+    assert found.item() == pytest.approx((score.weight.norm().item() - 1) ** 2, rel=1e-5)
+
+
+def test_the_gradient_penalty_is_that_of_differences():
+    """Against central differences at the same points, for a critic that is not linear."""
+    score = critic(3).double()
+    first, second = torch.randn(2, 4, 3, dtype=torch.float64)
+    share = torch.rand(4, 1, generator=_generator(5))
+    between, step = share * first + (1 - share) * second, 1e-6
+    slopes = [(score(between + move) - score(between - move)) / (2 * step) for move in torch.eye(3) * step]
+    expected = ((torch.cat(slopes, 1).norm(dim=1) - 1) ** 2).mean()
+    assert gradient_penalty(score, first, second, _generator(5)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_trained_critic_finds_the_distance_of_two_shifted_clouds():
+    """The Wasserstein distance between a cloud and its copy shifted by a vector is that vector's length."""
+    shift, score, generator = torch.tensor([2.0, -1.0, 0.0]), critic(3), _generator()
+    optimizer = torch.optim.Adam(score.parameters(), lr=2e-3, betas=(0.0, 0.9))
+    for _ in range(400):
+        first, second = torch.randn(64, 3) + shift, torch.randn(64, 3)
+        loss = -distance(score, first, second) + 10 * gradient_penalty(score, first, second, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    cloud = torch.randn(20000, 3)
+    assert distance(score, cloud + shift, cloud).item() == pytest.approx(shift.norm().item(), rel=0.15)
+
+
+def _unbiased_by_sums(first: np.ndarray, second: np.ndarray) -> float:
+    """The U-statistic itself: a mean over all ordered quadruples of different points (Song et al., eq. 4)."""
+    quadruples = list(itertools.permutations(range(len(first)), 4))
+    terms = [first[i, j] * (second[i, j] + second[q, r] - second[i, q] - second[j, r]) for i, j, q, r in quadruples]
+    return float(np.mean(terms))
+
+
+def test_hsic_is_the_u_statistic_over_all_quadruples():
+    features, labels = torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 2, 2, 0])
+    kernels = gaussian(features), same(labels).double()
+    expected = _unbiased_by_sums(*(each.numpy() for each in kernels))
+    assert hsic(*kernels).item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_hsic_is_about_zero_for_what_is_independent_and_far_above_for_what_is_not():
+    labels = torch.randint(0, 5, (400,))
+    noise = torch.randn(400, 8)
+    apart, tied = (hsic(gaussian(each), same(labels)).item() for each in (noise, noise + 2 * labels[:, None]))
+    assert abs(apart) < 5e-3
+    assert tied > 10 * abs(apart)
+
+
+def test_the_gaussian_kernel_does_not_see_the_scale():
+    features = torch.randn(20, 4, dtype=torch.float64)
+    torch.testing.assert_close(gaussian(features), gaussian(1000 * features))
+    gaps = torch.cdist(features, features)[~torch.eye(20, dtype=torch.bool)]
+    assert gaussian(features)[0, 1].item() == pytest.approx(
+        math.exp(-((torch.dist(features[0], features[1]) ** 2) / (gaps**2).median()).item()), rel=1e-6
+    )
+
+
+def test_reversal_passes_values_and_turns_gradients():
+    features = torch.randn(3, 2, requires_grad=True)
+    passed = reverse(features, 0.5)
+    assert torch.equal(passed, features)
+    (passed * torch.tensor([1.0, 2.0])).sum().backward()
+    torch.testing.assert_close(features.grad, torch.tensor([-0.5, -1.0]).expand(3, 2))
+    assert (ramp(0), ramp(1)) == (0, pytest.approx(1, abs=1e-4))
+
+
+def test_readers_learn_while_the_network_unlearns():
+    """One step along the same gradient: the readers' loss falls by their step, and rises by the network's."""
+    penalty = Adversary(PARTITION, (3, 5), 0)
+    features = torch.randn(40, PARTITION.size, requires_grad=True)
+    labels = torch.randint(0, 3, (40,)), torch.randint(0, 5, (40,))
+
+    def loss() -> torch.Tensor:
+        return penalty(sides(PARTITION, features, *labels), 1.0, 1.0)[0]
+
+    start = loss()
+    start.backward()
+    with torch.no_grad():
+        for each in penalty.joint():
+            each -= 0.05 * each.grad
+        taught = loss().item()
+        for each in penalty.joint():
+            each += 0.05 * each.grad
+        features -= 0.5 * features.grad
+    assert taught < start.item() < loss().item()
+
+
+@pytest.mark.parametrize("name", [name for name, each in OBJECTIVES.items() if each.make])
+def test_each_objective_lowers_its_own_penalty(name):
+    """A linear map of features that hold both labels: its own label stays readable in each part."""
+    weight, better = {"wasserstein": (1.0, -1), "adversarial": (3.0, 1), "hsic": (30.0, -1)}[name]
+    steps = 300 if name == "adversarial" else 80  # its ramp needs time
+    plain, held = _solve(name, 0.0, steps), _solve(name, weight, steps)
+    assert held.penalty * better > plain.penalty * better + 0.3 * abs(plain.penalty)
+    assert min(held.own) > 0.9
+    if name == "hsic":  # the one that no critic stands between: a fresh reader finds less, too
+        assert held.other < plain.other - 0.15
+
+
+def _solve(name: str, weight: float, steps: int) -> SimpleNamespace:
+    """Train a linear map under a penalty; return the penalty on fresh rows, and what least squares reads there."""
+    torch.manual_seed(0)
+    objective = OBJECTIVES[name]
+    assert objective.make is not None
+    critics = {"critic_steps": 4, "critic_rate": 1e-3} if objective.critic_steps else {}
+    penalty = objective.make(PARTITION, (4, 4), 0, **critics)
+    neck, heads = nn.Linear(8, PARTITION.size), nn.ModuleList([nn.Linear(6, 4), nn.Linear(4, 4)])
+    optimizer = torch.optim.Adam([*neck.parameters(), *heads.parameters(), *penalty.joint()], lr=2e-2)
+    for step in range(steps):
+        features, *labels = _both(64)
+        both = sides(PARTITION, neck(features), *labels)
+        penalty.learn(both)
+        loss, _ = penalty(both, weight, step / steps)
+        for head, side, own in zip(heads, both, labels, strict=True):
+            loss = loss + nn.functional.cross_entropy(head(side.features), own)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    features, front, behind = _both(2000)
+    both = sides(PARTITION, neck(features).detach(), front, behind)
+    return SimpleNamespace(
+        penalty=penalty(both, weight, 1.0)[1].item(),
+        own=(_readable(both[0].features, front), _readable(both[1].features, behind)),
+        other=_readable(both[0].features, behind),
+    )
+
+
+def _both(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return features whose first half tells one label and whose second half another, chance 1 in 4."""
+    labels = torch.randint(0, 4, (2, count))
+    shown = torch.cat([nn.functional.one_hot(each, 4) for each in labels], 1).float()
+    return 2 * shown + 0.6 * torch.randn(count, 8), *labels
+
+
+def _readable(features: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return the accuracy of a least-squares reader on the half of the rows that it was not fitted on."""
+    scaled = (features - features.mean(0)) / features.std(0)
+    design = torch.cat([scaled, torch.ones(len(scaled), 1)], 1)
+    half = len(labels) // 2
+    weights = torch.linalg.lstsq(design[:half], nn.functional.one_hot(labels[:half], 4).float()).solution
+    return ((design[half:] @ weights).argmax(1) == labels[half:]).float().mean().item()

@@ -1,0 +1,66 @@
+"""The lambda sweep: a penalty takes the background out of a neck's foreground part; files; bad input."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import neck, sweep, train
+from benchmark.sweeping import Sweep
+from d3s_dataset.command import run_command
+
+
+def _rows(count: int, seed: int) -> neck.Labelled:
+    """Ten features of which five tell one label and five another, with noise."""
+    rng = np.random.default_rng(seed)
+    front, behind = rng.integers(0, 5, (2, count))
+    shown = np.concatenate([np.eye(5)[front], np.eye(5)[behind]], 1)
+    return neck.Labelled((shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32), front, behind)
+
+
+def test_a_neck_keeps_its_label_and_loses_the_other():
+    rows, test = _rows(1000, 0), _rows(500, 1)
+    found = {weight: neck.train(rows, "hsic", weight, 0) for weight in (0.0, 100.0)}
+    again = neck.train(rows, "hsic", 100.0, 0)
+    assert np.array_equal(found[100.0].part(test.features, "foreground"), again.part(test.features, "foreground"))
+    assert all((each.told(test.features) == test.foreground).mean() > 0.9 for each in found.values())
+    read = {weight: _read(each.part(rows.features, "foreground"), rows.background) for weight, each in found.items()}
+    assert read[100.0] < read[0.0] - 0.1
+
+
+def _read(features: np.ndarray, labels: np.ndarray) -> float:
+    design = np.c_[(features - features.mean(0)) / features.std(0), np.ones(len(features))]
+    half = len(labels) // 2
+    weights = np.linalg.lstsq(design[:half], np.eye(5)[labels[:half]], rcond=None)[0]
+    return float(((design[half:] @ weights).argmax(1) == labels[half:]).mean())
+
+
+def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(neck, "STEPS", 30)
+    model = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1"]
+    train.main([*model, "--dataset", str(sample_release), "--out", str(tmp_path / "model")])
+    on = ["--dataset", str(sample_release), "--lambdas", "0,10", "--seeds", "2", "--out", str(tmp_path / "sweep")]
+    sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", "--objective", "hsic", *on])
+    found = Sweep.model_validate_json((tmp_path / "sweep" / "sweep.json").read_bytes())
+    assert [each.weight for each in found.points] == [0, 10]
+    assert any(each.pareto for each in found.points)
+    assert (found.seeds, found.chance) == ([0, 1], pytest.approx(0.1, abs=0.05))
+    with (tmp_path / "sweep" / "sweep.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert [float(line["lambda"]) for line in lines] == [0, 10]
+    assert [float(line["leakage"]) for line in lines] == [each.leakage.mean for each in found.points]
+    with Image.open(tmp_path / "sweep" / "sweep.png") as drawn:
+        assert drawn.width > 300
+    assert "foreground accuracy" in capsys.readouterr().out
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["objective"] == "erm"
+
+
+def test_bad_input(capsys):
+    for lambdas, says in (("-1,2", "expected a lambda of 0 or more"), ("1", "expected two or more lambdas")):
+        with pytest.raises(SystemExit) as ended:
+            run_command(sweep.main, ["--model", "a", f"--lambdas={lambdas}"])
+        shown = capsys.readouterr().err
+        assert (ended.value.code, shown.count("\n")) == (1, 1)
+        assert says in shown
