@@ -11,20 +11,20 @@ import numpy as np
 
 from benchmark.eraser_rows import Map, Rows, affine, one_hot
 
-NUISANCE = 0.69  # share of the within-photo spread that the directions taken away hold, largest first
-BAND = (0.69, 0.86)  # shares between which `band` keeps directions
-RIDGES = (0.1,) * 5  # penalties of the linear readers that `band` takes away in turn, in units of the mean variance
+NUISANCE = 0.08  # of all directions, largest within-photo spread first, are the nuisance's own
+BAND = (NUISANCE, 0.235)  # between these `band` keeps directions
+RIDGES = (1.0,) * 5  # penalties of the linear readers that `band` takes away in turn, in units of the mean variance
 SHRINKAGE = 0.1  # of the spread of all rows towards a sphere, before it is inverted
 
 
 def nuisance(rows: Rows, seed: int) -> tuple[Map, int]:
     """Nuisance attribute projection (Solomonoff, Campbell and Boardman, ICASSP 2005).
 
-    The directions of largest within-photo spread are projected out, until they held `NUISANCE` of it.
+    The directions of largest within-photo spread are projected out.
     """
-    values, vectors = spread(rows)
-    gone = vectors[:, : reach(values, NUISANCE)]
+    _, vectors = spread(rows)
     size = len(vectors)
+    gone = vectors[:, : max(1, round(NUISANCE * size))]
     return affine(rows.features.mean(0, dtype=np.float64), np.eye(size) - gone @ gone.T), size - gone.shape[1]
 
 
@@ -49,8 +49,8 @@ def band(rows: Rows, seed: int) -> tuple[Map, int]:
     large as any; a photo's class lies in between. What is left is enlarged until it has the spread of what came in:
     a head whose offsets were learnt with that spread hears too little otherwise.
     """
-    values, vectors = spread(rows)
-    first, last = (reach(values, share) for share in BAND)
+    _, vectors = spread(rows)
+    first, last = (round(share * len(vectors)) for share in BAND)
     kept = vectors[:, first : max(last, first + 1)]
     x, _ = centred(rows)
     kept = kept @ unread(x @ kept, one_hot(rows.erase), RIDGES)
@@ -71,11 +71,6 @@ def spread(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     differences = x - means[rows.keep]
     values, vectors = np.linalg.eigh(differences.T @ differences / len(x))
     return values[::-1].clip(0), vectors[:, ::-1]
-
-
-def reach(values: np.ndarray, share: float) -> int:
-    """Return how many of (d,) variances, largest first, hold `share` of their sum."""
-    return int(np.searchsorted(np.cumsum(values), share * values.sum())) + 1
 
 
 def unread(x: np.ndarray, labels: np.ndarray, ridges: Sequence[float]) -> np.ndarray:
