@@ -13,7 +13,7 @@ from benchmark.eraser_rows import Map, Rows, affine, one_hot
 
 NUISANCE = 0.08  # of all directions, largest within-photo spread first, are the nuisance's own
 BAND = (NUISANCE, 0.235)  # between these `band` keeps directions
-RIDGES = (1.0,) * 5  # penalties of the linear readers that `band` takes away in turn, in units of the mean variance
+RIDGES = (1.0,) * 4  # penalties of the linear readers that `band` takes away in turn, in units of the mean variance
 SHRINKAGE = 0.1  # of the spread of all rows towards a sphere, before it is inverted
 
 

@@ -45,16 +45,15 @@ class Study:
 
 
 def study(shared: Path) -> Study:
-    """Compose the guides and pool their features; boxes are drawn from a fixed seed. About two minutes."""
+    """Compose the guides and pool their features; each pair of photos has its own box, drawn by their numbers."""
     network = timm.create_model("mobilenetv2_100", pad_type="same").eval()
     network.load_state_dict(load_file(shared / "weights" / "mobilenetv2_100.safetensors"))
     transform = create_transform(**resolve_model_data_config(network))
     paths = [_photos(shared / name) for name in ("foregrounds", "backgrounds")]
     fronts, behinds = ([Image.open(path).convert("RGB") for path in each] for each in paths)
-    corners = np.random.default_rng(0).integers(0, SIZE - SIDE + 1, (len(fronts), len(behinds), 2))
 
     def one(photo: int, behind: int) -> torch.Tensor:
-        left, top = map(int, corners[photo, behind])
+        left, top = map(int, np.random.default_rng((0, 0, photo, behind)).integers(0, SIZE - SIDE + 1, 2))
         guide = compose(fronts[photo], behinds[behind], (left, top, left + SIDE, top + SIDE), SIZE)
         return torch.as_tensor(transform(guide))
 
