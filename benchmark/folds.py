@@ -60,7 +60,31 @@ def cut(name: str, photos: Photos, seed: int) -> list[Fold]:
     most = _MOST if name == "unseen_background" else _TEST
     dealt = [_deal(*way, most, LEAST, seed) for way in ways]
     folds = range(max(int(part.max()) + 1 for part in dealt)) if name == "unseen_background" else range(1)
-    return [_fold(ways, dealt, fold, seed) for fold in folds]
+    chosen = [np.stack([part == fold for part in dealt]) for fold in folds]
+    return [_fold(ways, ~np.any(each, axis=0), np.all(each, axis=0), seed) for each in chosen]
+
+
+def three_sets(photos: Photos, seed: int) -> np.ndarray:
+    """Return (n,) in 0..2: the foreground photos of each stratum dealt to an eraser, its probes, and the test.
+
+    Raises:
+        ResultError: a stratum with fewer than three photos.
+    """
+    return _deal(*_ways("unseen_foreground", photos)[0], LEAST, LEAST, seed)
+
+
+def apart(name: str, photos: Photos, sets: np.ndarray, seed: int) -> list[Fold]:
+    """Return the folds of `unseen_foreground` or `unseen_both` that learn on set 1 and test on set 2 (`three_sets`).
+
+    Raises:
+        ResultError: too few photos for that.
+    """
+    front, behind = _ways("unseen_both", photos)
+    if name == "unseen_foreground":
+        return [_fold([front], sets == 1, sets == 2, seed)]
+    part = _deal(*behind, _MOST, LEAST, seed)
+    each = range(int(part.max()) + 1)
+    return [_fold([front, behind], (sets == 1) & (part != fold), (sets == 2) & (part == fold), seed) for fold in each]
 
 
 def hold_out(photo: np.ndarray, stratum: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -93,11 +117,10 @@ def _ways(name: str, photos: Photos) -> list[_Way]:
     }[name]
 
 
-def _fold(ways: list[_Way], dealt: list[np.ndarray], fold: int, seed: int) -> Fold:
-    test = np.flatnonzero(np.all([part == fold for part in dealt], axis=0))
-    train = np.flatnonzero(np.all([part != fold for part in dealt], axis=0))
-    held = [hold_out(photo[train], stratum[train], seed) for photo, stratum, _ in ways]
-    return Fold(train, test, ~np.any(held, axis=0), np.all(held, axis=0))
+def _fold(ways: list[_Way], train: np.ndarray, test: np.ndarray, seed: int) -> Fold:
+    rows = np.flatnonzero(train)
+    held = [hold_out(photo[rows], stratum[rows], seed) for photo, stratum, _ in ways]
+    return Fold(rows, np.flatnonzero(test), ~np.any(held, axis=0), np.all(held, axis=0))
 
 
 def _deal(photo: np.ndarray, stratum: np.ndarray, what: str, most: int, least: int, seed: int) -> np.ndarray:

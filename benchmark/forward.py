@@ -49,7 +49,7 @@ class Forward:
         return self._compiled is not None
 
     def logits(self, pixels: np.ndarray) -> torch.Tensor:
-        """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) of a network with that.
+        """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) where it says so.
 
         Raises:
             ModelError: logits of another shape, or a single image does not fit into the memory.
@@ -87,7 +87,8 @@ class Forward:
 
     def use_compiled(self) -> None:
         """Compile the network, as an earlier part of the same work did."""
-        self._compiled = self._compiled or torch.compile(self._network)
+        if self._compiled is None:  # a compiled module has no truth of its own
+            self._compiled = torch.compile(self._network)
 
     def _seconds(self, pixels: np.ndarray) -> float:
         best = float("inf")

@@ -1,6 +1,6 @@
 """A network up to its pooled features, and the head that it puts on them.
 
-Torch half. Pooled features are what timm's `forward_head(..., pre_logits=True)` gives; models without it have none here.
+Torch half. Pooled features are what timm's `forward_head(..., pre_logits=True)` gives.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _SAME = 1e-3  # of the largest logit: how far a linear head may be from the mode
 _SIDE = 64  # of the picture it is tried on
 
 
-class Pooled(nn.Module):
+class Headless(nn.Module):
     """A network without its head: images to (n, `outputs`) pooled features.
 
     `weight` (k, outputs) and `bias` (k,) are its head over the 1000 classes; both empty where that is not linear.
@@ -36,7 +36,7 @@ class Pooled(nn.Module):
         return network.forward_head(network.forward_features(images), pre_logits=True)
 
 
-def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], torch.Tensor]) -> Pooled:
+def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], torch.Tensor]) -> Headless:
     """Return a network without its head, tried on a picture of noise.
 
     Raises:
@@ -47,7 +47,7 @@ def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], tor
         raise ModelError(
             f"{name} has no pooled features: expected a model of timm, with forward_features and forward_head"
         )
-    answer = Pooled(inner)
+    answer = Headless(inner)
     noise = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, 3)).astype(np.uint8)
     with torch.inference_mode():
         image = transform(Image.fromarray(noise))[None]
@@ -60,7 +60,8 @@ def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], tor
         head = _linear(inner)
         if head is None or head[0].shape[1] != answer.outputs:
             return answer
-        weight, bias = (each[network.wanted] for each in head) if isinstance(network, Columns) else head
+        order: Any = network.wanted if isinstance(network, Columns) else slice(None)
+        weight, bias = head[0][order], head[1][order]
         made = features @ weight.T + bias
         if made.shape == logits.shape and float((made - logits).abs().max()) <= _SAME * float(logits.abs().max()):
             answer.weight, answer.bias = weight.numpy().copy(), bias.numpy().copy()

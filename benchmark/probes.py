@@ -117,15 +117,14 @@ class _Choice:
 
 
 def _linear(learn: _Rows, held: _Rows, whole: _Rows, classes: int, seed: int) -> tuple[_Choice, Reader]:
-    best, chosen, start = _Choice("", float("inf"), 1.0), L2[0], None
+    best, chosen, start, near = _Choice("", float("inf"), 1.0), L2[0], None, None
     for l2 in L2:
-        found = logistic.solve(*learn, classes, l2, start)
-        start = found.weights
-        loss, temperature = calibrate(found.logits(held[0]), held[1])
+        start = logistic.solve(*learn, classes, l2, start).weights
+        loss, temperature = calibrate(torch.addmm(start[-1], held[0], start[:-1]), held[1])
         if loss >= best.loss:
             break  # weaker regularisation costs more and more, and no longer helps
-        best, chosen = _Choice(f"l2 {l2:g}", loss, temperature), l2
-    found = logistic.solve(*whole, classes, chosen)
+        best, chosen, near = _Choice(f"l2 {l2:g}", loss, temperature), l2, start
+    found = logistic.solve(*whole, classes, chosen, near)
     ending = f"gradient norm {found.gradient:.1e} after {found.iterations} iterations"
     return _Choice(best.name, best.loss, best.temperature, found.converged, ending), found.logits
 

@@ -61,9 +61,7 @@ def measure(
         raise ModelError(f"--checkpoint holds the weights of one model, got {len(models)} models")
     started = time.monotonic() if started is None else started
     results.make_folder(out)
-    subjects = [
-        Subject(each.name, checkpoint, each.kwargs, None if _UNCACHED.match(each.name) else cache) for each in models
-    ]
+    subjects = [Subject(each.name, checkpoint, each.kwargs, cache if cached(each.name) else None) for each in models]
     for each in subjects:
         if each.recalled is None:
             from benchmark.models import check
@@ -143,14 +141,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
     imagenet = Folder(args.imagenet) if args.imagenet else None
-    _check_installed()
+    check_installed()
     models = [Entry(each.name, dict(args.model_kwargs) | each.kwargs) for each in names]
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
     for result, path in measure(split, models, **sources, out=args.out, started=started):
         _show(result, path)
 
 
-def _check_installed() -> None:
+def cached(name: str) -> bool:
+    """Say whether what a model gives may be kept: not where its code or labels are not in files that are compared."""
+    return not _UNCACHED.match(name)
+
+
+def check_installed() -> None:
+    """Raise MissingExtra for a package that measuring needs and that is not here."""
     for each in _NEEDED:
         if find_spec(each) is None:
             raise MissingExtra(each, "benchmark")

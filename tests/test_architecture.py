@@ -48,6 +48,7 @@ CHEAP = {
     "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "score": "import benchmark.score",
     "compare --help": "from benchmark.compare import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "probe --help": "from benchmark.probe import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
 }
 

@@ -15,6 +15,7 @@ MODULES = (
     "d3s_dataset.sheet",
     "benchmark.run",
     "benchmark.train",
+    "benchmark.probe",
     "benchmark.score",
     "benchmark.compare",
 )

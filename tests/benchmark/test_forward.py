@@ -125,6 +125,14 @@ def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
     assert not runner.compiled
 
 
+def test_a_network_compiled_once_may_be_asked_again():
+    runner = _forward(timm.create_model("test_resnet", num_classes=1000))
+    runner.use_compiled()
+    made = runner._compiled
+    runner.use_compiled()
+    assert runner._compiled is made
+
+
 def test_several_devices_give_the_same_answers(toy, small):
     """Two copies of the network on one CPU, blocks in turn, stand for two GPUs."""
     subject, split = Subject(f"local-dir:{small}"), open_split(toy, "default", "validation")

@@ -1,0 +1,149 @@
+"""What one part of the features tells of either label: every probe, on every cut, beside its control and chance.
+
+Torch half. A probe that knows each background *photo* seems to know backgrounds: so the same probe is also fitted on
+random labels, one a photo, of the same label set (control task: Hewitt & Liang, arXiv 1909.03368); selectivity is
+accuracy minus that. On photos it has not seen no probe can know a random label, so there the control is at chance by
+construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark import probes
+from benchmark.features import Features
+from benchmark.folds import Fold, Photos, cut
+from benchmark.intervals import Sample, accuracy_intervals, difference_intervals
+from benchmark.readings import Reading, Share
+from benchmark.stats import behind_all, doubts
+from benchmark.targets import Target
+from d3s_dataset.identity import hashed
+
+_CONTROL = 1  # stream of the control's random labels
+_LEAST_PROBABILITY = 1e-12
+# Where photos of a label's own kind are tested that were seen, random labels of photos can be learnt.
+_CONTROLLED = {
+    "background": ("seen", "unseen_foreground"),
+    "foreground": ("seen", "unseen_background"),
+    "superclass": ("seen", "unseen_background"),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which probes read, the seed of all that is drawn, on which device, and whether controls are fitted too."""
+
+    kinds: tuple[str, ...]
+    seed: int = 0
+    device: str = "cpu"
+    control: bool = True
+
+
+def photos_of(features: Features, wanted: Target, rows: np.ndarray) -> Photos:
+    """Return the photos that some rows share; foreground photos are dealt out by class where that is what is read."""
+    zeros = np.zeros(int(rows.sum()), dtype=np.int64)
+    stratum = zeros if wanted.name == "background" else wanted.labels[rows]
+    return Photos(
+        features.foreground_source[rows], features.background_source[rows], stratum, features.background[rows]
+    )
+
+
+def read(
+    features: Features, part: str, values: np.ndarray, wanted: Target, rows: np.ndarray, name: str, asked: Asked,
+    folds: Sequence[Fold] | None = None,
+) -> Iterator[Reading]:  # fmt: skip
+    """Yield the reading of each probe.
+
+    Args:
+        features: labels and photos of all n rows.
+        part: what the features are called.
+        values: (n, d) features to read from, which may be erased ones.
+        wanted: the label to read.
+        rows: (n,) bool, the rows used.
+        name: the cut.
+        asked: probes, seed, device.
+        folds: of numbers among the rows used; without, those of the cut.
+
+    Raises:
+        ResultError: too few photos for the cut.
+    """
+    if folds is None:
+        folds = cut(name, photos_of(features, wanted, rows), asked.seed)
+    at, labels = np.flatnonzero(rows), wanted.labels[rows]
+    codes = np.unique(wanted.photo[rows], return_inverse=True)[1]
+    random = (hashed(asked.seed, _CONTROL, codes) % np.uint64(wanted.classes)).astype(np.int64)
+    controlled = asked.control and name in _CONTROLLED[wanted.name]
+    for kind in asked.kinds:
+        told = [_told(kind, values[at], labels, fold, wanted.classes, asked) for fold in folds]
+        control = None
+        if controlled:
+            made, _ = _told(kind, values[at], random, folds[0], wanted.classes, asked)
+            control = float((made.argmax(1) == random[folds[0].test]).mean())
+        tested = np.concatenate([fold.test for fold in folds])
+        made = np.concatenate([each for each, _ in told])
+        yield _reading(features, part, wanted, kind, name, at[tested], made, control, [each for _, each in told])
+
+
+def _told(
+    kind: str, values: np.ndarray, labels: np.ndarray, fold: Fold, classes: int, asked: Asked
+) -> tuple[np.ndarray, probes.Report]:
+    probe = probes.fit(
+        kind,
+        values[fold.train],
+        labels[fold.train],
+        fold.held,
+        learn=fold.learn,
+        classes=classes,
+        seed=asked.seed,
+        device=asked.device,
+    )
+    return probe(values[fold.test]), probe.report
+
+
+def _reading(
+    features: Features, part: str, wanted: Target, kind: str, name: str, rows: np.ndarray, made: np.ndarray,
+    control: float | None, reports: list[probes.Report],
+) -> Reading:  # fmt: skip
+    truth = wanted.labels[rows]
+    scored = share(made.argmax(1) == truth, features, rows)
+    often = np.bincount(truth, minlength=wanted.classes) / len(truth)
+    entropy = float(-(often[often > 0] * np.log(often[often > 0])).sum())
+    likely = np.maximum(made[np.arange(len(truth)), truth], _LEAST_PROBABILITY)
+    gained = np.log(likely) - np.log(often[truth])
+    scale = float(np.abs(gained).max()) or 1.0
+    found = difference_intervals(gained / scale, sample_of(features, rows))
+    return Reading(
+        features=part,
+        label=wanted.name,
+        probe=kind,
+        cut=name,
+        n=len(truth),
+        classes=wanted.classes,
+        accuracy=scored.value,
+        ci95=scored.ci95,
+        doubts=scored.doubts,
+        chance=1 / wanted.classes,
+        majority=float(often.max()),
+        control=control,
+        selectivity=None if control is None or scored.value is None else scored.value - control,
+        entropy=entropy,
+        information=float(gained.mean()),
+        information_ci95=(float(found.low[-1]) * scale, float(found.high[-1]) * scale),
+        converged=all(each.converged for each in reports),
+        endings=[f"{each.chosen}: {each.ending}; temperature {each.temperature:.2g}" for each in reports],
+    )
+
+
+def sample_of(features: Features, rows: np.ndarray) -> Sample:
+    """Return the photos that some rows share, with the mean over all of them as the one mix."""
+    photos = features.foreground_source[rows], features.background_source[rows], features.background[rows]
+    return Sample(*photos, np.zeros(len(rows), dtype=np.int64), 1, np.ones((1, 1)))
+
+
+def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
+    """Return the share of (m,) bool that is true, with its interval over the photos of those rows."""
+    found = accuracy_intervals(right, sample_of(features, rows))
+    mean = float(found.mean[-1])
+    ends = float(found.low[-1]), float(found.high[-1])
+    return Share(n=len(right), value=mean, ci95=ends, doubts=doubts(*behind_all(found.counts), mean))

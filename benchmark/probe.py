@@ -1,0 +1,153 @@
+"""What can be read from a model's features: `python -m benchmark.probe --model NAME`.
+
+The foreground and the background label from the foreground and the background features (from all, where nothing is
+split), by probes of several kinds on cuts by photos, beside chance, a control task and what is kept of the object.
+Parsing arguments loads no torch.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark import erasers, readings, results
+from benchmark.cache import Cache, Options
+from benchmark.data import open_split
+from benchmark.entries import argument
+from benchmark.features import Features, features_of
+from benchmark.folds import CUTS
+from benchmark.job import Subject, process_start
+from benchmark.probe_tables import show
+from benchmark.run import cached, check_installed, describe
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.command import Parser, natural, progress, run_command, say, warn
+from d3s_dataset.errors import ResultError
+from d3s_dataset.manifest import to_json
+
+if TYPE_CHECKING:
+    from benchmark.leakage import Asked
+
+KINDS = ("linear", "knn", "mlp")  # those of `probes`, which loads torch
+_LABELS = ("foreground", "background")
+_DONE = "none"
+
+
+def probe(features: Features, asked: "Asked", eraser: str, started: float) -> readings.Probed:
+    """Read everything from features that they may tell.
+
+    Args:
+        features: of one model on one split.
+        asked: probes, seed, device.
+        eraser: one of `erasers.NAMES`; `none` measures no erasure.
+        started: `time.monotonic()` from which the result's seconds count.
+
+    Raises:
+        ResultError: a split with one class or background, too few photos, or images without a background photo.
+    """
+    from benchmark.erasure import erasures
+    from benchmark.kept import columns, kept
+    from benchmark.leakage import read
+    from benchmark.targets import target, targets
+
+    for label in _LABELS:
+        target(label, features)  # said before the work
+    notes: list[str] = []
+    parts = ("all",) if features.partition is None else _LABELS
+    found, cells = [], [(part, label, name) for part in parts for label in _LABELS for name in CUTS]
+    for part, label, name in progress(cells, label="probes", unit="cell"):
+        values = features.values[:, columns(features, part)]
+        for wanted, rows in targets(features, label, name, notes):
+            found += read(features, part, values, wanted, rows, name, asked)
+    every = np.arange(len(features.key))
+    erased = [] if eraser == _DONE else list(erasures(eraser, features, asked, notes))
+    fits = [*found, *(each for one in erased for each in (*one.raw, *one.erased))]
+    return readings.Probed(
+        model=features.model,
+        dataset=features.dataset,
+        features=features.values.shape[1],
+        partition=features.partition and (features.partition.foreground, features.partition.background),
+        seed=asked.seed,
+        readings=found,
+        kept=[kept(features, part, features.values, every, asked.device) for part in parts],
+        erasure=erased,
+        notes=list(dict.fromkeys(notes)),
+        converged=all(each.converged for each in fits),
+        environment=features.made.environment,
+        run=features.made.run,
+        seconds=time.monotonic() - started,
+    )
+
+
+def parser() -> Parser:
+    """Return the command's parser."""
+    answer = Parser(prog="python -m benchmark.probe", description="What can be read from a model's features.")
+    add = answer.add_argument
+    add("--model", required=True, metavar="NAME", help="a timm name, hf-hub: or local-dir: and a place")
+    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
+    add("--config", default="default", metavar="NAME", help="which images of the release")
+    add("--split", default="validation", metavar="NAME", help="train, validation, ...")
+    add("--limit", type=natural, metavar="N", help="use the first N images only")
+    add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
+    add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+    add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
+    add(
+        "--devices",
+        metavar="D,...",
+        help="such as cuda:0,cuda:1; default: all GPUs, else the CPU",
+    )
+    add("--probes", default=",".join(KINDS), metavar="P,...", help="which of linear, knn, mlp")
+    add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.NAMES)}: leakage after it too")
+    add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
+    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn")
+    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
+    return answer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Probe a model, print the tables, write the result."""
+    started = process_start()
+    args = parser().parse_args(argv)
+    kinds = tuple(args.probes.split(","))
+    for each in kinds:
+        if each not in KINDS:
+            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(KINDS)}")
+    if args.erase not in erasers.NAMES:
+        raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.NAMES)}")
+    split = open_split(args.dataset, args.config, args.split, args.limit)
+    say(describe(split.facts()))
+    check_installed()
+    results.make_folder(args.out)
+    subject = Subject(args.model, args.checkpoint, dict(args.model_kwargs), Cache() if cached(args.model) else None)
+    if subject.recalled is None:
+        from benchmark.models import check
+
+        check(args.model, pretrained=args.checkpoint is None)
+    features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
+    from benchmark.forward import choose_devices
+    from benchmark.leakage import Asked
+
+    asked = Asked(kinds, args.seed, str(choose_devices(args.devices)[0]))
+    found = probe(features, asked, args.erase, started)
+    say(f"\n{found.model.tag or found.model.name}; {found.features} features; {found.seconds:.1f} s")
+    say(show(found))
+    _finish(found, args.out, args.erase, args.allow_unconverged)
+
+
+def _finish(found: readings.Probed, out: Path, eraser: str, allowed: bool) -> None:
+    if not found.converged:
+        fits = [*found.readings, *(each for one in found.erasure for each in (*one.raw, *one.erased))]
+        bad = [f"{each.probe} ({each.label} on {each.cut}: {each.endings[0]})" for each in fits if not each.converged]
+        line = f"{len(bad)} probes did not converge, first {bad[0]}: their low accuracy shows nothing"
+        if not allowed:
+            raise ResultError(f"{line}; type --allow-unconverged to have the result all the same")
+        warn(line)
+    mark = "-probe" if eraser == _DONE else f"-probe-{eraser}"
+    path = out / f"{results.stem(found.model, found.dataset)}{mark}.json"
+    write_atomic(path, to_json(found))
+    say(f"result {path}")
+
+
+if __name__ == "__main__":
+    run_command(main)

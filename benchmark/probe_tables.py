@@ -1,0 +1,86 @@
+"""What probes read, as text for a terminal. Needs no torch."""
+
+from collections.abc import Sequence
+
+from benchmark.readings import Erasure, Kept, Probed, Reading, Share
+from benchmark.tables import between, grid, percent, points, ratio
+
+_HEADINGS = (
+    "label <- features", "probe", "cut", "n", "accuracy", "95 % interval", "chance", "majority", "control", "select.",
+    "nats", "95 % interval", "of",
+)  # fmt: skip
+_NO_CONTROL = "*"
+
+
+def show(found: Probed) -> str:
+    """Return a result as tables and a few lines."""
+    lines = [
+        grid(_HEADINGS, [_row(each) for each in found.readings]),
+        "nats: usable information, a lower bound, of the label's entropy. control: random labels of photos, same probe",
+        f"{_NO_CONTROL} on unseen photos of the label's own kind the control is at chance by construction",
+        *(_kept(each) for each in found.kept),
+        *(_erasure(each) for each in found.erasure),
+        *_doubts(found.readings),
+        *found.notes,
+    ]
+    return "\n".join(lines)
+
+
+def _row(each: Reading) -> tuple[str, ...]:
+    return (
+        f"{each.label} <- {each.features}",
+        each.probe + " (not converged)" * (not each.converged),
+        each.cut.replace("_", " "),
+        str(each.n),
+        percent(each.accuracy),
+        between(each.ci95),
+        percent(each.chance),
+        percent(each.majority),
+        _NO_CONTROL if each.control is None else percent(each.control),
+        points(each.selectivity),
+        ratio(each.information),
+        between(each.information_ci95, ratio),
+        ratio(each.entropy),
+    )
+
+
+def _kept(each: Kept) -> str:
+    return (
+        f"kept in {each.features} features: the same photo on another background is nearest for {_share(each.recall)}; "
+        f"the model's own head {_share(each.head)}"
+    )
+
+
+def _share(each: Share | None) -> str:
+    if each is None:
+        return "cannot be asked (it is not linear in the pooled features)"
+    return f"{percent(each.value)} % ({between(each.ci95)}) of {each.n}"
+
+
+def _erasure(each: Erasure) -> str:
+    side = ("95 % interval", "control", "nats")
+    headings = (*_HEADINGS[:4], "raw", *side, "erased", *side)
+    rows = [
+        (*_row(raw)[:4], *(text for one in (raw, erased) for text in _side(one)))
+        for raw, erased in zip(each.raw, each.erased, strict=True)
+    ]
+    photos = "/".join(map(str, each.photos))
+    return "\n".join(
+        [
+            f"{each.eraser} erases the {each.erases}: eraser, probe and test on {photos} foreground photos; "
+            f"rank {each.rank} of {each.size}",
+            grid(headings, rows),
+            f"raw: {_kept(each.raw_kept)}",
+            f"erased: {_kept(each.erased_kept)}",
+        ]
+    )
+
+
+def _side(each: Reading) -> tuple[str, ...]:
+    control = "-" if each.control is None else percent(each.control)
+    return percent(each.accuracy), between(each.ci95), control, ratio(each.information)
+
+
+def _doubts(readings: Sequence[Reading]) -> list[str]:
+    every = dict.fromkeys(text for each in readings for text in each.doubts)
+    return [f"intervals may not cover 95 %: {'; '.join(every)}"] if every else []

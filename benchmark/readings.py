@@ -1,0 +1,95 @@
+"""What probes read from features, as types: the result of `benchmark.probe`. Needs no torch."""
+
+from typing import Literal
+
+from benchmark.results import Dataset, Model, Run
+from benchmark.scores import Number, Strict
+
+
+class Reading(Strict):
+    """One label read from one part of the features by one kind of probe, on one cut.
+
+    `features`: `all`, or `foreground` or `background` where a model's features are split. `label`: `foreground`,
+    `background`, or `superclass` (the nine of ImageNet-9) where classes have too few photos. `cut`: `folds.CUTS`.
+    `accuracy` is that of n test images, with a 95 % interval over photos; `chance` is 1 / classes, `majority` the share
+    of the commonest label. `control`: accuracy of the same probe on random labels of photos (Hewitt & Liang), null
+    where it was not fitted: on unseen photos of the label's own kind it is at chance by construction.
+    `information`: usable information in nats, `entropy` minus the cross-entropy of the calibrated probe: a lower bound
+    (Xu et al., arXiv 2002.10689). `endings`: how the probe of each fold ended.
+    """
+
+    features: str
+    label: str
+    probe: str
+    cut: str
+    n: int
+    classes: int
+    accuracy: Number
+    ci95: tuple[Number, Number]
+    doubts: list[str]
+    chance: float
+    majority: float
+    control: Number
+    selectivity: Number
+    entropy: float
+    information: Number
+    information_ci95: tuple[Number, Number]
+    converged: bool
+    endings: list[str]
+
+
+class Share(Strict):
+    """A share of n images, with its 95 % interval over photos."""
+
+    n: int
+    value: Number
+    ci95: tuple[Number, Number]
+    doubts: list[str]
+
+
+class Kept(Strict):
+    """What features still tell of the object: nearest neighbour, and the model's own head.
+
+    `recall` is recall@1 of the same foreground photo on another background, by cosine; `head` the top-1 of the model's
+    own head, null where that is not linear in the pooled features.
+    """
+
+    features: str
+    recall: Share
+    head: Share | None
+
+
+class Erasure(Strict):
+    """One eraser: what it erased from which features, how many foreground photos each of the three sets held.
+
+    `raw` and `erased` hold the same readings and the same of what is kept, on raw and on erased features.
+    """
+
+    eraser: str
+    erases: str
+    rank: int
+    size: int
+    photos: tuple[int, int, int]
+    raw: list[Reading]
+    erased: list[Reading]
+    raw_kept: Kept
+    erased_kept: Kept
+
+
+class Probed(Strict):
+    """The file `<model>--<dataset>-<config>-<split>--<digest>-probe.json`; `notes` says what could not be read."""
+
+    schema_version: Literal[1] = 1
+    model: Model
+    dataset: Dataset
+    features: int
+    partition: tuple[int, int] | None
+    seed: int
+    readings: list[Reading]
+    kept: list[Kept]
+    erasure: list[Erasure]
+    notes: list[str]
+    converged: bool
+    environment: dict[str, str]
+    seconds: float
+    run: Run | None = None

@@ -1,0 +1,188 @@
+"""What leaks and what is kept, on features whose answer is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from benchmark import erasers, erasure, results
+from benchmark.features import Features, Head
+from benchmark.kept import kept, same_photo
+from benchmark.leakage import Asked, read
+from benchmark.partition import Partition
+from benchmark.store import Finished
+from benchmark.targets import target, targets
+from d3s_dataset.errors import ResultError
+
+LINEAR = Asked(("linear",))
+
+
+@pytest.fixture
+def table(provenance):
+    """Return a maker of features: each of some classes' photos on each photo of some backgrounds, and a noise."""
+
+    def make(
+        classes: int = 12, photos: int = 3, backgrounds: int = 4, templates: int = 3, size: int = 24, seed: int = 0
+    ):
+        rng = np.random.default_rng(seed)
+        front, behind = np.meshgrid(np.arange(classes * photos), np.arange(backgrounds * templates), indexing="ij")
+        front, behind = front.ravel(), behind.ravel()
+        facts = provenance()
+        run = results.Run(precision="fp32", agreement=None, compiled=False, batch_size=1, devices=["cpu"])
+        return Features(
+            values=rng.normal(size=(len(front), size)).astype(np.float32),
+            key=np.array([f"{i:04d}" for i in range(len(front))], dtype=object),
+            foreground=front // photos * 5,
+            background=behind // templates,
+            foreground_source=front,
+            background_source=behind,
+            head=None,
+            partition=None,
+            model=results.Model.model_validate(facts["model"]),
+            dataset=results.Dataset.model_validate(facts["dataset"]),
+            made=Finished(run=run, environment={}, seconds=1.0),
+        )
+
+    return make
+
+
+def only(features, label, cut, asked=LINEAR):
+    (wanted, rows), *_ = targets(features, label, cut, [])
+    (found,) = read(features, "all", features.values, wanted, rows, cut, asked)
+    return found
+
+
+def with_photos(features, way: str, strength: float = 4.0):
+    """Add a random direction of its own to each photo: nothing of its kind."""
+    codes = getattr(features, f"{way}_source")
+    own = np.random.default_rng(1).normal(size=(codes.max() + 1, features.values.shape[1]))
+    return replace(features, values=(features.values + strength * own[codes]).astype(np.float32))
+
+
+def test_a_probe_that_knows_photos_is_told_from_one_that_knows_their_kind(table):
+    features = with_photos(table(size=40), "background")
+    seen, unseen = (only(features, "background", cut) for cut in ("seen", "unseen_background"))
+    assert seen.accuracy > 0.95
+    assert seen.control > 0.95  # random labels of photos are read as well
+    assert abs(seen.selectivity) < 0.05
+    assert unseen.accuracy < 0.5
+    assert unseen.control is None
+    assert unseen.selectivity is None
+    kind = np.random.default_rng(2).normal(size=(4, 40))[features.background]
+    told = only(
+        replace(features, values=(features.values + 6 * kind).astype(np.float32)), "background", "unseen_background"
+    )
+    assert told.accuracy > 0.95
+    assert told.ci95[0] < told.accuracy <= told.ci95[1]
+
+
+def test_what_is_not_there_is_not_read(table):
+    features = table()
+    for label in ("foreground", "background"):
+        found = only(features, label, "unseen_background")
+        assert found.accuracy < 2.5 * found.chance
+        assert found.information < 0.05
+        assert found.information_ci95[0] <= 0
+
+
+def test_information_is_a_lower_bound_on_a_known_case(table):
+    """Two backgrounds, one feature at +m or -m with unit noise: I(X; Y) = H(Y) - E[H(Y | X)] by integration."""
+    features, m = table(classes=20, backgrounds=2, templates=20, size=1), 1.0
+    sign = 2.0 * features.background - 1
+    found = only(
+        replace(features, values=(features.values + m * sign[:, None]).astype(np.float32)), "background", "seen"
+    )
+
+    def entropy(x: float) -> float:
+        p = 1 / (1 + np.exp(-2 * m * x))
+        return -(p * np.log(p) + (1 - p) * np.log(1 - p)) * (norm.pdf(x, m) + norm.pdf(x, -m)) / 2
+
+    truth = np.log(2) - quad(entropy, -12, 12)[0]
+    assert found.entropy == pytest.approx(np.log(2), abs=1e-2)
+    assert found.information_ci95[0] <= truth <= found.information_ci95[1]
+    assert found.information == pytest.approx(truth, abs=0.04)
+
+
+def test_classes_with_few_photos_are_read_as_superclasses_and_the_notes_say_so(table):
+    features, notes = table(classes=60, photos=1), []
+    # Classes 0, 5, ... 295: fish, birds, reptiles, dogs, carnivores.
+    ((wanted, rows),) = targets(features, "foreground", "unseen_foreground", notes)
+    assert wanted.name == "superclass"
+    assert wanted.classes >= 3
+    assert set(np.unique(wanted.labels[rows])) == set(range(wanted.classes))
+    assert "60 of 60 classes have fewer than 3 photos" in notes[0]
+    (found,) = read(features, "all", features.values, wanted, rows, "unseen_foreground", LINEAR)
+    assert found.label == "superclass"
+
+
+def test_a_split_with_one_class_or_one_background_is_refused(table):
+    features = table()
+    for label in ("foreground", "background"):
+        single = replace(features, **{label: np.zeros_like(features.background)})
+        with pytest.raises(ResultError, match=f"nothing to read: all 432 images have the same {label}"):
+            target(label, single)
+
+
+def test_the_nearest_on_another_background_is_found_as_by_a_plain_loop(table):
+    features = with_photos(table(classes=4), "foreground", 0.6)
+    found = same_photo(features.values, features.foreground_source, features.background)
+    unit = features.values / np.linalg.norm(features.values, axis=1, keepdims=True)
+    for i, right in enumerate(found):
+        others = np.flatnonzero(features.background != features.background[i])
+        best = others[np.argmax(unit[others] @ unit[i])]
+        assert right == (features.foreground_source[best] == features.foreground_source[i])
+    assert 0.2 < found.mean() < 1
+
+
+def test_the_answer_in_place_of_the_features_passes_the_head_and_fails_the_neighbour(table):
+    features = with_photos(table(), "foreground")
+    weight = np.random.default_rng(3).normal(size=(60, 24)).astype(np.float32)
+    head = Head(weight, np.zeros(60, np.float32))
+    answer = head(features.values).argmax(1)
+    features = replace(features, head=Head(np.eye(60, dtype=np.float32), np.zeros(60, np.float32)), foreground=answer)
+    one_hot = np.eye(60, dtype=np.float32)[answer]
+    found = kept(features, "all", one_hot, np.arange(len(answer)))
+    assert found.head.value == 1
+    before = same_photo(features.values, features.foreground_source, features.background).mean()
+    assert found.recall.value < before - 0.3
+
+
+def test_an_eraser_sees_its_own_photos_only_and_the_three_sets_share_none(table, monkeypatch):
+    features, seen = table(classes=18, photos=3, backgrounds=3), []
+    kind = np.random.default_rng(2).normal(size=(3, 24))[features.background]
+    features = replace(with_photos(features, "foreground"), partition=Partition(foreground=20, background=4))
+    features = replace(features, values=(features.values + 3 * kind).astype(np.float32))
+    fit = erasers.fit
+
+    def watched(name, values, erase, keep, *, seed=0):
+        seen.append((values, keep))
+        return fit(name, values, erase, keep, seed=seed)
+
+    monkeypatch.setattr(erasers, "fit", watched)
+    tested = []
+    monkeypatch.setattr(erasure, "read", lambda *args: tested.append(args) or iter(()))
+    found, *_ = erasure.erasures("leace", features, LINEAR, [])
+    assert sum(found.photos) == 54
+    assert max(found.photos) - min(found.photos) <= 1
+    values, keep = seen[0]
+    assert values.shape[1] == 20
+    assert len(np.unique(keep)) == found.photos[0]
+    for *_, folds in tested[:2]:
+        for fold in folds:
+            sides = [set(features.foreground_source[each]) for each in (fold.train, fold.test)]
+            assert not sides[0] & sides[1]
+            assert not (sides[0] | sides[1]) & set(keep)
+
+
+def test_erasing_lowers_what_a_linear_probe_reads_on_other_photos(table):
+    features = table(classes=30, photos=2, backgrounds=3, templates=3, size=16)
+    kind = np.random.default_rng(2).normal(size=(3, 16))[features.background]
+    features = replace(features, values=(features.values + 2 * kind).astype(np.float32))
+    found, *_ = erasure.erasures("leace", features, LINEAR, [])
+    raw, erased = (next(each for each in side if each.cut == "unseen_foreground") for side in (found.raw, found.erased))
+    assert raw.accuracy > 0.9
+    assert erased.accuracy < 0.55
+    assert (raw.n, raw.label) == (erased.n, erased.label)
+    assert found.rank < found.size == 16

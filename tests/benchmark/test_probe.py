@@ -1,0 +1,114 @@
+"""The command `benchmark.probe` on a small release of real files, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+from timm.models import save_for_hf
+
+from benchmark import logistic, partition, probe, readings
+from benchmark.partition import Partition
+from d3s_dataset.errors import D3SError, ResultError
+from tests.conftest import one_line_error
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small") / "model"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
+    save_for_hf(network, str(folder), safe_serialization=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def crossed(make, tmp_path_factory):
+    """Patches on noise: three classes of three photos on three photos of three backgrounds, which tint the rest."""
+    rng = np.random.default_rng(0)
+    fronts = [(label, f"front-{label}-{photo}") for label in (1, 7, 151) for photo in range(3)]
+    behinds = [(label, f"behind-{label}-{photo}") for label in range(3) for photo in range(3)]
+    shade = {name: rng.integers(0, 60, 3) for _, name in fronts + behinds}
+    rows = []
+    for label, front in fronts:
+        for background, behind in behinds:
+            pixels = rng.integers(0, 40, (32, 32, 3)) + shade[behind]
+            pixels[..., background] += 60
+            pixels[8:24, 8:24] = shade[front] + (100 if label == 1 else 150 if label == 7 else 190)
+            rows.append((label, background, front, behind, pixels.astype(np.uint8)))
+    records = [
+        make.record(i, make.jpeg(pixels), label, background, foreground_source=front, background_source=behind)
+        for i, (label, background, front, behind, pixels) in enumerate(rows)
+    ]
+    return make.write_release(tmp_path_factory.mktemp("crossed") / "d3s", {"validation": records, "train": records[:9]})
+
+
+def line(small, crossed, tmp_path, *others) -> list[str]:
+    where = ["--model", f"local-dir:{small}", "--dataset", str(crossed), "--out", str(tmp_path / "out")]
+    return [*where, "--probes", "linear", *others]
+
+
+def test_the_whole_table_and_what_is_erased(small, crossed, tmp_path, capsys):
+    probe.main(line(small, crossed, tmp_path, "--erase", "leace"))
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name.endswith("-probe-leace.json")
+    found = readings.Probed.model_validate_json(path.read_bytes())
+    asked = {(each.label, each.cut) for each in found.readings}
+    assert {(label, cut) for label in ("foreground", "background") for cut in probe.CUTS} <= asked
+    assert found.converged
+    assert found.kept[0].head is not None
+    main = next(each for each in found.readings if (each.label, each.cut) == ("background", "unseen_background"))
+    assert main.n == 81
+    assert main.accuracy > main.chance
+    assert found.erasure[0].photos == (3, 3, 3)
+    shown = capsys.readouterr().out
+    assert "background <- all" in shown
+    assert "leace erases the background" in shown
+    probe.main(line(small, crossed, tmp_path))  # another file, and the same figures
+    again = json.loads(next((tmp_path / "out").glob("*-probe.json")).read_text())
+    assert again["readings"] == json.loads(path.read_text())["readings"]
+
+
+def test_a_model_with_split_features_gets_the_two_by_two_table(small, crossed, tmp_path):
+    partition.write(small, Partition(foreground=72, background=24))
+    try:
+        probe.main(line(small, crossed, tmp_path))
+    finally:
+        (small / partition.FILE).unlink()
+    found = readings.Probed.model_validate_json(next((tmp_path / "out").iterdir()).read_bytes())
+    cells = {(each.features, each.label) for each in found.readings}
+    assert cells >= {(part, label) for part in ("foreground", "background") for label in ("foreground", "background")}
+    assert found.partition == (72, 24)
+
+
+def test_a_probe_that_did_not_converge_fails_the_run_unless_allowed(small, crossed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(logistic, "LIMIT", 1)
+    with pytest.raises(ResultError, match=r"probes did not converge, first linear .* type --allow-unconverged"):
+        probe.main(line(small, crossed, tmp_path))
+    assert not list((tmp_path / "out").iterdir())
+    probe.main(line(small, crossed, tmp_path, "--allow-unconverged"))
+    assert "not converged" in capsys.readouterr().out
+    assert not json.loads(next((tmp_path / "out").iterdir()).read_text())["converged"]
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        (["--probes", "svm"], "unknown probe 'svm': expected --probes of linear, knn, mlp"),
+        (["--erase", "magic"], "unknown eraser 'magic': expected --erase of none"),
+        (["--split", "train"], "all 9 images have the same foreground"),
+        (["--limit", "20"], "too few foreground photos"),
+    ],
+)
+def test_bad_input_is_one_line(small, crossed, tmp_path, others, expected):
+    with pytest.raises(D3SError) as error:
+        probe.main(line(small, crossed, tmp_path, *others))
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_command_ends_with_one_line(small, crossed, tmp_path, command):
+    made = command("benchmark.probe", *line(small, crossed, tmp_path, "--erase", "magic"))
+    assert "unknown eraser" in one_line_error(made)
