@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.eraser_linear import inlp, leace, nothing
+from benchmark.eraser_nuisance import band, nuisance, photo_mean
 from benchmark.eraser_rows import Map, Rows
 from d3s_dataset.errors import EraserError
 
@@ -18,6 +19,9 @@ ERASERS: dict[str, Callable[[Rows, int], tuple[Map, int]]] = {
     "none": nothing,
     "inlp": inlp,
     "leace": leace,
+    "nuisance": nuisance,
+    "band": band,
+    "photo-mean": photo_mean,
 }
 NAMES = tuple(ERASERS)
 FEWEST = 2  # photos, and labels

@@ -168,7 +168,7 @@ def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path, monkey
     assert [each.returncode for each in both] == [0, 0]
     assert min(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
     assert max(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
-    monkeypatch.setattr(caches, "BLOCK", 8)
+    monkeypatch.setattr(store, "BLOCK", 8)
     monkeypatch.setenv("D3S_CACHE", str(tmp_path / "straight"))
     run.main([*line, str(tmp_path / "straight")])
     tables, contents = [], []

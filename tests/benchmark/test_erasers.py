@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark import erasers
-from benchmark.eraser_linear import classifier
-from benchmark.eraser_rows import one_hot
+from benchmark.eraser_linear import DECAY, classifier
+from benchmark.eraser_nuisance import BAND, NUISANCE, SHRINKAGE, spread, unread
+from benchmark.eraser_rows import Rows, one_hot
 from d3s_dataset.errors import EraserError
 
 LABELS, PHOTOS, SIZE = 3, 20, 12
@@ -69,7 +70,7 @@ def test_what_labels_and_photos_are_called_does_not_matter(seed, shift):
 
 
 def test_both_directions_erase_what_they_are_told(name):
-    features, label, photo = rows(photos=6)
+    features, label, photo = rows(photos=8, size=100)
     for erase, keep in ((label, photo), (photo, label)):
         before, after = (
             np.abs(covariance(x, erase)).max() for x in (features, erasers.fit(name, features, erase, keep)(features))
@@ -105,6 +106,68 @@ def test_inlp_projects_out_the_weights_of_its_classifiers():
     np.testing.assert_allclose(projection @ weights, 0, atol=1e-3 * np.abs(weights).max())
 
 
+def brute_spread(features: np.ndarray, keep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances and directions of the differences of every pair of rows of the same photo, counted one by one."""
+    groups = [features[keep == photo].astype(np.float64) for photo in np.unique(keep)]
+    pairs = [one - other for group in groups for one in group for other in group]
+    _, values, directions = np.linalg.svd(np.stack(pairs), full_matrices=False)
+    return values**2, directions.T
+
+
+def test_nuisance_takes_the_largest_differences_of_the_same_photo_away():
+    features, erase, keep = rows()
+    _, directions = brute_spread(features, keep)
+    eraser = erasers.fit("nuisance", features, erase, keep)
+    gone = round(NUISANCE * SIZE)
+    assert eraser.rank == SIZE - gone
+    x = features - features.mean(0, dtype=np.float64)
+    expected = x - x @ directions[:, :gone] @ directions[:, :gone].T
+    np.testing.assert_allclose(eraser(features) - features.mean(0), expected, atol=1e-3 * x.std())
+
+
+def test_the_spread_agrees_with_brute_force():
+    features, erase, keep = rows()
+    values, directions = spread(Rows(features, erase, keep))
+    brute = brute_spread(features, keep)
+    np.testing.assert_allclose(values / values.sum(), brute[0] / brute[0].sum(), atol=1e-5)
+    np.testing.assert_allclose(np.abs(np.sum(directions * brute[1], axis=0)), 1, atol=1e-3)
+
+
+def test_photo_mean_is_the_ridge_regression_on_means_of_photos():
+    features, erase, keep = rows()
+    x = features - features.mean(0, dtype=np.float64)
+    means = np.stack([x[keep == photo].mean(0) for photo in range(PHOTOS)])
+    penalty = np.sqrt(SHRINKAGE * np.square(x).sum() / SIZE) * np.eye(SIZE)
+    targets = np.vstack([means[keep], np.zeros((SIZE, SIZE))])
+    expected = x @ np.linalg.lstsq(np.vstack([x, penalty]), targets, rcond=None)[0]
+    out = erasers.fit("photo-mean", features, erase, keep)(features) - features.mean(0)
+    np.testing.assert_allclose(out, expected, atol=1e-3 * x.std())
+
+
+def test_band_keeps_the_middle_and_gives_back_the_spread():
+    features, erase, keep = rows(size=40)
+    _, directions = brute_spread(features, keep)
+    eraser = erasers.fit("band", features, erase, keep)
+    x, out = (each - each.mean(0, dtype=np.float64) for each in (features, eraser(features)))
+    assert np.square(out).sum() == pytest.approx(np.square(x).sum(), rel=1e-3)
+    first, last = (round(share * 40) for share in BAND)
+    outside = np.delete(directions, slice(first, last), axis=1)
+    np.testing.assert_allclose(out @ outside, 0, atol=1e-3 * x.std())
+    assert 0 < eraser.rank <= last - first
+
+
+def test_what_linear_readers_use_is_left_out():
+    """One reader: the least-squares weights themselves are at right angles to what is left."""
+    features, erase, _ = rows()
+    x, labels = features - features.mean(0, dtype=np.float64), one_hot(erase)
+    basis = unread(x, labels, (0.1,))
+    penalty = 0.1 * np.square(x).mean()
+    weights = np.linalg.solve(x.T @ x + penalty * len(x) * np.eye(SIZE), x.T @ (labels - labels.mean(0)))
+    assert basis.shape == (SIZE, SIZE - LABELS + 1)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-9)
+    np.testing.assert_allclose(basis.T @ weights, 0, atol=1e-9)
+
+
 def test_the_classifier_is_at_its_optimum():
     from sklearn.linear_model import LogisticRegression
 
@@ -112,7 +175,7 @@ def test_the_classifier_is_at_its_optimum():
     features = (features - features.mean(0)) / features.std()
     weights, offset = classifier(features, one_hot(erase))
     ours = (features @ weights + offset).argmax(1)
-    theirs = LogisticRegression(C=1 / (1e-3 * len(features)), max_iter=1000, tol=1e-6).fit(features, erase)
+    theirs = LogisticRegression(C=1 / (DECAY * len(features)), max_iter=1000, tol=1e-6).fit(features, erase)
     np.testing.assert_array_equal(ours, theirs.predict(features))
     np.testing.assert_allclose(weights, theirs.coef_.T, atol=0.01 * np.abs(theirs.coef_).max())
 
@@ -123,7 +186,7 @@ NAN = np.full((180, SIZE), np.nan, np.float32)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "leece"}, "expected an eraser among none, inlp, leace"),
+        ({"name": "leece"}, "expected an eraser among none, inlp, leace, "),
         ({"features": NAN}, "180 of 180 images have features that are not finite"),
         ({"features": np.zeros(180, np.float32)}, r"\(images, features\), got an array of shape \(180,\)"),
         ({"erase": np.zeros(180, int)}, "at least 2 labels to erase, got 1"),

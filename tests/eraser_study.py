@@ -1,0 +1,131 @@
+"""Erasers on real features: guides of all shared photos, three disjoint sets of foreground photos, strong probes.
+
+The background label is what is erased. Cut `seen`: eraser and probe have seen the background photos of the test;
+`unseen`: neither has (one photo of each background is left out). Beside it what is kept on the test photos: a fresh
+probe of the class, the same photo on another background found again, and the model's own head.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
+
+from benchmark import erasers, probes
+from benchmark.erasers import Eraser
+from generation.guide import compose
+
+SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side
+FOLDS = 3  # background photos of each background
+READERS = ("linear", "mlp", "knn")
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Study:
+    """(photos, backgrounds, d) features of each foreground on each background photo, their labels, and the head."""
+
+    features: np.ndarray
+    foreground: np.ndarray
+    background: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def rows(self, photos: np.ndarray, behind: np.ndarray) -> np.ndarray:
+        return self.features[np.ix_(photos, behind)].reshape(-1, self.features.shape[-1])
+
+    def labels(self, photos: np.ndarray, behind: np.ndarray) -> np.ndarray:
+        return np.tile(self.background[behind], len(photos))
+
+
+def study(shared: Path) -> Study:
+    """Compose the guides and pool their features; each pair of photos has its own box, drawn by their numbers."""
+    network = timm.create_model("mobilenetv2_100", pad_type="same").eval()
+    network.load_state_dict(load_file(shared / "weights" / "mobilenetv2_100.safetensors"))
+    transform = create_transform(**resolve_model_data_config(network))
+    paths = [_photos(shared / name) for name in ("foregrounds", "backgrounds")]
+    fronts, behinds = ([Image.open(path).convert("RGB") for path in each] for each in paths)
+
+    def one(photo: int, behind: int) -> torch.Tensor:
+        left, top = map(int, np.random.default_rng((0, 0, photo, behind)).integers(0, SIZE - SIDE + 1, 2))
+        guide = compose(fronts[photo], behinds[behind], (left, top, left + SIDE, top + SIDE), SIZE)
+        return torch.as_tensor(transform(guide))
+
+    pooled = []
+    with ThreadPoolExecutor(2) as threads, torch.inference_mode():
+        for photo in range(len(fronts)):
+            images = torch.stack(list(threads.map(one, [photo] * len(behinds), range(len(behinds)))))
+            pooled.append(network.forward_head(network.forward_features(images), pre_logits=True).numpy())
+    weight, bias = (each.detach().numpy() for each in (network.classifier.weight, network.classifier.bias))
+    labels = np.unique([path.parent.name for path in paths[1]], return_inverse=True)[1]
+    return Study(np.stack(pooled), np.arange(len(fronts)) * 5, labels, weight, bias)
+
+
+def _photos(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
+
+
+def divide(seed: int, *sizes: int) -> list[np.ndarray]:
+    """Return disjoint sets of foreground photos, drawn by a seed."""
+    order = np.random.default_rng(seed).permutation(200)
+    return [np.sort(each) for each in np.split(order, np.cumsum(sizes))[: len(sizes)]]
+
+
+def behind(study: Study, cut: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which background photos eraser and probe see, and which the test has."""
+    everything = np.arange(len(study.background))
+    if cut == "seen":
+        return everything, everything
+    place = np.array([np.sum(study.background[:each] == study.background[each]) for each in everything])
+    return everything[place != seed % FOLDS], everything[place == seed % FOLDS]
+
+
+def fit(study: Study, name: str, photos: np.ndarray, seen: np.ndarray) -> Eraser:
+    """Fit an eraser of the background label that keeps the foreground photo."""
+    keep = np.repeat(photos, len(seen))
+    return erasers.fit(name, study.rows(photos, seen), study.labels(photos, seen), keep)
+
+
+def leakage(study: Study, eraser: Eraser, probe: np.ndarray, test: np.ndarray, cut: str, seed: int) -> dict[str, float]:
+    """Return how often each probe, fitted on the probe's photos, reads the background of the test's."""
+    seen, tested = behind(study, cut, seed)
+    learn, ask = eraser(study.rows(probe, seen)), eraser(study.rows(test, tested))
+    held = np.repeat(np.arange(len(probe)) % 4 == 0, len(seen))
+    classes = int(study.background.max()) + 1
+    answer = {}
+    for kind in READERS:
+        found = probes.fit(kind, learn, study.labels(probe, seen), held, classes=classes, seed=seed)
+        answer[kind] = float(np.mean(found(ask).argmax(1) == study.labels(test, tested)))
+    return answer
+
+
+def kept(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> dict[str, float]:
+    """Return a fresh probe's accuracy on the class, recall@1 of the same photo, and the head's top-1."""
+    everything = np.arange(len(study.background))
+    rows = eraser(study.rows(test, everything))
+    right = (rows @ study.weight.T + study.bias).argmax(1) == np.repeat(study.foreground[test], len(everything))
+    return {"class": _fresh(study, eraser, test, seed), "recall": _recall(rows, len(test)), "head": float(right.mean())}
+
+
+def _fresh(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> float:
+    seen, tested = behind(study, "unseen", seed)
+    labels = np.repeat(np.arange(len(test)), len(seen))
+    held = np.tile(np.arange(len(seen)) % 4 == 0, len(test))
+    probe = probes.fit("linear", eraser(study.rows(test, seen)), labels, held, classes=len(test), seed=seed)
+    right = probe(eraser(study.rows(test, tested))).argmax(1) == np.repeat(np.arange(len(test)), len(tested))
+    return float(right.mean())
+
+
+def _recall(rows: np.ndarray, photos: int) -> float:
+    """Return how often the nearest other row by cosine is of the same photo."""
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    alike = unit @ unit.T
+    np.fill_diagonal(alike, -np.inf)
+    owner = np.repeat(np.arange(photos), len(rows) // photos)
+    return float(np.mean(owner[alike.argmax(1)] == owner))
