@@ -1,4 +1,4 @@
-# make demo, make test, make test-all, make bench: each does its own set-up in .venv (Python 3.11+, make and git suffice).
+# make demo, make disentangle, make test, make test-all, make bench: each does its own set-up in .venv (Python 3.11+, make and git suffice).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile
 
-.PHONY: demo test test-all bench clean
+.PHONY: demo disentangle test test-all bench clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -25,6 +25,19 @@ demo: $(INSTALLED)
 		--dataset demo/d3s --out demo/model
 	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/results
 	@echo "release: demo/d3s   model: demo/model   results: demo/results"
+
+# The paper's second half on the drawn sample: one training in parts, what probes read, the sweep, the table of ways.
+disentangle: $(INSTALLED)
+	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
+	$(BIN)/python -m benchmark.train --model resnet10t --objective wasserstein --image-size 64 --epochs 8 \
+		--tied-only sample --dataset demo/d3s --out demo/parts
+	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --erase leace \
+		--dataset demo/d3s --out demo/results
+	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0,10,100 \
+		--dataset demo/d3s --out demo/sweep
+	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --seeds 3 \
+		--dataset demo/d3s --out demo/results
+	@echo "model: demo/parts   sweep: demo/sweep   results: demo/results"
 
 test: $(INSTALLED)
 	$(PARALLEL) -m 'not long and not bench'

@@ -45,7 +45,7 @@ class Adversary(Penalty):
     Args:
         partition: which features are which part's.
         labels: how many foreground and background labels there are.
-        seed: unused draws: a reader is a deterministic function of its first weights.
+        seed: not needed: nothing is drawn but first weights, by torch's own generator.
     """
 
     def __init__(self, partition: Partition, labels: tuple[int, int], seed: int) -> None:

@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
+from torchvision.transforms.functional import to_tensor
 
 from benchmark import models, partition, weights
 from benchmark.partition import Partition
+from benchmark.pooled import Headless, pooled
 from d3s_dataset.errors import CheckpointError, ModelError, one_line
 from d3s_dataset.taxonomy import classes
 
@@ -49,7 +51,7 @@ def divide(name: str, network: nn.Module, size: int, foreground: int | None) -> 
     Raises:
         ModelError: it has no pooled features or no linear classifier on them, or no feature would be left.
     """
-    width = _pooled(name, network, size)
+    width = _width(name, network, size)
     first = round(width * PAPER.foreground / PAPER.size) if foreground is None else foreground
     if not 0 < first < width:
         raise ModelError(f"{name} has {width} pooled features: expected --foreground-features below that, got {first}")
@@ -59,7 +61,7 @@ def divide(name: str, network: nn.Module, size: int, foreground: int | None) -> 
 def check_checkpoint(checkpoint: Path, wanted: Partition) -> None:
     """Raise CheckpointError where a checkpoint lies in a model's folder that records another split."""
     found = partition.read(checkpoint.parent)
-    if found not in (None, wanted):
+    if found is not None and found != wanted:
         raise CheckpointError(
             f"{checkpoint} was trained with {found.foreground} of {found.size} features for the foreground, this asks "
             f"for {wanted.foreground} of {wanted.size}: type --foreground-features {found.foreground}"
@@ -108,7 +110,7 @@ class Parts(nn.Module):
         self, network: nn.Module, divided: Partition, backgrounds: int, checkpoint: Path | None = None
     ) -> None:
         super().__init__()
-        self.encoder = _Pooled(network)
+        self.encoder = Headless(network)
         self.partition = divided
         self.background = nn.Linear(divided.background, backgrounds)
         with torch.no_grad():
@@ -138,36 +140,16 @@ class Parts(nn.Module):
         save_file(state, folder / HEAD)
 
 
-class _Pooled(nn.Module):
-    """The part of a network before its classifier: (n, 3, size, size) to (n, features)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network.forward_head(self.network.forward_features(images), pre_logits=True)  # pyright: ignore[reportCallIssue]
-
-
 def _classifier(network: nn.Module) -> nn.Linear:
     return network.get_classifier()  # pyright: ignore[reportCallIssue, reportReturnType] - checked by `divide`
 
 
-def _pooled(name: str, network: nn.Module, size: int) -> int:
+def _width(name: str, network: nn.Module, size: int) -> int:
     """Return how many pooled features a network's linear classifier reads."""
-    linear = network.get_classifier() if hasattr(network, "get_classifier") else None  # pyright: ignore[reportCallIssue]
-    if not isinstance(linear, nn.Linear):
-        kind = type(linear).__name__
-        raise ModelError(f"{name} has no linear classifier, whose features could be split, but {kind}: take another")
     training = network.training
-    try:
-        with torch.no_grad():
-            images = torch.zeros(1, 3, size, size)
-            found = _Pooled(network.eval())(images)
-            whole = found.shape == (1, linear.in_features) and torch.allclose(linear(found), network(images), atol=1e-4)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError):
-        whole = False
+    found = pooled(name, network.eval(), lambda image: to_tensor(image.resize((size, size))))
     network.train(training)
-    if not whole:
-        raise ModelError(f"{name} has no pooled features that its classifier reads, so nothing to split: take another")
+    linear = network.get_classifier() if len(found.bias) else None  # pyright: ignore[reportCallIssue] - has a head
+    if not isinstance(linear, nn.Linear):
+        raise ModelError(f"{name} has no linear classifier on its pooled features, which could be split: take another")
     return linear.in_features

@@ -53,7 +53,7 @@ class Dependence(Penalty):
     Args:
         partition: not needed: a kernel has no weights.
         labels: not needed.
-        seed: unused draws: nothing is drawn.
+        seed: not needed: nothing is drawn.
     """
 
     def __init__(self, partition: Partition, labels: tuple[int, int], seed: int) -> None:

@@ -83,6 +83,8 @@ class Training:
                         if self._step % every == 0 and self._step % steps:
                             keep()
                 report(self._end_epoch(time.monotonic() - began))
+                for module in (self._model, *([self._penalty] if self._penalty else [])):
+                    self._world.agree(module)
                 if self._step < total:
                     keep()
 

@@ -47,6 +47,12 @@ class World:
         distributed.all_gather_object(answer, own)
         return answer
 
+    def agree(self, module: torch.nn.Module) -> None:
+        """Take the leading process' weights, from which sums in another order may have led away."""
+        if self.size > 1:
+            for each in (*module.parameters(), *module.buffers()):
+                distributed.broadcast(each.detach(), 0)
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:

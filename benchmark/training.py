@@ -128,7 +128,7 @@ def train(
             checkpoints.write_log(folder, training.lines)
 
         try:
-            training.run(keep, every, report if world.leads else lambda line: None)
+            training.run(keep, every, report)
         except ModelError:
             checkpoints.forget(out)  # going on from there would end the same way
             raise

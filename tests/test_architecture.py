@@ -49,6 +49,8 @@ CHEAP = {
     "score": "import benchmark.score",
     "compare --help": "from benchmark.compare import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "probe --help": "from benchmark.probe import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "correlate --help": "from benchmark.correlate import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "sweep --help": "from benchmark.sweep import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
 }
 

@@ -15,6 +15,8 @@ MODULES = (
     "d3s_dataset.sheet",
     "benchmark.run",
     "benchmark.train",
+    "benchmark.correlate",
+    "benchmark.sweep",
     "benchmark.probe",
     "benchmark.score",
     "benchmark.compare",

@@ -197,7 +197,7 @@ def test_bad_input(toy, trained, tmp_path, capsys):
     )
     assert "64 pooled features" in _fails([*WASSERSTEIN, *on, "--foreground-features", "64"], capsys)
     levit = ["--model", "levit_128s", "--objective", "hsic", "--image-size", "224", *on]
-    assert "no linear classifier" in _fails(levit, capsys)
+    assert "no linear classifier on its pooled features" in _fails(levit, capsys)
     assert not (tmp_path / "model").exists()
 
 
