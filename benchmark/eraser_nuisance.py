@@ -1,8 +1,8 @@
 """Erasers that ask what changes while a photo stays: they also lower what a non-linear probe reads.
 
 Features of the same photo under different labels differ by what is to be erased and by little else. These differences,
-the within-photo spread, say where that lies without being told what it is, so no second moment of it is left for a
-network to read.
+the within-photo spread, say where that lies without being told what it is: in those directions nothing is left, for
+readers of any kind.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.eraser_rows import Map, Rows, affine, one_hot
+from d3s_dataset.errors import EraserError
 
 NUISANCE = 0.08  # of all directions, largest within-photo spread first, are the nuisance's own
 BAND = (NUISANCE, 0.235)  # between these `band` keeps directions
@@ -48,10 +49,19 @@ def band(rows: Rows, seed: int) -> tuple[Map, int]:
     The largest directions are the nuisance's own. In the smallest a reader finds it again, since scaling makes them as
     large as any; a photo's class lies in between. What is left is enlarged until it has the spread of what came in:
     a head whose offsets were learnt with that spread hears too little otherwise.
+
+    Raises:
+        EraserError: too few differences to have a middle.
     """
-    _, vectors = spread(rows)
+    values, vectors = spread(rows)
     first, last = (round(share * len(vectors)) for share in BAND)
-    kept = vectors[:, first : max(last, first + 1)]
+    last = max(last, first + 1)
+    if (there := int((values > 1e-9 * values[0]).sum())) < last:
+        raise EraserError(
+            f"the eraser 'band' needs photos that differ from themselves in {last} directions, got {there}: "
+            "give it more photos, or each under more labels"
+        )
+    kept = vectors[:, first:last]
     x, _ = centred(rows)
     kept = kept @ unread(x @ kept, one_hot(rows.erase), RIDGES)
     scale = np.sqrt(np.square(x).sum() / np.square(x @ kept).sum())

@@ -156,6 +156,12 @@ def test_band_keeps_the_middle_and_gives_back_the_spread():
     assert 0 < eraser.rank <= last - first
 
 
+def test_too_few_differences_for_a_band_are_refused():
+    features, erase, keep = rows(photos=2, size=100)
+    with pytest.raises(EraserError, match="in 24 directions, got 16: give it more photos"):
+        erasers.fit("band", features, erase, keep)
+
+
 def test_what_linear_readers_use_is_left_out():
     """One reader: the least-squares weights themselves are at right angles to what is left."""
     features, erase, _ = rows()

@@ -18,5 +18,6 @@ def test_band_leaves_less_to_read_than_leace_and_keeps_the_photo(shared_data):
     assert read["band"]["linear"] < 0.7 * read["leace"]["linear"]
     assert read["band"]["mlp"] < 0.4 * read["leace"]["mlp"]
     assert read["band"]["knn"] < 0.7 * read["leace"]["knn"]
-    for what in ("class", "recall", "head"):
-        assert left["band"][what] > left["none"][what] - 0.03, what
+    assert left["band"]["class"] > left["none"]["class"] - 0.03
+    assert left["band"]["recall"] > left["none"]["recall"]
+    assert left["band"]["head"] > 0.6 * left["none"]["head"]
