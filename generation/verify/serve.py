@@ -1,0 +1,98 @@
+"""Serve the page until Ctrl-C: links for everybody, one process, no access log (it would hold addresses and tokens)."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from d3s_dataset.command import say
+from d3s_dataset.errors import VerifyError
+from generation.verify import crowds, tasks
+from generation.verify.guard import Guard
+from generation.verify.links import Links
+from generation.verify.page import Office, create
+from generation.verify.secret import secret
+from generation.verify.sittings import Desk
+from generation.verify.votes import Store
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Counter:
+    """How to serve.
+
+    Attributes:
+        host: address to listen on.
+        port: 0 takes a free one.
+        url: the address that people use, where it is another (a name, a TLS proxy).
+        people: colleagues, each of whom gets a link.
+        days: how long links are good.
+        mturk: print the ExternalQuestion for Mechanical Turk.
+        code: Prolific's completion code; with it the study's address is printed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    url: str | None = None
+    people: Sequence[str] = ()
+    days: float = 14.0
+    mturk: bool = False
+    code: str | None = None
+
+
+def serve(folder: Path, counter: Counter) -> None:
+    """Serve a folder of tasks.
+
+    Raises:
+        VerifyError: no folder of tasks, an address that nobody could use, or a port that is taken.
+    """
+    held = tasks.read(folder)
+    if counter.url is None and counter.host not in _LOOPBACK:
+        raise VerifyError(
+            f"--host {counter.host}: expected --url too, the address under which people reach this machine"
+        )
+    key = secret(folder)
+    config = uvicorn.Config(None, host=counter.host, port=counter.port, log_level="warning", access_log=False)  # pyright: ignore[reportArgumentType]
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a taken port is told in our words, below
+    try:
+        socket = config.bind_socket()
+    except SystemExit:
+        raise VerifyError(f"port {counter.port} of {counter.host} cannot be had: expected another --port") from None
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    base = (counter.url or f"http://{counter.host}:{socket.getsockname()[1]}").rstrip("/")
+    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc or urlsplit(base).path:
+        raise VerifyError(f"--url: expected an address such as https://verify.example.org, got {base}")
+    store = Store(folder)
+    links = Links(key, counter.days)
+    config.app = Guard(create(Office(Desk(held, store), folder, links, key, counter.code)), base)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+    for line in addresses(base, links, counter):
+        say(line)
+    try:
+        uvicorn.Server(config).run(sockets=[socket])
+    finally:
+        store.close()
+
+
+def addresses(base: str, links: Links, counter: Counter) -> list[str]:
+    """Return the links to hand out, one a line."""
+    lines = [f"{name}: {base}/p/{links.sign('person', name=crowds.person(name).worker.partition(':')[2])}"
+             for name in counter.people]  # fmt: skip
+    if counter.code:
+        names = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
+        query = "&".join(f"{name}={{{{%{name}%}}}}" for name in names)
+        lines.append(f"prolific: {base}/prolific/{links.sign('prolific')}?{query}")
+    if counter.mturk:
+        address = f"{base}/mturk/{links.sign('mturk')}"
+        lines.append(f"mturk: {_EXTERNAL.format(url=address)}")
+    lines.append(f"review (for you alone): {base}/review/{links.sign('review')}")
+    return [*lines, f"links are good for {counter.days:g} days; Ctrl-C ends it, and every vote is kept"]
+
+
+_EXTERNAL = (
+    '<ExternalQuestion xmlns="http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/'
+    'ExternalQuestion.xsd"><ExternalURL>{url}</ExternalURL><FrameHeight>0</FrameHeight></ExternalQuestion>'
+)
