@@ -105,12 +105,14 @@ class Store:
             for vote in votes:
                 key = (vote.worker, vote.item, vote.question)
                 rows = base.execute(
-                    "SELECT revision, source FROM votes WHERE (worker, item, question) = (?, ?, ?)", key
+                    "SELECT revision, answer, source FROM votes WHERE (worker, item, question) = (?, ?, ?) "
+                    "ORDER BY revision",
+                    key,
                 ).fetchall()
-                if any(source == vote.source for _, source in rows):
+                if rows and (rows[-1][1] == vote.answer or any(source == vote.source for *_, source in rows)):
                     there += 1
                     continue
-                revision = max((number for number, _ in rows), default=0) + 1
+                revision = rows[-1][0] + 1 if rows else 1
                 _insert(base, Vote(*key, vote.answer, revision, vote.seconds, vote.source, vote.at))
                 new += 1
         return new, there
