@@ -75,7 +75,8 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> T
 def _check(path: Path, ballot: Ballot, tasks: Tasks) -> None:
     if ballot.release != tasks.release:
         raise VerifyError(
-            f"{path}, {ballot.where}: expected answers about release {tasks.release[:16]}, got {ballot.release[:16]!r}: "
+            f"{path}, {ballot.where}: expected answers about release {tasks.release[:16]}, got "
+            f"{ballot.release[:16]!r}: "
             "nothing was imported"
         )
     for item, question, answer in ballot.answers:

@@ -1,8 +1,8 @@
 """Mechanical Turk without our page: a batch CSV and an HTML layout (crowd-form) out, a results CSV in.
 
 A row of the batch is a task; slot k of the layout shows its k-th item. Results come with the batch's columns as
-`Input.*` and the form's as `Answer.*`: `Answer.q1_foreground` = yes, or `Answer.q1_foreground.yes` = true, or all of them as JSON
-in `Answer.taskAnswers`, depending on how the batch was published; each is read.
+`Input.*` and the form's as `Answer.*`: `Answer.q1_foreground` = yes, or `Answer.q1_foreground.yes` = true, or all of
+them as JSON in `Answer.taskAnswers`, depending on how the batch was published; each is read.
 """
 
 import csv

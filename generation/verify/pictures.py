@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import progress
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
@@ -130,8 +129,8 @@ def _stored(origin: Origin, config: str, wanted: set[str], label: str) -> Iterat
 def _write(out: Path, content: bytes, suffix: str) -> str:
     """Write a file under a name made from its content, so that the name says nothing about the row."""
     name = digest(content.hex())[:20] + suffix
-    if not (out / name).is_file():
-        write_atomic(out / name, content)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / name).write_bytes(content)  # the whole folder appears at once, when all is there
     return name
 
 

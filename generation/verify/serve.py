@@ -18,6 +18,7 @@ from generation.verify.secret import secret
 from generation.verify.sittings import Desk
 from generation.verify.votes import Store
 
+_BACKLOG = 2048
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -55,6 +56,9 @@ def serve(folder: Path, counter: Counter) -> None:
         raise VerifyError(
             f"--host {counter.host}: expected --url too, the address under which people reach this machine"
         )
+    lost = [name for name in held.all_pictures() if not _holds(folder / tasks.IMAGES / name)]
+    if lost:
+        raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: prepare it again")
     key = secret(folder)
     config = uvicorn.Config(None, host=counter.host, port=counter.port, log_level="warning", access_log=False)  # pyright: ignore[reportArgumentType]
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a taken port is told in our words, below
@@ -69,12 +73,17 @@ def serve(folder: Path, counter: Counter) -> None:
     store = Store(folder)
     links = Links(key, counter.days)
     config.app = Guard(create(Office(Desk(held, store), folder, links, key, counter.code)), base)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+    socket.listen(_BACKLOG)  # whoever is quicker than the server waits, and is not turned away
     for line in addresses(base, links, counter):
         say(line)
     try:
         uvicorn.Server(config).run(sockets=[socket])
     finally:
         store.close()
+
+
+def _holds(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def addresses(base: str, links: Links, counter: Counter) -> list[str]:

@@ -105,6 +105,10 @@ class Tasks(_Strict):
         shown = {name for item in items for name in (item.image, item.guide) if name}
         return shown.union(*(self.examples.get(item.foreground, []) for item in items))
 
+    def all_pictures(self) -> list[str]:
+        """Return all files that the tasks show, in order."""
+        return sorted(set().union(*(self.pictures(task.id) for task in self.tasks)))
+
 
 def read(folder: Path) -> Tasks:
     """Read a folder of tasks.
