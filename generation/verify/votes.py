@@ -61,7 +61,7 @@ class Kept:
 
 
 class Store:
-    """The votes of a folder of tasks. One connection, used by one thread at a time."""
+    """The votes of a folder of tasks: one connection to write, one to read while the other writes."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -69,13 +69,15 @@ class Store:
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=FULL")
             self._base.executescript(_SCHEMA)
+            self._reader = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False)
         except sqlite3.Error as error:
             raise VerifyError(f"{folder / FILE_NAME} cannot be used as a file of votes: {error}") from None
-        self._lock = threading.Lock()
+        self._lock, self._read_lock = threading.Lock(), threading.Lock()
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._lock, self._read_lock:
+            self._reader.close()
             self._base.close()
 
     @contextmanager
@@ -120,14 +122,14 @@ class Store:
     def last(self, worker: str | None = None) -> list[Vote]:
         """Return the votes that count, those of one person where named, in an order that does not change."""
         chosen, given = (" AND worker = ?", (worker,)) if worker is not None else ("", ())
-        with self._lock:
-            rows = self._base.execute(_LAST + chosen + " ORDER BY item, question, worker", given).fetchall()
+        with self._read_lock:
+            rows = self._reader.execute(_LAST + chosen + " ORDER BY item, question, worker", given).fetchall()
         return [Vote(*row) for row in rows]
 
     def revisions(self) -> int:
         """Return how many votes were ever given, changed ones included."""
-        with self._lock:
-            return self._base.execute("SELECT count(*) FROM votes").fetchone()[0]
+        with self._read_lock:
+            return self._reader.execute("SELECT count(*) FROM votes").fetchone()[0]
 
 
 def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
