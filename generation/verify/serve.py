@@ -1,6 +1,6 @@
 """Serve the page until Ctrl-C: links for everybody, one process, no access log (it would hold addresses and tokens)."""
 
-import logging
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,34 +52,46 @@ def serve(folder: Path, counter: Counter) -> None:
         VerifyError: no folder of tasks, an address that nobody could use, or a port that is taken.
     """
     held = tasks.read(folder)
-    if counter.url is None and counter.host not in _LOOPBACK:
-        raise VerifyError(
-            f"--host {counter.host}: expected --url too, the address under which people reach this machine"
-        )
+    _check(counter)
     lost = [name for name in held.all_pictures() if not _holds(folder / tasks.IMAGES / name)]
     if lost:
         raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: prepare it again")
     key = secret(folder)
-    config = uvicorn.Config(None, host=counter.host, port=counter.port, log_level="warning", access_log=False)  # pyright: ignore[reportArgumentType]
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a taken port is told in our words, below
+    with _listen(counter) as listener:
+        base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
+        store, links = Store(folder), Links(key, counter.days)
+        app = Guard(create(Office(Desk(held, store), folder, links, key, counter.code)), base)
+        for line in addresses(base, links, counter):
+            say(line)
+        try:
+            config = uvicorn.Config(app, log_level="warning", access_log=False)  # pyright: ignore[reportArgumentType]
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            store.close()
+
+
+def _listen(counter: Counter) -> socket.socket:
+    """Return a socket that listens already, so that whoever is quicker than the server waits."""
+    family = socket.AF_INET6 if ":" in counter.host else socket.AF_INET
     try:
-        socket = config.bind_socket()
-    except SystemExit:
-        raise VerifyError(f"port {counter.port} of {counter.host} cannot be had: expected another --port") from None
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    base = (counter.url or f"http://{counter.host}:{socket.getsockname()[1]}").rstrip("/")
-    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc or urlsplit(base).path:
-        raise VerifyError(f"--url: expected an address such as https://verify.example.org, got {base}")
-    store = Store(folder)
-    links = Links(key, counter.days)
-    config.app = Guard(create(Office(Desk(held, store), folder, links, key, counter.code)), base)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
-    socket.listen(_BACKLOG)  # whoever is quicker than the server waits, and is not turned away
-    for line in addresses(base, links, counter):
-        say(line)
-    try:
-        uvicorn.Server(config).run(sockets=[socket])
-    finally:
-        store.close()
+        return socket.create_server((counter.host, counter.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise VerifyError(
+            f"port {counter.port} of {counter.host} cannot be had ({error}): expected another --port or --host"
+        ) from None
+
+
+def _check(counter: Counter) -> None:
+    """Refuse, before anything is opened, what nobody could use."""
+    for name in counter.people:
+        crowds.person(name)
+    if counter.url is None and counter.host not in _LOOPBACK:
+        raise VerifyError(
+            f"--host {counter.host}: expected --url too, the address under which people reach this machine"
+        )
+    parts = urlsplit((counter.url or "http://unused").rstrip("/"))
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+        raise VerifyError(f"--url: expected an address such as https://verify.example.org, got {counter.url}")
 
 
 def _holds(path: Path) -> bool:

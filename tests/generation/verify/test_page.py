@@ -267,12 +267,13 @@ def test_nothing_of_a_visitor_is_logged(tmp_path, tasks_folder):
     page.process.terminate()
     page.process.wait()
     reader.join()
+    page.process.stdout.close()
     assert "".join(lines) == ""
 
 
 BAD = {
     "no tasks": (["nowhere"], "holds no tasks.json"),
-    "a port that is taken": (["{}", "--port", "{port}"], "cannot be had: expected another --port"),
+    "a port that is taken": (["{}", "--port", "{port}"], "cannot be had"),
     "open to all without an address": (["{}", "--host", "0.0.0.0"], "expected --url too"),
     "a name that is none": (["{}", "--port", "0", "--people", "<b>"], "expected 1 to 64 letters"),
     "no address": (["{}", "--port", "0", "--url", "verify"], "--url: expected an address such as"),

@@ -24,7 +24,7 @@ VOTES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(VOTES, max_size=15))
 def test_votes_sent_again_count_once(tmp_path_factory, votes):
     store = Store(tmp_path_factory.mktemp("votes"))
@@ -39,7 +39,7 @@ def test_votes_sent_again_count_once(tmp_path_factory, votes):
     store.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.lists(VOTES, max_size=8), max_size=4))
 def test_files_imported_again_add_nothing(tmp_path_factory, imports):
     store = Store(tmp_path_factory.mktemp("votes"))
