@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS sittings (
     begun REAL NOT NULL, finished REAL, comment TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (task, worker)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS imported (
+    worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (worker, item, question, source)
+) STRICT, WITHOUT ROWID;
 """
 _LAST = """
 SELECT worker, item, question, answer, revision, seconds, source, at FROM votes AS v
@@ -106,12 +110,9 @@ class Store:
         with self.transaction() as base:
             for vote in votes:
                 key = (vote.worker, vote.item, vote.question)
-                rows = base.execute(
-                    "SELECT revision, answer, source FROM votes WHERE (worker, item, question) = (?, ?, ?) "
-                    "ORDER BY revision",
-                    key,
-                ).fetchall()
-                if rows and (rows[-1][1] == vote.answer or any(source == vote.source for *_, source in rows)):
+                seen = base.execute("INSERT OR IGNORE INTO imported VALUES (?, ?, ?, ?)", (*key, vote.source))
+                rows = _revisions(base, key)
+                if not seen.rowcount or (rows and rows[-1][1] == vote.answer):
                     there += 1
                     continue
                 revision = rows[-1][0] + 1 if rows else 1
@@ -135,9 +136,7 @@ class Store:
 def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
     """Add one vote inside a transaction; return what became of it."""
     key = (vote.worker, vote.item, vote.question)
-    rows = base.execute(
-        "SELECT revision, answer FROM votes WHERE (worker, item, question) = (?, ?, ?) ORDER BY revision", key
-    ).fetchall()
+    rows = _revisions(base, key)
     there = dict(rows).get(vote.revision)
     if there is not None:
         return Kept("there" if there == vote.answer else "conflict", rows[-1][1], rows[-1][0])
@@ -145,6 +144,12 @@ def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
         return Kept("conflict", rows[-1][1], rows[-1][0])
     _insert(base, vote)
     return Kept("new", vote.answer, vote.revision)
+
+
+def _revisions(base: sqlite3.Connection, key: tuple[str, str, str]) -> list[tuple[int, str]]:
+    """Return what one person has answered to one question about one item: (revision, answer), the last one last."""
+    given = "SELECT revision, answer FROM votes WHERE (worker, item, question) = (?, ?, ?) ORDER BY revision"
+    return base.execute(given, key).fetchall()
 
 
 def _insert(base: sqlite3.Connection, vote: Vote) -> None:

@@ -24,7 +24,7 @@ VOTES = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(VOTES, max_size=15))
 def test_votes_sent_again_count_once(tmp_path_factory, votes):
     store = Store(tmp_path_factory.mktemp("votes"))
@@ -39,7 +39,7 @@ def test_votes_sent_again_count_once(tmp_path_factory, votes):
     store.close()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(VOTES, max_size=8), max_size=4))
 def test_files_imported_again_add_nothing(tmp_path_factory, imports):
     store = Store(tmp_path_factory.mktemp("votes"))
@@ -47,9 +47,7 @@ def test_files_imported_again_add_nothing(tmp_path_factory, imports):
         store.add_all(votes)
     before = store.last()
     for votes in imports:
-        new, there = store.add_all([vote for vote in votes if vote.source != "page"][:1])
-        assert new == 0
-        assert there <= 1
+        assert store.add_all(votes) == (0, len(votes))
     assert store.last() == before
     store.close()
 
