@@ -57,7 +57,7 @@ class D3S(datasets.ArrowBasedBuilder):
         )
 
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=features(self._manifest.backgrounds))
+        return datasets.DatasetInfo(features=features(self._manifest.backgrounds, self.config.name))
 
     def _split_generators(self, dl_manager: Any) -> list[Any]:
         config = self.config.name

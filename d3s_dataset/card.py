@@ -45,6 +45,7 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
         "counts": _counts(manifest, counts),
         "controls": _controls(manifest),
         "screening": _screening(manifest, counts),
+        "verification": _verified_how(manifest),
         "columns": markdown_table(len(manifest.backgrounds)),
         "making": _making(manifest),
     }
@@ -97,6 +98,24 @@ def _verification(counts: Mapping[tuple[str, str], Counts]) -> str:
     if not asked:
         return _UNVERIFIED
     return f"People looked at {asked:,} of its images and confirmed {confirmed:,} ({confirmed / asked:.1%})."
+
+
+def _verified_how(manifest: Manifest) -> str:
+    about = manifest.verification
+    if about is None:
+        return "Nobody has verified this release."
+    rows = [
+        [f"`{question}`", *("" if value is None else f"{value:.3f}" for value in (each.alpha, each.low, each.high))]
+        for question, each in about.agreement.items()
+    ]
+    lines = [
+        f"- Images that people looked at: {about.drawn}, without regard to any classifier.",
+        f"- Verified: {about.rule_text} (rule `{about.rule}`).",
+        f"- {about.answers:,} answers; {about.people:,} people whose votes count, {about.left_out:,} left out.",
+        f"- Made from release `{about.release[:16]}`.",
+    ]
+    table = _table(["question", "Krippendorff's alpha", "95 % from", "to"], rows)
+    return "\n".join(lines) + f"\n\n{table}"
 
 
 def _controls(manifest: Manifest) -> str:

@@ -12,6 +12,7 @@
     │   └── CheckpointError  a weights file that is missing, unsafe, or of another architecture
     ├── GenerationError      a run that cannot go on: workers, lanes or a cluster are lost, or it was stopped
     │   └── Interrupted      SIGTERM or Ctrl-C: what was made is kept
+    ├── VerifyError          tasks, votes or verdicts of human verification that cannot be used
     ├── WriteError           a file or folder that cannot be written
     ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or does not keep up
     ├── EraserError          features and labels to which no eraser can be fitted, or which it cannot take
@@ -61,6 +62,10 @@ class GenerationError(D3SError):
 
 class Interrupted(GenerationError):
     """A run that was asked to stop, and has kept what it had made."""
+
+
+class VerifyError(D3SError):
+    """Tasks, votes or verdicts of human verification that cannot be used, or do not belong together."""
 
 
 class WriteError(D3SError):

@@ -32,6 +32,8 @@ def rewrite(text: str, manifest: Manifest, gated: bool) -> str:
     head = yaml.safe_load(written)
     if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
         head.pop("source_datasets")
+    if manifest.verification:
+        head["annotations_creators"] = ["machine-generated", "crowdsourced"]
     head |= _GATE if gated else {}
     dumped = yaml.safe_dump(head | _info(manifest), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{dumped}---\n{body}"
@@ -69,7 +71,7 @@ def _config_info(manifest: Manifest, config: str) -> dict[str, Any]:
     ]
     return {
         "config_name": config,
-        "features": feature_yaml(manifest.backgrounds),
+        "features": feature_yaml(manifest.backgrounds, config),
         "splits": splits,
         "download_size": total,
         "dataset_size": total,

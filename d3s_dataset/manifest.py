@@ -64,6 +64,36 @@ class Source(_Strict):
     redistribution: bool
 
 
+class Agreement(_Strict):
+    """Krippendorff's alpha of one question and its 95 % interval; None where it is undefined."""
+
+    alpha: float | None
+    low: float | None
+    high: float | None
+
+
+class Verification(_Strict):
+    """How people verified a release.
+
+    Attributes:
+        release: digest of the release that they looked at.
+        drawn: how its images were chosen.
+        rule: what it took to be verified, by name, and `rule_text` in words.
+        people: whose votes count; `left_out` are those whose do not.
+        answers: that were given, by all of them.
+        agreement: question -> Agreement.
+    """
+
+    release: str
+    drawn: str
+    rule: str
+    rule_text: str
+    people: int
+    left_out: int
+    answers: int
+    agreement: dict[str, Agreement]
+
+
 class Manifest(_Strict):
     """What a release holds and how it was made (module docstring); `withheld` names configs that a copy left out."""
 
@@ -83,6 +113,7 @@ class Manifest(_Strict):
     shards: list[Shard]
     failures: list[Failure]
     withheld: list[str] = []
+    verification: Verification | None = None
 
     @property
     def digest(self) -> str:

@@ -77,10 +77,32 @@ class Record:
         pa.string(), "screens that it fails under the recipe's limits, comma-separated; empty where none", default=None
     )
     verified: bool | None = _column(pa.bool_(), "people agreed that it shows what its labels say", default=None)
-    votes: int | None = _column(pa.int32(), "people who were asked", default=None)
+    votes: int | None = _column(pa.int32(), "people whose votes count", default=None)
     votes_foreground: int | None = _column(pa.int32(), "of them, said the object is there", default=None)
     votes_background: int | None = _column(pa.int32(), "of them, said the background is there", default=None)
     votes_unsafe: int | None = _column(pa.int32(), "of them, saw nudity or violence", default=None)
+    votes_posterior: float | None = _column(
+        pa.float32(),
+        "probability (Dawid-Skene) that object and background are there and nothing is unsafe",
+        default=None,
+    )
+    votes_drawn: str | None = _column(pa.string(), "how the row was chosen to be looked at", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ballot:
+    """One row of the config `votes`: one person's answer to one question about one picture."""
+
+    item: str = _column(pa.string(), "the picture that was shown")
+    key: str | None = _column(pa.string(), "the row it belongs to; null for a known pair")
+    worker: str = _column(pa.string(), "who, under a name that cannot be traced back")
+    question: str = _column(pa.string(), "foreground, background or unsafe")
+    answer: str = _column(pa.string(), "yes, no or unsure")
+    expected: str | None = _column(pa.string(), "the right answer, where it is known", default=None)
+    counted: bool = _column(pa.bool_(), "false for people who were left out")
+
+
+_RECORDS = {"votes": Ballot}  # every other config holds images
 
 
 def column_names() -> tuple[str, ...]:
@@ -88,27 +110,28 @@ def column_names() -> tuple[str, ...]:
     return tuple(each.name for each in fields(Record))
 
 
-def arrow_schema(backgrounds: Sequence[str] | None = None) -> pa.Schema:
+def arrow_schema(backgrounds: Sequence[str] | None = None, config: str = "default") -> pa.Schema:
     """Return the Arrow schema, carrying the HF features in its `huggingface` metadata.
 
     Args:
         backgrounds: names of the background labels; the ten of D3S unless a recipe for another shift has its own.
+        config: whose columns.
     """
-    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(Record)]
-    metadata = {"huggingface": json.dumps({"info": {"features": feature_dict(backgrounds)}})}
+    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(_RECORDS.get(config, Record))]
+    metadata = {"huggingface": json.dumps({"info": {"features": feature_dict(backgrounds, config)}})}
     return pa.schema(columns, metadata=metadata)
 
 
-def features(backgrounds: Sequence[str] | None = None) -> "Features":
+def features(backgrounds: Sequence[str] | None = None, config: str = "default") -> "Features":
     """Return the columns as `datasets.Features` (imports datasets)."""
     from datasets import Features
 
-    return Features.from_dict(feature_dict(backgrounds))
+    return Features.from_dict(feature_dict(backgrounds, config))
 
 
-def feature_dict(backgrounds: Sequence[str] | None = None) -> dict[str, Any]:
+def feature_dict(backgrounds: Sequence[str] | None = None, config: str = "default") -> dict[str, Any]:
     """Return the features in the JSON form that `datasets` writes into Parquet files."""
-    return {each.name: _feature(each.metadata, backgrounds) for each in fields(Record)}
+    return {each.name: _feature(each.metadata, backgrounds) for each in fields(_RECORDS.get(config, Record))}
 
 
 def _feature(metadata: Any, backgrounds: Sequence[str] | None) -> dict[str, Any]:
@@ -129,9 +152,9 @@ def _value(arrow: pa.DataType) -> dict[str, Any]:
     return {"dtype": names.get(arrow, str(arrow)), "_type": "Value"}
 
 
-def feature_yaml(backgrounds: Sequence[str] | None = None) -> list[dict[str, Any]]:
+def feature_yaml(backgrounds: Sequence[str] | None = None, config: str = "default") -> list[dict[str, Any]]:
     """Return the features in the form that a Hub card's `dataset_info` uses."""
-    return [{"name": name, **_yaml(each)} for name, each in feature_dict(backgrounds).items()]
+    return [{"name": name, **_yaml(each)} for name, each in feature_dict(backgrounds, config).items()]
 
 
 def _yaml(feature: dict[str, Any]) -> dict[str, Any]:

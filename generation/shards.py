@@ -14,18 +14,21 @@ from d3s_dataset.schema import arrow_schema
 _ROW_GROUP = 100  # rows; 100-256 at 512 px let a reader skip and prefetch (datasets' own advice)
 
 
-def write_shard(path: Path, records: Sequence[dict[str, Any]], backgrounds: Sequence[str]) -> tuple[int, str]:
+def write_shard(
+    path: Path, records: Sequence[dict[str, Any]], backgrounds: Sequence[str], config: str = "default"
+) -> tuple[int, str]:
     """Write rows to a Parquet file, atomically; return its (bytes, SHA-256).
 
     Args:
         path: the file; its folder is made where missing.
-        records: one dict per row, with the fields of `d3s_dataset.schema.Record`.
+        records: one dict per row, with the fields of `d3s_dataset.schema.Record`, or of `Ballot` for `votes`.
         backgrounds: names of the background labels.
+        config: whose columns.
 
     Raises:
         WriteError: the disk is full, or the folder cannot be written.
     """
-    table = pa.Table.from_pylist(list(records), schema=arrow_schema(backgrounds))
+    table = pa.Table.from_pylist(list(records), schema=arrow_schema(backgrounds, config))
     # What datasets' own writer sets: pages can be skipped, and unchanged ones are not uploaded again.
     options: dict[str, Any] = {"use_content_defined_chunking": True, "write_page_index": True}
     # In memory first: where a disk fills up, pyarrow with chunking by content ends the process instead of raising.

@@ -45,6 +45,7 @@ CHEAP = {
     "generation --help": "from generation.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "import push": "import generation.push",
     "push --help": "from generation.push import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "verify --help": "from generation.verify.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "score": "import benchmark.score",
     "compare --help": "from benchmark.compare import main\ntry: main(['--help'])\nexcept SystemExit: pass",

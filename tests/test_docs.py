@@ -11,6 +11,7 @@ README = (ROOT / "README.md").read_text()
 MODULES = (
     "generation.run",
     "generation.push",
+    "generation.verify",
     "d3s_dataset.check",
     "d3s_dataset.sheet",
     "benchmark.run",

@@ -1,0 +1,200 @@
+"""python -m generation.verify prepare|serve|export|import|aggregate|apply: people verify a release."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from d3s_dataset.command import Parser, natural, run_command, say, warn
+from d3s_dataset.errors import VerifyError
+from d3s_dataset.load import fetch_all
+from generation.verify.consensus import METHODS
+from generation.verify.cost import Terms, estimate
+from generation.verify.decide import RULES, Rule
+from generation.verify.late import late
+from generation.verify.prepare import Wish, prepare
+from generation.verify.quality import Limits
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and do the one thing that it names."""
+    args = _parser().parse_args(argv)
+    args.run(args)
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    wish = Wish(args.images, args.per_task, args.gold, args.workers, args.seed, args.examples)
+    made = prepare(fetch_all(args.release), args.out, wish)
+    known = len(made.items) - len(made.images)
+    say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, {known:,} known pairs among them")
+    for line in estimate(len(made.tasks), len(made.items), made.workers, Terms(args.pay, args.fee, args.seconds)):
+        say(line)
+    say(f"written: {args.out}")
+
+
+def _serve(args: argparse.Namespace) -> None:
+    page = late("generation.verify.serve")
+    given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
+    page.serve(args.tasks, page.Counter(*given))
+
+
+def _export(args: argparse.Namespace) -> None:
+    for path in late("generation.verify.exchange").export(args.tasks, args.to, args.out, args.images_url):
+        say(f"written: {path}")
+
+
+def _import(args: argparse.Namespace) -> None:
+    exchange = late("generation.verify.exchange")
+    for path in args.files:
+        taken = exchange.take_file(args.tasks, path)
+        say(f"{path}: {taken.new:,} answers are new, {taken.there:,} were there")
+        for line in taken.left_out:
+            warn(f"{path}: {line}")
+
+
+_FOR_TASKS = ("rule", "least", "min_gold", "min_agreement", "min_seconds")
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise VerifyError for a flag that would do nothing here."""
+    for name in names:
+        if getattr(args, name) != args.default(name):
+            other = "the folder of tasks" if args.votes is not None else "--votes"
+            raise VerifyError(f"--{name.replace('_', '-')} goes with {other}: leave it out here")
+
+
+def _aggregate(args: argparse.Namespace) -> None:
+    module = late("generation.verify.aggregate")
+    if (args.tasks is None) == (args.votes is None):
+        raise VerifyError("expected the folder of tasks, or --votes FILE.csv --out FILE.csv for votes alone")
+    _refuse(args, _FOR_TASKS if args.votes is not None else ("method", "out"))
+    if args.votes is not None:
+        if args.out is None:
+            raise VerifyError("--votes: expected --out FILE.csv too")
+        found = module.labels(args.votes, args.method, args.ties, args.out)
+        undecided = sum(not each.label for each in found.values())
+        say(f"written: {args.out} ({len(found):,} tasks, {undecided:,} of them ties without a label)")
+        return
+    if args.ties is not None and args.rule != "majority":
+        raise VerifyError(f"--ties goes with --rule majority, not with {args.rule}")
+    limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
+    found = module.aggregate(args.tasks, Rule(args.rule, args.least, args.ties), limits)
+    verdicts = [each.verified for each in found.rows.values()]
+    say(f"{len(verdicts):,} images have votes: {verdicts.count(True):,} verified, {verdicts.count(False):,} not, "
+        f"{verdicts.count(None):,} without a verdict ({found.verification.rule_text})")  # fmt: skip
+    for name, each in found.verification.agreement.items():
+        interval = f", 95 % interval {each.low:.3f} to {each.high:.3f}" if each.low is not None else ""
+        say(f"agreement on {name}: alpha {'undefined' if each.alpha is None else f'{each.alpha:.3f}'}{interval}")
+    for name, why in found.left_out.items():
+        say(f"left out: {name}: {why}")
+    say(f"written: {args.tasks / 'verdicts.json'}, {args.tasks / module.REPORT}")
+
+
+def _apply(args: argparse.Namespace) -> None:
+    release = fetch_all(args.release)
+    made = late("generation.verify.apply").apply(release, args.tasks, args.out)
+    rows = ", ".join(f"{made.rows('default', split):,} {split}" for split in made.splits())
+    say(f"written: {args.out} ({rows} rows; {made.rows('votes', 'validation'):,} votes)")
+
+
+def _positive(text: str) -> float:
+    """Parse a number of at least zero (an argparse type)."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return value
+
+
+def _whole(text: str) -> int:
+    """Parse a whole number of at least zero (an argparse type)."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+class _Commands(Parser):
+    """A parser whose help shows the flags of every command below it."""
+
+    def format_help(self) -> str:
+        """Return the help of all commands."""
+        below = self._subparsers._group_actions[0].choices if self._subparsers else {}  # pyright: ignore[reportAttributeAccessIssue]
+        return "\n".join([super().format_help(), *(each.format_help() for each in dict(below or {}).values())])
+
+
+def _parser() -> Parser:
+    parser = _Commands("python -m generation.verify", description="Let people verify a release.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    _add_prepare(commands.add_parser("prepare", help="release -> tasks", description="Draw images, make tasks."))
+    _add_serve(commands.add_parser("serve", help="tasks -> a page for everybody", description="Serve the page."))
+    _add_exchange(commands)
+    _add_aggregate(commands.add_parser("aggregate", help="votes -> verdicts", description="Decide, and report."))
+    apply = commands.add_parser("apply", help="verdicts -> a new version", description="Write a verified release.")
+    apply.set_defaults(run=_apply)
+    apply.add_argument("release", help="the release that the tasks were made from; only read")
+    apply.add_argument("tasks", type=Path, help="the folder of tasks, after aggregate")
+    apply.add_argument("--out", type=Path, required=True, help="the new version's folder")
+    return parser
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.set_defaults(run=_prepare)
+    add("release", help="a folder, or a Hub repo such as org/d3s; only read")
+    add("--out", type=Path, required=True, help="the folder of tasks, a new one")
+    add("--images", type=natural, help="how many images, drawn at random; without it all of validation")
+    add("--per-task", type=natural, default=25, help="images in a task")
+    add("--gold", type=_whole, default=3, help="known pairs in a task, on top of them")
+    add("--workers", type=natural, default=5, help="people an image")
+    add("--seed", type=_whole, default=0, help="of the draw")
+    add("--examples", metavar="DIR", help="photos in ImageNet's layout; without it they are cut from the guides")
+    add("--pay", type=_positive, default=1.0, help="for one task, to reckon the cost")
+    add("--fee", type=_positive, default=20.0, help="of the crowd's owner, per cent")
+    add("--seconds", type=_positive, default=8.0, help="that an image takes, to reckon the hours")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.set_defaults(run=_serve)
+    add("tasks", type=Path, help="the folder that prepare wrote; votes go into it")
+    add("--people", nargs="+", default=[], metavar="NAME", help="colleagues, each of whom gets a link")
+    add("--completion-code", metavar="CODE", help="Prolific's; the study's address is printed")
+    add("--mturk", action="store_true", help="print the ExternalQuestion for Mechanical Turk")
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=_whole, default=8000, help="0 takes a free one")
+    add("--url", help="the address that people use, such as https://verify.example.org, where it is another")
+    add("--days", type=_positive, default=14.0, help="how long links are good")
+
+
+def _add_exchange(commands: Any) -> None:
+    out = commands.add_parser("export", help="tasks -> files for other tools", description="Export tasks or votes.")
+    out.set_defaults(run=_export)
+    out.add_argument("tasks", type=Path, help="the folder of tasks")
+    out.add_argument("--to", choices=("mturk", "label-studio", "csv"), required=True, help="csv: the votes, with ids")
+    out.add_argument("--out", type=Path, required=True, help="the folder to write into")
+    out.add_argument("--images-url", metavar="URL", help="where you have put the folder images/ for others to see")
+    back = commands.add_parser("import", help="files from other tools -> votes", description="Import answers.")
+    back.set_defaults(run=_import)
+    back.add_argument("tasks", type=Path, help="the folder of tasks")
+    back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk's results, Label Studio's JSON, or votes")
+
+
+def _add_aggregate(parser: argparse.ArgumentParser) -> None:
+    add, rules = parser.add_argument, ", ".join(RULES)
+    parser.set_defaults(run=_aggregate, default=parser.get_default)
+    add("tasks", type=Path, nargs="?", help="the folder of tasks")
+    add("--rule", choices=RULES, default="full", help=f"what it takes to be verified: {rules}")
+    add("--least", type=natural, default=3, help="people who must have answered, for any verdict")
+    add("--ties", help="majority: the label that wins a tie (yes or no for tasks); without it a tie stays open")
+    add("--min-gold", type=_positive, default=0.7, help="people with a lower share of known pairs right are left out")
+    add("--min-agreement", type=_positive, default=0.5, help="and with a lower share of answers as most others gave")
+    add("--min-seconds", type=_positive, default=1.0, help="and with a lower median time an image")
+    add("--votes", type=Path, metavar="FILE", help="in place of tasks, votes alone: a CSV with worker, task, label")
+    add("--method", choices=METHODS, default="majority", help="with --votes")
+    add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,138 @@
+"""Votes -> verdicts and a report; also labels from votes alone."""
+
+import csv
+import io
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.command import warn
+from d3s_dataset.errors import VerifyError
+from d3s_dataset.manifest import Agreement, Verification
+from generation.verify import tasks as files
+from generation.verify import verdicts as results
+from generation.verify.agree import alpha, interval, table
+from generation.verify.consensus import Label, collect, dawid_skene, label
+from generation.verify.decide import RULES, Rule, decide, speaks_for
+from generation.verify.quality import Limits, Quality, qualities
+from generation.verify.questions import ANSWERS, NAMES
+from generation.verify.report import render
+from generation.verify.rows import read_rows
+from generation.verify.secret import anonymous, secret
+from generation.verify.tasks import Tasks
+from generation.verify.verdicts import Verdict, Verdicts
+from generation.verify.votes import Store, Vote
+
+REPORT = "report.html"
+
+
+def aggregate(folder: Path, rule: Rule, limits: Limits) -> Verdicts:
+    """Write verdicts and a report into a folder of tasks; return the verdicts.
+
+    Raises:
+        VerifyError: no tasks, or no votes.
+    """
+    held = files.read(folder)
+    store = Store(folder)
+    votes = store.last()
+    store.close()
+    if not votes:
+        raise VerifyError(f"{folder} holds no votes yet: serve the page, or import what people answered elsewhere")
+    found, people = judge(held, votes, rule, limits, secret(folder))
+    results.write(folder, found)
+    write_atomic(folder / REPORT, render(held, found, people, limits).encode())
+    return found
+
+
+def judge(
+    held: Tasks, votes: Sequence[Vote], rule: Rule, limits: Limits, key: bytes
+) -> tuple[Verdicts, dict[str, Quality]]:
+    """Return the verdicts, and what is known about each worker under an anonymous name."""
+    quality = qualities(held, votes)
+    left_out = {worker: why for worker, each in quality.items() if (why := each.why_not(limits))}
+    counted = [vote for vote in votes if vote.worker not in left_out]
+    posterior = _posteriors(counted)
+    rows = _verdicts(held, counted, posterior, rule)
+    verification = Verification(
+        release=held.release,
+        drawn=held.drawn,
+        rule=rule.name,
+        rule_text=f"{RULES[rule.name]}; {rule.least} people or more",
+        people=len(quality) - len(left_out),
+        left_out=len(left_out),
+        answers=len(votes),
+        agreement={question: _agreement(held, counted, question) for question in NAMES},
+    )
+    names = {worker: anonymous(key, worker) for worker in quality}
+    found = Verdicts(
+        votes_digest=results.votes_digest(votes),
+        drawn=held.drawn,
+        left_out={names[worker]: why for worker, why in left_out.items()},
+        verification=verification,
+        rows=rows,
+    )
+    return found, {names[worker]: each for worker, each in quality.items()}
+
+
+def _posteriors(votes: Sequence[Vote]) -> dict[str, float]:
+    """Return the probability that all three questions speak for an item; known pairs help to tell workers apart."""
+    found: dict[str, float] = defaultdict(lambda: 1.0)
+    for question in NAMES:
+        answers = {(vote.worker, vote.item): vote.answer for vote in votes if vote.question == question}
+        for item, shares in dawid_skene(answers).items():
+            found[item] *= sum(p for answer, p in shares.items() if speaks_for(question, answer))
+    return dict(found)
+
+
+def _verdicts(held: Tasks, votes: Sequence[Vote], posterior: dict[str, float], rule: Rule) -> dict[str, Verdict]:
+    counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    people: dict[str, set[str]] = defaultdict(set)
+    for vote in votes:
+        counts[vote.item][vote.question][vote.answer] += 1
+        people[vote.item].add(vote.worker)
+    return {
+        item.key: Verdict(
+            verified=decide(counts[item.id], posterior.get(item.id), rule),
+            votes=len(people[item.id]),
+            **{question: counts[item.id][question]["yes"] for question in NAMES},
+            posterior=None if item.id not in posterior else round(posterior[item.id], 6),
+        )
+        for item in held.images
+        if item.key is not None and item.id in people
+    }
+
+
+def _agreement(held: Tasks, votes: Sequence[Vote], question: str) -> Agreement:
+    own = [(v.item, v.answer) for v in votes if v.question == question and held.by_id[v.item].key is not None]
+    counts = table(own, tuple(ANSWERS))
+    values = [None if math.isnan(value) else round(value, 4) for value in (alpha(counts), *interval(counts))]
+    return Agreement(alpha=values[0], low=values[1], high=values[2])
+
+
+def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, Label]:
+    """Write the labels that a CSV of votes (columns worker, task, label) amounts to; return them.
+
+    The file that is written has columns task, label, probability; a tie that was left open has an empty label.
+
+    Raises:
+        VerifyError: another file, or one without votes.
+    """
+    rows = read_rows(votes, ("worker", "task", "label"))
+    answers, repeated, empty = collect((row["worker"], row["task"], row["label"]) for row in rows)
+    if not answers:
+        raise VerifyError(f"{votes} holds no votes")
+    for count, what in (
+        (repeated, "votes were replaced by a later one"),
+        (empty, "votes without a label are left out"),
+    ):
+        if count:
+            warn(f"{votes}: {count} {what}")
+    found = label(answers, method, ties)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["task", "label", "probability"])
+    writer.writerows([task, each.label, f"{each.probability:.6f}"] for task, each in found.items())
+    write_atomic(out, text.getvalue().encode())
+    return found

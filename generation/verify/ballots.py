@@ -1,0 +1,87 @@
+"""Answers from elsewhere, all in one form, and how they are taken in: checked first, then added in one transaction.
+
+Whatever is wrong with a file is told; a file that is not what it should be changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from d3s_dataset.errors import VerifyError
+from generation.verify.questions import ANSWERS, NAMES
+from generation.verify.tasks import Tasks
+from generation.verify.votes import Store, Vote
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One submission by one person.
+
+    Attributes:
+        worker: unique over all crowds, such as `mturk:A1B2...`.
+        source: unique name of the submission: the same one is never added twice.
+        release: digest of the release that it is about.
+        answers: (item, question, answer), in order.
+        seconds: an item, where known.
+        where: in the file, for messages.
+    """
+
+    worker: str
+    source: str
+    release: str
+    answers: list[tuple[str, str, str]]
+    seconds: float | None
+    where: str
+
+
+@dataclass
+class Taken:
+    """What became of a file: votes added, votes that were there; and what was left out, in lines for a person."""
+
+    new: int = 0
+    there: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+
+def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> Taken:
+    """Add a file's ballots to the votes.
+
+    Raises:
+        VerifyError: a ballot about another release, or an answer that is none; then nothing is added.
+    """
+    last: dict[tuple[str, str, str], Vote] = {}
+    unknown: set[str] = set()
+    twice: dict[str, str] = {}
+    said: dict[tuple[str, str, str], str] = {}
+    for ballot in ballots:
+        _check(path, ballot, tasks)
+        for item, question, answer in ballot.answers:
+            if item not in tasks.by_id:
+                unknown.add(item)
+                continue
+            name = (ballot.worker, item, question)
+            if said.setdefault(name, ballot.source) != ballot.source:
+                twice.setdefault(ballot.worker, ballot.where)
+            last[name] = Vote(*name, answer, seconds=ballot.seconds, source=ballot.source)
+    taken = Taken(*store.add_all(last.values()))
+    if unknown:
+        taken.left_out.append(f"{len(unknown)} items are unknown and left out, such as {min(unknown)}")
+    if twice:
+        first = next(iter(twice.values()))
+        taken.left_out.append(f"{len(twice)} people answered items twice, the first in {first}: the later one counts")
+    return taken
+
+
+def _check(path: Path, ballot: Ballot, tasks: Tasks) -> None:
+    if ballot.release != tasks.release:
+        raise VerifyError(
+            f"{path}, {ballot.where}: expected answers about release {tasks.release[:16]}, got "
+            f"{ballot.release[:16]!r}: "
+            "nothing was imported"
+        )
+    for item, question, answer in ballot.answers:
+        if question not in NAMES or answer not in ANSWERS:
+            raise VerifyError(
+                f"{path}, {ballot.where}: expected {', '.join(ANSWERS)} as the answer to {', '.join(NAMES)}, got "
+                f"{answer!r} to {question!r} of item {item}: nothing was imported"
+            )

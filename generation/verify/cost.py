@@ -1,0 +1,42 @@
+"""What a verification takes: answers, hours, money. Arithmetic on what was asked for, not a measurement."""
+
+from dataclasses import dataclass
+
+from generation.verify.questions import QUESTIONS
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is assumed.
+
+    Attributes:
+        pay: for one task, in whatever currency.
+        fee: what the crowd's owner takes on top, in per cent.
+        seconds: that one image takes.
+    """
+
+    pay: float = 1.0
+    fee: float = 20.0
+    seconds: float = 8.0
+
+
+def estimate(tasks: int, items: int, workers: int, terms: Terms) -> list[str]:
+    """Return what it takes, in lines for a person.
+
+    Args:
+        tasks: number of tasks.
+        items: what they hold together, known pairs included.
+        workers: people an image.
+        terms: pay, fee, seconds.
+    """
+    sittings, hours = tasks * workers, items * terms.seconds / 3600
+    minutes, paid = 60 * hours / tasks, tasks * workers * terms.pay
+    return [
+        f"work: {sittings:,} sittings ({tasks:,} tasks x {workers} people), "
+        f"{items * workers * len(QUESTIONS):,} answers",
+        f"time: at {terms.seconds:g} s an image {minutes:.1f} minutes a task, {hours:,.1f} hours for each of "
+        f"{workers} people who do all of it, {hours * workers:,.1f} hours together",
+        f"cost: at {terms.pay:.2f} a task {paid:,.2f}, with a fee of {terms.fee:g} % "
+        f"{paid * (1 + terms.fee / 100):,.2f} "
+        f"(a worker earns {60 * terms.pay / minutes:.2f} an hour)",
+    ]

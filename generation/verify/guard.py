@@ -1,0 +1,107 @@
+"""What stands between the network and the page: who may ask, how much, and what a browser may do with the answer."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+MOST_BYTES = 8192  # of a request's body; a vote has 150
+MTURK = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
+_FRAMES = "https://*.mturk.com https://*.mturkcontent.com"
+
+
+def policy(framed: bool) -> dict[str, str]:
+    """Return the security headers of a page: nothing from elsewhere, no script but ours; frames only inside MTurk."""
+    frames, forms = (_FRAMES, " ".join(MTURK)) if framed else ("'none'", "'none'")
+    return {
+        "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+        f"connect-src 'self'; base-uri 'none'; form-action {forms}; frame-ancestors {frames}",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-robots-tag": "noindex",
+        "cross-origin-resource-policy": "same-origin",
+    }
+
+
+class Guard:
+    """An ASGI app around another one: refuses what no page of ours sends, and adds the security headers.
+
+    Args:
+        app: what is guarded.
+        base: the address that people use, such as `http://127.0.0.1:8000`; requests for other hosts are refused.
+    """
+
+    def __init__(self, app: App, base: str) -> None:
+        self.app, self.base = app, base.rstrip("/")
+        self.host = urlsplit(base).netloc
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        status = self._refuse(scope["method"], headers)
+        body, whole = b"", scope["method"] != "POST"
+        while status is None and not whole:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, whole = body + message.get("body", b""), not message.get("more_body", False)
+            status = 413 if len(body) > MOST_BYTES else None
+        if status is not None:
+            await _answer(send, status)
+            return
+        await self.app(scope, _again(body, receive), _with_headers(send))
+
+    def _refuse(self, method: str, headers: dict[str, str]) -> int | None:
+        """Return the status with which a request is refused, or None."""
+        if headers.get("host") != self.host:
+            return 400
+        if method in ("GET", "HEAD"):
+            return None
+        if method != "POST":
+            return 405
+        if headers.get("origin", self.base) != self.base or headers.get("sec-fetch-site", "none") not in (
+            "same-origin",
+            "none",
+        ):
+            return 403
+        if headers.get("content-type", "").split(";")[0] != "application/json":
+            return 415
+        length = headers.get("content-length", "0")
+        return 413 if not length.isdecimal() or int(length) > MOST_BYTES else None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read already, and then what comes."""
+    told = False
+
+    async def first() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return first
+
+
+def _with_headers(send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            given = {name.lower() for name, _ in message["headers"]}
+            more = [(name.encode(), value.encode()) for name, value in policy(framed=False).items()]
+            message["headers"] = [*message["headers"], *(each for each in more if each[0] not in given)]
+        await send(message)
+
+    return sent
+
+
+async def _answer(send: Send, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"refused\n"})

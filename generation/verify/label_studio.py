@@ -1,0 +1,90 @@
+"""Label Studio without our page: tasks and a labelling config out, its JSON export in.
+
+One of our items is one of its tasks; how many people see each is set in its project (overlap).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from d3s_dataset.errors import VerifyError
+from generation.verify.ballots import Ballot
+from generation.verify.questions import ANSWERS, QUESTIONS
+from generation.verify.shown import shown
+from generation.verify.tasks import Tasks
+
+
+def tasks_json(tasks: Tasks, images: str) -> bytes:
+    """Return the tasks to import; `images` is the address under which the folder `images/` has been put."""
+    found = []
+    for task in tasks.tasks:
+        for name in task.items:
+            seen = shown(tasks, tasks.by_id[name], images)
+            questions = {each["name"]: each["text"] for each in seen["questions"]}
+            about = {"title": f"{seen['object']}, {seen['place']}?", "gloss": f"{seen['object']}: {seen['gloss']}"}
+            # A picture that is missing would be an error there: the image then stands for its guide.
+            pictures = {"image": seen["image"], "guide": seen["guide"] or seen["image"], "examples": seen["examples"]}
+            ours = {"release": tasks.release, "task": task.id, "item": name}
+            found.append({"data": {**ours, **about, **pictures, **questions}})
+    return (json.dumps(found, indent=1) + "\n").encode()
+
+
+def config() -> bytes:
+    """Return the labelling config."""
+    lines = [
+        "<View>",
+        '  <Header value="$title"/>',
+        '  <Text name="about" value="$gloss"/>',
+        '  <View style="display: flex; gap: 1em">',
+        '    <Image name="image" value="$image"/>',
+        '    <Image name="guide" value="$guide"/>',
+        '    <Image name="examples" valueList="$examples"/>',
+        "  </View>",
+    ]
+    for question in QUESTIONS:
+        lines += [
+            f'  <Header value="${question.name}" size="4"/>',
+            f'  <Choices name="{question.name}" toName="image" choice="single" required="true" showInline="true">',
+            *(f"    <Choice value={quoteattr(value)} alias={quoteattr(value)}/>" for value in ANSWERS),
+            "  </Choices>",
+        ]
+    return ("\n".join([*lines, "</View>"]) + "\n").encode()
+
+
+def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
+    """Return the ballots of a JSON export, and what was left out of it.
+
+    Raises:
+        VerifyError: another file, or one that was cut short.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, skipped = [], 0
+        for number, task in enumerate(content, 1):
+            for annotation in task["annotations"]:
+                if annotation.get("was_cancelled"):
+                    skipped += 1
+                    continue
+                found.append(_ballot(task["data"], annotation, f"task {number}"))
+    except OSError as error:
+        raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VerifyError(
+            f"{path}: expected Label Studio's JSON export (not JSON-MIN; cut short?), got {type(error).__name__} "
+            f"{error}: nothing was imported"
+        ) from None
+    return found, [f"{skipped} skipped annotations are left out"] if skipped else []
+
+
+def _ballot(data: dict[str, Any], annotation: dict[str, Any], where: str) -> Ballot:
+    by = annotation["completed_by"]
+    worker = by["id"] if isinstance(by, dict) else by
+    answers = [
+        (data["item"], result["from_name"], answer)
+        for result in annotation["result"]
+        if result["type"] == "choices"
+        for answer in result["value"]["choices"]
+    ]
+    source = f"label-studio:{annotation['id']}"
+    return Ballot(f"label-studio:{worker}", source, data["release"], answers, annotation.get("lead_time"), where)

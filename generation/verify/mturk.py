@@ -1,0 +1,108 @@
+"""Mechanical Turk without our page: a batch CSV and an HTML layout (crowd-form) out, a results CSV in.
+
+A row of the batch is a task; slot k of the layout shows its k-th item. Results come with the batch's columns as
+`Input.*` and the form's as `Answer.*`: `Answer.q1_foreground` = yes, or `Answer.q1_foreground.yes` = true, or all of
+them as JSON in `Answer.taskAnswers`, depending on how the batch was published; each is read.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from d3s_dataset.errors import VerifyError
+from generation.verify.ballots import Ballot
+from generation.verify.questions import ANSWERS, NAMES, QUESTIONS
+from generation.verify.rows import read_rows
+from generation.verify.shown import shown
+from generation.verify.tasks import Tasks
+
+NEEDED = ("AssignmentId", "WorkerId", "AssignmentStatus", "Input.release", "Input.task")
+_EXAMPLES = 4
+_FIELDS = ("item", "image", "guide", "object", "gloss", "place")
+
+
+def slots(tasks: Tasks) -> int:
+    """Return how many items the longest task holds."""
+    return max(len(task.items) for task in tasks.tasks)
+
+
+def batch(tasks: Tasks, images: str) -> bytes:
+    """Return the batch CSV; `images` is the address under which the folder `images/` has been put."""
+    examples = [f"example{number}" for number in range(1, _EXAMPLES + 1)]
+    numbered = [f"{name}_{slot}" for slot in range(1, slots(tasks) + 1) for name in (*_FIELDS, *examples)]
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, ["release", "task", *numbered], restval="")
+    writer.writeheader()
+    for task in tasks.tasks:
+        row = {"release": tasks.release, "task": task.id}
+        for slot, name in enumerate(task.items, 1):
+            seen = shown(tasks, tasks.by_id[name], images)
+            row |= {f"{field}_{slot}": seen["id" if field == "item" else field] or "" for field in _FIELDS}
+            row |= {f"{field}_{slot}": url for field, url in zip(examples, seen["examples"], strict=False)}
+        writer.writerow(row)
+    return out.getvalue().encode()
+
+
+def layout(tasks: Tasks) -> bytes:
+    """Return the HTML layout, to be pasted into the batch's project."""
+    folder = Path(__file__).parent / "templates"
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape(), trim_blocks=True)
+    template = environment.get_template("mturk.html")
+    return template.render(slots=range(1, slots(tasks) + 1), questions=QUESTIONS, answers=ANSWERS).encode()
+
+
+def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
+    """Return the ballots of a results CSV, and what was left out of it.
+
+    Raises:
+        VerifyError: another file, or one that was cut short.
+    """
+    found, rejected = [], 0
+    for number, row in enumerate(read_rows(path, NEEDED), 2):
+        if row["AssignmentStatus"] == "Rejected":
+            rejected += 1
+            continue
+        where = f"line {number}"
+        items = {name[len("Input.item_") :]: value for name, value in row.items() if name.startswith("Input.item_")}
+        items = {slot: item for slot, item in items.items() if item}
+        given = dict(_answers(path, where, row))
+        answers = []
+        for slot, item in items.items():
+            for question in NAMES:
+                name = f"q{slot}_{question}"
+                if name in given:
+                    answers.append((item, question, given[name]))
+        spent = row.get("WorkTimeInSeconds", "")
+        seconds = float(spent) / len(items) if spent.isdecimal() and items else None
+        worker, source = f"mturk:{row['WorkerId']}", f"mturk:{row['AssignmentId']}"
+        found.append(Ballot(worker, source, row["Input.release"], answers, seconds, where))
+    return found, [f"{rejected} rejected assignments are left out"] if rejected else []
+
+
+def _answers(path: Path, where: str, row: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for column, value in row.items():
+        if not column.startswith("Answer.") or value == "":
+            continue
+        name = column.removeprefix("Answer.")
+        if name == "taskAnswers":
+            yield from _json_answers(path, where, value)
+        elif "." in name:
+            if value.lower() == "true":
+                yield name.partition(".")[0], name.partition(".")[2]
+        else:
+            yield name, value
+
+
+def _json_answers(path: Path, where: str, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        forms: Any = json.loads(text)
+        for name, value in (pair for form in forms for pair in form.items()):
+            chosen = [option for option, on in value.items() if on] if isinstance(value, dict) else [value]
+            yield from ((name, str(option)) for option in chosen)
+    except (ValueError, AttributeError, TypeError):
+        raise VerifyError(f"{path}, {where}: Answer.taskAnswers is no JSON of a form (cut short?)") from None

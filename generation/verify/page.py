@@ -1,0 +1,179 @@
+"""The page: one FastAPI app for all crowds. What a visitor may do is in the signed link; there are no cookies."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+from pydantic import BaseModel, ConfigDict, Field
+
+from d3s_dataset.errors import VerifyError
+from generation.verify import crowds
+from generation.verify.crowds import Visitor
+from generation.verify.guard import policy
+from generation.verify.links import BadLink, Links
+from generation.verify.review import figures
+from generation.verify.shown import shown_items
+from generation.verify.sittings import Closed, Desk
+from generation.verify.tasks import IMAGES
+from generation.verify.votes import Vote
+from generation.verify.writer import Writer
+
+_HERE = Path(__file__).parent
+_LASTING = {"cache-control": "private, max-age=86400, immutable"}
+
+
+class Answer(BaseModel):
+    """What the page posts: one answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    item: Annotated[str, Field(max_length=40)]
+    question: Literal["foreground", "background", "unsafe"]
+    answer: Literal["yes", "no", "unsure"]
+    revision: Annotated[int, Field(ge=1, le=10_000)]
+    seconds: Annotated[float, Field(ge=0, le=86_400)]
+
+
+class HandIn(BaseModel):
+    """What the page posts at the end."""
+
+    model_config = ConfigDict(extra="forbid")
+    comment: Annotated[str, Field(max_length=1000)] = ""
+
+
+@dataclass(frozen=True)
+class Office:
+    """What the page works with: tasks and votes, the folder of pictures, links, the secret, Prolific's code."""
+
+    desk: Desk
+    folder: Path
+    links: Links
+    key: bytes
+    code: str | None = None
+
+
+def create(office: Office) -> FastAPI:
+    """Return the app."""
+    writer = Writer(office.desk.vote)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        writer.close()
+
+    app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    templates = Jinja2Templates(directory=_HERE / "templates")
+    links, desk, tasks = office.links, office.desk, office.desk.tasks
+
+    def say(request: Request, title: str, text: str, status: int, **more: Any) -> Response:
+        if "application/json" in request.headers.get("content-type", ""):
+            return JSONResponse({"error": text}, status)
+        return templates.TemplateResponse(request, "message.html", {"title": title, "text": text, **more}, status)
+
+    @app.exception_handler(VerifyError)
+    def refused(request: Request, error: Exception) -> Response:
+        status = {BadLink: 403, Closed: 410}.get(type(error), 400)
+        return say(request, "This does not work", f"{str(error)[:1].upper()}{str(error)[1:]}.", status)
+
+    def enter(request: Request, visitor: Visitor) -> Response:
+        seat = desk.seat(visitor.worker, visitor.session)
+        if seat is None:
+            return say(request, "All done", "There is nothing left to do for you. Thank you!", 200)
+        token = links.sign("task", worker=visitor.worker, task=seat.task, session=seat.session, back=visitor.back)
+        return RedirectResponse(f"/t/{token}", 303)
+
+    @app.get("/")
+    def root(request: Request) -> Response:
+        return say(request, "Hello", "To take part, open the link that you were given.", 200)
+
+    @app.get("/p/{token}")
+    def colleague(request: Request, token: str) -> Response:
+        return enter(request, crowds.person(links.read("person", token)["name"]))
+
+    @app.get("/prolific/{token}")
+    def prolific(request: Request, token: str) -> Response:
+        links.read("prolific", token)
+        return enter(request, crowds.from_prolific(request.query_params))
+
+    @app.get("/mturk/{token}")
+    def turk(request: Request, token: str) -> Response:
+        links.read("mturk", token)
+        visitor = crowds.from_mturk(request.query_params)
+        if not visitor.preview:
+            return enter(request, visitor)
+        response = templates.TemplateResponse(request, "preview.html", {"title": "Preview"})
+        response.headers.update(policy(framed=True))
+        return response
+
+    @app.get("/t/{token}")
+    def task(request: Request, token: str) -> Response:
+        what = links.read("task", token)
+        seat = desk.sitting(what["task"], what["worker"])
+        if seat is None:
+            raise Closed("this task is not open")
+        framed, back = bool(what["back"]), _way_back(what, office)
+        if seat.finished:
+            said = {"title": "Handed in", "text": "Thank you! This task is handed in.", **back}
+            response = templates.TemplateResponse(request, "message.html", said)
+        else:
+            items = shown_items(tasks, what["task"], f"/t/{token}/images")
+            mine = set(tasks.task_by_id[what["task"]].items)
+            given: dict[str, dict[str, Any]] = {}
+            for vote in desk.store.last(what["worker"]):
+                if vote.item in mine:
+                    given.setdefault(vote.item, {})[vote.question] = [vote.answer, vote.revision]
+            data = {"items": items, "given": given, "base": f"/t/{token}"}
+            response = templates.TemplateResponse(request, "task.html", {"title": "Look and answer", "data": data})
+        response.headers.update({**policy(framed), "cache-control": "no-store"})
+        return response
+
+    @app.post("/t/{token}/votes")
+    async def vote(token: str, answer: Answer) -> Response:
+        what = links.read("task", token)
+        if tasks.task_of.get(answer.item) != what["task"]:
+            raise BadLink("this link is for another task")
+        given = Vote(
+            what["worker"], answer.item, answer.question, answer.answer, answer.revision, answer.seconds, at=time.time()
+        )
+        kept = await writer.record(given)
+        body = {"answer": kept.answer, "revision": kept.revision}
+        return JSONResponse(body, 409 if kept.how == "conflict" else 200)
+
+    @app.post("/t/{token}/finish")
+    def finish(token: str, given: HandIn) -> Response:
+        what = links.read("task", token)
+        missing = desk.finish(what["task"], what["worker"], given.comment)
+        return JSONResponse({"missing": missing}, 409 if missing else 200)
+
+    @app.get("/t/{token}/images/{name}")
+    def image(token: str, name: str) -> Response:
+        if name not in tasks.pictures(links.read("task", token)["task"]):
+            raise BadLink("this link is for another task")
+        return FileResponse(office.folder / IMAGES / name, headers=_LASTING)
+
+    @app.get("/review/{token}")
+    def review(request: Request, token: str) -> Response:
+        links.read("review", token)
+        return templates.TemplateResponse(request, "review.html", {"title": "How far they are"})
+
+    @app.get("/review/{token}/figures")
+    def numbers(token: str) -> Response:
+        links.read("review", token)
+        return JSONResponse(figures(desk, office.key), headers={"cache-control": "no-store"})
+
+    return app
+
+
+def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:
+    """Return where somebody goes who has handed a task in; a colleague goes on with the next."""
+    crowd, _, name = what["worker"].partition(":")
+    if crowd == crowds.PERSON:
+        return {"next": f"/p/{office.links.sign('person', name=name)}"}
+    return crowds.way_back(what["worker"], what["session"], what["back"], office.code)

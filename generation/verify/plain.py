@@ -1,0 +1,39 @@
+"""Votes as a plain CSV: to bring those of two machines together, or from a page of one's own."""
+
+import csv
+import io
+from pathlib import Path
+
+from generation.verify.ballots import Ballot
+from generation.verify.rows import read_rows
+from generation.verify.tasks import Tasks
+from generation.verify.votes import Vote
+
+NEEDED = ("release", "worker", "item", "question", "answer")
+
+
+def votes_csv(tasks: Tasks, votes: list[Vote]) -> bytes:
+    """Return votes as CSV; it holds the workers' own ids, so it is not for publishing."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow([*NEEDED, "seconds"])
+    for vote in votes:
+        seconds = "" if vote.seconds is None else vote.seconds
+        writer.writerow([tasks.release, vote.worker, vote.item, vote.question, vote.answer, seconds])
+    return out.getvalue().encode()
+
+
+def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
+    """Return the ballots of a CSV, one for each line.
+
+    Raises:
+        VerifyError: another file, or one that was cut short.
+    """
+    found = []
+    for number, row in enumerate(read_rows(path, NEEDED), 2):
+        answers = [(row["item"], row["question"], row["answer"])]
+        seconds = float(row["seconds"]) if row.get("seconds", "").replace(".", "", 1).isdigit() else None
+        # The line itself names the submission: the same line again is the same vote.
+        source = f"csv:{row['answer']}:{row.get('seconds', '')}"
+        found.append(Ballot(row["worker"], source, row["release"], answers, seconds, f"line {number}"))
+    return found, []

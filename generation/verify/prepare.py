@@ -1,0 +1,142 @@
+"""A release -> a folder of tasks: images drawn at random, known pairs among them, everything a page needs."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from d3s_dataset.atomic import publish
+from d3s_dataset.command import note, warn
+from d3s_dataset.errors import VerifyError, WriteError
+from d3s_dataset.identity import digest
+from generation.sources import foreground_labels, open_source
+from generation.verify import tasks as files
+from generation.verify.draw import Candidate, deal, sample, shuffled
+from generation.verify.gold import Pair, known_pairs
+from generation.verify.pictures import Origin, check_found, copy_examples, copy_pictures, open_release, save_example
+from generation.verify.tasks import Item, Task, Tasks
+
+_EXAMPLES = 4  # photos of a class (the paper showed four)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to prepare.
+
+    Attributes:
+        images: how many; None for all.
+        per_task: images in a task.
+        gold: known pairs in a task, on top.
+        workers: people an image.
+        seed: decides what is drawn and in which order it is shown.
+        examples: a folder of photos in ImageNet's layout; None takes them from the guides.
+    """
+
+    images: int | None = None
+    per_task: int = 25
+    gold: int = 3
+    workers: int = 5
+    seed: int = 0
+    examples: str | None = None
+
+
+def prepare(release: Path, out: Path, wish: Wish) -> Tasks:
+    """Write a folder of tasks and return what it holds; the same release and wish give the same bytes.
+
+    Raises:
+        VerifyError: `out` is there already, or the release cannot be verified.
+        WriteError: `out` cannot be written.
+    """
+    if out.exists():
+        raise VerifyError(f"{out} is there already: expected --out to name a new folder (votes may lie in the old one)")
+    origin, rows, without = open_release(release)
+    if without:
+        warn(f"{without:,} validation rows have no guide and are left out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as error:
+        raise WriteError(f"cannot write {out}: {error.strerror}") from None
+    try:
+        made = _fill(staging, origin, rows, wish)
+        staging.chmod(0o755)
+        publish(staging, out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return made
+
+
+def _fill(folder: Path, origin: Origin, rows: list[Candidate], wish: Wish) -> Tasks:
+    chosen, drawn = sample(rows, wish.images, wish.seed)
+    count = -(-len(chosen) // wish.per_task)
+    pairs = known_pairs(rows, origin.manifest.backgrounds, count * wish.gold, wish.seed)
+    if len(pairs) < count * wish.gold:
+        note(f"the rows allow {len(pairs):,} known pairs of the {count * wish.gold:,} that were asked for")
+    release = origin.manifest.digest
+    items = _items(folder / files.IMAGES, origin, chosen, pairs, f"{release}:{wish.seed}")
+    real, gold = items[: len(chosen)], items[len(chosen) :]
+    dealt = deal(shuffled((item.id for item in real), wish.seed, "deal"), wish.per_task)
+    known = deal([item.id for item in gold], -(-len(gold) // count)) if gold else []
+    tasks = []
+    for number, own in enumerate(dealt):
+        mixed = own + (known[number] if number < len(known) else [])
+        name = digest([release, wish.seed, "task", number])[:10]
+        tasks.append(Task(id=name, items=shuffled(mixed, wish.seed, "show", name)))
+    made = Tasks(
+        release=release,
+        name=origin.manifest.name,
+        drawn=drawn,
+        workers=wish.workers,
+        backgrounds=origin.manifest.backgrounds,
+        examples=_examples(folder / files.IMAGES, origin, rows, items, wish.examples),
+        items=sorted(items, key=lambda item: item.id),
+        tasks=tasks,
+    )
+    files.write(folder, made)
+    return made
+
+
+def _items(out: Path, origin: Origin, chosen: list[Candidate], pairs: list[Pair], salt: str) -> list[Item]:
+    """Return the items of images and then of known pairs, after writing their pictures."""
+    wanted = {row.key for row in chosen} if origin.redrawn else set()
+    wanted |= {key for pair in pairs for key in (pair.asked.key, pair.shown.key)}
+    images = copy_pictures(origin, "default", (row.key for row in chosen), out)
+    guides = copy_pictures(origin, origin.guides, wanted, out)
+    check_found(guides, wanted, origin.guides)
+    found = []
+    for row in chosen:
+        guide = guides[row.key] if origin.redrawn else None
+        found.append(_item(salt, row, images[row.key], guide, row.key, {}))
+    for pair in pairs:
+        guide = guides[pair.asked.key] if origin.redrawn else None
+        found.append(_item(salt, pair.asked, guides[pair.shown.key], guide, None, pair.expected))
+    return found
+
+
+def _item(
+    salt: str, asked: Candidate, image: str, guide: str | None, key: str | None, expected: dict[str, str]
+) -> Item:
+    return Item(
+        id=digest([salt, asked.key, image, guide, key, expected])[:12],
+        key=key,
+        image=image,
+        guide=guide,
+        foreground=asked.foreground,
+        background=asked.background,
+        expected=expected,
+    )
+
+
+def _examples(
+    out: Path, origin: Origin, rows: list[Candidate], items: Iterable[Item], folder: str | None
+) -> dict[int, list[str]]:
+    wanted = {item.foreground for item in items}
+    if folder is None:
+        return copy_examples(origin, rows, wanted, _EXAMPLES, out)
+    source = open_source(folder, foreground_labels(), "examples")
+    photos = source.photos()
+    return {
+        label: [save_example(source.open(name, 0), out) for name in photos[label][:_EXAMPLES]]
+        for label in sorted(wanted & photos.keys())
+    }

@@ -1,0 +1,49 @@
+"""What people are asked about an image, and what they can answer."""
+
+from dataclasses import dataclass
+
+ANSWERS = {"yes": "Yes", "no": "No", "unsure": "Can't tell"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Attributes:
+        name: in votes and columns.
+        text: for people; `{object}` and `{place}` stand for the class and the background.
+        hint: what counts.
+        good: the answer that speaks for the image.
+    """
+
+    name: str
+    text: str
+    hint: str
+    good: str
+
+    def ask(self, thing: str, place: str) -> str:
+        """Return the question about one image."""
+        return self.text.format(object=thing, place=place)
+
+
+QUESTIONS = (
+    Question(
+        "foreground",
+        "Is the object there: {object}?",
+        "Any part of one counts, also if it looks odd. No: it is not there at all.",
+        "yes",
+    ),
+    Question(
+        "background",
+        "Is the place right: {place}?",
+        "Look around the object. No: it is somewhere else.",
+        "yes",
+    ),
+    Question(
+        "unsafe",
+        "Is there nudity or violence?",
+        "Sexual nudity, blood, wounds, cruelty.",
+        "no",
+    ),
+)
+NAMES = tuple(question.name for question in QUESTIONS)

@@ -1,0 +1,74 @@
+"""What the reviewer's view shows while people vote: how far, how fast, how much they agree. No worker's own id."""
+
+import statistics
+import time
+from collections import defaultdict
+from typing import Any
+
+from generation.verify.agree import alpha, table
+from generation.verify.questions import ANSWERS, NAMES
+from generation.verify.secret import anonymous
+from generation.verify.sittings import Desk
+from generation.verify.tasks import Tasks
+from generation.verify.votes import Vote
+
+_RECENT = 600.0  # seconds over which the speed is measured
+
+
+def figures(desk: Desk, key: bytes) -> dict[str, Any]:
+    """Return the figures of the reviewer's view, as JSON has them (null where there is nothing yet)."""
+    tasks, votes, sittings = desk.tasks, desk.store.last(), desk.sittings()
+    now = time.time()
+    finished = [each for each in sittings if each.finished]
+    wanted = len(tasks.tasks) * tasks.workers
+    answers = sum(len(task.items) for task in tasks.tasks) * tasks.workers * len(NAMES)
+    recent = sum(vote.at > now - _RECENT for vote in votes) / _RECENT * 60
+    left = answers - len(votes)
+    return {
+        "release": f"{tasks.name} {tasks.release[:16]}",
+        "drawn": tasks.drawn,
+        "sittings": {"finished": len(finished), "open": len(sittings) - len(finished), "wanted": wanted},
+        "answers": {"given": len(votes), "wanted": answers},
+        "per_minute": round(recent, 1),
+        "hours_left": round(left / recent / 60, 2) if recent and left > 0 else None,
+        "questions": [_question(name, tasks, votes) for name in NAMES],
+        "people": _people(tasks, votes, key),
+        "comments": [each.comment for each in finished if each.comment],
+    }
+
+
+def _question(name: str, tasks: Tasks, votes: list[Vote]) -> dict[str, Any]:
+    own = [vote for vote in votes if vote.question == name and tasks.by_id[vote.item].key is not None]
+    agreed = alpha(table(((vote.item, vote.answer) for vote in own), tuple(ANSWERS)))
+    shares = {answer: sum(vote.answer == answer for vote in own) for answer in ANSWERS}
+    return {"name": name, "answers": shares, "alpha": None if agreed != agreed else round(agreed, 3)}
+
+
+def _people(tasks: Tasks, votes: list[Vote], key: bytes) -> list[dict[str, Any]]:
+    own: dict[str, list[Vote]] = defaultdict(list)
+    for vote in votes:
+        own[vote.worker].append(vote)
+    found = []
+    for worker, given in own.items():
+        known = [(tasks.by_id[vote.item].expected.get(vote.question), vote.answer) for vote in given]
+        known = [pair for pair in known if pair[0]]
+        spent = seconds_per_item(given)
+        found.append(
+            {
+                "person": anonymous(key, worker),
+                "answers": len(given),
+                "known_right": sum(right == answer for right, answer in known),
+                "known": len(known),
+                "seconds": None if spent is None else round(spent, 1),
+            }
+        )
+    return sorted(found, key=lambda each: -each["answers"])
+
+
+def seconds_per_item(votes: list[Vote]) -> float | None:
+    """Return the median time that one person had an item in view until its last answer; None where not measured."""
+    longest: dict[str, float] = {}
+    for vote in votes:
+        if vote.seconds is not None:
+            longest[vote.item] = max(vote.seconds, longest.get(vote.item, 0.0))
+    return statistics.median(longest.values()) if longest else None

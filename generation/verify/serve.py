@@ -1,0 +1,119 @@
+"""Serve the page until Ctrl-C: links for everybody, one process, no access log (it would hold addresses and tokens)."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from d3s_dataset.command import say
+from d3s_dataset.errors import VerifyError
+from generation.verify import crowds, tasks
+from generation.verify.guard import Guard
+from generation.verify.links import Links
+from generation.verify.page import Office, create
+from generation.verify.secret import secret
+from generation.verify.sittings import Desk
+from generation.verify.votes import Store
+
+_BACKLOG = 2048
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Counter:
+    """How to serve.
+
+    Attributes:
+        host: address to listen on.
+        port: 0 takes a free one.
+        url: the address that people use, where it is another (a name, a TLS proxy).
+        people: colleagues, each of whom gets a link.
+        days: how long links are good.
+        mturk: print the ExternalQuestion for Mechanical Turk.
+        code: Prolific's completion code; with it the study's address is printed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    url: str | None = None
+    people: Sequence[str] = ()
+    days: float = 14.0
+    mturk: bool = False
+    code: str | None = None
+
+
+def serve(folder: Path, counter: Counter) -> None:
+    """Serve a folder of tasks.
+
+    Raises:
+        VerifyError: no folder of tasks, an address that nobody could use, or a port that is taken.
+    """
+    held = tasks.read(folder)
+    _check(counter)
+    lost = [name for name in held.all_pictures() if not _holds(folder / tasks.IMAGES / name)]
+    if lost:
+        raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: prepare it again")
+    key = secret(folder)
+    with _listen(counter) as listener:
+        base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
+        store, links = Store(folder), Links(key, counter.days)
+        app = Guard(create(Office(Desk(held, store), folder, links, key, counter.code)), base)
+        for line in addresses(base, links, counter):
+            say(line)
+        try:
+            config = uvicorn.Config(app, log_level="warning", access_log=False)  # pyright: ignore[reportArgumentType]
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            store.close()
+
+
+def _listen(counter: Counter) -> socket.socket:
+    """Return a socket that listens already, so that whoever is quicker than the server waits."""
+    family = socket.AF_INET6 if ":" in counter.host else socket.AF_INET
+    try:
+        return socket.create_server((counter.host, counter.port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise VerifyError(
+            f"port {counter.port} of {counter.host} cannot be had ({error}): expected another --port or --host"
+        ) from None
+
+
+def _check(counter: Counter) -> None:
+    """Refuse, before anything is opened, what nobody could use."""
+    for name in counter.people:
+        crowds.person(name)
+    if counter.url is None and counter.host not in _LOOPBACK:
+        raise VerifyError(
+            f"--host {counter.host}: expected --url too, the address under which people reach this machine"
+        )
+    parts = urlsplit((counter.url or "http://unused").rstrip("/"))
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+        raise VerifyError(f"--url: expected an address such as https://verify.example.org, got {counter.url}")
+
+
+def _holds(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def addresses(base: str, links: Links, counter: Counter) -> list[str]:
+    """Return the links to hand out, one a line."""
+    lines = [f"{name}: {base}/p/{links.sign('person', name=crowds.person(name).worker.partition(':')[2])}"
+             for name in counter.people]  # fmt: skip
+    if counter.code:
+        names = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
+        query = "&".join(f"{name}={{{{%{name}%}}}}" for name in names)
+        lines.append(f"prolific: {base}/prolific/{links.sign('prolific')}?{query}")
+    if counter.mturk:
+        address = f"{base}/mturk/{links.sign('mturk')}"
+        lines.append(f"mturk: {_EXTERNAL.format(url=address)}")
+    lines.append(f"review (for you alone): {base}/review/{links.sign('review')}")
+    return [*lines, f"links are good for {counter.days:g} days; Ctrl-C ends it, and every vote is kept"]
+
+
+_EXTERNAL = (
+    '<ExternalQuestion xmlns="http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2006-07-14/'
+    'ExternalQuestion.xsd"><ExternalURL>{url}</ExternalURL><FrameHeight>0</FrameHeight></ExternalQuestion>'
+)

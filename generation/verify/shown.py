@@ -1,0 +1,31 @@
+"""What a page or an export shows of an item: all that a person needs, nothing that tells a known pair from the rest."""
+
+from typing import Any
+
+from d3s_dataset.taxonomy import classes
+from generation.verify.questions import QUESTIONS
+from generation.verify.tasks import Item, Tasks, thing
+
+
+def shown_items(tasks: Tasks, task: str, images: str) -> list[dict[str, Any]]:
+    """Return a task's items in order; `images` is the address under which their pictures are."""
+    return [shown(tasks, tasks.by_id[name], images) for name in tasks.task_by_id[task].items]
+
+
+def shown(tasks: Tasks, item: Item, images: str) -> dict[str, Any]:
+    """Return one item: names, gloss, questions, and the addresses of its pictures."""
+    label = classes()[item.foreground]
+    return {
+        "id": item.id,
+        "image": f"{images}/{item.image}",
+        "guide": f"{images}/{item.guide}" if item.guide else None,
+        "examples": [f"{images}/{name}" for name in tasks.examples.get(item.foreground, [])],
+        "object": thing(item),
+        "names": label.name,
+        "gloss": label.gloss,
+        "place": tasks.place(item),
+        "questions": [
+            {"name": each.name, "text": each.ask(thing(item), tasks.place(item)), "hint": each.hint}
+            for each in QUESTIONS
+        ],
+    }

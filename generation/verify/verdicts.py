@@ -1,0 +1,71 @@
+"""verdicts.json: what aggregate found and apply writes; it names nobody."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.errors import VerifyError
+from d3s_dataset.identity import digest
+from d3s_dataset.manifest import Verification, load_model, to_json
+from generation.verify.votes import Vote
+
+FILE_NAME = "verdicts.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Verdict(_Strict):
+    """What people said of one image: verdict, people whose votes count, yes answers to each question, probability."""
+
+    verified: bool | None
+    votes: int
+    foreground: int
+    background: int
+    unsafe: int
+    posterior: float | None
+
+
+class Verdicts(_Strict):
+    """All verdicts, key -> Verdict, and how they came about.
+
+    Attributes:
+        votes_digest: of the votes that they were made from.
+        drawn: how the images were chosen.
+        left_out: workers whose votes do not count, by their anonymous names, and why.
+        verification: what the new release says about it.
+    """
+
+    schema_version: Literal[1] = 1
+    votes_digest: str
+    drawn: str
+    left_out: dict[str, str]
+    verification: Verification
+    rows: dict[str, Verdict]
+
+
+def votes_digest(votes: Sequence[Vote]) -> str:
+    """Return a digest of votes, to tell whether more have come in since."""
+    return digest(sorted([vote.worker, vote.item, vote.question, vote.answer] for vote in votes))
+
+
+def read(folder: Path) -> Verdicts:
+    """Read the verdicts of a folder of tasks.
+
+    Raises:
+        VerifyError: there are none yet.
+        ReleaseError: the file cannot be read.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise VerifyError(f"{folder} has no {FILE_NAME}: type `python -m generation.verify aggregate {folder}` first")
+    return load_model(Verdicts, path)
+
+
+def write(folder: Path, verdicts: Verdicts) -> None:
+    """Write the verdicts, atomically."""
+    write_atomic(folder / FILE_NAME, to_json(verdicts))

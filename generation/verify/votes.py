@@ -1,0 +1,159 @@
+"""Votes in SQLite: only ever added. A changed answer is a new revision, and the last one counts.
+
+A vote is in the file, synced to disk, before anybody is told that it is (WAL with synchronous FULL), and the
+table's key makes it impossible to count one twice: a vote that is sent again is found to be there.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from d3s_dataset.errors import VerifyError
+
+FILE_NAME = "votes.sqlite"
+PAGE = "page"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS votes (
+    worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, revision INTEGER NOT NULL,
+    answer TEXT NOT NULL, seconds REAL, source TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (worker, item, question, revision)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sittings (
+    task TEXT NOT NULL, worker TEXT NOT NULL, session TEXT NOT NULL UNIQUE,
+    begun REAL NOT NULL, finished REAL, comment TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (task, worker)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS imported (
+    worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (worker, item, question, source)
+) STRICT, WITHOUT ROWID;
+"""
+_LAST = """
+SELECT worker, item, question, answer, revision, seconds, source, at FROM votes AS v
+WHERE revision = (SELECT max(revision) FROM votes WHERE (worker, item, question) = (v.worker, v.item, v.question))
+"""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """One person's answer to one question about one item; revision 1 is the first answer, a change the next.
+
+    `seconds` is how long the item had been shown, `source` where the vote came from, `at` when, in Unix time.
+    """
+
+    worker: str
+    item: str
+    question: str
+    answer: str
+    revision: int = 1
+    seconds: float | None = None
+    source: str = PAGE
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a vote: `new`, `there` (sent before) or `conflict`, and the answer and revision that count."""
+
+    how: str
+    answer: str
+    revision: int
+
+
+class Store:
+    """The votes of a folder of tasks: one connection to write, one to read while the other writes."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._base = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False, isolation_level=None)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            self._base.execute("PRAGMA synchronous=FULL")
+            self._base.executescript(_SCHEMA)
+            self._reader = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise VerifyError(f"{folder / FILE_NAME} cannot be used as a file of votes: {error}") from None
+        self._lock, self._read_lock = threading.Lock(), threading.Lock()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock, self._read_lock:
+            self._reader.close()
+            self._base.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection inside a transaction: all of it is synced to disk when the block ends, or nothing."""
+        with self._lock:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._base
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    def record(self, votes: Iterable[Vote]) -> list[Kept]:
+        """Add votes in one transaction; return what became of each."""
+        with self.transaction() as base:
+            return [keep(base, vote) for vote in votes]
+
+    def add_all(self, votes: Iterable[Vote]) -> tuple[int, int]:
+        """Add votes from elsewhere, each as the next revision; return how many are new and how many were there.
+
+        A vote that came from the same source before is there, whatever has been said since.
+        """
+        new = there = 0
+        with self.transaction() as base:
+            for vote in votes:
+                key = (vote.worker, vote.item, vote.question)
+                seen = base.execute("INSERT OR IGNORE INTO imported VALUES (?, ?, ?, ?)", (*key, vote.source))
+                rows = _revisions(base, key)
+                if not seen.rowcount or (rows and rows[-1][1] == vote.answer):
+                    there += 1
+                    continue
+                revision = rows[-1][0] + 1 if rows else 1
+                _insert(base, Vote(*key, vote.answer, revision, vote.seconds, vote.source, vote.at))
+                new += 1
+        return new, there
+
+    def last(self, worker: str | None = None) -> list[Vote]:
+        """Return the votes that count, those of one person where named, in an order that does not change."""
+        chosen, given = (" AND worker = ?", (worker,)) if worker is not None else ("", ())
+        with self._read_lock:
+            rows = self._reader.execute(_LAST + chosen + " ORDER BY item, question, worker", given).fetchall()
+        return [Vote(*row) for row in rows]
+
+    def revisions(self) -> int:
+        """Return how many votes were ever given, changed ones included."""
+        with self._read_lock:
+            return self._reader.execute("SELECT count(*) FROM votes").fetchone()[0]
+
+
+def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
+    """Add one vote inside a transaction; return what became of it."""
+    key = (vote.worker, vote.item, vote.question)
+    rows = _revisions(base, key)
+    there = dict(rows).get(vote.revision)
+    if there is not None:
+        return Kept("there" if there == vote.answer else "conflict", rows[-1][1], rows[-1][0])
+    if rows and vote.revision < rows[-1][0]:
+        return Kept("conflict", rows[-1][1], rows[-1][0])
+    _insert(base, vote)
+    return Kept("new", vote.answer, vote.revision)
+
+
+def _revisions(base: sqlite3.Connection, key: tuple[str, str, str]) -> list[tuple[int, str]]:
+    """Return what one person has answered to one question about one item: (revision, answer), the last one last."""
+    given = "SELECT revision, answer FROM votes WHERE (worker, item, question) = (?, ?, ?) ORDER BY revision"
+    return base.execute(given, key).fetchall()
+
+
+def _insert(base: sqlite3.Connection, vote: Vote) -> None:
+    base.execute(
+        "INSERT INTO votes (worker, item, question, answer, revision, seconds, source, at) VALUES (?,?,?,?,?,?,?,?)",
+        (vote.worker, vote.item, vote.question, vote.answer, vote.revision, vote.seconds, vote.source, vote.at),
+    )

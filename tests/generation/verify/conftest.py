@@ -1,0 +1,185 @@
+"""What the tests of human verification share: a redrawn release with guides, people with opinions, a served page."""
+
+import http.client
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageOps
+
+from d3s_dataset import card
+from d3s_dataset import manifest as manifests
+from d3s_dataset.counts import count
+from d3s_dataset.errors import D3SError
+from d3s_dataset.identity import digest
+from d3s_dataset.manifest import Shard, shard_path
+from generation.shards import write_shard
+from generation.verify import tasks as files
+from generation.verify.__main__ import main
+from generation.verify.prepare import Wish, prepare
+from generation.verify.questions import NAMES
+from generation.verify.tasks import Tasks
+from generation.verify.votes import Store, Vote
+from tests.conftest import ROOT
+
+PEOPLE = ("anna", "ben", "cleo")
+
+
+def refused(*line: object) -> str:
+    """Run the command in this process, as bad input; return the one line that it says."""
+    with pytest.raises(D3SError) as caught:
+        main([str(each) for each in line])
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def few_rounds() -> Iterator[None]:
+    """Dawid-Skene in 4 rounds in place of 50, a second each: where it is called, not what it finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("generation.verify.consensus._ROUNDS", 4)
+        yield
+
+
+def inverted(image: dict[str, Any]) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    ImageOps.invert(Image.open(io.BytesIO(image["bytes"])).resize((64, 64)).resize((256, 256))).save(buffer, "jpeg")
+    return {"bytes": buffer.getvalue(), "path": image["path"]}
+
+
+@pytest.fixture(scope="session")
+def redrawn(sample_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn sample with validation images that differ from their guides, and the guides beside them."""
+    out = tmp_path_factory.mktemp("redrawn") / "d3s"
+    shutil.copytree(sample_release, out)
+    manifest = manifests.read(out)
+    shards = [shard for shard in manifest.shards if shard.split != "validation"]
+    for shard in manifest.select("default", "validation"):
+        rows = pq.read_table(out / shard.path).to_pylist()
+        images = [{**row, "image": inverted(row["image"]), "generator": "inverter"} for row in rows]
+        for config, records in (("default", images), ("guides", rows)):
+            path = shard_path(config, "validation", 0, 1)
+            size, checksum = write_shard(out / path, records, manifest.backgrounds)
+            shards.append(Shard(path=path, config=config, split="validation", index=0, rows=len(rows), bytes=size,
+                                sha256=checksum))  # fmt: skip
+    made = manifest.model_copy(update={"shards": shards})
+    (out / "README.md").write_text(card.render(made, count(out, made)))
+    manifests.write(out, made)
+    return out
+
+
+@pytest.fixture(scope="session")
+def prepared(redrawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tasks over 40 of its 80 validation images, two tasks of 20 and two known pairs each. Copy them to vote."""
+    out = tmp_path_factory.mktemp("prepared") / "tasks"
+    prepare(redrawn, out, Wish(images=40, per_task=20, gold=2, workers=3, seed=1))
+    return out
+
+
+@pytest.fixture
+def tasks_folder(prepared: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(prepared, tmp_path / "tasks")
+
+
+def opinion(held: Tasks, worker: str, item: str, question: str) -> str:
+    """What a person says: right on known pairs, else yes to four in five, the same whenever they are asked."""
+    expected = held.by_id[item].expected
+    if question in expected:
+        return expected[question]
+    shared, own = (int(digest([who, item, question])[:4], 16) % 20 for who in ("all", worker))
+    odd = shared == 0 or own == 0
+    return ("no" if odd else "yes") if question != "unsafe" else ("yes" if shared == 1 else "no")
+
+
+def all_opinions(folder: Path, people: tuple[str, ...] = PEOPLE) -> list[tuple[str, str, str, str, str]]:
+    """(worker, task, item, question, answer) of everybody."""
+    held = files.read(folder)
+    return [
+        (worker, task.id, item, question, opinion(held, worker, item, question))
+        for worker in people
+        for task in held.tasks
+        for item in task.items
+        for question in NAMES
+    ]
+
+
+def last_votes(folder: Path, worker: str | None = None) -> list[Vote]:
+    """The votes in a folder that count."""
+    store = Store(folder)
+    found = store.last(worker)
+    store.close()
+    return found
+
+
+@dataclass
+class Served:
+    """A page that is being served by a process of its own."""
+
+    process: subprocess.Popen[str]
+    base: str
+    links: dict[str, str]
+    folder: Path
+
+    def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, str, Any]:
+        """Return (status, text, headers) of a request; a body is posted as JSON, bytes as they are."""
+        path = path.removeprefix(self.base)
+        connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=20)
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method or ("GET" if body is None else "POST"), path, content, sent | named)
+        reply = connection.getresponse()
+        text = reply.read().decode(errors="replace")
+        connection.close()
+        return reply.status, text, reply.headers
+
+    def enter(self, who: str) -> str:
+        """Open a link, such as a colleague's; return the address of the task that it leads to."""
+        status, _, headers = self.ask(self.links.get(who, who))
+        assert status == 303, status
+        return str(headers["location"])
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def start(folder: Path, *more: str, port: int = 0) -> Served:
+    """Serve a folder; wait until the links are told."""
+    line = [sys.executable, "-m", "generation.verify", "serve", str(folder), "--port", str(port), "--people", *PEOPLE]
+    process = subprocess.Popen(
+        [*line, *more], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+    )
+    links = {}
+    assert process.stdout is not None
+    for text in process.stdout:
+        if "links are good for" in text:
+            break
+        name, _, address = text.strip().partition(": ")
+        links[name.split(" (")[0]] = re.sub(r"\{\{%.*?%\}\}", "", address)
+    assert links.get("review"), f"the page did not start: {links}"
+    base = links["review"].partition("/review/")[0]
+    return Served(process, base, links, folder)
+
+
+@pytest.fixture(scope="module")
+def served(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("served") / "tasks")
+    files.write(folder, files.read(folder).model_copy(update={"workers": 50}))
+    page = start(folder, "--completion-code", "C0DE", "--mturk")
+    yield page
+    page.kill()

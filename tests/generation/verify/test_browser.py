@@ -1,0 +1,225 @@
+"""The page in a real browser: by keyboard alone, by touch on a phone, with a reload and a change of mind."""
+
+import shutil
+from urllib.parse import urlsplit
+
+import pytest
+
+from generation.verify import tasks as files
+from generation.verify.questions import NAMES
+from tests.generation.verify.conftest import last_votes, opinion, start
+
+KEYS = {"yes": "y", "no": "n", "unsure": "t"}
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if binary is None:
+        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def short(prepared, tmp_path_factory):
+    """Tasks of five items, so that a person is done in seconds."""
+    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("short") / "tasks")
+    held = files.read(folder)
+    tasks = [task.model_copy(update={"items": task.items[:5]}) for task in held.tasks]
+    files.write(folder, held.model_copy(update={"tasks": tasks, "workers": 9}))
+    page = start(folder, "--completion-code", "C0DE")
+    yield page
+    page.kill()
+
+
+@pytest.fixture
+def visit(browser, short):
+    """Open a link in a window of its own; at the end, nothing went wrong and nothing was asked of another host."""
+    windows, wrong = [], []
+
+    def opened(address, size, **more):
+        context = browser.new_context(viewport=size, **more)
+        window = context.new_page()
+        window.set_default_timeout(15_000)
+        window.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        window.on("pageerror", lambda error: wrong.append(str(error)))
+        window.on("request", lambda request: wrong.append(request.url) if elsewhere(request.url) else None)
+        window.goto(address)
+        windows.append(context)
+        return window
+
+    def elsewhere(url):
+        return urlsplit(url).netloc != urlsplit(short.base).netloc
+
+    yield opened
+    for context in windows:
+        context.close()
+    assert wrong == []
+
+
+def begin(window):
+    window.wait_for_selector("#instructions[open]")
+    window.keyboard.press("Enter")  # the button that begins has the focus
+    window.wait_for_selector("#instructions:not([open])", state="hidden")
+
+
+def at(window, number):
+    window.get_by_text(f"Picture {number} of 5", exact=True).wait_for()
+
+
+def shown_item(window):
+    return window.evaluate("items[at].id")
+
+
+def answer_by_keys(window, held, who, number):
+    at(window, number)
+    for question in NAMES:
+        window.keyboard.press(KEYS[opinion(held, who, shown_item(window), question)])
+
+
+def saved(window):
+    window.locator("#saved.saved").wait_for()
+
+
+def hand_in(window):
+    window.wait_for_selector("#end:not([hidden])")
+    saved(window)
+    window.keyboard.press("Enter")
+    window.wait_for_selector("text=this task is handed in", state="attached")
+
+
+def expected(held, who, task):
+    return {(item, question): opinion(held, who, item, question) for item in held.task_by_id[task].items
+            for question in NAMES}  # fmt: skip
+
+
+def given(short, worker):
+    return {(vote.item, vote.question): vote.answer for vote in last_votes(short.folder, worker)}
+
+
+def test_by_keyboard_alone(visit, short):
+    held = files.read(short.folder)
+    window = visit(short.links["anna"], DESK)
+    begin(window)
+    task = held.task_of[shown_item(window)]
+    for number in range(1, 6):
+        answer_by_keys(window, held, "anna", number)
+    hand_in(window)
+    assert given(short, "person:anna") == expected(held, "anna", task)
+    assert window.get_by_role("link", name="Go on with the next task").is_visible()
+
+
+def test_by_touch_on_a_phone(visit, short):
+    held = files.read(short.folder)
+    address = short.links["prolific"].split("?")[0] + "?PROLIFIC_PID=ben1&STUDY_ID=s&SESSION_ID=b1"
+    window = visit(address, PHONE, has_touch=True, is_mobile=True)
+    window.get_by_role("button", name="Begin").tap()
+    task = held.task_of[shown_item(window)]
+    for number in range(1, 6):
+        at(window, number)
+        assert window.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        item = shown_item(window)
+        for question in NAMES:
+            said = opinion(held, "ben", item, question)
+            target = window.locator(f"label:has(input[name={question}][value={said}])")
+            box = target.bounding_box()
+            assert box["height"] >= 44  # large enough for a thumb, and in view without scrolling
+            assert box["y"] + box["height"] <= PHONE["height"]
+            target.tap()
+    window.wait_for_selector("#end:not([hidden])")
+    window.locator("#comment").fill('<img src="https://evil.example/x" onerror="alert(1)">')
+    saved(window)
+    window.get_by_role("button", name="Hand in").tap()
+    window.wait_for_selector("text=C0DE")
+    assert given(short, "prolific:ben1") == expected(held, "ben", task)
+    review = visit(short.links["review"], DESK)
+    review.wait_for_selector("text=<img src=")  # the comment, as text
+    assert review.locator("img").count() == 0
+
+
+def test_reload_go_back_and_change_an_answer(visit, short):
+    held = files.read(short.folder)
+    window = visit(short.links["cleo"], DESK)
+    begin(window)
+    task = held.task_of[shown_item(window)]
+    for number in (1, 2):
+        answer_by_keys(window, held, "cleo", number)
+    at(window, 3)
+    window.keyboard.press("y")
+    saved(window)
+    window.reload()
+    at(window, 3)  # goes on where it was, and the half of an answer is there
+    assert window.locator("input[name=foreground][value=yes]").is_checked()
+    window.keyboard.press("b")
+    at(window, 2)
+    item = shown_item(window)
+    before = opinion(held, "cleo", item, "background")
+    changed = "no" if before == "yes" else "yes"
+    window.keyboard.press("ArrowDown")
+    window.keyboard.press("ArrowDown")
+    window.keyboard.press("ArrowUp")
+    window.keyboard.press(KEYS[changed])
+    assert window.locator(f"input[name=background][value={changed}]").is_checked()
+    saved(window)
+    window.keyboard.press("Enter")
+    at(window, 3)
+    third = shown_item(window)
+    for question in NAMES[1:]:
+        window.keyboard.press(KEYS[opinion(held, "cleo", third, question)])
+    for number in (4, 5):
+        answer_by_keys(window, held, "cleo", number)
+    hand_in(window)
+    said = expected(held, "cleo", task) | {(item, "background"): changed, (third, "foreground"): "yes"}
+    assert given(short, "person:cleo") == said
+
+
+def test_answers_given_without_a_network_arrive_later(visit, short):
+    window = visit(short.links["prolific"].split("?")[0] + "?PROLIFIC_PID=dora&STUDY_ID=s&SESSION_ID=d1", DESK)
+    begin(window)
+    item = shown_item(window)
+    window.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')); }")
+    window.keyboard.press("y")
+    window.wait_for_selector("text=No connection")
+    assert given(short, "prolific:dora") == {}
+    window.reload()  # the answer was kept in the browser
+    saved(window)
+    assert given(short, "prolific:dora") == {(item, "foreground"): "yes"}
+    assert window.locator("input[name=foreground][value=yes]").is_checked()
+
+
+def test_everything_has_a_name_and_enough_contrast(visit, short):
+    window = visit(short.links["ben"], DESK)
+    begin(window)
+    assert window.locator("img:not([alt])").count() == 0
+    for group in window.get_by_role("group").all():
+        assert group.get_by_role("radio").count() == 3
+    for selector in ("#gloss", ".hint", "figcaption", "#saved", ".answers span", "#help"):
+        assert contrast(window, selector) >= 4.5, selector
+
+
+def contrast(window, selector):
+    """The WCAG contrast of an element's text against what is behind it."""
+    return window.evaluate(
+        """(selector) => {
+        const channels = (text) => text.match(/[\\d.]+/g).map(Number);
+        const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+            .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+        let element = document.querySelector(selector);
+        const front = light(channels(getComputedStyle(element).color));
+        let back = [0, 0, 0, 0];
+        for (; element && back[3] === 0; element = element.parentElement) {
+            back = channels(getComputedStyle(element).backgroundColor);
+            if (back.length === 3) back.push(1);
+        }
+        const other = light(back);
+        return (Math.max(front, other) + 0.05) / (Math.min(front, other) + 0.05);
+    }""",
+        selector,
+    )

@@ -1,0 +1,129 @@
+"""The file of votes: whatever comes, in whatever order, nobody counts twice and the last answer is the one."""
+
+import stat
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from d3s_dataset.errors import VerifyError
+from generation.verify.secret import anonymous, secret
+from generation.verify.sittings import Closed, Desk
+from generation.verify.tasks import Item, Task, Tasks
+from generation.verify.votes import Store, Vote
+
+ANSWERS = st.sampled_from(["yes", "no", "unsure"])
+VOTES = st.builds(
+    Vote,
+    worker=st.sampled_from("ab"),
+    item=st.sampled_from(["i", "j"]),
+    question=st.sampled_from(["foreground", "unsafe"]),
+    answer=ANSWERS,
+    revision=st.integers(1, 3),
+    source=st.sampled_from(["page", "x", "y"]),
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(VOTES, max_size=15))
+def test_votes_sent_again_count_once(tmp_path_factory, votes):
+    store = Store(tmp_path_factory.mktemp("votes"))
+    kept = [store.record([vote])[0] for vote in votes]
+    before = store.last(), store.revisions()
+    names = [(vote.worker, vote.item, vote.question) for vote in before[0]]
+    assert len(names) == len(set(names))
+    for vote, first in zip(votes, kept, strict=True):
+        (again,) = store.record([vote])
+        assert again.how == ("conflict" if first.how == "conflict" else "there")
+    assert (store.last(), store.revisions()) == before
+    store.close()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.lists(VOTES, max_size=8), max_size=4))
+def test_files_imported_again_add_nothing(tmp_path_factory, imports):
+    store = Store(tmp_path_factory.mktemp("votes"))
+    for votes in imports:
+        store.add_all(votes)
+    before = store.last()
+    for votes in imports:
+        assert store.add_all(votes) == (0, len(votes))
+    assert store.last() == before
+    store.close()
+
+
+def test_a_changed_answer_is_a_revision_and_the_last_one_counts(tmp_path):
+    store = Store(tmp_path)
+    for revision, answer in enumerate(["yes", "no", "unsure"], 1):
+        assert store.record([Vote("a", "i", "unsafe", answer, revision)])[0].how == "new"
+    assert [(vote.answer, vote.revision) for vote in store.last()] == [("unsure", 3)]
+    assert store.revisions() == 3
+    late = store.record([Vote("a", "i", "unsafe", "yes", 2)])[0]
+    assert (late.how, late.answer, late.revision) == ("conflict", "unsure", 3)
+
+
+def desk(folder, workers=2, tasks=2):
+    items = [Item(id=f"i{n}", key=f"k{n}", image="a.jpg", guide=None, foreground=0, background=0) for n in range(tasks)]
+    made = [Task(id=f"t{n}", items=[f"i{n}"]) for n in range(tasks)]
+    held = Tasks(
+        release="r", name="n", drawn="d", workers=workers, backgrounds=["grass"], examples={}, items=items, tasks=made
+    )
+    return Desk(held, Store(folder))
+
+
+def test_tasks_go_to_as_many_people_as_were_asked_for(tmp_path):
+    office = desk(tmp_path)
+    seats = [office.seat(f"person:{n}") for n in range(4)]
+    assert sorted(seat.task for seat in seats if seat) == ["t0", "t0", "t1", "t1"]
+    assert office.seat("person:9") is None
+    assert office.seat("person:0") == seats[0]  # who comes again goes on
+
+
+def test_a_place_that_was_left_goes_to_somebody_else(tmp_path, monkeypatch):
+    office = desk(tmp_path, workers=1, tasks=1)
+    assert office.seat("person:a")
+    assert office.seat("person:b") is None
+    monkeypatch.setattr("generation.verify.sittings._PATIENCE", -1.0)
+    assert office.seat("person:b")
+
+
+def test_a_session_is_one_persons(tmp_path):
+    office = desk(tmp_path)
+    first = office.seat("mturk:a", "mturk:S1")
+    assert office.seat("mturk:a", "mturk:S1") == first
+    with pytest.raises(Closed):
+        office.seat("mturk:b", "mturk:S1")
+    second = office.seat("mturk:a", "mturk:S2")
+    assert first
+    assert second
+    assert second.task != first.task
+
+
+def test_a_task_is_handed_in_whole_and_once(tmp_path):
+    office = desk(tmp_path, tasks=1)
+    assert office.seat("person:a")
+    assert office.finish("t0", "person:a", "") == 3
+    for question in ("foreground", "background", "unsafe"):
+        office.vote([Vote("person:a", "i0", question, "yes")])
+    assert office.finish("t0", "person:a", "fine") == 0
+    with pytest.raises(Closed):
+        office.finish("t0", "person:a", "")
+    (late,) = office.vote([Vote("person:a", "i0", "unsafe", "no", 2)])
+    assert isinstance(late, Closed)
+    assert {vote.answer for vote in office.store.last()} == {"yes"}
+
+
+def test_the_secret_is_its_owners_alone(tmp_path):
+    key = secret(tmp_path)
+    assert secret(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    assert anonymous(key, "person:anna") == anonymous(key, "person:anna") != anonymous(b"x" * 32, "person:anna")
+    (tmp_path / "secret").write_text("short")
+    with pytest.raises(VerifyError, match="no secret of 32 bytes"):
+        secret(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    (tmp_path / "votes.sqlite").write_text("no database at all, but long enough to be read as one, perhaps" * 20)
+    with pytest.raises(VerifyError, match="cannot be used as a file of votes"):
+        Store(tmp_path)
