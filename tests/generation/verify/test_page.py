@@ -281,7 +281,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("given", "says"), BAD.values(), ids=BAD.keys())
-def test_bad_input_is_one_clear_line(served, given, says, command):
+def test_bad_input_is_one_clear_line(served, given, says):
     port = served.base.rpartition(":")[2]
     line = [each.format(served.folder, port=port) for each in given]
     assert says in refused("serve", *line)
