@@ -152,7 +152,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add("--examples", metavar="DIR", help="photos in ImageNet's layout; without it they are cut from the guides")
     add("--pay", type=_positive, default=1.0, help="for one task, to reckon the cost")
     add("--fee", type=_positive, default=20.0, help="of the crowd's owner, per cent")
-    add("--seconds", type=_positive, default=8.0, help="that an image takes, to reckon the hours")
+    add("--seconds", type=natural, default=8, help="that an image takes, to reckon the hours")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

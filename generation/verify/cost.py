@@ -17,7 +17,7 @@ class Terms:
 
     pay: float = 1.0
     fee: float = 20.0
-    seconds: float = 8.0
+    seconds: int = 8
 
 
 def estimate(tasks: int, items: int, workers: int, terms: Terms) -> list[str]:
@@ -34,7 +34,7 @@ def estimate(tasks: int, items: int, workers: int, terms: Terms) -> list[str]:
     return [
         f"work: {sittings:,} sittings ({tasks:,} tasks x {workers} people), "
         f"{items * workers * len(QUESTIONS):,} answers",
-        f"time: at {terms.seconds:g} s an image {minutes:.1f} minutes a task, {hours:,.1f} hours for each of "
+        f"time: at {terms.seconds} s an image {minutes:.1f} minutes a task, {hours:,.1f} hours for each of "
         f"{workers} people who do all of it, {hours * workers:,.1f} hours together",
         f"cost: at {terms.pay:.2f} a task {paid:,.2f}, with a fee of {terms.fee:g} % "
         f"{paid * (1 + terms.fee / 100):,.2f} "

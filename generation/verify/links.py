@@ -28,12 +28,13 @@ class Links:
     def __init__(self, key: bytes, days: float = 14.0, now: Callable[[], float] = time.time) -> None:
         self._key, self._days, self._now = derive(key, "links"), days, now
 
-    def sign(self, kind: str, **what: str) -> str:
-        """Return a token that holds `what`."""
-        return self._of(kind).dumps({**what, "until": int(self._now() + self._days * _DAY)})
+    def sign(self, kind: str, until: int | None = None, **what: str) -> str:
+        """Return a token that holds `what`; one that follows from another is good `until` that one ends, no longer."""
+        ends = int(self._now() + self._days * _DAY) if until is None else until
+        return self._of(kind).dumps({**what, "until": ends})
 
     def read(self, kind: str, token: str) -> dict[str, Any]:
-        """Return what a token holds.
+        """Return what a token holds, and `until` when it is good (Unix time).
 
         Raises:
             BadLink: forged, changed, of another kind, or expired.
@@ -42,7 +43,7 @@ class Links:
             what = self._of(kind).loads(token)
         except BadData:
             raise BadLink("this link is not one of ours") from None
-        if what.pop("until") < self._now():
+        if what["until"] < self._now():
             raise BadLink("this link has expired: ask whoever sent it for a new one")
         return what
 

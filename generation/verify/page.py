@@ -82,11 +82,12 @@ def create(office: Office) -> FastAPI:
         status = {BadLink: 403, Closed: 410}.get(type(error), 400)
         return say(request, "This does not work", f"{str(error)[:1].upper()}{str(error)[1:]}.", status)
 
-    def enter(request: Request, visitor: Visitor) -> Response:
+    def enter(request: Request, visitor: Visitor, until: int) -> Response:
         seat = desk.seat(visitor.worker, visitor.session)
         if seat is None:
             return say(request, "All done", "There is nothing left to do for you. Thank you!", 200)
-        token = links.sign("task", worker=visitor.worker, task=seat.task, session=seat.session, back=visitor.back)
+        what = {"worker": visitor.worker, "task": seat.task, "session": seat.session, "back": visitor.back}
+        token = links.sign("task", until, **what)
         return RedirectResponse(f"/t/{token}", 303)
 
     @app.get("/")
@@ -95,19 +96,20 @@ def create(office: Office) -> FastAPI:
 
     @app.get("/p/{token}")
     def colleague(request: Request, token: str) -> Response:
-        return enter(request, crowds.person(links.read("person", token)["name"]))
+        what = links.read("person", token)
+        return enter(request, crowds.person(what["name"]), what["until"])
 
     @app.get("/prolific/{token}")
     def prolific(request: Request, token: str) -> Response:
-        links.read("prolific", token)
-        return enter(request, crowds.from_prolific(request.query_params))
+        until = links.read("prolific", token)["until"]
+        return enter(request, crowds.from_prolific(request.query_params), until)
 
     @app.get("/mturk/{token}")
     def turk(request: Request, token: str) -> Response:
-        links.read("mturk", token)
+        until = links.read("mturk", token)["until"]
         visitor = crowds.from_mturk(request.query_params)
         if not visitor.preview:
-            return enter(request, visitor)
+            return enter(request, visitor, until)
         response = templates.TemplateResponse(request, "preview.html", {"title": "Preview"})
         response.headers.update(policy(framed=True))
         return response
@@ -175,5 +177,5 @@ def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:
     """Return where somebody goes who has handed a task in; a colleague goes on with the next."""
     crowd, _, name = what["worker"].partition(":")
     if crowd == crowds.PERSON:
-        return {"next": f"/p/{office.links.sign('person', name=name)}"}
+        return {"next": f"/p/{office.links.sign('person', what['until'], name=name)}"}
     return crowds.way_back(what["worker"], what["session"], what["back"], office.code)

@@ -71,6 +71,8 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
         for row in rows
         if row["key"] in known
     ]
+    if not found:
+        raise VerifyError(f"{folder} has no {SPLIT} image with a guide: expected at least one to ask about")
     return origin, found, len(rows) - len(found)
 
 

@@ -16,7 +16,7 @@ class Limits:
     Attributes:
         gold: least share of known pairs right, for who has answered at least `known` of them.
         agreement: least share of answers that are also the others' most frequent one, over at least `compared` answers.
-        seconds: least median time an image.
+        seconds: least median time an image, for who has given at least `compared` answers.
     """
 
     gold: float = 0.7
@@ -30,7 +30,7 @@ class Limits:
         return [
             f"less than {self.gold:.0%} of the known pairs right, of {self.known} answers or more",
             f"less than {self.agreement:.0%} of the answers as most others gave them, of {self.compared} or more",
-            f"a median of less than {self.seconds:g} s an image",
+            f"a median of less than {self.seconds:g} s an image, over {self.compared} answers or more",
         ]
 
 
@@ -61,7 +61,7 @@ class Quality:
             return f"{self.known_right} of {self.known} known pairs right"
         if self.agreement is not None and self.compared >= limits.compared and self.agreement < limits.agreement:
             return f"{self.agreed} of {self.compared} answers as most others gave them"
-        if self.seconds is not None and self.seconds < limits.seconds:
+        if self.seconds is not None and self.answers >= limits.compared and self.seconds < limits.seconds:
             return f"a median of {self.seconds:.1f} s an image"
         return None
 

@@ -91,6 +91,7 @@ function current() {
   return chosen ?? open;
 }
 
+let leaving = null; // the item that was just completed: a key pressed before the next one is seen belongs to neither
 let chosen = null; // the question that keys answer, where it was chosen by going up and down
 
 function mark() {
@@ -116,7 +117,7 @@ function answer(question, value, byKey) {
   mark();
   $("progress").value = items.filter(complete).length / items.length;
   if (first && complete(item)) {
-    const here = at; // long enough to see what was pressed
+    const here = leaving = at; // long enough to see what was pressed
     setTimeout(() => at === here && go(at + 1), 250);
   }
 }
@@ -129,7 +130,7 @@ function step(by) {
 }
 
 function go(number) {
-  chosen = null;
+  chosen = leaving = null;
   if (number >= 0 && number <= items.length) show(number);
 }
 
@@ -142,6 +143,7 @@ function preload() {
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || $("instructions").open) return;
   if (event.target.tagName === "TEXTAREA") return;
+  if (at === leaving && event.key !== "?") return event.preventDefault();
   const key = event.key.toLowerCase();
   const hit = ANSWERS.find(([, , letter], number) => key === letter || key === String(number + 1));
   const onButton = event.target.tagName === "BUTTON";

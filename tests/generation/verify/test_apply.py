@@ -163,7 +163,7 @@ def test_a_false_claim_about_votes_is_found(verified, tmp_path, change, says):
     assert any(says in problem for problem in damage(verified, tmp_path, change))
 
 
-def test_bad_input_is_one_clear_line(redrawn, sample_release, voted, tasks_folder, tmp_path, command):
+def test_bad_input_is_one_clear_line(redrawn, sample_release, voted, tasks_folder, tmp_path):
     (tmp_path / "there").mkdir()
     later = shutil.copytree(voted, tmp_path / "later")
     store = Store(later)

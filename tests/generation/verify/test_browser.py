@@ -193,6 +193,21 @@ def test_answers_given_without_a_network_arrive_later(visit, short):
     assert window.locator("input[name=foreground][value=yes]").is_checked()
 
 
+def test_a_key_too_many_changes_no_answer(visit, short):
+    window = visit(short.links["prolific"].split("?")[0] + "?PROLIFIC_PID=fast&STUDY_ID=s&SESSION_ID=f1", DESK)
+    begin(window)
+    first = shown_item(window)
+    for key in "yynnt":  # the last two before the next picture is there
+        window.keyboard.press(key)
+    at(window, 2)
+    saved(window)
+    said = {(first, "foreground"): "yes", (first, "background"): "yes", (first, "unsafe"): "no"}
+    assert given(short, "prolific:fast") == said
+    window.keyboard.press("y")  # and from here on keys count again
+    saved(window)
+    assert len(given(short, "prolific:fast")) == 4
+
+
 def test_everything_has_a_name_and_enough_contrast(visit, short):
     window = visit(short.links["ben"], DESK)
     begin(window)

@@ -3,6 +3,8 @@
 import csv
 import math
 import statistics
+import subprocess
+import sys
 from collections import Counter, defaultdict
 
 import krippendorff
@@ -11,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from generation.verify.__main__ import main
 from generation.verify.agree import alpha, interval, table
 from generation.verify.consensus import collect, dawid_skene, label, majority
 from generation.verify.decide import Rule, decide
+from tests.conftest import ROOT, one_line_error
 from tests.generation.verify.conftest import refused
 
 
@@ -167,7 +171,7 @@ def enough(counts, least):
     return all(each.total() >= least for each in counts.values())
 
 
-def test_votes_alone(real, tmp_path, command):
+def test_votes_alone(few_rounds, real, tmp_path, capsys):
     votes, truth = real
     with (tmp_path / "votes.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -176,10 +180,10 @@ def test_votes_alone(real, tmp_path, command):
     for method in ("majority", "dawid-skene"):
         out = tmp_path / f"{method}.csv"
         line = ["aggregate", "--votes", tmp_path / "votes.csv", "--method", method, "--out", out]
-        result = command("generation.verify", *line)
-        assert result.returncode == 0, result.stderr
-        assert "1 votes without a label are left out" in result.stderr
-        assert "were replaced by a later one" in result.stderr
+        main([str(each) for each in line])
+        warned = capsys.readouterr().err
+        assert "1 votes without a label are left out" in warned
+        assert "1 votes were replaced by a later one" in warned
         rows = list(csv.DictReader(out.read_text().splitlines()))
         assert len(rows) == 1000
         assert accuracy({row["task"]: row["label"] for row in rows}, truth) > 0.65
@@ -196,9 +200,21 @@ BAD = {
 
 
 @pytest.mark.parametrize(("text", "more", "says"), BAD.values(), ids=BAD.keys())
-def test_bad_votes_are_one_clear_line(text, more, says, tmp_path, command):
+def test_bad_votes_are_one_clear_line(text, more, says, tmp_path):
     path = tmp_path / "votes.csv"
     path.write_text(text)
     line = ["aggregate", "--votes", path, "--out", tmp_path / "out.csv", *more]
     assert says in refused(*line)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_missing_extra_is_named(tmp_path):
+    code = (
+        "import sys; sys.modules['jinja2'] = None\n"
+        "from generation.verify.__main__ import main\n"
+        "from d3s_dataset.command import run_command\n"
+        "run_command(main, ['import', 'tasks', 'results.csv'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "the package 'jinja2', which is not installed" in one_line_error(result)
+    assert "pip install '.[verify]'" in result.stderr

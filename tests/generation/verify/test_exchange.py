@@ -6,16 +6,17 @@ import json
 import shutil
 
 import pytest
+from datasets import load_dataset
 
 from generation.verify import tasks as files
 from generation.verify import verdicts
 from generation.verify.aggregate import aggregate
+from generation.verify.apply import apply
 from generation.verify.decide import Rule
 from generation.verify.exchange import export, take_file
 from generation.verify.quality import Limits
-from generation.verify.sittings import Desk
 from generation.verify.votes import Store, Vote
-from tests.generation.verify.conftest import all_opinions, last_votes, refused
+from tests.generation.verify.conftest import PEOPLE, all_opinions, last_votes, refused, start
 
 # As the requester's site writes them, before the columns of the batch (Input.*) and of the form (Answer.*).
 MTURK = [
@@ -89,42 +90,54 @@ def judged(folder, rule="full"):
 
 @pytest.fixture(scope="module")
 def by_page(few_rounds, prepared, tmp_path_factory):
-    """The verdicts of the page's own way of taking votes."""
+    """The verdicts of the page itself, asked over HTTP."""
     folder = shutil.copytree(prepared, tmp_path_factory.mktemp("page") / "tasks")
-    store = Store(folder)
-    office = Desk(files.read(folder), store)
-    opinions = all_opinions(folder)
-    for worker in ("anna", "ben", "cleo"):
-        while seat := office.seat(f"person:{worker}"):
-            own = [o for o in opinions if o[:2] == (worker, seat.task)]
-            office.vote([Vote(f"person:{worker}", item, q, answer, seconds=6.0) for _, _, item, q, answer in own])
-            assert office.finish(seat.task, f"person:{worker}", "") == 0
-    store.close()
+    opinions, page = all_opinions(folder), start(folder)
+    for worker in PEOPLE:
+        for _ in files.read(folder).tasks:
+            address = page.enter(worker)
+            own = next(task.id for task in files.read(folder).tasks if task.items[0] in page.ask(address)[1])
+            for _, _, item, question, answer in (each for each in opinions if each[:2] == (worker, own)):
+                vote = {"item": item, "question": question, "answer": answer, "revision": 1, "seconds": 6}
+                assert page.ask(f"{address}/votes", vote)[0] == 200
+            assert page.ask(f"{address}/finish", {})[0] == 200
+        assert "nothing left to do" in page.ask(page.links[worker])[1]
+    page.kill()
     found = judged(folder)
     assert {each["verified"] for each in found.values()} == {True, False}
     assert len(found) == 40
     return found
 
 
+def loaded(redrawn, folder, out):
+    """The keys of the verified split, as whoever loads the new version gets them."""
+    apply(redrawn, folder, out)
+    return set(load_dataset(str(out), split="validation")["key"])
+
+
 @pytest.mark.parametrize("form", ["flat", "flags", "json"])
-def test_through_mechanical_turk(tasks_folder, by_page, form):
+def test_through_mechanical_turk(redrawn, tasks_folder, by_page, form):
     exported(tasks_folder, "mturk")
     path = tasks_folder / "results.csv"
     path.write_text(mturk_results(tasks_folder, form))
     taken = take_file(tasks_folder, path)
     assert (taken.new, taken.there, taken.left_out) == (44 * 3 * 3, 0, [])
     assert judged(tasks_folder) == by_page
+    verified = {key for key, each in by_page.items() if each["verified"]}
+    assert loaded(redrawn, tasks_folder, tasks_folder / "d3s") == verified
     again = take_file(tasks_folder, path)
     assert (again.new, again.there) == (0, 44 * 3 * 3)
 
 
-def test_through_label_studio(tasks_folder, by_page):
+def test_through_label_studio(redrawn, tasks_folder, by_page):
     exported(tasks_folder, "label-studio")
     path = tasks_folder / "export.json"
     path.write_text(label_studio_results(tasks_folder))
     for new in (44 * 3 * 3, 0):
         assert take_file(tasks_folder, path).new == new
     assert judged(tasks_folder) == by_page
+    verified = {key for key, each in by_page.items() if each["verified"]}
+    assert loaded(redrawn, tasks_folder, tasks_folder / "d3s") == verified
 
 
 def test_through_a_plain_csv(tasks_folder, by_page, tmp_path, prepared):
@@ -186,7 +199,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize(("kind", "says"), SAYS.items())
-def test_a_bad_file_is_one_clear_line_and_changes_nothing(kind, says, tasks_folder, command):
+def test_a_bad_file_is_one_clear_line_and_changes_nothing(kind, says, tasks_folder):
     store = Store(tasks_folder)
     item = files.read(tasks_folder).items[0].id
     store.record([Vote("person:anna", item, "unsafe", "no")])

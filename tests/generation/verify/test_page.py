@@ -154,10 +154,13 @@ def test_expired_links_are_refused(prepared, tmp_path):
     key, clock = b"k" * 32, [1000.0]
     links = Links(key, days=2, now=lambda: clock[0])
     token = links.sign("task", worker="w")
-    assert links.read("task", token) == {"worker": "w"}
+    assert links.read("task", token) == {"worker": "w", "until": 1000 + 2 * 86400}
+    following = links.sign("person", links.read("task", token)["until"], name="w")
     clock[0] += 2 * 86400 + 1
     with pytest.raises(BadLink, match="has expired"):
         links.read("task", token)
+    with pytest.raises(BadLink, match="has expired"):
+        links.read("person", following)
 
 
 def test_an_expired_link_is_refused_by_the_page(served):
@@ -281,7 +284,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("given", "says"), BAD.values(), ids=BAD.keys())
-def test_bad_input_is_one_clear_line(served, given, says, command):
+def test_bad_input_is_one_clear_line(served, given, says):
     port = served.base.rpartition(":")[2]
     line = [each.format(served.folder, port=port) for each in given]
     assert says in refused("serve", *line)

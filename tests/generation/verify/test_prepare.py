@@ -17,6 +17,7 @@ from generation.verify.gold import known_pairs
 from generation.verify.prepare import Wish, prepare
 from tests.conftest import one_line_error
 from tests.generation.releases import same_bytes
+from tests.generation.verify.conftest import refused
 
 
 def test_the_same_release_and_seed_give_the_same_bytes(redrawn, prepared, tmp_path):
@@ -134,7 +135,7 @@ def test_examples_from_a_folder(redrawn, tmp_path, shared_data):
     assert made.examples.keys() == real
 
 
-def test_bad_releases_are_one_clear_line(redrawn, tmp_path, command):
+def test_bad_releases_are_one_clear_line(redrawn, tmp_path):
     without = shutil.copytree(redrawn, tmp_path / "without")
     manifest = json.loads((without / "manifest.json").read_text())
     manifest["shards"] = [shard for shard in manifest["shards"] if shard["config"] != "guides"]
@@ -146,7 +147,7 @@ def test_bad_releases_are_one_clear_line(redrawn, tmp_path, command):
         (redrawn, tmp_path / "there"): "is there already: expected --out to name a new folder",
     }
     for (release, out), says in cases.items():
-        assert says in one_line_error(command("generation.verify", "prepare", release, "--out", out))
+        assert says in refused("prepare", release, "--out", out)
     assert list(tmp_path.glob(".*")) == []
 
 
