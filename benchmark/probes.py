@@ -23,6 +23,7 @@ from d3s_dataset.errors import ResultError
 L2 = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # of a linear probe, strongest first
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 _CHUNK = 1024  # rows compared with all others at once
+_ROUNDING = 1e-6
 _COLDEST, _HOTTEST = -4.0, 6.0  # natural logarithm of a temperature
 
 Reader = Callable[[torch.Tensor], torch.Tensor]
@@ -93,7 +94,8 @@ def fit(
     rows = torch.as_tensor(features, dtype=torch.float32, device=device)
     truth = torch.as_tensor(labels, dtype=torch.int64, device=device)
     mean, scale = rows.mean(0), rows.std(0)
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    # What is left of a constant feature is rounding, which must not become as large as the others.
+    scale = torch.where(scale > _ROUNDING * mean.abs(), scale, torch.ones_like(scale))
     rows = (rows - mean) / scale
     parts = [(rows[each], truth[each]) for each in (torch.as_tensor(learn), torch.as_tensor(held))]
     chosen, read = _FITS[kind](parts[0], parts[1], (rows, truth), classes, seed)

@@ -42,7 +42,9 @@ def crossed(make, tmp_path_factory):
         make.record(i, make.jpeg(pixels), label, background, foreground_source=front, background_source=behind)
         for i, (label, background, front, behind, pixels) in enumerate(rows)
     ]
-    return make.write_release(tmp_path_factory.mktemp("crossed") / "d3s", {"validation": records, "train": records[:9]})
+    short = [each for each in records if not each.background_source.endswith("-2")]
+    splits = {"validation": records, "train": records[:9], "short": short}
+    return make.write_release(tmp_path_factory.mktemp("crossed") / "d3s", splits)
 
 
 def line(small, crossed, tmp_path, *others) -> list[str]:
@@ -99,7 +101,7 @@ def test_a_probe_that_did_not_converge_fails_the_run_unless_allowed(small, cross
         (["--probes", "svm"], "unknown probe 'svm': expected --probes of linear, knn, mlp"),
         (["--erase", "magic"], "unknown eraser 'magic': expected --erase of none"),
         (["--split", "train"], "all 9 images have the same foreground"),
-        (["--limit", "20"], "too few foreground photos"),
+        (["--split", "short"], "too few background photos: a cut by unseen background photos needs at least 3"),
     ],
 )
 def test_bad_input_is_one_line(small, crossed, tmp_path, others, expected):
