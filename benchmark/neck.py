@@ -17,7 +17,10 @@ from benchmark.penalty import sides
 from d3s_dataset.errors import ModelError
 
 STEPS = 400
-_BATCH, _RATE = 128, 1e-3
+# A map that keeps all dimensions can be undone, however small it makes some of them: then nothing is lost to a probe
+# that is scaled and run to convergence.
+WIDTH = 32
+_BATCH, _RATE = 128, 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,31 +33,31 @@ class Labelled:
 
 
 class Neck(nn.Module):
-    """A linear map of standardised features with a linear head on each part."""
+    """A linear map of standardised features to `WIDTH` of them, with a linear head on each part."""
 
     def __init__(self, features: np.ndarray, classes: int, backgrounds: int) -> None:
         super().__init__()
         width = features.shape[1]
-        front = round(width * PAPER.foreground / PAPER.size)
-        if not 0 < front < width:
-            raise ModelError(f"{width} features are too few to be split: expected a model with more")
-        self.partition = Partition(foreground=front, background=width - front)
+        if width < WIDTH:
+            raise ModelError(f"{width} features are too few for a neck: expected a model with {WIDTH} or more")
+        front = round(WIDTH * PAPER.foreground / PAPER.size)
+        self.partition = Partition(foreground=front, background=WIDTH - front)
         scale = features.std(0)
         scale[scale == 0] = 1
         self.register_buffer("mean", torch.from_numpy(features.mean(0)))
         self.register_buffer("scale", torch.from_numpy(scale))
-        self.map = nn.Linear(width, width)
+        self.map = nn.Linear(width, WIDTH)
         self.front = nn.Linear(front, classes)
-        self.behind = nn.Linear(width - front, backgrounds)
+        self.behind = nn.Linear(WIDTH - front, backgrounds)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the mapped features, (n, d)."""
+        """Return the mapped features, (n, WIDTH)."""
         return self.map((features - self.mean) / self.scale)  # pyright: ignore[reportOperatorIssue]
 
     def part(self, features: np.ndarray, name: str) -> np.ndarray:
         """Return one part of mapped features."""
         with torch.inference_mode():
-            return self(torch.from_numpy(features))[:, self.partition.columns(name)].numpy()
+            return self(torch.tensor(features))[:, self.partition.columns(name)].numpy()
 
     def told(self, features: np.ndarray) -> np.ndarray:
         """Return the foreground label that the neck's own head tells."""
@@ -65,7 +68,7 @@ class Neck(nn.Module):
 def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
     """Train a neck; library-wide random state is left as it was.
 
-    Cross-entropy on both labels, and the objective's penalty times lambda, Adam at 1e-3.
+    Cross-entropy on both labels, and the objective's penalty times lambda; Adam on one cycle up to 1e-2.
 
     Args:
         rows: to learn from.
@@ -82,7 +85,8 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
         neck = Neck(rows.features, *counts)
         penalty = recipe.make(neck.partition, counts, seed, **{k: v for k, v in given.items() if v is not None})
         optimizer = torch.optim.Adam([*neck.parameters(), *penalty.joint()], lr=_RATE, betas=recipe.betas)
-        tensors = [torch.from_numpy(each) for each in (rows.features, rows.foreground, rows.background)]
+        tensors = [torch.tensor(each) for each in (rows.features, rows.foreground, rows.background)]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=STEPS, cycle_momentum=False)
         order = torch.Generator().manual_seed(seed)
         for step in range(STEPS):
             chosen = torch.randint(len(rows.features), (_BATCH,), generator=order)
@@ -95,4 +99,5 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
     return neck.eval()

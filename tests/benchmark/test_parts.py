@@ -126,6 +126,7 @@ def _stop() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.long
 def test_two_processes_train_the_same_network_as_one(toy, tmp_path):
     """On two CPU processes over gloo; sums in another order move weights in their sixth digit."""
     arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
