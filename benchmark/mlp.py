@@ -14,7 +14,7 @@ HIDDEN = (512, 512)
 EPOCHS = 200  # at most
 PATIENCE = 8  # epochs without a better loss on held-out rows
 _BATCH, _RATE, _DECAY = 256, 1e-3, 1e-2
-_BETTER = 1e-4  # nats that count
+_BETTER = 1e-3  # nats that count
 
 
 @dataclass(frozen=True, eq=False)

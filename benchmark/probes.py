@@ -123,9 +123,8 @@ def _linear(learn: _Rows, held: _Rows, whole: _Rows, classes: int, seed: int) ->
     for l2 in L2:
         start = logistic.solve(*learn, classes, l2, start).weights
         loss, temperature = calibrate(torch.addmm(start[-1], held[0], start[:-1]), held[1])
-        if loss >= best.loss:
-            break  # weaker regularisation costs more and more, and no longer helps
-        best, chosen, near = _Choice(f"l2 {l2:g}", loss, temperature), l2, start
+        if loss < best.loss:
+            best, chosen, near = _Choice(f"l2 {l2:g}", loss, temperature), l2, start
     found = logistic.solve(*whole, classes, chosen, near)
     ending = f"gradient norm {found.gradient:.1e} after {found.iterations} iterations"
     return _Choice(best.name, best.loss, best.temperature, found.converged, ending), found.logits
