@@ -18,8 +18,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from d3s_dataset.command import run_command
+from d3s_dataset.retry import Patience
 from generation.push import main
-from generation.retry import Patience
 
 
 def briefly(seconds: float) -> None:
