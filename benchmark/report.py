@@ -77,13 +77,13 @@ def drops(about: Sequence[Measured], controls: Sequence[Measured]) -> dict[str, 
     return answer
 
 
-def page(measured: Sequence[Measured], dataset: str | None, made: dict[str, Any]) -> bytes:
+def page(measured: Sequence[Measured], dataset: str | None, made: dict[str, Any] | None = None) -> bytes:
     """Return the report as HTML.
 
     Args:
         measured: results with their predictions.
         dataset: where the images lie, for the gallery; None: it goes without pictures.
-        made: the figures.
+        made: the figures, if they are drawn already.
     """
     about, controls = divide(measured)
     facts = about[0].result.dataset
@@ -102,7 +102,11 @@ def page(measured: Sequence[Measured], dataset: str | None, made: dict[str, Any]
         by_background=sections.by_background(about),
         drops=drops(about, controls),
         points=points,
-        figures={name: figures.svg(figure, name) for name, figure in made.items() if not name.startswith("classes")},
+        figures={
+            name: figures.svg(figure, name)
+            for name, figure in (made or sections.drawn(about)).items()
+            if not name.startswith("classes")
+        },
         doubts=sections.doubts(about),
         pictured=dataset is not None,
         data={

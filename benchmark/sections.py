@@ -106,5 +106,9 @@ def tables(about: Sequence[Measured]) -> dict[str, bytes]:
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose first column is text and whose others are numbers."""
     rule = ["---", *["---:"] * (len(headings) - 1)]
-    lines = [" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in (headings, rule, *rows)]
+    lines = [" | ".join(_safe(cell) for cell in row) for row in (headings, rule, *rows)]
     return "".join(f"| {line} |\n" for line in lines)
+
+
+def _safe(cell: str) -> str:
+    return cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")

@@ -1,0 +1,101 @@
+"""Submissions -> entries: each checked and recomputed, in as many processes as there are cores; none ends the fold."""
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.predictions import Predictions, take
+from benchmark.standing import Entry, numbers_of
+from benchmark.submission import check, content_of
+from benchmark.truth import Rules, Truth
+from d3s_dataset.command import cores, progress
+from d3s_dataset.errors import ResultError
+from d3s_dataset.identity import digest
+from d3s_dataset.parent import end_with_parent
+
+_FEW = 4  # submissions that are not worth a process
+_HELD: dict[str, tuple[Rules, Truth]] = {}  # of a worker process
+
+
+def digest_or_none(folder: Path) -> str | None:
+    """Return the digest of a submission's files, or None where they are too odd to have one."""
+    try:
+        return content_of(folder)
+    except ResultError:
+        return None  # `check` says it again, as the reason
+
+
+def measured(pending: Sequence[tuple[Path, str]], rules: Rules, truth: Truth) -> list[Entry]:
+    """Return the entries of submissions, each a folder and its content's digest (empty: too odd to have one)."""
+    if len(pending) <= _FEW:
+        return [measure(*each, rules, truth) for each in pending]
+    found = []
+    with _pool(rules, truth, cores()) as pool, progress(total=len(pending), label="checking", unit="") as bar:
+        futures = [(each, pool.submit(_measure_here, *each)) for each in pending]
+        for each, future in futures:
+            found.append(_outcome(future) or _alone(each, rules, truth))
+            bar.update()
+    return found
+
+
+def _pool(rules: Rules, truth: Truth, workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, _begin, (rules, truth))
+
+
+def _begin(rules: Rules, truth: Truth) -> None:
+    end_with_parent()
+    _HELD["board"] = rules, truth
+
+
+def _measure_here(folder: Path, content: str) -> Entry:
+    return measure(folder, content, *_HELD["board"])
+
+
+def _outcome(future: Future[Entry]) -> Entry | None:
+    """Return what a worker found, or None where a worker was lost, perhaps by another submission's doing."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def _alone(each: tuple[Path, str], rules: Rules, truth: Truth) -> Entry:
+    with _pool(rules, truth, 1) as pool:
+        found = _outcome(pool.submit(_measure_here, *each))
+    return found or Entry(id=each[0].name, content=each[1], state="refused", reason="reading it ends the process")
+
+
+def measure(folder: Path, content: str, rules: Rules, truth: Truth) -> Entry:
+    """Return one submission's entry, refused or recomputed."""
+    try:
+        found = check(folder, rules, truth, fine=False)
+    except ResultError as error:
+        return Entry(id=folder.name, content=content, state="refused", reason=_shown(str(error)))
+    said, model = found.description, found.result.model
+    return Entry(
+        id=found.id,
+        content=content,
+        state="recomputed",
+        section=said.training_data,
+        model=model.tag or model.name,
+        weights=model.digest,
+        notes=said.notes,
+        supersedes=said.supersedes,
+        withdrawn=said.withdrawn,
+        numbers=numbers_of(found.result, answers_digest(found.predictions)),
+    )
+
+
+def _shown(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))[:300]
+
+
+def answers_digest(predictions: Predictions) -> str:
+    """Return the digest of what was answered: the same for the same answers under any name."""
+    table = take(predictions, np.argsort(predictions.key.astype(str)))
+    return digest([table.prediction.tolist(), np.round(table.probability.astype(np.float64), 4).tolist()])
