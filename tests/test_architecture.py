@@ -48,6 +48,8 @@ CHEAP = {
     "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "score": "import benchmark.score",
     "compare --help": "from benchmark.compare import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "report, submit": "import benchmark.report, benchmark.submit",
+    "leaderboard --help": "from benchmark.leaderboard import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
 }
 

@@ -17,6 +17,9 @@ MODULES = (
     "benchmark.train",
     "benchmark.score",
     "benchmark.compare",
+    "benchmark.report",
+    "benchmark.submit",
+    "benchmark.leaderboard",
 )
 
 

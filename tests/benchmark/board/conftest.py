@@ -15,6 +15,7 @@ from benchmark import predictions as predictions_
 from benchmark.data import open_split
 from benchmark.measure import result_of
 from benchmark.predictions import BEST, Answers, Predictions
+from benchmark.submission import PREDICTIONS, RESULT, id_of
 from d3s_dataset.errors import D3SError
 
 IMAGES = 120
@@ -93,6 +94,24 @@ def send(release: Path) -> Callable[..., None]:
         submit.main(line)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def copies() -> Callable[..., None]:
+    """Put more submissions beside one: the same answers by models of other names."""
+
+    def make(folder: Path, count: int) -> None:
+        made, said = predictions_.read(folder / PREDICTIONS), results.read(folder / RESULT)
+        for index in range(count):
+            model = said.model.model_copy(update={"name": f"copy-{index}", "digest": f"{index:064x}"})
+            result = said.model_copy(update={"model": model})
+            place = folder.with_name(id_of(result))
+            shutil.copytree(folder, place)
+            results.write(place / RESULT, result)
+            facts = made.provenance | {"model": model.model_dump(mode="json")}
+            predictions_.write(place / PREDICTIONS, replace(made, provenance=facts))
+
+    return make
 
 
 def refused(main: Callable[..., None], *line: object) -> str:

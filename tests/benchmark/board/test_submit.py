@@ -20,11 +20,11 @@ REPO, MODEL = "lab/d3s-leaderboard", "guest/toy"
 OWNER = """
 import sys
 from huggingface_hub import HfApi
-api = HfApi()
-(found,) = api.get_repo_discussions("lab/d3s-leaderboard", repo_type="dataset", discussion_type="pull_request")
-folder = api.snapshot_download("lab/d3s-leaderboard", repo_type="dataset", revision=found.git_reference, local_dir=sys.argv[1])
-api.merge_pull_request("lab/d3s-leaderboard", found.num, repo_type="dataset")
-api.snapshot_download("lab/d3s-leaderboard", repo_type="dataset", local_dir=sys.argv[2])
+api, board = HfApi(), {"repo_id": "lab/d3s-leaderboard", "repo_type": "dataset"}
+(found,) = api.get_repo_discussions(**board, discussion_type="pull_request")
+api.snapshot_download(**board, revision=found.git_reference, local_dir=sys.argv[1])
+api.merge_pull_request(**board, discussion_num=found.num)
+api.snapshot_download(**board, local_dir=sys.argv[2])
 print(found.title, found.author)
 """
 
