@@ -98,7 +98,9 @@ def svg(figure: Any, title: str) -> Any:
 
     sink = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
-        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(
+            sink, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
     text = sink.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head, rest = text.split(">", 1)
