@@ -23,26 +23,27 @@ def most_bytes(rows: int) -> int:
 
 
 @contextmanager
-def bounded_memory(more: int = 1 << 30) -> Iterator[None]:
-    """Let this process map at most `more` bytes beyond what it has; past that, allocations raise MemoryError.
+def bounded_memory(more: int = 3 << 30) -> Iterator[None]:
+    """Let this process take at most `more` bytes beyond what it has; past that, allocations raise MemoryError.
 
-    By the operating system's own limit: where it has none (Windows), the block runs without.
+    By the operating system's own limit: where it has none (Windows, macOS), the block runs without. The default leaves
+    room for the allocators' own reserves, 1 GiB at a time.
     """
     try:
         import resource
 
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
     except (ImportError, OSError):
         yield
         return
-    before = resource.getrlimit(resource.RLIMIT_AS)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     most = pages * resource.getpagesize() + more
     limits = [each for each in (most, *before) if each != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(limits), before[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def check_footer(path: Path, rows: int) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from benchmark import submission, truth
 from benchmark.board import fold
+from benchmark.bounded import bounded_memory
 from benchmark.intake import measure
 from benchmark.predictions import SCHEMA
 from benchmark.submission import DESCRIPTION, FILES, FOLDER, PREDICTIONS, RESULT
@@ -226,6 +227,12 @@ def test_refused_with_its_reason(judge, bad, spoil):
     assert entry.state == "refused"
     assert REASONS[spoil] in entry.reason
     assert entry.numbers is None
+
+
+def test_memory_is_bounded():
+    with pytest.raises(MemoryError), bounded_memory():
+        bytearray(4 << 30)
+    assert len(bytearray(1 << 20)) == 1 << 20
 
 
 def test_the_good_one_is_not_refused(judge, good):
