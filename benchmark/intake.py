@@ -34,11 +34,18 @@ def measured(pending: Sequence[tuple[Path, str]], rules: Rules, truth: Truth) ->
     if len(pending) <= _FEW:
         return [measure(*each, rules, truth) for each in pending]
     found = []
-    with _pool(rules, truth, cores()) as pool, progress(total=len(pending), label="checking", unit="") as bar:
-        futures = [(each, pool.submit(_measure_here, *each)) for each in pending]
-        for each, future in futures:
-            found.append(_outcome(future) or _alone(each, rules, truth))
-            bar.update()
+    with progress(total=len(pending), label="checking", unit="") as bar:
+        while pending:
+            lost = []
+            with _pool(rules, truth, cores()) as pool:
+                for each, future in [(each, pool.submit(_measure_here, *each)) for each in pending]:
+                    outcome = _outcome(future)
+                    found += [outcome] if outcome else []
+                    lost += [] if outcome else [each]
+                    bar.update(outcome is not None)
+            # Whoever ended a worker is among the first of those that were lost with it.
+            found += [_alone(each, rules, truth) for each in lost[:1]]
+            pending = lost[1:]
     return found
 
 

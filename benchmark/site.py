@@ -116,9 +116,9 @@ def _row(entry: Entry) -> dict[str, Any]:
     told = {name: getattr(entry, name) for name in ("id", "model", "state", "reason", "section", "rank", "tier")}
     told |= {"notes": entry.notes, "page": page_name(entry) if entry.rank else None, "numbers": None}
     if numbers := entry.numbers:
-        cells = {name: [each.top1, *each.ci95, each.n] for name, each in numbers.by_background.items()}
+        cells = {name: [each.top1, *each.ci95, each.n, each.doubtful] for name, each in numbers.by_background.items()}
         plain = {"gap": numbers.gap, "flips": numbers.flip_rate, "ece": numbers.ece, "top5": numbers.top5}
-        every = [numbers.all.top1, *numbers.all.ci95, numbers.all.n]
+        every = [numbers.all.top1, *numbers.all.ci95, numbers.all.n, numbers.all.doubtful]
         told["numbers"] = {"all": every, "cells": cells, "worst": numbers.worst, **plain}
     return rounded(told)
 
