@@ -79,7 +79,7 @@ def _states(entries: Sequence[Entry], records: dict[str, Record]) -> list[Entry]
     heirs = {each.supersedes: each for each in entries if _inherits(each, by_id)}
     first: dict[str, str] = {}
     sound = [each for each in entries if each.numbers and not each.withdrawn and each.id not in heirs]
-    for each in sorted(sound, key=lambda each: (not _run_again(each, records), each.id)):
+    for each in sorted(sound, key=lambda each: (not _passed(each, records), each.id)):
         first.setdefault(each.numbers.answers if each.numbers else "", each.id)
     return [_placed(each, records, heirs, first) for each in entries]
 
@@ -92,6 +92,11 @@ def _inherits(entry: Entry, by_id: dict[str, Entry]) -> bool:
 def _run_again(entry: Entry, records: dict[str, Record]) -> Record | None:
     record = records.get(entry.id)
     return record if record and record.content == entry.content else None
+
+
+def _passed(entry: Entry, records: dict[str, Record]) -> bool:
+    record = _run_again(entry, records)
+    return record is not None and record.passed
 
 
 def _placed(entry: Entry, records: dict[str, Record], heirs: dict[str | None, Entry], first: dict[str, str]) -> Entry:

@@ -1,5 +1,6 @@
 """Submissions -> entries: each checked and recomputed, in as many processes as there are cores; none ends the fold."""
 
+import hashlib
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +15,6 @@ from benchmark.submission import check, content_of
 from benchmark.truth import Rules, Truth
 from d3s_dataset.command import cores, progress
 from d3s_dataset.errors import ResultError
-from d3s_dataset.identity import digest
 from d3s_dataset.parent import end_with_parent
 
 _FEW = 4  # submissions that are not worth a process
@@ -105,4 +105,5 @@ def _shown(text: str) -> str:
 def answers_digest(predictions: Predictions) -> str:
     """Return the digest of what was answered: the same for the same answers under any name."""
     table = take(predictions, np.argsort(predictions.key.astype(str)))
-    return digest([table.prediction.tolist(), np.round(table.probability.astype(np.float64), 4).tolist()])
+    said = table.prediction.astype("<i4"), np.round(table.probability * 1e4).astype("<i4")
+    return hashlib.sha256(b"".join(each.tobytes() for each in said)).hexdigest()
