@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark import leaderboard, results
+from benchmark import leaderboard, results, submit
 from benchmark import predictions as predictions_
 from benchmark.cache import Options
 from benchmark.data import open_split
 from benchmark.job import Subject, measure_one
 from benchmark.standing import Board
 from benchmark.submission import FOLDER
+from d3s_dataset import manifest as manifests
 from tests.benchmark.board.conftest import answers, refused, written
 
 ROWS = 30
@@ -53,27 +54,24 @@ def test_a_strangers_code_and_other_weights_are_not_run(measured, board, release
     code = next((board / FOLDER).glob("os_system--*")).name
     assert "expected weights on the Hub or in a folder, not code" in refused(leaderboard.main, *line, code)
     send(measured(tmp_path / "b", f"local-dir:{small}"), board)
-    other = next((board / FOLDER).glob("*local-dir*")).name
+    (other,) = {each.name for each in (board / FOLDER).iterdir()} - {code}
     assert "are others (digest" in refused(leaderboard.main, *line, other)
 
 
 @pytest.mark.long
 def test_with_trained_weights_on_photos(photos, make, real_weights, tmp_path):
     """The labels of 200 real photos, with MobileNetV2's real weights named; and what those weights really say."""
-    from benchmark.data import Split
-    from d3s_dataset import manifest as manifests
-
     release = tmp_path / "d3s"
     release.mkdir()
     for each in photos.iterdir():
-        (release / each.name).symlink_to(each) if each.is_dir() else None
+        if each.is_dir():
+            (release / each.name).symlink_to(each)
     manifests.write(release, manifests.read(photos).model_copy(update={"kind": "d3s"}))
     board = tmp_path / "submissions"
     leaderboard.main([str(board), "--begin", "--dataset", str(release)])
-    split: Split = open_split(release, "default", "validation")
+    split = open_split(release, "default", "validation")
     subject = Subject("mobilenetv2_100", real_weights, {"pad_type": "same"})
     path = measure_one(subject, split, Options("fp32", compile=False), tmp_path / "run", 0.0)[1]
-    from benchmark import submit
 
     def sent(result):
         submit.main([str(result), "--repo-id", str(board), "--training-data", "imagenet", "--dataset", str(release)])
