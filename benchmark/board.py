@@ -44,7 +44,7 @@ def fold(root: Path, rules: Rules, truth: Truth, before: Board | None = None) ->
     if not folders:
         raise ResultError(f"{root / FOLDER} holds no submissions: expected a folder each")
     known = {each.id: each for each in before.entries} if before and before.rules == rules else {}
-    contents = {name: digest_or_none(folder) for name, folder in folders.items()}
+    contents = {name: digest_or_none(folder, len(truth)) for name, folder in folders.items()}
     kept = {
         name: _fresh(known[name])
         for name, content in contents.items()

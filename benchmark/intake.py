@@ -21,10 +21,10 @@ _FEW = 4  # submissions that are not worth a process
 _HELD: dict[str, tuple[Rules, Truth]] = {}  # of a worker process
 
 
-def digest_or_none(folder: Path) -> str | None:
-    """Return the digest of a submission's files, or None where they are too odd to have one."""
+def digest_or_none(folder: Path, rows: int) -> str | None:
+    """Return the digest of a submission's files (`content_of`), or None where they are too odd to have one."""
     try:
-        return content_of(folder)
+        return content_of(folder, rows)
     except ResultError:
         return None  # `check` says it again, as the reason
 

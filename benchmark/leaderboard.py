@@ -60,7 +60,8 @@ def _before(out: Path) -> Board | None:
 
 def _report(root: Path, name: str) -> bytes:
     predictions = predictions_.read(root / FOLDER / name / PREDICTIONS)
-    result = result_of(predictions, name)
+    # What was measured elsewhere cannot be recomputed from predictions.
+    result = result_of(predictions, name).model_copy(update={"imagenet": None, "drop": None})
     return page([Measured(result.model.tag or result.model.name, result, predictions)], None)
 
 

@@ -95,7 +95,7 @@ def reproduce(
         ModelError: the weights cannot be had, or are others than named.
     """
     folder = next((each for each in (root / FOLDER).glob("*") if each.name == name), None)
-    content = digest_or_none(folder) if folder else None
+    content = digest_or_none(folder, rules.n) if folder else None
     if folder is None or content is None:
         raise ResultError(f"no submission {name!r} in {root / FOLDER}: expected the name of a folder there")
     found = check(folder, rules, truth_of(dataset, rules))

@@ -89,13 +89,17 @@ def id_of(result: results.Result) -> str:
     return f"{readable}--{digest(about)[:12]}"
 
 
-def content_of(folder: Path) -> str:
+def content_of(folder: Path, rows: int) -> str:
     """Return the digest of a submission's files.
+
+    Args:
+        folder: of the three files.
+        rows: how many images the board has, which bounds what is read.
 
     Raises:
         ResultError: other files than a submission's, or larger ones.
     """
-    _check_files(folder, None)
+    _check_files(folder, rows)
     return digest([[name, file_digest(folder / name)] for name in FILES])
 
 
@@ -115,6 +119,8 @@ def check(folder: Path, rules: Rules, truth: Truth, *, fine: bool = True) -> Sub
     description = _description(folder / DESCRIPTION)
     sent = results.read(folder / RESULT)
     _check_facts(sent, rules)
+    for said in _differences(_about(sent.dataset), _about(truth.facts), "dataset"):
+        raise ResultError(f"{RESULT} says otherwise than the release: {said}")
     if folder.name != id_of(sent):
         raise ResultError(f"expected its folder to be named {id_of(sent)}")
     with bounded_memory():
@@ -131,7 +137,7 @@ def check(folder: Path, rules: Rules, truth: Truth, *, fine: bool = True) -> Sub
     return Submission(folder.name, made, predictions, description)
 
 
-def _check_files(folder: Path, rows: int | None) -> None:
+def _check_files(folder: Path, rows: int) -> None:
     if not stat.S_ISDIR(folder.lstat().st_mode):
         raise ResultError("expected a folder, got a file or a link")
     found = {each.name: each.stat(follow_symlinks=False) for each in os.scandir(folder)}
@@ -141,8 +147,8 @@ def _check_files(folder: Path, rows: int | None) -> None:
     for name, facts in found.items():
         if not stat.S_ISREG(facts.st_mode):
             raise ResultError(f"{name} is a link or no file")
-        most = most_bytes(rows or 0) if name == PREDICTIONS else _SMALL
-        if facts.st_size > most and (rows is not None or name != PREDICTIONS):
+        most = most_bytes(rows) if name == PREDICTIONS else _SMALL
+        if facts.st_size > most:
             raise ResultError(f"{name} has {facts.st_size:,} bytes, expected at most {most:,}")
 
 
@@ -173,6 +179,10 @@ def _check_facts(sent: results.Result, rules: Rules) -> None:
             _plain(name)
         except ValueError as error:
             raise ResultError(f"a name of the model: {error}") from None
+
+
+def _about(facts: results.Dataset) -> dict[str, Any]:
+    return facts.model_dump(mode="json", exclude={"revision"})  # a folder has none
 
 
 def _told(result: results.Result, left_out: set[str]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from benchmark.intake import digest_or_none
 from benchmark.standing import Board, Record
 from benchmark.submission import FOLDER
 from d3s_dataset.manifest import to_json
-from tests.benchmark.board.conftest import refused
+from tests.benchmark.board.conftest import IMAGES, refused
 
 
 def reproduced(root, *names, passed=True):
     """Write the owner's records."""
     for folder in sorted((root / FOLDER).iterdir()):
         if folder.name.split("--")[0] in names:
-            record = Record(id=folder.name, content=digest_or_none(folder), seed=1, rows=9, same=9 if passed else 1,
+            record = Record(id=folder.name, content=digest_or_none(folder, IMAGES), seed=1, rows=9, same=9 if passed else 1,
                             passed=passed, device="cpu")  # fmt: skip
             path = root / boards.REPRODUCED / f"{folder.name}.json"
             path.parent.mkdir(exist_ok=True)

@@ -98,6 +98,10 @@ def another_release(folder):
     edit(folder, RESULT, lambda said: said["dataset"].update(digest="0" * 64))
 
 
+def backgrounds_renamed(folder):
+    edit(folder, RESULT, lambda said: said["dataset"]["backgrounds"].reverse())
+
+
 def the_drawn_sample(folder):
     edit(folder, RESULT, lambda said: said["dataset"].update(kind="sample"))
 
@@ -197,6 +201,7 @@ REASONS = {
     another_key: "got another key or none: '../../etc/passwd'",
     another_label: "foreground of image",
     another_release: "expected a result on digest",
+    backgrounds_renamed: "result.json says otherwise than the release: dataset.backgrounds[0] is cave",
     the_drawn_sample: "expected a result on a release of kind d3s, got kind 'sample'",
     not_fp32: "expected a result in fp32, got bf16",
     not_a_number: "expected finite losses of 0 or more",
