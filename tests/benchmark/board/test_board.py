@@ -18,8 +18,8 @@ def reproduced(root, *names, passed=True):
     """Write the owner's records."""
     for folder in sorted((root / FOLDER).iterdir()):
         if folder.name.split("--")[0] in names:
-            record = Record(id=folder.name, content=digest_or_none(folder, IMAGES), seed=1, rows=9, same=9 if passed else 1,
-                            passed=passed, device="cpu")  # fmt: skip
+            content, same = digest_or_none(folder, IMAGES), 9 if passed else 1
+            record = Record(id=folder.name, content=content, seed=1, rows=9, same=same, passed=passed, device="cpu")
             path = root / boards.REPRODUCED / f"{folder.name}.json"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(to_json(record))
