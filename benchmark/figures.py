@@ -13,7 +13,8 @@ from d3s_dataset.errors import MissingExtra
 
 # Lines and letters have this colour while they are drawn; a page puts its own in its place.
 _INK = "#010203"
-# Okabe & Ito's palette without black and yellow, its blue a little lighter: told apart by colour-blind readers, legible on white and on black.
+# Okabe & Ito's palette without black and yellow, its blue a little lighter: told apart by colour-blind readers,
+# legible on white and on black.
 _COLOURS = ("#1f83c7", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKS = "osD^vP*X"
 

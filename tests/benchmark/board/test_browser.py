@@ -45,7 +45,8 @@ def test_report(visit, shown, size, scheme):
     pictures = window.locator("#gallery img")
     count = pictures.count()
     assert count == 36  # of the first model: 30 % of 120 images
-    assert pictures.first.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+    pictures.first.scroll_into_view_if_needed()  # only then it is loaded
+    window.wait_for_function("document.querySelector('#gallery img').naturalWidth === 32")
     window.locator("#gallery-background").select_option("rain")
     assert 0 < pictures.count() < count
     window.locator("#gallery-background").select_option("")
