@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import known, results
 from benchmark import predictions as predictions_
 from benchmark.cache import Cache, Finished, KnownModel, Options, Store
-from benchmark.data import Split
+from benchmark.data import Images, Split
 from benchmark.imagenet import Folder
 from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
@@ -78,7 +78,7 @@ class Subject:
         return results.Model(name=self.name, kwargs=self.kwargs, precision=precision, checkpoint=file, **said)
 
 
-def answers(subject: Subject, source: Split | Folder, options: Options, started: float) -> tuple[Answers, Finished]:
+def answers(subject: Subject, source: Images, options: Options, started: float) -> tuple[Answers, Finished]:
     """Return what a model says about images, and how it was made: from the cache where all of it is there.
 
     Raises:
@@ -96,7 +96,7 @@ def answers(subject: Subject, source: Split | Folder, options: Options, started:
     return store.all(source.n), finished
 
 
-def _store(subject: Subject, source: Split | Folder, options: Options) -> Store:
+def _store(subject: Subject, source: Images, options: Options) -> Store:
     if subject.cache is None:
         return Store()
     trial = min(source.n, _TRIAL) if options.precision == "auto" else None
