@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from benchmark.cache import Options, Span, Store
-from benchmark.data import Images
+from benchmark.data import Images, Split
 from benchmark.decode import blocks
 from benchmark.forward import Forward, choose_devices, divide, fast_bf16, forwards, pays
 from benchmark.models import Classifier
