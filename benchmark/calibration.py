@@ -28,7 +28,7 @@ def calibration_error(
     Returns:
         (count,) in [0, 1], NaN for an empty group.
     """
-    place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    place = _bins(confidence, bins)
     excess = right.astype(np.float64) - confidence
     gaps = np.abs(np.bincount(labels * bins + place, weights=excess, minlength=count * bins))
     sizes = np.bincount(labels, minlength=count)
@@ -52,3 +52,25 @@ def brier(loss: np.ndarray, squares: np.ndarray | None, labels: np.ndarray, coun
     if squares is None:
         return np.full(count, np.nan)
     return group_means(1 - 2 * np.exp(-loss.astype(np.float64)) + squares, labels, count)[0]
+
+
+def calibration_curve(
+    confidence: np.ndarray, right: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `calibration_error` compares, bin by bin: (bins,) images, mean confidence, accuracy.
+
+    Args:
+        confidence: (n,) probability of the best class.
+        right: (n,) bool, whether it is the true one.
+        bins: how many, of equal width over [0, 1].
+
+    Returns:
+        Confidence and accuracy are NaN in an empty bin.
+    """
+    place = _bins(confidence, bins)
+    sure, size = group_means(confidence, place, bins)
+    return size, sure, group_means(right, place, bins)[0]
+
+
+def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)

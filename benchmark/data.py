@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,37 @@ from d3s_dataset.manifest import Manifest, verified_fraction
 
 _LABELS = ("key", "foreground", "background", "foreground_source", "background_source", "verified")
 _READ = 16  # images read at a time, so that decoding starts at once
+
+
+class Images(Protocol):
+    """Where images with a class come from: a split of a release, some rows of one, an ImageNet folder."""
+
+    @property
+    def n(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def key(self) -> np.ndarray:
+        """The name of each, (n,)."""
+        ...
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """The class of each, (n,)."""
+        ...
+
+    def images(self, start: int = 0) -> Iterator[bytes | None]:
+        """Yield the encoded images from `start` on; None where there is none."""
+        ...
+
+    def where(self, index: int) -> str:
+        """Return where an image lies, for errors."""
+        ...
+
+    def content(self, cache: Cache) -> str:
+        """Return a digest of what the images are."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark import known, results
 from benchmark import predictions as predictions_
 from benchmark.cache import Cache, KnownModel, Options
-from benchmark.data import Split
+from benchmark.data import Images, Split
 from benchmark.imagenet import Folder
 from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
@@ -79,7 +79,7 @@ class Subject:
         return results.Model(name=self.name, kwargs=self.kwargs, precision=precision, checkpoint=file, **said)
 
 
-def answers(subject: Subject, source: Split | Folder, options: Options, started: float) -> tuple[Answers, Finished]:
+def answers(subject: Subject, source: Images, options: Options, started: float) -> tuple[Answers, Finished]:
     """Return what a model says about images, and how it was made: from the cache where all of it is there.
 
     Raises:
@@ -97,7 +97,7 @@ def answers(subject: Subject, source: Split | Folder, options: Options, started:
     return store.all(source.n), finished
 
 
-def _store(subject: Subject, source: Split | Folder, options: Options) -> Store[Answers]:
+def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]:
     if subject.cache is None:
         return Store(Answers)
     trial = min(source.n, _TRIAL) if options.precision == "auto" else None
@@ -106,7 +106,7 @@ def _store(subject: Subject, source: Split | Folder, options: Options) -> Store[
     )
 
 
-def content(subject: Subject, source: Split | Folder, cache: Cache) -> dict[str, Any]:
+def content(subject: Subject, source: Images, cache: Cache) -> dict[str, Any]:
     """Return all that names what a model gives on images, but how it is run."""
     return {
         "weights": subject.facts.digest,

@@ -30,7 +30,9 @@ class _Scored:
     found: Intervals
 
 
-def score(predictions: Predictions, backgrounds: Sequence[str], weights: np.ndarray | None = None) -> scores.Metrics:
+def score(
+    predictions: Predictions, backgrounds: Sequence[str], weights: np.ndarray | None = None, *, fine: bool = True
+) -> scores.Metrics:
     """Compute every metric of a result.
 
     Args:
@@ -38,6 +40,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], weights: np.ndar
         backgrounds: the release's background names in label order.
         weights: (1000, backgrounds) share of each class x background in the training split; None: equal, the mix of a
             balanced release.
+        fine: whether superclasses on backgrounds are scored and the worst groups chosen, most of the time it takes.
 
     Raises:
         ResultError: a background label without a name.
@@ -48,10 +51,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], weights: np.ndar
     top1 = hits(predictions.foreground, predictions.prediction, 1)
     top5 = hits(predictions.foreground, predictions.prediction, BEST)
     scored = _scored(groups, top1, top5, predictions)
-    fine = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions)
-    filled, enough = (
-        np.flatnonzero(each.found.counts[0, :-1] >= least) for each, least in ((scored, 1), (fine, LEAST_IMAGES))
-    )
+    small = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions) if fine else None
     overall = mean(top1)
     return scores.Metrics(
         n=len(predictions),
@@ -63,10 +63,10 @@ def score(predictions: Predictions, backgrounds: Sequence[str], weights: np.ndar
         **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
         consistency=_consistency(top1, predictions),
         by_background=_backgrounds(scored, overall, _calibration(predictions, top1, groups.labels, len(groups))),
-        worst_background=_worst(scored, filled),
+        worst_background=_worst(scored, 1) if fine else None,
         gap=gap(overall, scored.found.mean[:-1]),
-        by_superclass_background=_superclasses(fine, groups.names),
-        worst_group=_worst(fine, enough),
+        by_superclass_background=_superclasses(small, groups.names) if small else {},
+        worst_group=_worst(small, LEAST_IMAGES) if small else None,
         by_foreground=_classes(predictions, groups, top1, top5),
         interval=_INTERVAL,
     )
@@ -79,18 +79,19 @@ def sample_of(predictions: Predictions, groups: Groups) -> Sample:
     return Sample(*photos, predictions.background, groups.labels, len(groups), sizes[None].astype(np.float64))
 
 
-def result_of(predictions: Predictions, where: str) -> results.Result:
+def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> results.Result:
     """Return the result of predictions that carry their provenance.
 
     Args:
         predictions: what a model said, with provenance.
         where: the file they came from, for errors.
+        fine: see `score`.
 
     Raises:
         ResultError: the provenance is not what benchmark.run writes.
     """
     facts = results.provenance(predictions.provenance, where)
-    metrics = score(predictions, facts.dataset.backgrounds)
+    metrics = score(predictions, facts.dataset.backgrounds, fine=fine)
     whole = facts.imagenet.top1 if facts.imagenet else None
     return results.Result(
         **dict(facts),
@@ -146,7 +147,8 @@ def _superclasses(scored: _Scored, backgrounds: Sequence[str]) -> dict[str, dict
     return answer
 
 
-def _worst(scored: _Scored, groups: np.ndarray) -> scores.Worst | None:
+def _worst(scored: _Scored, least: int) -> scores.Worst | None:
+    groups = np.flatnonzero(scored.found.counts[0, :-1] >= least)
     lowest = worst(np.where(np.isin(np.arange(len(scored.groups)), groups), scored.found.mean[:-1], np.nan))
     if lowest is None:
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.groups import by_background
+from benchmark.groups import Groups, by_background
 from benchmark.intervals import difference_intervals
 from benchmark.measure import sample_of
 from benchmark.metrics import group_means, hits, mean
@@ -97,6 +97,19 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             doubts=doubts(n, fronts, behinds, 0.5),
         )
     return answer
+
+
+def overall(before: np.ndarray, after: np.ndarray, images: Predictions) -> float | None:
+    """Return the two-sided p of the change of top-1 over all images; None where nothing can be said.
+
+    Args:
+        before: (n,) bool, right or wrong in one.
+        after: (n,) bool, in the other, on the same images.
+        images: whose photos are resampled, within each background.
+    """
+    everything = Groups(np.zeros(len(images), dtype=np.int64), (_ALL,))
+    p = float(difference_intervals(after.astype(np.float64) - before, sample_of(images, everything)).p[0])
+    return None if np.isnan(p) else p
 
 
 def chain(tables: dict[str, Predictions], backgrounds: Sequence[str]) -> dict[str, dict[str, Change]]:

@@ -15,10 +15,9 @@ import torch
 from torch.nn import functional
 
 from benchmark.cache import Options
-from benchmark.data import Split
+from benchmark.data import Images, Split
 from benchmark.decode import blocks
 from benchmark.forward import Forward, choose_devices, divide, fast_bf16, forwards, pays
-from benchmark.imagenet import Folder
 from benchmark.models import Classifier
 from benchmark.predictions import BEST, Answers, Predictions
 from benchmark.results import Run
@@ -41,7 +40,7 @@ def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tu
     return split.predictions(store.all(split.n)), run
 
 
-def answer(classifier: Classifier, source: Split | Folder, options: Options, store: Store[Answers]) -> Run:
+def answer(classifier: Classifier, source: Images, options: Options, store: Store[Answers]) -> Run:
     """Run a model over the images whose answers a store lacks; raises ModelError also for logits that are not finite.
 
     Otherwise as `fill`.
@@ -51,7 +50,7 @@ def answer(classifier: Classifier, source: Split | Folder, options: Options, sto
 
 def fill(
     classifier: Classifier,
-    source: Split | Folder,
+    source: Images,
     options: Options,
     store: Store[P],
     reduce: Callable[[slice, torch.Tensor], P],
@@ -163,7 +162,7 @@ def _spread(runners: list[Forward], stream: _Blocks) -> Iterator[tuple[Span, tor
             pool.shutdown(cancel_futures=True)
 
 
-def _reduce(name: str, logits: torch.Tensor, source: Split | Folder, rows: slice) -> Answers:
+def _reduce(name: str, logits: torch.Tensor, source: Images, rows: slice) -> Answers:
     finite = logits.isfinite().all(1)
     if not finite.all():
         first = source.key[rows][int(torch.nonzero(~finite)[0])]

@@ -119,7 +119,10 @@ def _from_table(path: Path, table: pa.Table) -> Predictions:
     metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
     there = [each for each in SCHEMA if each.name not in OPTIONAL or _is_filled(table, each.name)]
     columns = {each.name: _column(path, table[each.name], each) for each in there}
-    provenance = json.loads(metadata)
+    try:
+        provenance = json.loads(metadata)
+    except (ValueError, RecursionError):
+        raise ResultError(f"{path}: its provenance (metadata {_METADATA_KEY.decode()!r}) is no JSON") from None
     return Predictions(**columns, provenance=provenance)
 
 

@@ -148,7 +148,7 @@ def plot(found: Sweep, path: Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtra("matplotlib", "benchmark") from None
+        raise MissingExtra("matplotlib", "report") from None
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="foreground accuracy, %", ylabel=f"background read by a {found.probe} probe, %")
     for each in found.points:

@@ -10,8 +10,8 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.card import closed_sources
 from d3s_dataset.command import Parser, run_command, say, warn
 from d3s_dataset.manifest import Manifest
-from generation.remote import MAIN, Remote, Repo, connect
-from generation.retry import PATIENCE, Patience
+from d3s_dataset.remote import MAIN, Remote, Repo, connect, silence_client
+from d3s_dataset.retry import PATIENCE, Patience
 from generation.staging import Staged, outgoing, stage
 from generation.upload import FILES_PER_COMMIT, Diff, Options, Pushed, commits_needed, compare, find, push
 
@@ -59,7 +59,7 @@ def main(
     options = Options(args.private, args.create_pr, args.gated, files_per_commit, patience)
     release = manifests.read(args.release)
     sent = outgoing(release, args.with_guides)
-    _silence_client()
+    silence_client()
     repo = connect(args.repo_id, patience)
     remote = find(repo, release, sent, options)
     staged = stage(args.release, sent, args.gated)
@@ -81,14 +81,6 @@ def _summary(repo: Repo, pushed: Pushed) -> str:
         where = f"{repo.url}/discussions/{pushed.revision.rpartition('/')[2]}"
     tag = f", tag {pushed.tag}" if pushed.tag else ""
     return f"{done}: {where} (commit {pushed.head[:12]}{tag}; every file's checksum is the release's)"
-
-
-def _silence_client() -> None:
-    """Keep the Hub client's own warnings and bars, one a file, off the terminal: retries are told by `retry`."""
-    from huggingface_hub.utils import disable_progress_bars, logging
-
-    logging.set_verbosity_error()
-    disable_progress_bars()
 
 
 def _parser() -> Parser:

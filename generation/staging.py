@@ -5,13 +5,12 @@ behind, and the manifest and the card of what is sent say so.
 """
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from d3s_dataset import card
 from d3s_dataset import manifest as manifests
+from d3s_dataset.blob import File, chunks, file_of
 from d3s_dataset.command import progress
 from d3s_dataset.counts import count
 from d3s_dataset.errors import ReleaseError
@@ -19,25 +18,6 @@ from d3s_dataset.manifest import Manifest, Shard, to_json
 
 _REDRAWN = {"default", "votes"}  # configs that hold no photo of a source
 METADATA = ("CITATION.cff", "README.md", manifests.FILE_NAME)
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class File:
-    """One file as it will stand in the repo: its path there, where its bytes are, their number and SHA-256."""
-
-    path: str
-    source: Path | bytes
-    size: int
-    sha256: str
-
-    @cached_property
-    def git_oid(self) -> str:
-        """The SHA-1 by which git names the content: what the Hub lists for files outside LFS."""
-        hashed = hashlib.sha1(b"blob %d\0" % self.size)
-        for chunk in _chunks(self.source):
-            hashed.update(chunk)
-        return hashed.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -89,7 +69,7 @@ def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
         "README.md": card.render(manifest, count(release, manifest), gated=gated).encode(),
         manifests.FILE_NAME: to_json(manifest),
     }
-    files += [File(name, text, len(text), hashlib.sha256(text).hexdigest()) for name, text in contents.items()]
+    files += [file_of(name, text) for name, text in contents.items()]
     return Staged(manifest, {file.path: file for file in files})
 
 
@@ -105,7 +85,7 @@ def _verified(release: Path, shards: list[Shard]) -> list[File]:
 def _verify(release: Path, shard: Shard) -> File:
     path, hashed, size = release / shard.path, hashlib.sha256(), 0
     try:
-        for chunk in _chunks(path):
+        for chunk in chunks(path):
             hashed.update(chunk)
             size += len(chunk)
     except OSError as error:
@@ -114,12 +94,3 @@ def _verify(release: Path, shard: Shard) -> File:
         got = f"{size:,} bytes in place of {shard.bytes:,}" if size != shard.bytes else "another checksum"
         raise ReleaseError(f"{path} is damaged: it has {got} that {manifests.FILE_NAME} names; nothing was sent")
     return File(shard.path, path, shard.bytes, shard.sha256)
-
-
-def _chunks(source: Path | bytes) -> Iterable[bytes]:
-    if isinstance(source, bytes):
-        yield source
-        return
-    with source.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk

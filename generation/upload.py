@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.blob import File
 from d3s_dataset.command import progress
 from d3s_dataset.errors import HubError
 from d3s_dataset.manifest import Manifest
-from generation.remote import MAIN, Remote, Repo
-from generation.retry import PATIENCE, Patience, Tries
-from generation.staging import METADATA, File, Staged
+from d3s_dataset.remote import MAIN, Remote, Repo
+from d3s_dataset.retry import PATIENCE, Patience, Tries
+from generation.staging import METADATA, Staged
 
 FILES_PER_COMMIT = 100
 _SHARD = re.compile(r"[a-z][a-z0-9_]*/[a-z_]+-\d{5}-of-\d{5}\.parquet")

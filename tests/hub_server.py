@@ -131,6 +131,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.create(json.loads(body))
         if parts[:2] == ["api", "datasets"] and len(parts) >= 4:
             return self.api(self.seen("/".join(parts[2:4])), parts[4:], body)
+        if parts[:2] == ["api", "models"] and len(parts) >= 4:
+            return self.api(self.seen("/".join(parts[1:4])), parts[4:], body)
         if parts[0] == "datasets" and len(parts) > 5 and parts[3] == "resolve":
             return self.resolve(self.seen("/".join(parts[1:3])), parts[4], "/".join(parts[5:]))
         raise Refused(404, "EntryNotFound")
@@ -161,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "refs":
             return as_json({"branches": refs(repo.refs), "converts": [], "tags": refs(repo.tags)})
         if kind == "discussions":
-            return as_json(discussions(repo, self.query))
+            return self.merge(repo, int(rest[1])) if rest[-1] == "merge" else as_json(discussions(repo, self.query))
         if kind in ("preupload", "commit", "tag", "settings"):
             with self.hub.store.lock:
                 return getattr(self, kind)(repo, revision, body)
@@ -250,9 +252,15 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.before_commit(repo)
         lines = [json.loads(line) for line in body.splitlines()]
         made, number = self.hub.store.commit(repo, revision, lines, author, create_pr)
-        url = f"{self.hub.endpoint}/datasets/{repo.name}"
+        url = f"{self.hub.endpoint}/{repo.place}"
         told = {"success": True, "commitOid": made.oid, "commitUrl": f"{url}/commit/{made.oid}", "hookOutput": ""}
         return as_json(told | ({"pullRequestUrl": f"{url}/discussions/{number}"} if number else {}))
+
+    def merge(self, repo: Repo, number: int) -> Reply:
+        self.writer()
+        with self.hub.store.lock:
+            self.hub.store.merge(repo, number)
+        return as_json({})
 
     def tag(self, repo: Repo, revision: str, body: bytes) -> Reply:
         self.writer()
@@ -323,7 +331,7 @@ def discussions(repo: Repo, query: dict[str, str]) -> dict[str, Any]:
     found = [each for each in repo.pulls if query.get("author", each["author"]) == each["author"]]
     told = [
         {**each, "author": {"name": each["author"]}, "createdAt": "2026-01-01T00:00:00.000Z", "isPullRequest": True,
-         "repo": {"name": repo.name, "type": "dataset"}}
+         "repo": {"name": repo.name.removeprefix("models/"), "type": repo.kind}}
         for each in found
     ]  # fmt: skip
     return {"discussions": told, "count": len(told), "start": 0}

@@ -63,7 +63,7 @@ class Commit:
 
 @dataclass
 class Repo:
-    """A data set repo; `commits` in the order they were made."""
+    """A data set repo, or a model's, whose name starts with `models/`; `commits` in the order they were made."""
 
     name: str
     private: bool = False
@@ -79,6 +79,15 @@ class Repo:
         if found is None:
             raise Refused(404, "RevisionNotFound")
         return found
+
+    @property
+    def kind(self) -> str:
+        return "model" if self.name.startswith("models/") else "dataset"
+
+    @property
+    def place(self) -> str:
+        """Its part of an address."""
+        return self.name.removeprefix("models/") if self.kind == "model" else f"datasets/{self.name}"
 
     @property
     def tree(self) -> dict[str, bytes]:
@@ -132,10 +141,26 @@ class Store:
         number = None
         if create_pr:
             number = len(repo.pulls) + 1
-            repo.pulls.append({"num": number, "title": title, "author": author, "status": "open"})
+            repo.pulls.append({"num": number, "title": title, "author": author, "status": "open", "base": head.oid})
             revision = f"refs/pr/{number}"
             repo.refs[revision] = head.oid
         return repo.add(revision, dict(sorted(tree.items())), title), number
+
+    def merge(self, repo: Repo, number: int) -> None:
+        """Bring what a pull request changed since it was opened to main."""
+        pull = repo.pulls[number - 1]
+        if pull["status"] != "open":
+            raise Refused(409, words="This pull request is not open")
+        proposed = repo.at(f"refs/pr/{number}")
+        base = proposed
+        while base.parent and base.oid != pull["base"]:
+            base = repo.at(base.parent)
+        added = {path: each for path, each in proposed.tree.items() if base.tree.get(path) != each}
+        kept = {
+            path: each for path, each in repo.at("main").tree.items() if path in proposed.tree or path not in base.tree
+        }
+        repo.add("main", dict(sorted((kept | added).items())), f"{pull['title']} (#{number})")
+        pull["status"] = "merged"
 
     def _apply(self, tree: dict[str, Blob], key: str, value: dict[str, Any]) -> None:
         path = value["path"]

@@ -14,12 +14,13 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from d3s_dataset.command import run_command
+from d3s_dataset.retry import Patience
 from generation.push import main
-from generation.retry import Patience
 
 
 def briefly(seconds: float) -> None:
@@ -33,16 +34,17 @@ def impatient_client() -> None:
     _http.time = SimpleNamespace(**kept | {"sleep": briefly})
 
 
-def run(job: dict[str, Any]) -> dict[str, Any]:
+def run(job: dict[str, Any], command: Callable[..., None]) -> dict[str, Any]:
+    """Run one command line of `command`, which takes `argv` and `patience`."""
     os.environ.pop("HF_TOKEN", None)
     os.environ.update({"HF_TOKEN": job["token"]} if job.get("token") else {})
     patience = Patience(tries=job.get("tries", 4), sleep=briefly, chance=random.Random(0))
-    pushed = functools.partial(main, patience=patience, files_per_commit=job.get("files_per_commit", 100))
+    called = functools.partial(command, patience=patience)
     out, err = io.StringIO(), io.StringIO()
     code: Any = None
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            run_command(pushed, job["argv"])
+            run_command(called, job["argv"])
         except SystemExit as end:
             code = end.code
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
@@ -51,4 +53,6 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     impatient_client()
     for line in sys.stdin:
-        print(json.dumps(run(json.loads(line))), flush=True)  # noqa: T201
+        job = json.loads(line)
+        pushed = functools.partial(main, files_per_commit=job.get("files_per_commit", 100))
+        print(json.dumps(run(job, pushed)), flush=True)  # noqa: T201

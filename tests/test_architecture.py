@@ -52,6 +52,8 @@ CHEAP = {
     "probe --help": "from benchmark.probe import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "correlate --help": "from benchmark.correlate import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "sweep --help": "from benchmark.sweep import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "report, submit": "import benchmark.report, benchmark.submit",
+    "leaderboard --help": "from benchmark.leaderboard import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
 }
 

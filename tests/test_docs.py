@@ -21,6 +21,9 @@ MODULES = (
     "benchmark.probe",
     "benchmark.score",
     "benchmark.compare",
+    "benchmark.report",
+    "benchmark.submit",
+    "benchmark.leaderboard",
 )
 
 

@@ -1,14 +1,14 @@
-"""One data set repo on the Hub, through huggingface_hub; each call waits out what passes (`generation.retry`)."""
+"""One repo on the Hub, through huggingface_hub; each call waits out what passes (`d3s_dataset.retry`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from d3s_dataset.blob import File
 from d3s_dataset.errors import HubError
 from d3s_dataset.hub import answers
-from generation.retry import Patience, explain
-from generation.staging import File
+from d3s_dataset.retry import Patience, explain
 
 _THREADS = 8  # uploads at a time
 _GROUP = 16  # files for which one pair of requests asks where to upload them
@@ -41,8 +41,14 @@ class Remote:
     files: dict[str, Listed] = field(default_factory=dict)
 
 
-def connect(repo_id: str, patience: Patience) -> "Repo":
+def connect(repo_id: str, patience: Patience, repo_type: str = "dataset", flag: str = "--repo-id") -> "Repo":
     """Return a repo to push to, whether it exists or not.
+
+    Args:
+        repo_id: ORG/NAME.
+        patience: with a Hub that fails.
+        repo_type: `dataset` or `model`.
+        flag: where the name was typed, for errors.
 
     Raises:
         HubError: no valid name, no token, or the Hub cannot be reached or does not know the token.
@@ -53,9 +59,9 @@ def connect(repo_id: str, patience: Patience) -> "Repo":
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise HubError(f"--repo-id: {explain(error)}") from None
+        raise HubError(f"{flag}: {explain(error)}") from None
     if repo_id.count("/") != 1:
-        raise HubError(f"--repo-id: expected ORG/NAME, such as org/d3s, got {repo_id!r}")
+        raise HubError(f"{flag}: expected ORG/NAME, such as org/d3s, got {repo_id!r}")
     if get_token() is None:
         raise HubError("no token of the Hub on this machine: type `hf auth login`, or set HF_TOKEN")
     if constants.HF_HUB_OFFLINE:
@@ -63,22 +69,23 @@ def connect(repo_id: str, patience: Patience) -> "Repo":
     if not any(answers(constants.ENDPOINT) for _ in range(2)):
         raise HubError(f"the Hub at {constants.ENDPOINT} cannot be reached: nothing was sent")
     api = HfApi()
-    return Repo(repo_id, patience, api, patience.call(api.whoami)["name"])
+    return Repo(repo_id, patience, api, patience.call(api.whoami)["name"], repo_type)
 
 
 @dataclass(frozen=True)
 class Repo:
-    """One data set repo, seen by one user (`me`)."""
+    """One repo, seen by one user (`me`)."""
 
     repo_id: str
     patience: Patience
     api: Any
     me: str
+    repo_type: str = "dataset"
 
     @property
     def url(self) -> str:
         """Where people look at the repo."""
-        return f"{self.api.endpoint}/datasets/{self.repo_id}"
+        return f"{self.api.endpoint}/{'datasets/' if self.repo_type == 'dataset' else ''}{self.repo_id}"
 
     def look(self, revision: str = MAIN) -> Remote:
         """Return what a revision holds now; raises HubError where the Hub refuses."""
@@ -88,12 +95,12 @@ class Repo:
         from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError
 
         try:
-            info = self.api.dataset_info(self.repo_id, revision=revision, timeout=60)
+            info = self.api.repo_info(self.repo_id, revision=revision, repo_type=self.repo_type, timeout=60)
         except (DisabledRepoError, GatedRepoError):
             raise
         except RepositoryNotFoundError:
             return Remote(revision=revision)
-        listed = self.api.list_repo_tree(self.repo_id, recursive=True, revision=info.sha, repo_type="dataset")
+        listed = self.api.list_repo_tree(self.repo_id, recursive=True, revision=info.sha, repo_type=self.repo_type)
         files = {
             each.path: Listed(each.size, each.blob_id, each.lfs.sha256 if each.lfs else None)
             for each in listed
@@ -106,7 +113,7 @@ class Repo:
         from huggingface_hub import hf_hub_url
         from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
-        url = hf_hub_url(self.repo_id, path, repo_type="dataset", revision=head, endpoint=self.api.endpoint)
+        url = hf_hub_url(self.repo_id, path, repo_type=self.repo_type, revision=head, endpoint=self.api.endpoint)
 
         def fetch() -> bytes:
             response = get_session().get(url, headers=build_hf_headers())
@@ -121,13 +128,13 @@ class Repo:
         def make() -> None:
             if self._look(MAIN).head is None:
                 # Not exist_ok, which takes every 409 for "is there".
-                self.api.create_repo(self.repo_id, repo_type="dataset", private=private)
+                self.api.create_repo(self.repo_id, repo_type=self.repo_type, private=private)
 
         self.patience.call(make)
 
     def gate(self) -> None:
         """Let only people in who agree to the card's terms."""
-        change = partial(self.api.update_repo_settings, self.repo_id, gated="auto", repo_type="dataset")
+        change = partial(self.api.update_repo_settings, self.repo_id, gated="auto", repo_type=self.repo_type)
         self.patience.call(change)
 
     def upload(self, files: Sequence[File], revision: str, create_pr: bool, bar: Any) -> list[Any]:
@@ -138,7 +145,7 @@ class Repo:
         additions = [_addition(file) for file in files]
         for start in range(0, len(additions), _GROUP):
             group = additions[start : start + _GROUP]
-            send = partial(self.api.preupload_lfs_files, self.repo_id, additions=group, repo_type="dataset")
+            send = partial(self.api.preupload_lfs_files, self.repo_id, additions=group, repo_type=self.repo_type)
             self.patience.call(
                 partial(send, revision=revision, create_pr=create_pr, num_threads=_THREADS, free_memory=False)
             )
@@ -151,7 +158,7 @@ class Repo:
             self.repo_id,
             operations,
             commit_message=title,
-            repo_type="dataset",
+            repo_type=self.repo_type,
             revision=onto.revision,
             parent_commit=onto.head,
             create_pr=create_pr,
@@ -163,7 +170,7 @@ class Repo:
 
         def find() -> str | None:
             found = self.api.get_repo_discussions(
-                self.repo_id, repo_type="dataset", author=self.me, discussion_type="pull_request"
+                self.repo_id, repo_type=self.repo_type, author=self.me, discussion_type="pull_request"
             )
             ours = [each for each in found if each.title == title and each.status in ("open", "draft")]
             return f"refs/pr/{ours[0].num}" if ours else None
@@ -174,10 +181,10 @@ class Repo:
         """Give a commit a name unless the name is taken; return whether it was given now."""
 
         def give() -> bool:
-            tags = self.api.list_repo_refs(self.repo_id, repo_type="dataset").tags
+            tags = self.api.list_repo_refs(self.repo_id, repo_type=self.repo_type).tags
             if name in {each.name for each in tags}:
                 return False
-            self.api.create_tag(self.repo_id, tag=name, revision=head, repo_type="dataset")
+            self.api.create_tag(self.repo_id, tag=name, revision=head, repo_type=self.repo_type)
             return True
 
         return self.patience.call(give)
@@ -189,3 +196,11 @@ def _addition(file: File) -> Any:
     addition = CommitOperationAdd(file.path, file.source)
     addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # read once already, when it was verified
     return addition
+
+
+def silence_client() -> None:
+    """Keep the Hub client's own warnings and bars, one a file, off the terminal: retries are told by `retry`."""
+    from huggingface_hub.utils import disable_progress_bars, logging
+
+    logging.set_verbosity_error()
+    disable_progress_bars()

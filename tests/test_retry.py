@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from d3s_dataset.errors import HubError, WriteError
-from generation.retry import Patience, explain
+from d3s_dataset.retry import Patience, explain
 
 DROPPED = HfHubHTTPError.__mro__[1]  # the base error of the client's HTTP library
 

@@ -1,0 +1,144 @@
+"""A folder of submissions -> a board: `python -m benchmark.leaderboard SUBMISSIONS --out DIR`.
+
+The folder is a clone of the leaderboard's repo, or any folder with `leaderboard.json`. `--begin` writes that file,
+`--check` says whether a board is what its folder gives, `--reproduce ID` runs a submission's weights.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark import predictions as predictions_
+from benchmark import site, truth
+from benchmark.board import fold
+from benchmark.measure import result_of
+from benchmark.report import page
+from benchmark.results import make_folder
+from benchmark.sections import Measured
+from benchmark.standing import Board
+from benchmark.submission import FOLDER, PREDICTIONS
+from benchmark.truth import FILE_NAME, Rules, read_rules, truth_of
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.command import Parser, natural, run_command, say
+from d3s_dataset.errors import ResultError
+from d3s_dataset.manifest import to_json
+
+_NAMED = 5  # files that disagree, named one by one
+
+
+def build(root: Path, dataset: str, out: Path) -> Board:
+    """Fold a folder into a board and write all its files; what is unchanged since the board there is not recomputed.
+
+    Args:
+        root: the folder of submissions.
+        dataset: where the board's images lie.
+        out: folder for the board.
+
+    Raises:
+        ResultError: no leaderboard, no submissions.
+        ReleaseError, DatasetNotFound: the images are not there, or are others.
+    """
+    rules = read_rules(root)
+    before = _before(out)
+    board = fold(root, rules, truth_of(dataset, rules), before)
+    make_folder(out)
+    held = {(each.id, each.content) for each in before.entries if each.rank} if before else set()
+    fresh = [each for each in board.entries if each.rank and (each.id, each.content) not in held]
+    site.write_pages(board, {site.page_name(each): _report(root, each.id) for each in fresh}, out)
+    for name, content in site.files(board).items():
+        write_atomic(out / name, content)
+    return board
+
+
+def _before(out: Path) -> Board | None:
+    try:
+        return Board.model_validate_json((out / site.BOARD).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None  # of an older version, or none: everything is computed
+
+
+def _report(root: Path, name: str) -> bytes:
+    predictions = predictions_.read(root / FOLDER / name / PREDICTIONS)
+    # What was measured elsewhere cannot be recomputed from predictions.
+    result = result_of(predictions, name).model_copy(update={"imagenet": None, "drop": None})
+    return page([Measured(result.model.tag or result.model.name, result, predictions)], None)
+
+
+def disagreements(root: Path, dataset: str, out: Path) -> list[str]:
+    """Return the names of the board's files that are not what the folder gives; everything is computed anew.
+
+    Reports (`models/`) are left out: their figures change with matplotlib's version.
+    """
+    rules: Rules = read_rules(root)
+    made = site.files(fold(root, rules, truth_of(dataset, rules)))
+    return [
+        name for name, content in made.items() if not (out / name).is_file() or (out / name).read_bytes() != content
+    ]
+
+
+def parser() -> Parser:
+    """Return the command's parser."""
+    answer = Parser(prog="python -m benchmark.leaderboard", description="Submissions into a board.")
+    add = answer.add_argument
+    add("submissions", type=Path, metavar="SUBMISSIONS", help="folder with leaderboard.json and submissions/")
+    add("--out", type=Path, default=Path("board"), metavar="DIR", help="folder for the board and its page")
+    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="the release that the board is about")
+    add("--check", action="store_true", help="compute the board anew, write nothing, exit 1 where it differs")
+    add("--begin", action="store_true", help="write leaderboard.json for the release in --dataset")
+    add("--config", default="default", metavar="NAME", help="with --begin: which images of the release")
+    add("--split", default="validation", metavar="NAME", help="with --begin: train, validation, ...")
+    add("--eval-yaml", action="store_true", help="also write eval.yaml, which registers the benchmark on the Hub")
+    add("--reproduce", metavar="ID", help="run a submission's weights, and note whether they say the same")
+    add("--rows", type=natural, default=500, metavar="N", help="with --reproduce: on how many images, drawn at random")
+    add("--checkpoint", type=Path, metavar="FILE", help="with --reproduce: weights, if the result was made with a file")
+    add("--devices", metavar="D,...", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
+    return answer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Begin, build or check a board, or run a submission again."""
+    args = parser().parse_args(argv)
+    if args.begin:
+        return _begin(args.submissions, truth.rules_of(args.dataset, args.config, args.split))
+    if args.check:
+        return _check(args.submissions, args.dataset, args.out)
+    if args.reproduce:
+        from benchmark.reproduce import reproduce
+
+        rules = read_rules(args.submissions)
+        say(reproduce(args.submissions, args.reproduce, rules, args.dataset, args.rows, args.checkpoint, args.devices))
+    board = build(args.submissions, args.dataset, args.out)
+    if args.eval_yaml:
+        write_atomic(args.out / "eval.yaml", site.eval_yaml(board.rules))
+    say(summary(board))
+    say(f"board {args.out / site.BOARD}; page {args.out / 'index.html'}")
+
+
+def _begin(root: Path, rules: Rules) -> None:
+    path = root / FILE_NAME
+    if path.exists():
+        raise ResultError(f"{path} is there already: a board stays about the images it began with")
+    write_atomic(path, to_json(rules))
+    say(f"board on {rules.name}, {rules.config}, {rules.split}, {rules.n} images: {path}")
+
+
+def _check(root: Path, dataset: str, out: Path) -> None:
+    found = disagreements(root, dataset, out)
+    if found:
+        raise ResultError(f"the board in {out} is not what {root} gives: {', '.join(found[:_NAMED])} differ")
+    say(f"the board in {out} is what {root} gives, byte for byte")
+
+
+def summary(board: Board) -> str:
+    """Return how many submissions are in which state, and why some are refused."""
+    states = [each.state for each in board.entries]
+    lines = [
+        f"{len(states)} submissions: " + ", ".join(f"{states.count(each)} {each}" for each in dict.fromkeys(states))
+    ]
+    lines += [f"  refused {each.id[:80]}: {each.reason}" for each in board.entries if each.state == "refused"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_command(main)

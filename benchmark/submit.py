@@ -1,0 +1,185 @@
+"""Send a result to a leaderboard: `python -m benchmark.submit RESULT --repo-id ORG/d3s-leaderboard`.
+
+All that the board will check is checked here first (`benchmark.submission`). Then a pull request brings the three files
+to the leaderboard's data set repo, and with `--model-repo` another one the score to the model's own. A folder in place
+of the repo gets the files. Type it again as often as you like: what is there, or proposed, is not sent twice.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark import predictions as predictions_
+from benchmark import results
+from benchmark.results import Result
+from benchmark.site import task_id
+from benchmark.submission import (
+    DESCRIPTION,
+    FILES,
+    FOLDER,
+    PREDICTIONS,
+    RESULT,
+    Description,
+    check,
+    description_of,
+    id_of,
+)
+from benchmark.truth import FILE_NAME, Rules, parse_rules, read_rules, truth_of
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.blob import File, file_of
+from d3s_dataset.command import Parser, progress, run_command, say
+from d3s_dataset.errors import HubError, ResultError
+from d3s_dataset.manifest import to_json
+from d3s_dataset.remote import Remote, Repo, connect, silence_client
+from d3s_dataset.retry import PATIENCE, Patience
+
+SCORES = ".eval_results/d3s.yaml"
+
+
+def pack(path: Path, description: Description, rules: Rules, dataset: str) -> tuple[str, dict[str, bytes]]:
+    """Return a submission's id and its files by name, after every check that the board makes.
+
+    Args:
+        path: the result; its predictions lie beside it.
+        description: what the result does not say.
+        rules: of the board.
+        dataset: where the board's images lie.
+
+    Raises:
+        ResultError: no predictions beside the result, or something that the board would refuse.
+    """
+    result, beside = results.read(path), path.with_suffix(".parquet")
+    if not beside.is_file():
+        raise ResultError(f"no predictions at {beside}: a submission needs them beside the result")
+    rules.check(result.dataset)
+    truth = truth_of(dataset, rules)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / id_of(result)
+        write_atomic(folder / DESCRIPTION, to_json(description))
+        write_atomic(folder / RESULT, to_json(result))
+        predictions_.write(folder / PREDICTIONS, predictions_.read(beside))
+        check(folder, rules, truth)
+        return folder.name, {name: (folder / name).read_bytes() for name in FILES}
+
+
+def into_folder(board: Path, name: str, files: dict[str, bytes]) -> str:
+    """Write a submission into a folder of submissions; return what was done, in a line."""
+    folder = board / FOLDER / name
+    if all((folder / each).is_file() and (folder / each).read_bytes() == files[each] for each in files):
+        return f"nothing to do: {folder} is there already"
+    for each, content in files.items():
+        write_atomic(folder / each, content)
+    return f"submitted: {folder}"
+
+
+def propose(repo: Repo, title: str, files: Sequence[File], why: str) -> str:
+    """Open a pull request with some files, unless they are there or we have proposed them; return what was done.
+
+    Raises:
+        HubError: no such repo, or the Hub refuses.
+    """
+    here = repo.look()
+    if here.head is None:
+        raise HubError(f"{repo.repo_id} does not exist, or is hidden: expected {why}")
+    if _holds(here, files):
+        return f"nothing to do: {repo.url} has it already"
+    onto, opens = here, True
+    if proposed := repo.open_pull_request(title):
+        onto, opens = repo.look(proposed), False
+        if _holds(onto, files):
+            return f"nothing to do: it is proposed already at {_link(repo, proposed)}"
+
+    def send() -> None:
+        with progress(total=sum(file.size for file in files), label="sending", unit="B", scale=True) as bar:
+            repo.commit(repo.upload(files, onto.revision, opens, bar), title, onto, opens)
+
+    repo.patience.call(send)
+    return f"proposed: {_link(repo, repo.open_pull_request(title) or '')}"
+
+
+def _holds(remote: Remote, files: Sequence[File]) -> bool:
+    return all(file.path in remote.files and remote.files[file.path].holds(file) for file in files)
+
+
+def _link(repo: Repo, revision: str) -> str:
+    return f"{repo.url}/discussions/{revision.rpartition('/')[2]}"
+
+
+def rules_on_hub(repo: Repo) -> Rules:
+    """Return the rules of a leaderboard's repo; raises HubError where it is none."""
+    here = repo.look()
+    if here.head is None:
+        raise HubError(f"{repo.repo_id} does not exist, or is hidden: expected the repo of a leaderboard")
+    if FILE_NAME not in here.files:
+        raise HubError(f"{repo.repo_id} is no leaderboard: it has no {FILE_NAME}")
+    return parse_rules(repo.read(FILE_NAME, here.head), f"{FILE_NAME} of {repo.repo_id}")
+
+
+def scores(result: Result, rules: Rules, board: str) -> bytes:
+    """Return `.eval_results/d3s.yaml`: the top-1 in percent, as the Hub shows it on a model's page.
+
+    Raises:
+        ResultError: the board does not name the release's repo on the Hub, which such a score must.
+    """
+    import yaml
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    if rules.repo is None:
+        raise ResultError("--model-repo: the board's leaderboard.json names no repo of the release")
+    entry = EvalResultEntry(
+        dataset_id=rules.repo,
+        task_id=task_id(rules),
+        value=round(100 * (result.metrics.top1 or 0), 4),
+        dataset_revision=rules.revision,
+        source_url=board,
+        source_name="D3S leaderboard",
+        notes=f"top-1, {result.metrics.n} images, fp32",
+    )
+    return yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False).encode()
+
+
+def parser() -> Parser:
+    """Return the command's parser."""
+    answer = Parser(prog="python -m benchmark.submit", description="Send a result to a leaderboard.")
+    add = answer.add_argument
+    add("result", type=Path, metavar="RESULT", help="JSON that benchmark.run wrote, its predictions beside it")
+    add("--repo-id", required=True, metavar="ORG/NAME|FOLDER", help="the leaderboard: a data set repo, or a folder")
+    choices = ("imagenet", "web", "d3s")
+    add("--training-data", choices=choices, required=True, help="what the model saw: ImageNet only, the web, D3S")
+    add("--notes", default="", help="a line about the model")
+    add("--supersedes", metavar="ID", help="an older submission of the same model that this one replaces")
+    add("--model-repo", metavar="ORG/NAME", help="also propose the score to the model's repo on the Hub")
+    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="the release that the board is about")
+    add("--dry-run", action="store_true", help="check, say what would be sent, send nothing")
+    return answer
+
+
+def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> None:
+    """Check a result, send it, say where it is."""
+    args = parser().parse_args(argv)
+    said = description_of(args.training_data, args.notes, args.supersedes)
+    board = Path(args.repo_id) if Path(args.repo_id).is_dir() else None
+    if board is None or args.model_repo:
+        silence_client()
+    repo = connect(args.repo_id, patience) if board is None else None
+    rules = rules_on_hub(repo) if repo else read_rules(Path(args.repo_id))
+    name, files = pack(args.result, said, rules, args.dataset)
+    sizes = ", ".join(f"{each} ({len(content):,} bytes)" for each, content in files.items())
+    say(f"{name}: every number recomputed from its predictions is the one that was sent\n  {sizes}")
+    url = args.repo_id if repo is None else f"{repo.url}/tree/main/{FOLDER}/{name}"
+    score = scores(results.read(args.result), rules, url) if args.model_repo else b""
+    if args.dry_run:
+        say(score.decode() + "dry run: nothing was sent" if score else "dry run: nothing was sent")
+        return
+    if repo is None:
+        say(into_folder(Path(args.repo_id), name, files))
+    else:
+        sent = [file_of(f"{FOLDER}/{name}/{each}", content) for each, content in files.items()]
+        say(propose(repo, f"Submission {name}", sent, "the repo of a leaderboard"))
+    if args.model_repo:
+        model = connect(args.model_repo, patience, "model", "--model-repo")
+        say(propose(model, f"Score on {rules.name}", [file_of(SCORES, score)], "the repo of a model"))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,152 @@
+"""Boards: states, ranks and tiers, the same bytes everywhere, nothing computed twice."""
+
+import json
+import shutil
+
+import pytest
+
+from benchmark import board as boards
+from benchmark import intake, leaderboard
+from benchmark.intake import digest_or_none
+from benchmark.standing import Board, Record
+from benchmark.submission import FOLDER
+from d3s_dataset.manifest import to_json
+from tests.benchmark.board.conftest import IMAGES, refused
+
+
+def reproduced(root, *names, passed=True):
+    """Write the owner's records."""
+    for folder in sorted((root / FOLDER).iterdir()):
+        if folder.name.split("--")[0] in names:
+            content, same = digest_or_none(folder, IMAGES), 9 if passed else 1
+            record = Record(id=folder.name, content=content, seed=1, rows=9, same=same, passed=passed, device="cpu")
+            path = root / boards.REPRODUCED / f"{folder.name}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(to_json(record))
+
+
+def build(root, release, out):
+    leaderboard.main([str(root), "--out", str(out), "--dataset", str(release)])
+    return Board.model_validate_json((out / "board.json").read_bytes())
+
+
+def by_name(board):
+    return {each.id.split("--")[0]: each for each in board.entries}
+
+
+@pytest.fixture(scope="module")
+def five(empty_board, release, measured, send, tmp_path_factory):
+    """Two good models that do not differ, a poor one, one trained on the web, one that was not run again."""
+    scratch = tmp_path_factory.mktemp("five")
+    root = shutil.copytree(empty_board, scratch / "submissions")
+    for index, (name, accuracy, training) in enumerate(
+        [("best", 0.8, "imagenet"), ("nearly", 0.79, "imagenet"), ("poor", 0.2, "imagenet"),
+         ("clip", 0.9, "web"), ("unseen", 1.0, "imagenet")]
+    ):  # fmt: skip
+        send(measured(scratch / "results", name, accuracy, index, digest=f"{index}a" * 32), root, training=training)
+    reproduced(root, "best", "nearly", "poor", "clip")
+    out = scratch / "board"
+    return root, out, build(root, release, out)
+
+
+def test_only_what_was_run_again_is_ranked_and_sections_do_not_mix(five):
+    entries = by_name(five[2])
+    assert {name: (each.rank, each.tier) for name, each in entries.items()} == {
+        "best": (1, 1), "nearly": (2, 1), "poor": (3, 2), "clip": (1, 1), "unseen": (None, None)
+    }  # fmt: skip
+    assert entries["nearly"].versus.p > boards.SAME_TIER > entries["poor"].versus.p
+    assert entries["unseen"].state == "recomputed"
+    assert entries["best"].numbers.all.right == 96
+
+
+def test_the_same_bytes_elsewhere_and_check(five, release, tmp_path, capsys):
+    root, out, _ = five
+    moved = shutil.copytree(root, tmp_path / "elsewhere")
+    build(moved, release, tmp_path / "again")
+    for name in ("board.json", "board.csv", "board.md", "index.html", "README.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes(), name
+    leaderboard.main([str(moved), "--out", str(out), "--dataset", str(release), "--check"])
+    assert "byte for byte" in capsys.readouterr().out
+    text = (tmp_path / "again" / "board.json").read_text()
+    assert "NaN" not in text
+    (tmp_path / "again" / "board.json").write_text(text.replace('"right": 96', '"right": 97'))
+    line = [moved, "--out", tmp_path / "again", "--dataset", release, "--check"]
+    assert "board.json differ" in refused(leaderboard.main, *line)
+
+
+def test_the_files_for_people(five):
+    _, out, board = five
+    assert (out / "README.md").read_text().startswith("---\ntitle: toy leaderboard\n")
+    assert "sdk: static" in (out / "README.md").read_text()
+    assert "| best | 1 | 1 | 80.0 |" in (out / "board.md").read_text()
+    assert len((out / "board.csv").read_text().splitlines()) == 6
+    pages = {path.name for path in (out / "models").iterdir()}
+    assert pages == {f"{each.id}.html" for each in board.entries if each.rank}
+
+
+def test_what_is_unchanged_is_not_computed_again(five, release, tmp_path, monkeypatch, measured, send):
+    root, out, board = five
+    root, out = shutil.copytree(root, tmp_path / "submissions"), shutil.copytree(out, tmp_path / "board")
+    calls = []
+    monkeypatch.setattr(intake, "check", lambda *given, **more: calls.append(given) or REAL(*given, **more))
+    monkeypatch.setattr(boards, "overall", lambda *_: pytest.fail("a test was made again"))
+    assert build(root, release, out) == board
+    assert calls == []
+    send(measured(tmp_path / "results", "new", 0.1, 9, digest="9b" * 32), root)
+    assert by_name(build(root, release, out))["new"].state == "recomputed"
+    assert len(calls) == 1
+
+
+REAL = intake.check
+
+
+def test_withdrawn_superseded_duplicate_and_not_reproduced(empty_board, release, measured, send, tmp_path):
+    root = shutil.copytree(empty_board, tmp_path / "submissions")
+    out = tmp_path / "results"
+    for index, name in enumerate(["old", "gone", "false"]):
+        send(measured(out, name, 0.5, index, digest=f"{index}c" * 32), root)
+    old = next(each.name for each in (root / FOLDER).glob("old--*"))
+    send(measured(out, "old", 0.6, 7, digest="7c" * 32), root, "--supersedes", old)
+    send(measured(out, "rival", 0.6, 8, digest="8c" * 32), root, "--supersedes", old)
+    send(measured(out, "thief", 0.6, 7, digest="6c" * 32), root)  # the answers of the new `old`
+    said = next((root / FOLDER).glob("gone--*")) / "model.json"
+    said.write_text(json.dumps(json.loads(said.read_bytes()) | {"withdrawn": "trained on the test images"}))
+    reproduced(root, "old", "gone")
+    reproduced(root, "false", passed=False)
+    board = build(root, release, tmp_path / "board")
+    found = {each.id: (each.state, each.reason) for each in board.entries}
+    new = next(each for each in found if each.startswith("old--") and each != old)
+    assert found[old] == ("superseded", f"by {new}")  # the rival's claim is void: another model
+    assert found[new][0] == "reproduced"
+    short = {name.split("--")[0]: state for name, state in found.items()}
+    assert short["gone"] == ("withdrawn", "trained on the test images")
+    assert short["thief"] == ("duplicate", f"the same answers as {new}")
+    assert short["false"] == ("not reproduced", "1 of 9 answers the same when run again")
+    assert short["rival"][0] == "recomputed"
+    folder = root / FOLDER / new
+    said = folder / "model.json"
+    said.write_text(json.dumps(json.loads(said.read_bytes()) | {"notes": "changed since"}))
+    changed = build(root, release, tmp_path / "board")  # a record is of one content
+    assert next(each.state for each in changed.entries if each.id == new) == "recomputed"
+
+
+def test_twenty_submissions_in_processes(empty_board, release, measured, send, copies, tmp_path):
+    root = shutil.copytree(empty_board, tmp_path / "submissions")
+    send(measured(tmp_path / "results", "toy", 0.5), root)
+    copies(next((root / FOLDER).iterdir()), 19)
+    board = build(root, release, tmp_path / "board")
+    assert sorted(each.state for each in board.entries) == ["duplicate"] * 19 + ["recomputed"]
+    assert len({each.numbers for each in map(without_place, board.entries)}) == 1
+
+
+def without_place(entry):
+    return entry.model_copy(update={"numbers": entry.numbers.model_dump_json()})
+
+
+def test_bad_input(board, release, tmp_path, toy):
+    out = ["--out", tmp_path / "out", "--dataset", release]
+    assert "no leaderboard" in refused(leaderboard.main, tmp_path, *out)
+    assert "holds no submissions" in refused(leaderboard.main, board, *out)
+    assert "is there already" in refused(leaderboard.main, board, "--begin", "--dataset", release)
+    assert "kind sample: no board" in refused(leaderboard.main, tmp_path / "new", "--begin", "--dataset", toy)
+    assert "no submission '../x'" in refused(leaderboard.main, board, *out, "--reproduce", "../x")

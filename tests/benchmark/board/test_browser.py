@@ -1,0 +1,117 @@
+"""Report and board in a real browser, from disk: no other request, no error; by mouse, by keyboard, on a phone."""
+
+import shutil
+
+import pytest
+
+from benchmark import leaderboard, report
+from benchmark.submission import FOLDER
+from tests.benchmark.board.conftest import DESK, PHONE
+from tests.benchmark.board.test_board import reproduced
+
+SIZES = [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
+
+
+@pytest.fixture(scope="module")
+def shown(release, measured, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    paths = [measured(out, name, accuracy, seed) for seed, (name, accuracy) in enumerate([("one", 0.7), ("two", 0.3)])]
+    report.main([*map(str, paths), "--out", str(out / "report.html"), "--dataset", str(release)])
+    return out / "report.html"
+
+
+@pytest.fixture(scope="module")
+def page(empty_board, release, measured, send, copies, tmp_path_factory):
+    """A board of four ranked models and one that is not."""
+    scratch = tmp_path_factory.mktemp("page")
+    root = shutil.copytree(empty_board, scratch / "submissions")
+    names = ["alpha", "beta", "gamma", "delta"]
+    for index, name in enumerate([*names, "unseen"]):
+        send(measured(scratch / "results", name, 0.2 + 0.15 * index, index, digest=f"{index}d" * 32), root)
+    reproduced(root, *names)
+    leaderboard.main([str(root), "--out", str(scratch / "board"), "--dataset", str(release)])
+    return scratch / "board" / "index.html"
+
+
+def fits(window, size):
+    return window.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_report(visit, shown, size, scheme):
+    window = visit(shown, size, scheme)
+    assert fits(window, size)
+    assert window.locator("figure svg").count() == 2
+    pictures = window.locator("#gallery img")
+    count = pictures.count()
+    assert count == 36  # of the first model: 30 % of 120 images
+    pictures.first.scroll_into_view_if_needed()  # only then it is loaded
+    window.wait_for_function("document.querySelector('#gallery img').naturalWidth === 32")
+    window.locator("#gallery-background").select_option("rain")
+    assert 0 < pictures.count() < count
+    window.locator("#gallery-background").select_option("")
+    window.locator("#gallery-class").fill("no such class")
+    assert pictures.count() == 0
+    window.locator("#class-filter").fill("tench")
+    assert window.locator("#class-table tbody tr").count() == 1
+
+
+def names(window):
+    return window.locator("#board tbody tr .name a, #board tbody tr .name span").all_text_contents()
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_board_by_mouse(visit, page, size, scheme):
+    window = visit(page, size, scheme)
+    assert fits(window, size)
+    assert names(window) == ["delta", "gamma", "beta", "alpha"]
+    window.get_by_role("button", name="model", exact=True).click()
+    assert names(window) == ["alpha", "beta", "delta", "gamma"]
+    window.get_by_role("button", name="model", exact=True).click()
+    assert names(window) == ["gamma", "delta", "beta", "alpha"]
+    window.locator("#filter").fill("ta")
+    assert names(window) == ["delta", "beta"]
+    window.locator("#filter").fill("")
+    window.get_by_label("also what is not ranked").check()
+    assert "unseen" in names(window)
+    window.locator("#section").select_option("web")
+    assert names(window) == []
+
+
+def test_board_by_keyboard(visit, page):
+    window = visit(page, DESK)
+    head = window.get_by_role("columnheader", name="top-1", exact=True)
+    head.get_by_role("button").focus()
+    window.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert names(window)[0] == "delta"
+    window.keyboard.press("Space")  # the focus stays where it was
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert names(window)[0] == "alpha"
+    window.locator("#filter").focus()
+    window.keyboard.type("gam")
+    assert names(window) == ["gamma"]
+    window.get_by_role("link", name="gamma").focus()
+    window.keyboard.press("Enter")
+    window.wait_for_selector("h1:has-text('gamma')")
+
+
+def test_a_thousand_rows_stay_usable(visit, page, tmp_path):
+    text = page.read_text()
+    head, data = text.split('id="data">')
+    data, tail = data.split("</script>", 1)
+    many = shutil.copytree(page.parent, tmp_path / "many") / "index.html"
+    row = (
+        "for (let i = 5; i < 1005; i++) data.entries.push({...data.entries[0], id: `m${i}`, model: `m${i}`, rank: i});"
+    )
+    parse = "textContent);\n"
+    assert parse in tail
+    many.write_text(f'{head}id="data">{data}</script>{tail.replace(parse, parse + row, 1)}')
+    window = visit(many, DESK)
+    assert len(names(window)) == 1004
+    spent = window.evaluate(
+        "() => { const begun = performance.now(); [...document.querySelectorAll('#board th button')][2].click();"
+        " document.body.offsetHeight; return performance.now() - begun; }"
+    )
+    assert spent < 1500  # half a second on a quiet machine
+    assert (page.parent / FOLDER).exists() is False
