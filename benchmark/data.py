@@ -81,12 +81,12 @@ class Split:
         """Return a label column, (n,)."""
         return self.labels[name].to_numpy(zero_copy_only=False)
 
-    @cached_property
+    @property
     def key(self) -> np.ndarray:
         """The key of each image, (n,)."""
         return self.column("key")
 
-    @cached_property
+    @property
     def foreground(self) -> np.ndarray:
         """The class of each image, (n,)."""
         return self.column("foreground")

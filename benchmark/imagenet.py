@@ -34,14 +34,18 @@ class Folder:
             raise SourceError(f"{folder} holds no photos: expected subfolders named by WordNet ids with .jpg or .png")
         self.n = len(self.paths)
 
-    @cached_property
+    @property
     def key(self) -> np.ndarray:
         """The path of each photo inside the folder, (n,)."""
         return np.array([str(path.relative_to(self._folder)) for path in self.paths], dtype=object)
 
-    @cached_property
+    @property
     def foreground(self) -> np.ndarray:
         """The class of each photo, (n,)."""
+        return self._foreground
+
+    @cached_property
+    def _foreground(self) -> np.ndarray:
         labels = {each.wnid: each.index for each in classes()}
         return np.array([labels[path.parent.name] for path in self.paths])
 

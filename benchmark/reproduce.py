@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +43,12 @@ class Rows:
         """How many."""
         return len(self.chosen)
 
-    @cached_property
+    @property
     def key(self) -> np.ndarray:
         """The key of each image, (n,)."""
         return self.split.key[self.chosen]
 
-    @cached_property
+    @property
     def foreground(self) -> np.ndarray:
         """The class of each image, (n,)."""
         return self.split.foreground[self.chosen]
