@@ -73,18 +73,13 @@ def three_sets(photos: Photos, seed: int) -> np.ndarray:
     return _deal(*_ways("unseen_foreground", photos)[0], LEAST, LEAST, seed)
 
 
-def apart(name: str, photos: Photos, sets: np.ndarray, seed: int) -> list[Fold]:
-    """Return the folds of `unseen_foreground` or `unseen_both` that learn on set 1 and test on set 2 (`three_sets`).
+def apart(photos: Photos, sets: np.ndarray, seed: int) -> Fold:
+    """Return the fold that learns on set 1 and is tested on set 2 (`three_sets`).
 
     Raises:
         ResultError: too few photos for that.
     """
-    front, behind = _ways("unseen_both", photos)
-    if name == "unseen_foreground":
-        return [_fold([front], sets == 1, sets == 2, seed)]
-    part = _deal(*behind, _MOST, LEAST, seed)
-    each = range(int(part.max()) + 1)
-    return [_fold([front, behind], (sets == 1) & (part != fold), (sets == 2) & (part == fold), seed) for fold in each]
+    return _fold(_ways("unseen_foreground", photos), sets == 1, sets == 2, seed)
 
 
 def hold_out(photo: np.ndarray, stratum: np.ndarray, seed: int = 0) -> np.ndarray:
