@@ -18,6 +18,7 @@ from benchmark.intake import digest_or_none, measured
 from benchmark.metrics import hits
 from benchmark.paired import overall
 from benchmark.predictions import Predictions, take
+from benchmark.results import first_wrong
 from benchmark.standing import PLACES, Board, Entry, Record, Section, Versus
 from benchmark.submission import FOLDER, PREDICTIONS
 from benchmark.truth import Rules, Truth
@@ -69,7 +70,7 @@ def _records(root: Path) -> dict[str, Record]:
         try:
             record = Record.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise ResultError(f"{path} cannot be read as a record: {error.errors()[0]['msg']}") from None
+            raise ResultError(f"{path} cannot be read as a record: {first_wrong(error)}") from None
         found[record.id] = record
     return found
 

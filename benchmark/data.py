@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,37 +25,6 @@ from d3s_dataset.manifest import Manifest, verified_fraction
 
 _LABELS = ("key", "foreground", "background", "foreground_source", "background_source", "verified")
 _READ = 16  # images read at a time, so that decoding starts at once
-
-
-class Images(Protocol):
-    """Where images with a class come from: a split of a release, some rows of one, an ImageNet folder."""
-
-    @property
-    def n(self) -> int:
-        """How many."""
-        ...
-
-    @property
-    def key(self) -> np.ndarray:
-        """The name of each, (n,)."""
-        ...
-
-    @property
-    def foreground(self) -> np.ndarray:
-        """The class of each, (n,)."""
-        ...
-
-    def images(self, start: int = 0) -> Iterator[bytes | None]:
-        """Yield the encoded images from `start` on; None where there is none."""
-        ...
-
-    def where(self, index: int) -> str:
-        """Return where an image lies, for errors."""
-        ...
-
-    def content(self, cache: Cache) -> str:
-        """Return a digest of what the images are."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -141,6 +109,47 @@ class Split:
             verified_fraction=verified_fraction(self.labels["verified"].to_pylist()),
             backgrounds=self.manifest.backgrounds,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some images of a split, as a source of images: `chosen` is (n,) their places in it, sorted."""
+
+    split: Split
+    chosen: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """How many."""
+        return len(self.chosen)
+
+    @cached_property
+    def key(self) -> np.ndarray:
+        """The key of each image, (n,)."""
+        return self.split.key[self.chosen]
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """The class of each image, (n,)."""
+        return self.split.foreground[self.chosen]
+
+    def images(self, start: int = 0) -> Iterator[bytes | None]:
+        """Yield the encoded images from row `start` on."""
+        wanted = set(self.chosen[start:].tolist())
+        last = int(self.chosen[-1])
+        for place, content in enumerate(self.split.images()):
+            if place in wanted:
+                yield content
+            if place == last:
+                return
+
+    def where(self, index: int) -> str:
+        """Return shard and key of an image, for errors."""
+        return self.split.where(int(self.chosen[index]))
+
+    def content(self, cache: Cache) -> str:
+        """Return the digest of the images."""
+        return digest([self.split.content(cache), self.chosen.tolist()])
 
 
 def open_split(dataset: str | Path, config: str, split: str, limit: int | None = None) -> Split:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark import known, results
 from benchmark import predictions as predictions_
 from benchmark.cache import Cache, KnownModel, Options
-from benchmark.data import Images, Split
-from benchmark.imagenet import Folder
+from benchmark.data import Split
+from benchmark.imagenet import Folder, Images
 from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
 from benchmark.predictions import BEST, Answers

@@ -7,15 +7,13 @@ comes from the cache, and no code that a submission names is run. Loads torch.
 import re
 import secrets
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.board import REPRODUCED
-from benchmark.cache import Cache, Options
-from benchmark.data import Split, open_split
+from benchmark.cache import Options
+from benchmark.data import Rows, open_split
 from benchmark.intake import digest_or_none
 from benchmark.job import Subject, answers
 from benchmark.predictions import Predictions
@@ -24,52 +22,10 @@ from benchmark.submission import FOLDER, Submission, check
 from benchmark.truth import Rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ModelError, ResultError
-from d3s_dataset.identity import digest
 from d3s_dataset.manifest import to_json
 
 _WEIGHTS = re.compile(r"(hf-hub|transformers|zero-shot|local-dir):.+|[\w.-]+")  # not MODULE:FUNCTION, a stranger's code
 ENOUGH = 0.99  # share of images with the same best class: fp32 on two machines differs on fewer than one in a hundred
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Some images of a split, as a source of images: `chosen` is (n,) their places in it, sorted."""
-
-    split: Split
-    chosen: np.ndarray
-
-    @property
-    def n(self) -> int:
-        """How many."""
-        return len(self.chosen)
-
-    @property
-    def key(self) -> np.ndarray:
-        """The key of each image, (n,)."""
-        return self.split.key[self.chosen]
-
-    @property
-    def foreground(self) -> np.ndarray:
-        """The class of each image, (n,)."""
-        return self.split.foreground[self.chosen]
-
-    def images(self, start: int = 0) -> Iterator[bytes | None]:
-        """Yield the encoded images from row `start` on."""
-        wanted = set(self.chosen[start:].tolist())
-        last = int(self.chosen[-1])
-        for place, content in enumerate(self.split.images()):
-            if place in wanted:
-                yield content
-            if place == last:
-                return
-
-    def where(self, index: int) -> str:
-        """Return shard and key of an image, for errors."""
-        return self.split.where(int(self.chosen[index]))
-
-    def content(self, cache: Cache) -> str:
-        """Return the digest of the images."""
-        return digest([self.split.content(cache), self.chosen.tolist()])
 
 
 def reproduce(

@@ -168,14 +168,14 @@ def provenance(facts: dict[str, Any], where: str) -> Provenance:
     try:
         return Provenance.model_validate(facts)
     except ValidationError as error:
-        raise ResultError(f"{where} has a provenance that cannot be read: {_first(error)}") from None
+        raise ResultError(f"{where} has a provenance that cannot be read: {first_wrong(error)}") from None
 
 
 def _parse(model: type[Result], content: bytes, where: str) -> Result:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise ResultError(f"{where} cannot be read as a result: {_first(error)}") from None
+        raise ResultError(f"{where} cannot be read as a result: {first_wrong(error)}") from None
 
 
 def _bytes(path: Path) -> bytes:
@@ -187,7 +187,8 @@ def _bytes(path: Path) -> bytes:
         raise ResultError(f"{path} cannot be read as a result: {error.strerror}") from None
 
 
-def _first(error: ValidationError) -> str:
+def first_wrong(error: ValidationError) -> str:
+    """Return the first thing wrong with a file: the field, and why."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-    return f"{where}: {first['msg']}"
+    return f"{where[:80]}: {first['msg']}"

@@ -77,7 +77,7 @@ def description_of(training_data: str, notes: str, supersedes: str | None) -> De
     try:
         return Description.model_validate({"training_data": training_data, "notes": notes, "supersedes": supersedes})
     except ValidationError as error:
-        raise ResultError(_first(error)) from None
+        raise ResultError(results.first_wrong(error)) from None
 
 
 def id_of(result: results.Result) -> str:
@@ -160,13 +160,7 @@ def _description(path: Path) -> Description:
     try:
         return Description.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ResultError(f"{path.name}: {_first(error)}") from None
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-    return f"{where[:80]}: {first['msg']}"
+        raise ResultError(f"{path.name}: {results.first_wrong(error)}") from None
 
 
 def _check_facts(sent: results.Result, rules: Rules) -> None:

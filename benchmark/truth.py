@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from benchmark.data import open_split
 from benchmark.predictions import Predictions
-from benchmark.results import Dataset
+from benchmark.results import Dataset, first_wrong
 from benchmark.scores import Strict
 from d3s_dataset.errors import ReleaseError, ResultError
 
@@ -110,9 +110,7 @@ def parse_rules(content: bytes, where: str) -> Rules:
     try:
         return Rules.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise ResultError(f"{where} cannot be read: {field}: {first['msg']}") from None
+        raise ResultError(f"{where} cannot be read: {first_wrong(error)}") from None
 
 
 def truth_of(dataset: str | Path, rules: Rules) -> Truth:

@@ -1,6 +1,7 @@
 """The report's files, and what it says where something is missing."""
 
 import json
+import shutil
 
 import pytest
 
@@ -42,7 +43,10 @@ def test_without_images_it_says_so(two, tmp_path):
 def test_bad_input(two, tmp_path, toy, measured):
     out = ["--out", tmp_path / "report.html"]
     assert "holds other images" in refused(report.main, two[0], *out, "--dataset", toy)
-    assert "each model once" in refused(report.main, two[0], two[0], *out)
+    again = tmp_path / "again.json"
+    for ending in (".json", ".parquet"):
+        shutil.copy(two[0].with_suffix(ending), again.with_suffix(ending))
+    assert "each model once" in refused(report.main, two[0], again, *out)
     said = json.loads(two[0].read_bytes())
     said["dataset"]["digest"] = "0" * 64
     two[0].write_text(json.dumps(said))
