@@ -59,7 +59,12 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> re
     for part, label, name in progress(cells, label="probes", unit="cell"):
         values = features.values[:, columns(features, part)]
         for wanted, rows in targets(features, label, name, notes):
-            found += read(features, part, values, wanted, rows, name, asked)
+            try:
+                found += list(read(features, part, values, wanted, rows, name, asked))
+            except ResultError as error:
+                if wanted.name in _LABELS:
+                    raise
+                notes.append(f"{name} of the {wanted.name} is not measured: {error}")
     every = np.arange(len(features.key))
     erased = [] if eraser == _DONE else list(erasures(eraser, features, asked, notes))
     fits = [*found, *(each for one in erased for each in (*one.raw, *one.erased))]
