@@ -54,7 +54,9 @@ def test_diffusion(shared_data, tiny_model):
     """16 rows, photo to JPEG, through a small random Stable Diffusion at equal dtype, scheduler, steps and guidance."""
     import torch
     from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
+    from diffusers.utils import logging
 
+    logging.set_verbosity_error()  # its tokenizer of single letters cuts every prompt, and says so each time
     plan = plan_of(shared_data, 16, model=str(tiny_model), scheduler="DDIMScheduler", steps=10, dtype="fp32")
     rows, batch = list(plan), 8
     pipe = StableDiffusionImg2ImgPipeline.from_pretrained(tiny_model, safety_checker=None)
