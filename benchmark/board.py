@@ -6,6 +6,7 @@ differ from by the paired test. A submission whose bytes are as on the board bef
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -22,6 +23,7 @@ from benchmark.results import first_wrong
 from benchmark.standing import PLACES, Board, Entry, Record, Section, Versus
 from benchmark.submission import FOLDER, PREDICTIONS
 from benchmark.truth import Rules, Truth
+from d3s_dataset.command import cores
 from d3s_dataset.errors import ResultError
 
 REPRODUCED = "reproduced"  # the folder of the owner's records
@@ -45,7 +47,9 @@ def fold(root: Path, rules: Rules, truth: Truth, before: Board | None = None) ->
     if not folders:
         raise ResultError(f"{root / FOLDER} holds no submissions: expected a folder each")
     known = {each.id: each for each in before.entries} if before and before.rules == rules else {}
-    contents = {name: digest_or_none(folder, len(truth)) for name, folder in folders.items()}
+    with ThreadPoolExecutor(cores()) as threads:  # hashing leaves the interpreter free
+        digests = threads.map(lambda folder: digest_or_none(folder, len(truth)), folders.values())
+        contents = dict(zip(folders, digests, strict=True))
     kept = {
         name: _fresh(known[name])
         for name, content in contents.items()

@@ -77,4 +77,16 @@ def clusters(background_source: np.ndarray, background: np.ndarray) -> np.ndarra
     """
     alone = background_source < 0
     own = np.where(alone, np.arange(len(alone)), background_source)
-    return np.unique(np.stack([background, alone, own]), axis=1, return_inverse=True)[1].reshape(-1)
+    return distinct(background, alone, own)[1]
+
+
+def distinct(*codes: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return the different tuples of codes in order, as an array (m,) a place of the tuple, and which each image has.
+
+    Args:
+        codes: (n,) whole numbers from 0.
+    """
+    shape = tuple(int(each.max(initial=0)) + 1 for each in codes)
+    # numpy's unique along an axis compares bytes, thirty times as slow.
+    found, which = np.unique(np.ravel_multi_index(codes, shape), return_inverse=True)
+    return np.unravel_index(found, shape), which

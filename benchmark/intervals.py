@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit, ndtri, stdtr, stdtrit
 
+from benchmark.groups import distinct
 from benchmark.resample import Cells, Moments, cells, observed, resampled
 from benchmark.stats import LEVEL, NORMAL_QUANTILE, upper, wilson
 
@@ -197,7 +198,7 @@ def _effective(moments: Moments) -> np.ndarray:
 
 def _counts(table: Cells, mixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (3, k) images, foreground and background photos; (k,) degrees of freedom."""
-    ways = [np.unique(np.stack([way.code, table.group]), axis=1)[1] for way in (table.front, table.behind)]
+    ways = [distinct(way.code, table.group)[0][1] for way in (table.front, table.behind)]
     own = [
         np.bincount(table.group, table.size, table.groups),
         *(np.bincount(way, minlength=table.groups) for way in ways),

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from benchmark.groups import distinct
+
 
 def hits(foreground: np.ndarray, prediction: np.ndarray, best: int = 1) -> np.ndarray:
     """Say for each image whether its class is among the `best` first predictions.
@@ -82,7 +84,7 @@ def consistency(right: np.ndarray, photo: np.ndarray, background: np.ndarray) ->
         averaged over photos. NaN where no photo stands on two.
     """
     pairs, flips = _pairs(right, photo)
-    place = np.unique(np.stack([photo, background]), axis=1, return_inverse=True)[1].reshape(-1)
+    place = distinct(photo, background)[1]
     own = np.zeros(place.max(initial=-1) + 1, dtype=np.int64)
     own[place] = photo
     for total, same in zip((pairs, flips), _pairs(right, place), strict=True):
