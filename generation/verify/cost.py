@@ -27,16 +27,17 @@ def estimate(tasks: int, items: int, workers: int, terms: Terms) -> list[str]:
         tasks: number of tasks.
         items: what they hold together, known pairs included.
         workers: people an image.
-        terms: pay, fee, seconds.
+        terms: pay, fee, seconds. Where nobody is paid, no cost is told.
     """
     sittings, hours = tasks * workers, items * terms.seconds / 3600
     minutes, paid = 60 * hours / tasks, tasks * workers * terms.pay
-    return [
-        f"work: {sittings:,} sittings ({tasks:,} tasks x {workers} people), "
-        f"{items * workers * len(QUESTIONS):,} answers",
-        f"time: at {terms.seconds} s an image {minutes:.1f} minutes a task, {hours:,.1f} hours for each of "
-        f"{workers} people who do all of it, {hours * workers:,.1f} hours together",
-        f"cost: at {terms.pay:.2f} a task {paid:,.2f}, with a fee of {terms.fee:g} % "
-        f"{paid * (1 + terms.fee / 100):,.2f} "
-        f"(a worker earns {60 * terms.pay / minutes:.2f} an hour)",
-    ]
+    work = f"{sittings:,} sittings ({tasks:,} tasks x {workers} people), {items * workers * len(QUESTIONS):,} answers"
+    time = (
+        f"at {terms.seconds} s an image {minutes:.1f} minutes a task, {hours:,.1f} hours for each of "
+        f"{workers} people who do all of it, {hours * workers:,.1f} hours together"
+    )
+    cost = (
+        f"at {terms.pay:.2f} a task {paid:,.2f}, with a fee of {terms.fee:g} % {paid * (1 + terms.fee / 100):,.2f} "
+        f"(a worker earns {60 * terms.pay / minutes:.2f} an hour)"
+    )
+    return [f"work: {work}", f"time: {time}", *([f"cost: {cost}"] if terms.pay else [])]

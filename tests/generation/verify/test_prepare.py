@@ -121,6 +121,7 @@ def test_costs_are_the_sums_they_say():
     assert "120 sittings (40 tasks x 3 people), 10,080 answers" in lines
     assert "4.2 minutes a task, 2.8 hours for each of 3 people who do all of it, 8.4 hours together" in lines
     assert "180.00, with a fee of 20 % 216.00 (a worker earns 21.43 an hour)" in lines
+    assert not any("cost" in line for line in estimate(40, 1120, 3, Terms(pay=0, fee=0)))
 
 
 def test_an_image_that_was_not_redrawn_is_its_own_guide(sample_release, tmp_path):
