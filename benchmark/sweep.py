@@ -16,8 +16,9 @@ from benchmark.job import Subject
 from benchmark.objectives import OBJECTIVES
 from benchmark.probe import KINDS
 from benchmark.run import cached, check_installed, describe
-from benchmark.sweeping import Sweep, as_csv, plot, sweep
+from benchmark.sweeping import as_csv, plot, sweep
 from benchmark.tables import grid, over_seeds
+from benchmark.trials import Sweep
 from benchmark.values import weights
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say

@@ -7,44 +7,17 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from benchmark import results
 from benchmark.correlation import shares
 from benchmark.features import Features
 from benchmark.folds import Photos, cut
-from benchmark.scores import Spread, Strict
+from benchmark.scores import Spread
+from benchmark.trials import Point, Sweep
 from d3s_dataset.atomic import replacing
 from d3s_dataset.command import progress
 from d3s_dataset.errors import MissingExtra, ResultError
-
-
-class Point(Strict):
-    """One lambda: over seeds, the head's foreground accuracy and what a fresh probe reads of the other label.
-
-    `leakage` is the background from the foreground part, on background photos the probe has not seen. `pareto` says
-    that no other lambda has both a higher mean accuracy and a lower mean leakage.
-    """
-
-    weight: float
-    accuracy: Spread
-    leakage: Spread
-    pareto: bool
-
-
-class Sweep(Strict):
-    """What `benchmark.sweep` writes; `chance` is the share of the commonest background."""
-
-    schema_version: Literal[1] = 1
-    model: results.Model
-    datasets: tuple[results.Dataset, results.Dataset]
-    objective: str
-    probe: str
-    seeds: list[int]
-    chance: float
-    points: list[Point]
 
 
 def sweep(
