@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from benchmark import predictions as predictions_
 from benchmark import site, truth
 from benchmark.board import fold
+from benchmark.given import Given
 from benchmark.measure import result_of
 from benchmark.report import page
 from benchmark.results import make_folder
@@ -62,7 +63,7 @@ def _report(root: Path, name: str) -> bytes:
     predictions = predictions_.read(root / FOLDER / name / PREDICTIONS)
     # What was measured elsewhere cannot be recomputed from predictions.
     result = result_of(predictions, name).model_copy(update={"imagenet": None, "drop": None})
-    return page([Measured(result.model.tag or result.model.name, result, predictions)], None)
+    return page(Given([Measured(result.model.tag or result.model.name, result, predictions)]), None)
 
 
 def disagreements(root: Path, dataset: str, out: Path) -> list[str]:
