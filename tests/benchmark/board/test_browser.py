@@ -6,8 +6,8 @@ import pytest
 
 from benchmark import leaderboard, report
 from benchmark.submission import FOLDER
-from tests.benchmark.board.conftest import DESK, PHONE
 from tests.benchmark.board.test_board import reproduced
+from tests.conftest import DESK, PHONE
 
 SIZES = [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
 
