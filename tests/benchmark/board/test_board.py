@@ -128,7 +128,9 @@ def test_what_is_unchanged_is_not_computed_again(five, release, tmp_path, monkey
     calls = []
     monkeypatch.setattr(intake, "check", lambda *given, **more: calls.append(given) or REAL(*given, **more))
     monkeypatch.setattr(boards, "overall", lambda *_: pytest.fail("a test was made again"))
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     assert build(root, release, out) == board
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
     assert calls == []
     send(measured(tmp_path / "results", "new", 0.1, 9, digest="9b" * 32), root)
     assert by_name(build(root, release, out))["new"].state == "recomputed"
