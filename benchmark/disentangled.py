@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark import figures, probe_tables
 from benchmark.given import Given
-from benchmark.readings import Kept, Probed, Reading
+from benchmark.readings import Erasure, Kept, Probed, Reading
 from benchmark.results import Dataset, Model
 from benchmark.scores import Spread
 from benchmark.sections import Table
@@ -40,6 +40,11 @@ def square(probed: Probed) -> Square:
 def readings(probed: Probed) -> list[tuple[str, ...]]:
     """Return all readings as text."""
     return [probe_tables.row(each) for each in probed.readings]
+
+
+def pairs(erasure: Erasure) -> list[tuple[Reading, Reading]]:
+    """Return each reading of raw features with that of erased ones."""
+    return list(zip(erasure.raw, erasure.erased, strict=True))
 
 
 def label_of(model: Model) -> str:
@@ -116,8 +121,8 @@ def tables(given: Given) -> list[Table]:
     """Return the tables for a paper: of each kind one, whose first column says which model."""
     probed = [(label_of(each.model), each) for each in given.probed]
     read = [(label, *row) for label, one in probed for row in readings(one)]
-    pairs = [(label, each) for label, one in probed for each in one.erasure]
-    erased = [(label, each.eraser, *row) for label, each in pairs for row in probe_tables.erased_rows(each)]
+    erasures = [(label, each) for label, one in probed for each in one.erasure]
+    erased = [(label, each.eraser, *row) for label, each in erasures for row in probe_tables.erased_rows(each)]
     still = [(label, *row) for label, one in probed for row in kept(one)]
     tied = [(f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in ways(one)]
     swept = [(f"{label_of(one.model)}, {one.objective}", *row) for one in given.sweeps for row in lambdas(one)]

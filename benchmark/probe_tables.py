@@ -17,7 +17,7 @@ _NO_CONTROL = "*"
 def show(found: Probed) -> str:
     """Return a result as tables and a few lines."""
     lines = [
-        grid(HEADINGS, [row(each) for each in found.readings]),
+        grid(HEADINGS, [row(each, _NO_CONTROL) for each in found.readings]),
         "nats: usable information, a lower bound, of the label's entropy. control: random labels of photos, same probe",
         f"{_NO_CONTROL} on unseen photos of the label's own kind the control is at chance by construction",
         *(_kept(each) for each in found.kept),
@@ -28,8 +28,8 @@ def show(found: Probed) -> str:
     return "\n".join(lines)
 
 
-def row(each: Reading) -> tuple[str, ...]:
-    """Return a reading under `HEADINGS`."""
+def row(each: Reading, no_control: str = "-") -> tuple[str, ...]:
+    """Return a reading under `HEADINGS`; `no_control` stands where the control is at chance by construction."""
     return (
         f"{each.label} <- {each.features}",
         each.probe + " (not converged)" * (not each.converged),
@@ -39,7 +39,7 @@ def row(each: Reading) -> tuple[str, ...]:
         between(each.ci95),
         percent(each.chance),
         percent(each.majority),
-        _NO_CONTROL if each.control is None else percent(each.control),
+        no_control if each.control is None else percent(each.control),
         points(each.selectivity),
         ratio(each.information),
         between(each.information_ci95, ratio),
