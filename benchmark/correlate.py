@@ -16,8 +16,9 @@ from benchmark.erasers import NAMES
 from benchmark.job import Subject
 from benchmark.pairing import read
 from benchmark.run import cached, check_installed, describe
-from benchmark.shortcut import Correlation, Task, correlate
+from benchmark.shortcut import Task, correlate
 from benchmark.tables import grid, over_seeds
+from benchmark.trials import Correlation
 from benchmark.values import share
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say, warn

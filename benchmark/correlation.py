@@ -10,8 +10,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from benchmark.pairing import Pairing
-from benchmark.scores import Spread, Strict
+from benchmark.scores import Spread
 from benchmark.stats import LEVEL
+from benchmark.trials import Scores
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
 
@@ -94,21 +95,6 @@ def _balanced(cells: Cells, train: np.ndarray, groups: int, order: np.ndarray) -
     ]
     count = min(map(len, places))
     return np.concatenate([rows[np.argsort(order[rows])][:count] for rows in places])
-
-
-class Scores(Strict):
-    """What one way of reading scored.
-
-    Accuracies are per image. A group in `groups` is a superclass, tied or untied; `worst` is the lowest of them. `gain`
-    is the untied accuracy minus that of the first model's plain features, seed by seed, in [-1, 1].
-    """
-
-    tied: Spread
-    untied: Spread
-    drop: Spread
-    worst: Spread
-    gain: Spread
-    groups: dict[str, Spread]
 
 
 def score(right: np.ndarray, base: np.ndarray, cells: Cells, names: tuple[str, ...]) -> Scores:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.scores import Spread
+from benchmark.trials import Sweep
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import MissingExtra
 
@@ -38,7 +40,7 @@ class Curve:
     accuracy: np.ndarray
 
 
-def accuracies(groups: Sequence[str], series: Sequence[Series]) -> Any:
+def accuracies(groups: Sequence[str], series: Sequence[Series], label: str = "top-1, %, with 95 % intervals") -> Any:
     """Return a figure of accuracies with their intervals, a row a group, all models side by side."""
     figure, axes = _axes(5.8, 1.0 + len(groups) * max(0.32, 0.14 * len(series)))
     rows = np.arange(len(groups))[::-1]
@@ -51,7 +53,7 @@ def accuracies(groups: Sequence[str], series: Sequence[Series]) -> Any:
                       linestyle="", markersize=4.5, elinewidth=1.4, **style)  # fmt: skip
     axes.set_yticks(rows, groups)
     axes.set_ylim(-0.6, len(groups) - 0.4)
-    axes.set_xlabel("top-1, %, with 95 % intervals")
+    axes.set_xlabel(label)
     axes.grid(axis="x", alpha=0.25)
     _legend(axes, len(series))
     return figure
@@ -83,6 +85,32 @@ def heat(backgrounds: Sequence[str], share: np.ndarray) -> Any:
     bar.ax.yaxis.label.set_color(_INK)
     bar.ax.tick_params(colors=_INK)
     return figure
+
+
+def tradeoff(found: Sweep) -> Any:
+    """Return a figure of leakage against accuracy, a point a lambda with its intervals over seeds."""
+    figure, axes = _axes(5.8, 4.2)
+    axes.set(xlabel="foreground accuracy, %", ylabel=f"background read by a {found.probe} probe, %")
+    for pareto, mark, label in ((True, "o", "none better in both"), (False, "x", "another is better in both")):
+        points = [each for each in found.points if each.pareto is pareto]
+        if points:
+            x, across = _bars([each.accuracy for each in points])
+            y, along = _bars([each.leakage for each in points])
+            axes.errorbar(x, y, xerr=across, yerr=along, label=label, linestyle="", marker=mark, markersize=5,
+                          elinewidth=1.2, color=_COLOURS[not pareto])  # fmt: skip
+    for each in found.points:
+        place = (100 * (each.accuracy.mean or 0), 100 * (each.leakage.mean or 0))
+        axes.annotate(f"{each.weight:g}", place, (5, 5), textcoords="offset points", fontsize=8, color=_INK)
+    axes.axhline(100 * found.chance, linestyle=":", linewidth=0.8, color=_INK, label="commonest background")
+    axes.grid(alpha=0.25)
+    _legend(axes, 3)
+    return figure
+
+
+def _bars(parts: Sequence[Spread]) -> tuple[np.ndarray, np.ndarray]:
+    """Return means (n,) and how far their intervals reach down and up (2, n), in percent; 0 where there is none."""
+    mean, low, high = 100 * np.array([(each.mean, *each.ci95) for each in parts], dtype=np.float64).T
+    return mean, np.nan_to_num(np.stack([mean - low, high - mean]))
 
 
 def save(figure: Any, path: Path) -> None:

@@ -1,7 +1,8 @@
 """A folder of submissions -> a board: `python -m benchmark.leaderboard SUBMISSIONS --out DIR`.
 
 The folder is a clone of the leaderboard's repo, or any folder with `leaderboard.json`. `--begin` writes that file,
-`--check` says whether a board is what its folder gives, `--reproduce ID` runs a submission's weights.
+`--check` says whether a board is what its folder gives, `--reproduce ID` runs a submission's weights, `--into FILE`
+writes the board's table into a README or card.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from benchmark import predictions as predictions_
 from benchmark import site, truth
 from benchmark.board import fold
+from benchmark.given import Given
 from benchmark.measure import result_of
 from benchmark.report import page
 from benchmark.results import make_folder
@@ -62,19 +64,25 @@ def _report(root: Path, name: str) -> bytes:
     predictions = predictions_.read(root / FOLDER / name / PREDICTIONS)
     # What was measured elsewhere cannot be recomputed from predictions.
     result = result_of(predictions, name).model_copy(update={"imagenet": None, "drop": None})
-    return page([Measured(result.model.tag or result.model.name, result, predictions)], None)
+    return page(Given([Measured(result.model.tag or result.model.name, result, predictions)]), None)
 
 
-def disagreements(root: Path, dataset: str, out: Path) -> list[str]:
-    """Return the names of the board's files that are not what the folder gives; everything is computed anew.
+def disagreements(root: Path, dataset: str, out: Path, into: Sequence[Path] = ()) -> list[str]:
+    """Return the names of the files that are not what the folder gives; everything is computed anew.
 
     Reports (`models/`) are left out: their figures change with matplotlib's version.
+
+    Args:
+        root: the folder of submissions.
+        dataset: where the board's images lie.
+        out: the board's folder.
+        into: READMEs and cards that hold its tables.
     """
     rules: Rules = read_rules(root)
-    made = site.files(fold(root, rules, truth_of(dataset, rules)))
-    return [
-        name for name, content in made.items() if not (out / name).is_file() or (out / name).read_bytes() != content
-    ]
+    board = fold(root, rules, truth_of(dataset, rules))
+    made = {out / name: content for name, content in site.files(board).items()}
+    made |= {path: site.into(path, board) for path in into}
+    return [path.name for path, content in made.items() if not path.is_file() or path.read_bytes() != content]
 
 
 def parser() -> Parser:
@@ -88,6 +96,7 @@ def parser() -> Parser:
     add("--begin", action="store_true", help="write leaderboard.json for the release in --dataset")
     add("--config", default="default", metavar="NAME", help="with --begin: which images of the release")
     add("--split", default="validation", metavar="NAME", help="with --begin: train, validation, ...")
+    add("--into", type=Path, nargs="+", default=[], metavar="FILE", help="also write the tables into READMEs or cards")
     add("--eval-yaml", action="store_true", help="also write eval.yaml, which registers the benchmark on the Hub")
     add("--reproduce", metavar="ID", help="run a submission's weights, and note whether they say the same")
     add("--rows", type=natural, default=500, metavar="N", help="with --reproduce: on how many images, drawn at random")
@@ -102,13 +111,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.begin:
         return _begin(args.submissions, truth.rules_of(args.dataset, args.config, args.split))
     if args.check:
-        return _check(args.submissions, args.dataset, args.out)
+        return _check(args.submissions, args.dataset, args.out, args.into)
     if args.reproduce:
         from benchmark.reproduce import reproduce
 
         rules = read_rules(args.submissions)
         say(reproduce(args.submissions, args.reproduce, rules, args.dataset, args.rows, args.checkpoint, args.devices))
     board = build(args.submissions, args.dataset, args.out)
+    for path in args.into:
+        write_atomic(path, site.into(path, board))
     if args.eval_yaml:
         write_atomic(args.out / "eval.yaml", site.eval_yaml(board.rules))
     say(summary(board))
@@ -123,8 +134,8 @@ def _begin(root: Path, rules: Rules) -> None:
     say(f"board on {rules.name}, {rules.config}, {rules.split}, {rules.n} images: {path}")
 
 
-def _check(root: Path, dataset: str, out: Path) -> None:
-    found = disagreements(root, dataset, out)
+def _check(root: Path, dataset: str, out: Path, into: Sequence[Path]) -> None:
+    found = disagreements(root, dataset, out, into)
     if found:
         raise ResultError(f"the board in {out} is not what {root} gives: {', '.join(found[:_NAMED])} differ")
     say(f"the board in {out} is what {root} gives, byte for byte")

@@ -1,21 +1,23 @@
-"""What probes read, as text for a terminal. Needs no torch."""
+"""What probes read, as text: rows for tables anywhere, and all of it for a terminal. Needs no torch."""
 
 from collections.abc import Sequence
 
 from benchmark.readings import Erasure, Kept, Probed, Reading, Share
 from benchmark.tables import between, grid, percent, points, ratio
 
-_HEADINGS = (
+HEADINGS = (
     "label <- features", "probe", "cut", "n", "accuracy", "95 % interval", "chance", "majority", "control", "select.",
     "nats", "95 % interval", "of",
 )  # fmt: skip
+_SIDE = ("95 % interval", "control", "nats")
+ERASED = (*HEADINGS[:4], "raw", *_SIDE, "erased", *_SIDE)
 _NO_CONTROL = "*"
 
 
 def show(found: Probed) -> str:
     """Return a result as tables and a few lines."""
     lines = [
-        grid(_HEADINGS, [_row(each) for each in found.readings]),
+        grid(HEADINGS, [row(each, _NO_CONTROL) for each in found.readings]),
         "nats: usable information, a lower bound, of the label's entropy. control: random labels of photos, same probe",
         f"{_NO_CONTROL} on unseen photos of the label's own kind the control is at chance by construction",
         *(_kept(each) for each in found.kept),
@@ -26,7 +28,8 @@ def show(found: Probed) -> str:
     return "\n".join(lines)
 
 
-def _row(each: Reading) -> tuple[str, ...]:
+def row(each: Reading, no_control: str = "-") -> tuple[str, ...]:
+    """Return a reading under `HEADINGS`; `no_control` stands where the control is at chance by construction."""
     return (
         f"{each.label} <- {each.features}",
         each.probe + " (not converged)" * (not each.converged),
@@ -36,7 +39,7 @@ def _row(each: Reading) -> tuple[str, ...]:
         between(each.ci95),
         percent(each.chance),
         percent(each.majority),
-        _NO_CONTROL if each.control is None else percent(each.control),
+        no_control if each.control is None else percent(each.control),
         points(each.selectivity),
         ratio(each.information),
         between(each.information_ci95, ratio),
@@ -58,22 +61,23 @@ def _share(each: Share | None) -> str:
 
 
 def _erasure(each: Erasure) -> str:
-    side = ("95 % interval", "control", "nats")
-    headings = (*_HEADINGS[:4], "raw", *side, "erased", *side)
-    rows = [
-        (*_row(raw)[:4], *(text for one in (raw, erased) for text in _side(one)))
-        for raw, erased in zip(each.raw, each.erased, strict=True)
-    ]
+    lines = [erasure_line(each), grid(ERASED, erased_rows(each))]
+    return "\n".join([*lines, f"raw: {_kept(each.raw_kept)}", f"erased: {_kept(each.erased_kept)}"])
+
+
+def erasure_line(each: Erasure) -> str:
+    """Return what an eraser erased, and on how many photos."""
     photos = "/".join(map(str, each.photos))
-    return "\n".join(
-        [
-            f"{each.eraser} erases the {each.erases}: eraser, probe and test on {photos} foreground photos; "
-            f"rank {each.rank} of {each.size}",
-            grid(headings, rows),
-            f"raw: {_kept(each.raw_kept)}",
-            f"erased: {_kept(each.erased_kept)}",
-        ]
+    return (
+        f"{each.eraser} erases the {each.erases}: eraser, probe and test on {photos} foreground photos; "
+        f"rank {each.rank} of {each.size}"
     )
+
+
+def erased_rows(each: Erasure) -> list[tuple[str, ...]]:
+    """Return the readings of raw and of erased features side by side, under `ERASED`."""
+    pairs = zip(each.raw, each.erased, strict=True)
+    return [(*row(raw)[:4], *_side(raw), *_side(erased)) for raw, erased in pairs]
 
 
 def _side(each: Reading) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The numbers themselves are typed in `scores`.
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
 
+Kind = TypeVar("Kind", bound=Strict)
 _DIGEST_SHOWN = 8
 _LONGEST_STEM = 200  # bytes; file systems allow 255 with the suffix and a temporary name's letters
 
@@ -156,7 +157,7 @@ def read(path: Path) -> Result:
     Raises:
         ResultError: in one line, the file and the first thing wrong with it.
     """
-    return _parse(Result, _bytes(path), str(path))
+    return parse(Result, content_of(path), str(path))
 
 
 def provenance(facts: dict[str, Any], where: str) -> Provenance:
@@ -171,14 +172,16 @@ def provenance(facts: dict[str, Any], where: str) -> Provenance:
         raise ResultError(f"{where} has a provenance that cannot be read: {first_wrong(error)}") from None
 
 
-def _parse(model: type[Result], content: bytes, where: str) -> Result:
+def parse(kind: type[Kind], content: bytes, where: str) -> Kind:
+    """Return a file's content as a value of a kind; raises ResultError that names the file where it is none."""
     try:
-        return model.model_validate_json(content)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         raise ResultError(f"{where} cannot be read as a result: {first_wrong(error)}") from None
 
 
-def _bytes(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """Return a file's bytes; raises ResultError where it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

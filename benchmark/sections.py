@@ -33,6 +33,16 @@ class Measured:
         return self.result.metrics
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table as text, its first column words and its others numbers; `name` is the end of its CSV's name."""
+
+    name: str
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 def headline(about: Sequence[Measured]) -> list[tuple[str, ...]]:
     """Return the first table's rows, as text."""
     rows = []
@@ -56,6 +66,8 @@ def by_background(about: Sequence[Measured]) -> list[tuple[str, ...]]:
 
 def drawn(about: Sequence[Measured]) -> dict[str, Any]:
     """Return the figures by name."""
+    if not about:
+        return {}
     names = about[0].result.dataset.backgrounds
     series, curves = [], []
     for each in about:
@@ -90,16 +102,23 @@ def doubts(about: Sequence[Measured]) -> list[str]:
     return sorted({text for part in every for text in part.doubts})
 
 
-def tables(about: Sequence[Measured]) -> dict[str, bytes]:
-    """Return the tables for a paper, by the end of their file's name."""
+def tables(about: Sequence[Measured]) -> list[Table]:
+    """Return the tables for a paper."""
+    if not about:
+        return []
     names = [title for each in about for title in (f"{each.label} top-1 %", "95 % interval")]
-    parts = {"headline": (HEADINGS, headline(about)), "backgrounds": (("background", *names), by_background(about))}
-    text = "\n".join(markdown(headings, rows) for headings, rows in parts.values())
+    first = Table("headline", "Headline", HEADINGS, headline(about))
+    return [first, Table("backgrounds", "Accuracy on each background", ("background", *names), by_background(about))]
+
+
+def files(tables: Sequence[Table]) -> dict[str, bytes]:
+    """Return tables as one Markdown file and a CSV each, by the end of the file's name."""
+    text = "\n".join(f"{each.title}:\n\n{markdown(each.headings, each.rows)}" for each in tables)
     made = {".md": (text + "\n* the interval may not cover 95 %: too few images or photos\n").encode()}
-    for name, (headings, rows) in parts.items():
+    for each in tables:
         sink = io.StringIO()
-        csv.writer(sink, lineterminator="\n").writerows([headings, *rows])
-        made[f"-{name}.csv"] = sink.getvalue().encode()
+        csv.writer(sink, lineterminator="\n").writerows([each.headings, *each.rows])
+        made[f"-{each.name}.csv"] = sink.getvalue().encode()
     return made
 
 

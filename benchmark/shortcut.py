@@ -7,50 +7,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from benchmark import results
 from benchmark.cache import Options
-from benchmark.correlation import Cells, Scores, draw, score
+from benchmark.correlation import Cells, draw, score
 from benchmark.data import Split
 from benchmark.features import features_of
 from benchmark.job import Subject
 from benchmark.pairing import Pairing, from_record
-from benchmark.scores import Strict
 from benchmark.settings import RECORD
+from benchmark.trials import Correlation, Read
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError, ResultError
 
 _LOCAL = "local-dir:"
-
-
-class Read(Strict):
-    """One row of the table: a way of reading one model's features."""
-
-    model: str
-    way: str
-    scores: Scores
-
-
-class Correlation(Strict):
-    """What `benchmark.correlate` writes.
-
-    `pairing` is the groups with their classes and backgrounds; `disjoint` says whether test images share no foreground
-    and no background photo with the train split, `n` how many test images are tied and untied.
-    """
-
-    schema_version: Literal[1] = 1
-    models: list[results.Model]
-    datasets: tuple[results.Dataset, results.Dataset]
-    pairing: dict[str, dict[str, list[int] | str]]
-    rho: float
-    as_paper: bool
-    seeds: list[int]
-    disjoint: dict[str, bool]
-    n: dict[str, int]
-    rows: list[Read]
 
 
 @dataclass(frozen=True)

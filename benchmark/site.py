@@ -11,8 +11,11 @@ from benchmark.standing import Board, Entry, rounded, to_bytes
 from benchmark.tables import between, percent
 from benchmark.truth import Rules
 from d3s_dataset.atomic import write_atomic
+from d3s_dataset.card import replace_block
+from d3s_dataset.errors import ReleaseError
 
 BOARD = "board.json"
+RESULTS = "results"  # the block of a README or card that holds the tables
 PAGES = "models"  # the folder of reports, one a ranked model
 SECTIONS = {
     "imagenet": "trained on ImageNet only",
@@ -45,13 +48,36 @@ def files(board: Board) -> dict[str, bytes]:
     }
 
 
+def into(path: Path, board: Board) -> bytes:
+    """Return a README or card with the board's tables in its block `results`, between the marks of `d3s_dataset.card`.
+
+    Raises:
+        ReleaseError: no such file, or not one such block.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}: expected a README or card") from None
+    try:
+        return replace_block(text, RESULTS, tables(board).rstrip()).encode()
+    except ReleaseError as error:
+        raise ReleaseError(f"{path}: {error}") from None
+
+
 def eval_yaml(rules: Rules) -> bytes:
-    """Return the `eval.yaml` that registers a release as a benchmark on the Hub, once its framework is listed there."""
+    """Return the `eval.yaml` that registers a release as a benchmark on the Hub, from the root of its repo.
+
+    The fields are those of https://huggingface.co/docs/hub/eval-results ("Eval.yaml specification"): `name`,
+    `description`, `evaluation_framework` and, of each task, `id`, `config` and `split` (`test` where it is left out).
+    Scores name a task as `task_id` (`benchmark.submit`). Frameworks are a closed list, `EVALUATION_FRAMEWORKS` in
+    `packages/tasks/src/eval.ts` of huggingface/huggingface.js: ours takes a pull request there, and the release a place
+    on the Hub's list of benchmarks. The file has no field for a score's unit, so the description says it.
+    """
     import yaml
 
     told = {
         "name": rules.name.upper(),
-        "description": "Top-1 accuracy where objects of ImageNet stand in ten backgrounds",
+        "description": "Objects of ImageNet in ten backgrounds. Scores are top-1 accuracy in percent (0-100).",
         "evaluation_framework": "d3s",
         "tasks": [{"id": task_id(rules), "config": rules.config, "split": rules.split}],
     }

@@ -93,8 +93,9 @@ class Board(Strict):
 
 
 def to_bytes(board: Board) -> bytes:
-    """Return a board as JSON: keys sorted, floats rounded, NaN refused."""
-    text = json.dumps(rounded(board.model_dump(mode="json")), indent=1, sort_keys=True, allow_nan=False)
+    """Return a board as JSON: backgrounds in the release's order, floats rounded, NaN refused."""
+    # Not sorted by key: a board that is read again would list its backgrounds in another order than one made anew.
+    text = json.dumps(rounded(board.model_dump(mode="json")), indent=1, allow_nan=False)
     return (text + "\n").encode()
 
 

@@ -8,7 +8,7 @@ head tells the foreground. A CSV, a JSON and a plot.
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import results
+from benchmark import figures, results
 from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.features import features_of
@@ -16,8 +16,9 @@ from benchmark.job import Subject
 from benchmark.objectives import OBJECTIVES
 from benchmark.probe import KINDS
 from benchmark.run import cached, check_installed, describe
-from benchmark.sweeping import Sweep, as_csv, plot, sweep
+from benchmark.sweeping import as_csv, sweep
 from benchmark.tables import grid, over_seeds
+from benchmark.trials import Sweep
 from benchmark.values import weights
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(table(found))
     write_atomic(args.out / "sweep.csv", as_csv(found))
     write_atomic(args.out / "sweep.json", to_json(found))
-    plot(found, args.out / "sweep.png")
+    figures.save(figures.tradeoff(found), args.out / "sweep.png")
     say(f"sweep {args.out / 'sweep.csv'}, {args.out / 'sweep.json'}, {args.out / 'sweep.png'}")
 
 

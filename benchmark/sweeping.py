@@ -1,4 +1,4 @@
-"""Leakage against accuracy over lambda, on frozen features: numbers and plot.
+"""Leakage against accuracy over lambda, on frozen features: the numbers.
 
 Needs no torch before a neck is trained.
 """
@@ -6,45 +6,15 @@ Needs no torch before a neck is trained.
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from benchmark import results
 from benchmark.correlation import shares
 from benchmark.features import Features
 from benchmark.folds import Photos, cut
-from benchmark.scores import Spread, Strict
-from d3s_dataset.atomic import replacing
+from benchmark.trials import Point, Sweep
 from d3s_dataset.command import progress
-from d3s_dataset.errors import MissingExtra, ResultError
-
-
-class Point(Strict):
-    """One lambda: over seeds, the head's foreground accuracy and what a fresh probe reads of the other label.
-
-    `leakage` is the background from the foreground part, on background photos the probe has not seen. `pareto` says
-    that no other lambda has both a higher mean accuracy and a lower mean leakage.
-    """
-
-    weight: float
-    accuracy: Spread
-    leakage: Spread
-    pareto: bool
-
-
-class Sweep(Strict):
-    """What `benchmark.sweep` writes; `chance` is the share of the commonest background."""
-
-    schema_version: Literal[1] = 1
-    model: results.Model
-    datasets: tuple[results.Dataset, results.Dataset]
-    objective: str
-    probe: str
-    seeds: list[int]
-    chance: float
-    points: list[Point]
+from d3s_dataset.errors import ResultError
 
 
 def sweep(
@@ -136,35 +106,3 @@ def as_csv(found: Sweep) -> bytes:
 
 
 _ENDS = ("", "_low", "_high")
-
-
-def plot(found: Sweep, path: Path) -> None:
-    """Draw leakage against accuracy, a point a lambda with its intervals, as PNG.
-
-    Raises:
-        MissingExtra: no matplotlib.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "report") from None
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="foreground accuracy, %", ylabel=f"background read by a {found.probe} probe, %")
-    for each in found.points:
-        at = [100 * (part.mean or 0) for part in (each.accuracy, each.leakage)]
-        bars = [_bar(part) for part in (each.accuracy, each.leakage)]
-        axes.errorbar(*at, xerr=bars[0], yerr=bars[1], fmt="o" if each.pareto else "x", capsize=3, color="C0")
-        axes.annotate(f"$\\lambda$ {each.weight:g}", (at[0], at[1]), xytext=(6, 6), textcoords="offset points")
-    axes.axhline(100 * found.chance, linestyle=":", color="grey", label="commonest background")
-    axes.set_title(f"{found.objective}, {len(found.seeds)} seeds; o: none is better in both")
-    axes.legend(loc="best")
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        FigureCanvasAgg(figure).print_png(stream)
-
-
-def _bar(part: Spread) -> list[list[float]] | None:
-    low, high = part.ci95
-    if part.mean is None or low is None or high is None:
-        return None
-    return [[100 * (part.mean - low)], [100 * (high - part.mean)]]

@@ -37,12 +37,6 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequenc
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
 
 
-def over_seeds(value: scores.Spread) -> str:
-    """Return a mean over seeds and its interval, in percent."""
-    ends = between(value.ci95)
-    return percent(value.mean) + (f" ({ends})" if ends != "-" else "")
-
-
 def percent(value: float | None) -> str:
     """Return a share in percent, a dash for none."""
     return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
@@ -61,6 +55,12 @@ def ratio(value: float | None) -> str:
 def between(ends: tuple[float | None, float | None], show: Callable[[float | None], str] = percent) -> str:
     """Return an interval, a dash for none."""
     return "-" if show(ends[0]) == "-" or show(ends[1]) == "-" else f"{show(ends[0])} to {show(ends[1])}"
+
+
+def over_seeds(value: scores.Spread, show: Callable[[float | None], str] = percent) -> str:
+    """Return a mean over seeds and its interval, in percent or as `show` says."""
+    ends = between(value.ci95, show)
+    return show(value.mean) + (f" ({ends})" if ends != "-" else "")
 
 
 def _accuracy(each: scores.GroupScore | scores.Metrics) -> tuple[str, str, str]:

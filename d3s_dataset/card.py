@@ -16,6 +16,7 @@ from d3s_dataset.schema import CONFIGS, CONTROLS, markdown_table
 from d3s_dataset.taxonomy import classes
 
 _UNVERIFIED = "Nobody has verified these images yet: labels are what was asked for, and `verified` is null."
+_NO_RESULTS = "No model has been ranked on this release yet."  # `benchmark.leaderboard --into` writes them here
 _STATUS = {
     "d3s": "This is D3S.",
     "sample": "**Drawn sample, not D3S.** Objects and backgrounds were drawn by code, to try every tool without "
@@ -46,6 +47,7 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
         "controls": _controls(manifest),
         "screening": _screening(manifest, counts),
         "verification": _verified_how(manifest),
+        "results": _NO_RESULTS,
         "columns": markdown_table(len(manifest.backgrounds)),
         "making": _making(manifest),
     }

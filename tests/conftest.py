@@ -1,7 +1,8 @@
-"""What all tests share: private caches, the folder of real data, and releases made once a session."""
+"""What all tests share: private caches, the folder of real data, releases made once a session, a browser."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ os.environ.pop("D3S_REPO", None)
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +79,20 @@ def guides_release(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) 
     sources = open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds"))
     generate(Plan(recipe, *sources), out)
     return out
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, without a window; tests that need it skip where there is none."""
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if binary is None:
+        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 def one_line_error(result: subprocess.CompletedProcess[str]) -> str:

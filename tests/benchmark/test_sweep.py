@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmark import neck, sweep, train
-from benchmark.sweeping import Sweep
+from benchmark.trials import Sweep
 from d3s_dataset.command import run_command
 
 

@@ -1,4 +1,4 @@
-"""A small release of kind d3s, models that answer on it, a board about it, and a browser."""
+"""A small release of kind d3s, models that answer on it, a board about it, and pages opened from disk."""
 
 import shutil
 from collections.abc import Callable
@@ -19,7 +19,6 @@ from benchmark.submission import PREDICTIONS, RESULT, id_of
 from d3s_dataset.errors import D3SError
 
 IMAGES = 120
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
@@ -120,19 +119,6 @@ def refused(main: Callable[..., None], *line: object) -> str:
         main([str(each) for each in line])
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if binary is None:
-        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,17 +1,21 @@
 """Boards: states, ranks and tiers, the same bytes everywhere, nothing computed twice."""
 
 import json
+import re
 import shutil
 
 import pytest
+import yaml
 
 from benchmark import board as boards
 from benchmark import intake, leaderboard
 from benchmark.intake import digest_or_none
+from benchmark.site import task_id
 from benchmark.standing import Board, Record
 from benchmark.submission import FOLDER
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board.conftest import IMAGES, refused
+from tests.conftest import ROOT
 
 
 def reproduced(root, *names, passed=True):
@@ -84,13 +88,48 @@ def test_the_files_for_people(five):
     assert pages == {f"{each.id}.html" for each in board.entries if each.rank}
 
 
+def test_the_table_in_a_readme_and_a_card(five, release, tmp_path, capsys):
+    root, out, _ = five
+    paths = [tmp_path / "README.md", tmp_path / "card.md"]
+    texts = [(ROOT / name).read_text() for name in ("README.md", "dataset_card.md")]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    line = [str(root), "--out", str(out), "--dataset", str(release), "--into", *map(str, paths)]
+    for _ in range(2):  # the second time nothing changes
+        leaderboard.main(line)
+        for path, text in zip(paths, texts, strict=True):
+            before, _, after = re.split(r"(?s)(?<=begin results -->\n)(.*)(?=\n<!-- d3s:end results)", text)
+            assert path.read_text() == before + (out / "board.md").read_text().rstrip() + after
+    leaderboard.main([*line, "--check"])
+    assert "byte for byte" in capsys.readouterr().out
+    paths[1].write_text(paths[1].read_text().replace("| best | 1 |", "| mine | 1 |"))
+    assert "card.md differ" in refused(leaderboard.main, *line, "--check")
+    (tmp_path / "none.md").write_text("# none")
+    assert "none.md: expected one block 'results'" in refused(leaderboard.main, *line, tmp_path / "none.md")
+    assert "missing.md cannot be read" in refused(leaderboard.main, *line, tmp_path / "missing.md")
+
+
+def test_what_registers_a_benchmark_on_the_hub(five, release, tmp_path):
+    root, out, board = five
+    out = shutil.copytree(out, tmp_path / "board")
+    leaderboard.main([str(root), "--out", str(out), "--dataset", str(release), "--eval-yaml"])
+    said = yaml.safe_load((out / "eval.yaml").read_bytes())
+    assert {name: type(each) for name, each in said.items()} == {
+        "name": str, "description": str, "evaluation_framework": str, "tasks": list
+    }  # fmt: skip
+    assert said["tasks"] == [{"id": "default_validation", "config": "default", "split": "validation"}]
+    assert said["tasks"][0]["id"] == task_id(board.rules)  # what scores name
+
+
 def test_what_is_unchanged_is_not_computed_again(five, release, tmp_path, monkeypatch, measured, send):
     root, out, board = five
     root, out = shutil.copytree(root, tmp_path / "submissions"), shutil.copytree(out, tmp_path / "board")
     calls = []
     monkeypatch.setattr(intake, "check", lambda *given, **more: calls.append(given) or REAL(*given, **more))
     monkeypatch.setattr(boards, "overall", lambda *_: pytest.fail("a test was made again"))
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     assert build(root, release, out) == board
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
     assert calls == []
     send(measured(tmp_path / "results", "new", 0.1, 9, digest="9b" * 32), root)
     assert by_name(build(root, release, out))["new"].state == "recomputed"

@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 
-from benchmark import leaderboard, report
+from benchmark import leaderboard, report, results
 from benchmark.submission import FOLDER
-from tests.benchmark.board.conftest import DESK, PHONE
+from d3s_dataset.manifest import to_json
+from tests.benchmark.board import features
 from tests.benchmark.board.test_board import reproduced
+from tests.conftest import DESK, PHONE
 
 SIZES = [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
 
@@ -16,6 +18,11 @@ SIZES = [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
 def shown(release, measured, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     paths = [measured(out, name, accuracy, seed) for seed, (name, accuracy) in enumerate([("one", 0.7), ("two", 0.3)])]
+    facts = results.read(paths[0]).dataset
+    for name, each in (("probe", features.probed(facts, "leace")), ("tied", features.correlation(facts)),
+                       ("sweep", features.sweep(facts))):  # fmt: skip
+        paths.append(out / f"{name}.json")
+        paths[-1].write_bytes(to_json(each))
     report.main([*map(str, paths), "--out", str(out / "report.html"), "--dataset", str(release)])
     return out / "report.html"
 
@@ -41,7 +48,13 @@ def fits(window, size):
 def test_report(visit, shown, size, scheme):
     window = visit(shown, size, scheme)
     assert fits(window, size)
-    assert window.locator("figure svg").count() == 2
+    assert window.locator("figure svg").count() == 4
+    square = window.locator("table.square").first.bounding_box()
+    assert square["x"] + square["width"] <= size["width"]  # the 2 x 2 table is seen whole on a phone too
+    readings = window.get_by_text("all 8 readings")
+    readings.focus()
+    window.keyboard.press("Enter")
+    assert window.get_by_text("foreground <- background").first.is_visible()
     pictures = window.locator("#gallery img")
     count = pictures.count()
     assert count == 36  # of the first model: 30 % of 120 images

@@ -1,12 +1,16 @@
 """The report's files, and what it says where something is missing."""
 
+import csv
 import json
+import re
 import shutil
 
 import pytest
 
-from benchmark import report
+from benchmark import report, results
 from benchmark.calibration import BINS, calibration_curve, calibration_error
+from d3s_dataset.manifest import to_json
+from tests.benchmark.board import features
 from tests.benchmark.board.conftest import refused
 
 
@@ -38,6 +42,98 @@ def test_without_images_it_says_so(two, tmp_path):
     assert "Without pictures: the release was not named" in text
     assert "Not measured on ImageNet" in text
     assert "No results on control sets" in text
+
+
+@pytest.fixture
+def of_features(two, tmp_path):
+    """A probe, the same with an eraser, a correlation and a sweep on the images of the results."""
+    facts = results.read(two[0]).dataset
+    made = {
+        "probe": features.probed(facts),
+        "erased": features.probed(facts, "leace"),
+        "tied": features.correlation(facts),
+        "sweep": features.sweep(facts),
+    }
+    for name, each in made.items():
+        (tmp_path / f"{name}.json").write_bytes(to_json(each))
+    return [tmp_path / f"{name}.json" for name in made]
+
+
+def cells(text, heading):
+    """Return what stands in the cells of the first table after a heading, row by row."""
+    table = re.search(rf"{heading}.*?<tbody>(.*?)</tbody>", text, re.DOTALL)[1]
+    return [
+        [" ".join(re.sub(r"<[^>]*>", " ", each).split()) for each in re.findall(r"<t[dh].*?</t[dh]>", row, re.DOTALL)]
+        for row in table.split("</tr>")[:-1]
+    ]
+
+
+def rows_of(path):
+    with path.open() as stream:
+        return list(csv.reader(stream))
+
+
+def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
+    out = tmp_path / "shown" / "report.html"
+    probe, erased, tied, sweep = map(str, of_features)
+    report.main([sweep, erased, str(two[0]), probe, tied, str(two[1]), "--out", str(out)])
+    text = out.read_text()
+    assert "where 2 models fail" in text
+    assert text.count("What features tell of object and background") == 1
+    assert text.count("<h3>split|&lt;i&gt;</h3>") == 2  # once for both probes, once for the correlation
+    assert cells(text, "What features tell") == [
+        ["foreground linear", "90.0 85.0 to 95.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
+         "30.0 * 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
+        ["background linear", "30.0 25.0 to 35.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
+         "90.0 * 85.0 to 95.0 chance 10.0 1.25 of 2.30 nats"],
+    ]  # fmt: skip
+    assert cells(text, "leace, raw and erased") == [
+        ["background from foreground linear, unseen foreground",
+         "35.0 * 30.0 to 40.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
+         "15.0 * 10.0 to 20.0 chance 10.0 control 12.5 1.25 of 2.30 nats"]
+    ]  # fmt: skip
+    erased_rows = rows_of(out.with_name("report-erased.csv"))
+    assert erased_rows[1][-8:] == ["35.0", "30.0 to 40.0", "12.5", "1.25", "15.0", "10.0 to 20.0", "12.5", "1.25"]
+    assert "Test images share background photos with the train split" in text
+    assert "share foreground photos" not in text
+    assert text.count("<figure") == 4
+    made = {path.name for path in out.parent.iterdir()}
+    assert {f"report-{name}.csv" for name in ("probes", "erased", "kept", "correlation", "sweep")} <= made
+    assert {"report-correlation-1.png", "report-sweep-1.png"} <= made
+    tied_rows = rows_of(out.with_name("report-correlation.csv"))
+    assert tied_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)", "25.0 (23.0 to 27.0)",
+                                 "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "dog, untied"]  # fmt: skip
+    assert [row[-1] for row in rows_of(out.with_name("report-sweep.csv"))[1:]] == ["yes", "", "yes"]
+    kept = rows_of(out.with_name("report-kept.csv"))
+    assert [row[2] for row in kept[1:]] == ["raw", "raw", "raw, test photos only", "erased: leace"]
+    assert "| 10 | 80.0 (78.0 to 82.0) | 30.0 (28.0 to 32.0) | yes |" in out.with_suffix(".md").read_text()
+
+
+def test_features_alone_and_on_another_release(two, of_features, tmp_path):
+    out = tmp_path / "report.html"
+    report.main([*map(str, of_features), "--out", str(out)])
+    text = out.read_text()
+    assert "<h1>toy: what features tell</h1>" in text
+    assert "another release than above" not in text
+    assert not (tmp_path / "report-headline.csv").exists()
+    other = results.read(two[0]).dataset.model_copy(update={"name": "other", "digest": "9" * 64})
+    of_features[0].write_bytes(to_json(features.probed(other)))
+    report.main([str(two[0]), str(of_features[0]), "--out", str(out)])
+    assert "other, config default, split validation, 120 images; another release than above, digest 9999" in (
+        out.read_text()
+    )
+
+
+def test_a_file_of_an_unknown_kind(two, tmp_path):
+    odd, out = tmp_path / "odd.json", ["--out", tmp_path / "report.html"]
+    for content in ('{"changes": {}}', "[1]", "null"):
+        odd.write_text(content)
+        said = refused(report.main, two[0], odd, *out)
+        assert said.startswith(f"{odd} is nothing that a report shows: expected a JSON file that benchmark.run, ")
+    odd.write_text("{")
+    assert "odd.json cannot be read as a result" in refused(report.main, two[0], odd, *out)
+    odd.write_text('{"points": []}')
+    assert "odd.json cannot be read as a result: model: Field required" in refused(report.main, odd, *out)
 
 
 def test_bad_input(two, tmp_path, toy, measured):

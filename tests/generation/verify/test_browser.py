@@ -7,23 +7,10 @@ import pytest
 
 from generation.verify import tasks as files
 from generation.verify.questions import NAMES
+from tests.conftest import DESK, PHONE
 from tests.generation.verify.conftest import last_votes, opinion, start
 
 KEYS = {"yes": "y", "no": "n", "unsure": "t"}
-DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if binary is None:
-        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
