@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from benchmark import correlate, last_layer, pairing, shortcut, train
 from benchmark.correlation import NONE, Cells, draw, score, shares, spread
 from benchmark.pairing import PairingError
-from d3s_dataset.command import run_command
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names
 
@@ -170,9 +169,9 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
     assert capsys.readouterr().out == shown
 
 
-def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tied, tmp_path, capsys):
+def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tied, tmp_path, fails):
     on = ["--dataset", str(sample_release), "--out", str(tmp_path)]
-    assert "type --as-paper" in _fails(["--model", f"local-dir:{tied}", "--pairing", "sample", *on], capsys)
+    assert "type --as-paper" in fails(correlate.main, ["--model", f"local-dir:{tied}", "--pairing", "sample", *on])
     shutil.copytree(tied, tmp_path / "unknown")
     (tmp_path / "unknown" / "training.json").unlink()
     with pytest.raises(ModelError, match="type --as-paper"):
@@ -181,22 +180,12 @@ def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tie
     shortcut.check_unseen("resnet18.a1_in1k", pairing.read("paper"))
 
 
-def test_bad_input(toy, tied, tmp_path, capsys):
+def test_bad_input(toy, tied, tmp_path, fails):
     model = ["--model", f"local-dir:{tied}"]
     for rho in ("1.5", "-0.1", "nan"):
-        assert f"expected a number from 0 to 1, got '{rho}'" in _fails([*model, "--rho", rho], capsys)
+        assert f"expected a number from 0 to 1, got '{rho}'" in fails(correlate.main, [*model, "--rho", rho])
     on = ["--dataset", str(toy), "--as-paper", "--out", str(tmp_path)]
-    assert "5 or more tied training images of every group, got 0 of dog" in _fails(
-        [*model, "--pairing", "paper", *on], capsys
+    assert "5 or more tied training images of every group, got 0 of dog" in fails(
+        correlate.main, [*model, "--pairing", "paper", *on]
     )
-    assert "invalid choice: 'magic'" in _fails([*model, "--erase", "magic"], capsys)
-
-
-def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        run_command(correlate.main, arguments)
-    shown = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert shown.count("\n") == 1, shown
-    return shown
+    assert "invalid choice: 'magic'" in fails(correlate.main, [*model, "--erase", "magic"])

@@ -9,7 +9,6 @@ from PIL import Image
 
 from benchmark import neck, sweep, train
 from benchmark.sweeping import Sweep
-from d3s_dataset.command import run_command
 
 
 def _rows(count: int, seed: int) -> neck.Labelled:
@@ -58,10 +57,6 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
     assert json.loads((tmp_path / "model" / "training.json").read_text())["objective"] == "erm"
 
 
-def test_bad_input(capsys):
+def test_bad_input(fails):
     for lambdas, says in (("-1,2", "expected a lambda of 0 or more"), ("1", "expected two or more lambdas")):
-        with pytest.raises(SystemExit) as ended:
-            run_command(sweep.main, ["--model", "a", f"--lambdas={lambdas}"])
-        shown = capsys.readouterr().err
-        assert (ended.value.code, shown.count("\n")) == (1, 1)
-        assert says in shown
+        assert says in fails(sweep.main, ["--model", "a", f"--lambdas={lambdas}"])
