@@ -19,6 +19,7 @@ from benchmark import partition, run, train
 from benchmark.backbone import HEAD
 from benchmark.checkpoint import FILE, LOG
 from benchmark.models import load
+from benchmark.objectives import OBJECTIVES
 from d3s_dataset.taxonomy import classes
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,7 @@ def test_a_killed_training_goes_on_to_the_same_end(toy, trained, tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model"]
 
 
-@pytest.mark.parametrize("objective", ["wasserstein", "adversarial", "hsic"])
+@pytest.mark.parametrize("objective", [name for name, each in OBJECTIVES.items() if each.make])
 def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_path, objective, monkeypatch):
     """Every piece of the state counts: order, views, dropout, critics, optimisers."""
     arguments = [*TINY[:-2], "--objective", objective, "--dataset", str(toy), "--epochs", "2"]
@@ -126,9 +127,10 @@ def _stop() -> None:
 
 
 @pytest.mark.long
-def test_two_processes_train_the_same_network_as_one(toy, tmp_path):
+@pytest.mark.parametrize("objective", [name for name, each in OBJECTIVES.items() if each.critic_steps])
+def test_two_processes_train_the_same_network_as_one(toy, tmp_path, objective):
     """On two CPU processes over gloo; sums in another order move weights in their sixth digit."""
-    arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
+    arguments = [*TINY, "--objective", objective, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
     train.main([*arguments, "--out", str(tmp_path / "one")])
     line = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark.train"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -197,6 +199,8 @@ def test_bad_input(toy, trained, tmp_path, fails):
     assert "56 of 64 features for the foreground, this asks for 30 of 64: type --foreground-features 56" in fails(
         train.main, other
     )
+    club = ["--model", "test_convnext", "--objective", "club", *on]
+    assert "expected a lambda of 0 or more, got 'nan'" in fails(train.main, [*club, "--lambda", "nan"])
     assert "64 pooled features" in fails(train.main, [*WASSERSTEIN, *on, "--foreground-features", "64"])
     levit = ["--model", "levit_128s", "--objective", "hsic", "--image-size", "224", *on]
     assert "no linear classifier on its pooled features" in fails(train.main, levit)
