@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from benchmark import correlate, last_layer, pairing, shortcut, train
 from benchmark.correlation import NONE, Cells, draw, score, shares, spread
@@ -167,6 +168,25 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
     assert all(0 <= each.untied.mean <= 1 for each in rows.values())
     correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
     assert capsys.readouterr().out == shown
+    with pytest.raises(ModelError, match="one model, got 2"):
+        correlate.main(["--model", "a", "b", *on, "--checkpoint", str(tied / "model.safetensors")])
+
+
+def test_the_weights_of_a_file_are_read(sample_release, tied, tmp_path):
+    """Mirrored kernels in a file come in place of the folder's own."""
+    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--seeds", "1", "--erase"]
+    state = load_file(tied / "model.safetensors")
+    other = {key: value.flip(-1) if value.ndim == 4 else value for key, value in state.items()}
+    save_file({key: value.contiguous() for key, value in other.items()}, tmp_path / "other.safetensors")
+    rows = {}
+    for name, file in (("own", None), ("other", tmp_path / "other.safetensors")):
+        given = ["--checkpoint", str(file), "--model-kwargs", "drop_rate=0.1"] if file else []
+        correlate.main(["--model", f"local-dir:{tied}", *given, *on, "--out", str(tmp_path / name)])
+        (path,) = (tmp_path / name).iterdir()
+        found = shortcut.Correlation.model_validate_json(path.read_bytes())
+        assert found.models[0].checkpoint == (file and file.name)
+        rows[name] = found.rows
+    assert rows["own"] != rows["other"]
 
 
 def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tied, tmp_path, fails):
@@ -178,6 +198,10 @@ def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tie
         shortcut.check_unseen(f"local-dir:{tmp_path / 'unknown'}", pairing.read("pairs.json"))
     shortcut.check_unseen(f"local-dir:{tied}", pairing.read("pairs.json"))
     shortcut.check_unseen("resnet18.a1_in1k", pairing.read("paper"))
+    for name in ("test_resnet", f"local-dir:{tied}"):  # a file beside a training's record has its history
+        with pytest.raises(ModelError, match="type --as-paper"):
+            shortcut.check_unseen(name, pairing.read("paper"), tied / "model.safetensors")
+        shortcut.check_unseen(name, pairing.read("paper"), tmp_path / "unknown" / "model.safetensors")
 
 
 def test_bad_input(toy, tied, tmp_path, fails):

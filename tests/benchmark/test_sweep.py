@@ -55,6 +55,12 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
         assert drawn.width > 300
     assert "foreground accuracy" in capsys.readouterr().out
     assert json.loads((tmp_path / "model" / "training.json").read_text())["objective"] == "erm"
+    file = ["--checkpoint", str(tmp_path / "model" / "model.safetensors"), "--model-kwargs", "drop_rate=0.1"]
+    less = ["--lambdas", "0,1", "--seeds", "1"]
+    sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", *file, "--objective", "mine", *on, *less])
+    again = Sweep.model_validate_json((tmp_path / "sweep" / "sweep.json").read_bytes())
+    assert (again.model.checkpoint, again.model.kwargs) == ("model.safetensors", {"drop_rate": 0.1})
+    assert (again.objective, again.model.digest) == ("mine", found.model.digest)
 
 
 def test_bad_input(fails):
