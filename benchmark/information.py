@@ -43,7 +43,7 @@ def donsker_varadhan(table: torch.Tensor, log_average: torch.Tensor) -> torch.Te
         log_average: log of the moving average of E'[e^T].
     """
     logs = log_mean_of_others(table)
-    # Its value is 1, its gradient that of E'[e^T] over the average.
+    # Only its gradient counts, that of E'[e^T] over the average.
     corrected = (logs - log_average).exp()
     return own(table).mean() - logs.detach() - (corrected - corrected.detach())
 
