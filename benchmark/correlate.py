@@ -12,11 +12,12 @@ from pathlib import Path
 from benchmark import results
 from benchmark.cache import Cache, Options
 from benchmark.data import open_split
+from benchmark.entries import Entry
 from benchmark.erasers import NAMES
-from benchmark.job import Subject
 from benchmark.pairing import read
-from benchmark.run import cached, check_installed, describe
+from benchmark.run import describe
 from benchmark.shortcut import Task, correlate
+from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import grid, over_seeds
 from benchmark.trials import Correlation
 from benchmark.values import share
@@ -58,6 +59,7 @@ def parser() -> Parser:
     add("--model", required=True, nargs="+", metavar="NAME", help="as in benchmark.run", default=None)
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
+    add_weights(answer)
     add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
     add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
     add("--erase", nargs="*", choices=NAMES, default=["leace"], metavar="NAME", help=f"of {', '.join(NAMES)}")
@@ -75,10 +77,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(describe(test.facts()))
     pairing = read(args.pairing or ("sample" if test.manifest.kind == "sample" else "paper"))
     check_installed()
-    subjects = [Subject(name, cache=Cache() if cached(name) else None) for name in args.model]
+    models = subjects([Entry(name, dict(args.model_kwargs)) for name in args.model], args.checkpoint, Cache())
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
     results.make_folder(args.out)
-    found = correlate(subjects, (train, test), task)
+    found = correlate(models, (train, test), task)
     say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.seeds} seeds")
     say(table(found))
     say(groups_table(found))

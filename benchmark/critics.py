@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.partition import Partition
-from benchmark.penalty import Penalty, Side
+from benchmark.penalty import Critics, Side
 
 _HIDDEN = 256
 _SLOPE = 0.2
@@ -19,12 +19,12 @@ BETAS = (0.0, 0.9)  # of Adam, the paper's
 _VECTOR = 0.2  # length of a label's vector over the number of features, the paper's
 
 
-def critic(width: int) -> nn.Sequential:
-    """Return a critic: (n, width) to (n, 1) scores."""
+def critic(width: int, outputs: int = 1) -> nn.Sequential:
+    """Return a critic: (n, width) to (n, outputs) scores."""
     return nn.Sequential(
         *(nn.Linear(width, _HIDDEN), nn.LeakyReLU(_SLOPE)),
         *(nn.Linear(_HIDDEN, _HIDDEN), nn.LeakyReLU(_SLOPE)),
-        nn.Linear(_HIDDEN, 1),
+        nn.Linear(_HIDDEN, outputs),
     )
 
 
@@ -46,7 +46,7 @@ def gradient_penalty(
     return ((slope.norm(dim=1) - 1) ** 2).mean()
 
 
-class Wasserstein(Penalty):
+class Wasserstein(Critics):
     """The paper's penalty: both critics' distances, which the network lowers and the critics raise.
 
     Args:
@@ -60,42 +60,24 @@ class Wasserstein(Penalty):
     def __init__(
         self, partition: Partition, labels: tuple[int, int], seed: int, critic_steps: int, critic_rate: float
     ) -> None:
-        super().__init__(seed)
         width = max(1, round(_VECTOR * partition.size))
+        critics = [critic(part + width) for part in (partition.foreground, partition.background)]
+        super().__init__(critics, seed, critic_steps, critic_rate, BETAS)
         # The vectors of the labels that the foreground part shall not tell come first.
         for name, count in zip(("background", "foreground"), reversed(labels), strict=True):
             self.register_buffer(f"{name}_vectors", torch.randn(count, width, generator=self.generator))
-        self.critics = nn.ModuleList([critic(partition.foreground + width), critic(partition.background + width)])
-        self._steps = critic_steps
-        self._optimizer = torch.optim.Adam(self.critics.parameters(), lr=critic_rate, betas=BETAS)
 
-    def learn(self, both: tuple[Side, Side]) -> None:
-        """Take the critics' steps, each on a fresh shuffle."""
-        still = tuple(Side(each.features.detach(), each.other) for each in both)
-        for _ in range(self._steps):
-            loss = torch.zeros((), device=still[0].features.device)
-            for score, joint, shuffled in self._pairs(still):
-                steep = gradient_penalty(score, joint, shuffled, self.generator)
-                loss = loss - distance(score, joint, shuffled) + GRADIENT_WEIGHT * steep
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimizer.step()
+    def loss(self, both: tuple[Side, ...]) -> torch.Tensor:
+        """Return minus both distances, on a fresh shuffle, and how far the critics are from changing by 1 over 1."""
+        loss = torch.zeros((), device=both[0].features.device)
+        for score, joint, shuffled in self._pairs(both):
+            steep = gradient_penalty(score, joint, shuffled, self.generator)
+            loss = loss - distance(score, joint, shuffled) + GRADIENT_WEIGHT * steep
+        return loss
 
-    def forward(self, both: tuple[Side, Side], weight: float, done: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the weighted sum of both distances, and the sum."""
-        self.critics.requires_grad_(False)
-        both_distances = torch.stack([distance(*each) for each in self._pairs(both)]).sum()
-        self.critics.requires_grad_(True)
-        return weight * both_distances, both_distances.detach()
-
-    def get_extra_state(self) -> dict[str, object]:
-        """Return the generator's and the critics' optimiser's state."""
-        return {**super().get_extra_state(), "optimizer": self._optimizer.state_dict()}
-
-    def set_extra_state(self, state: dict) -> None:
-        """Take a checkpoint's extra state."""
-        super().set_extra_state(state)
-        self._optimizer.load_state_dict(state["optimizer"])
+    def measured(self, both: tuple[Side, ...]) -> torch.Tensor:
+        """Return the sum of both distances, on a fresh shuffle."""
+        return torch.stack([distance(*each) for each in self._pairs(both)]).sum()
 
     def _pairs(self, both: tuple[Side, ...]) -> list[tuple[nn.Module, torch.Tensor, torch.Tensor]]:
         """Return each side's critic with (features, vector of the label) joint and shuffled."""

@@ -32,6 +32,18 @@ def _hsic(partition: Partition, labels: tuple[int, int], seed: int) -> "Penalty"
     return Dependence(partition, labels, seed)
 
 
+def _mine(partition: Partition, labels: tuple[int, int], seed: int, **critic: Any) -> "Penalty":
+    from benchmark.information import Mine
+
+    return Mine(partition, labels, seed, **critic)
+
+
+def _club(partition: Partition, labels: tuple[int, int], seed: int, **critic: Any) -> "Penalty":
+    from benchmark.information import Club
+
+    return Club(partition, labels, seed, **critic)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """How a network is trained under one objective.
@@ -80,4 +92,10 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "adversarial": Objective(summary="gradient reversal", make=_adversarial, weight=1.0),
     "hsic": Objective(summary="kernel dependence", make=_hsic, weight=10.0, least=4),
+    "mine": Objective(
+        summary="mutual information from below", make=_mine, weight=0.1, critic_steps=4, critic_rate=1e-3
+    ),
+    "club": Objective(
+        summary="mutual information from above", make=_club, weight=0.1, critic_steps=4, critic_rate=1e-3
+    ),
 }

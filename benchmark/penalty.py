@@ -3,6 +3,7 @@
 Torch half.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,3 +62,60 @@ class Penalty(nn.Module):
     def set_extra_state(self, state: dict[str, torch.Tensor]) -> None:
         """Take a checkpoint's extra state."""
         self.generator.set_state(state["generator"])
+
+
+class Critics(Penalty):
+    """A penalty that trained networks measure, one a side: they learn on their own, and stand still for the network.
+
+    Args:
+        critics: those of the foreground and of the background part.
+        seed: of the generator.
+        steps: theirs a step of the network, all on the batch at hand, which cost no pass through the network.
+        rate: learning rate of their Adam.
+        betas: of it.
+    """
+
+    def __init__(
+        self,
+        critics: Sequence[nn.Module],
+        seed: int,
+        steps: int,
+        rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        super().__init__(seed)
+        self.critics = nn.ModuleList(critics)
+        self._steps = steps
+        self._optimizer = torch.optim.Adam(self.critics.parameters(), lr=rate, betas=betas)
+
+    def loss(self, both: tuple[Side, ...]) -> torch.Tensor:
+        """Return what the critics lower."""
+        raise NotImplementedError
+
+    def measured(self, both: tuple[Side, ...]) -> torch.Tensor:
+        """Return what the network lowers: the sum over both sides."""
+        raise NotImplementedError
+
+    def learn(self, both: tuple[Side, Side]) -> None:
+        """Take the critics' steps."""
+        still = tuple(Side(each.features.detach(), each.other) for each in both)
+        for _ in range(self._steps):
+            self._optimizer.zero_grad(set_to_none=True)
+            self.loss(still).backward()
+            self._optimizer.step()
+
+    def forward(self, both: tuple[Side, Side], weight: float, done: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the weighted sum over both sides, and the sum."""
+        self.critics.requires_grad_(False)
+        total = self.measured(both)
+        self.critics.requires_grad_(True)
+        return weight * total, total.detach()
+
+    def get_extra_state(self) -> dict[str, object]:
+        """Return the generator's and the critics' optimiser's state."""
+        return {**super().get_extra_state(), "optimizer": self._optimizer.state_dict()}
+
+    def set_extra_state(self, state: dict) -> None:
+        """Take a checkpoint's extra state."""
+        super().set_extra_state(state)
+        self._optimizer.load_state_dict(state["optimizer"])

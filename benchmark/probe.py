@@ -15,12 +15,13 @@ import numpy as np
 from benchmark import erasers, readings, results
 from benchmark.cache import Cache, Options
 from benchmark.data import open_split
-from benchmark.entries import argument
+from benchmark.entries import Entry
 from benchmark.features import Features, features_of
 from benchmark.folds import CUTS
-from benchmark.job import Subject, process_start
+from benchmark.job import process_start
 from benchmark.probe_tables import show
-from benchmark.run import cached, check_installed, describe
+from benchmark.run import describe
+from benchmark.subjects import add_weights, check_installed, subjects
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, progress, run_command, say, warn
 from d3s_dataset.errors import ResultError
@@ -94,8 +95,7 @@ def parser() -> Parser:
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add("--split", default="validation", metavar="NAME", help="train, validation, ...")
     add("--limit", type=natural, metavar="N", help="use the first N images only")
-    add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
-    add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+    add_weights(answer)
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add(
         "--devices",
@@ -124,11 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(describe(split.facts()))
     check_installed()
     results.make_folder(args.out)
-    subject = Subject(args.model, args.checkpoint, dict(args.model_kwargs), Cache() if cached(args.model) else None)
-    if subject.recalled is None:
-        from benchmark.models import check
-
-        check(args.model, pretrained=args.checkpoint is None)
+    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
     features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
     from benchmark.forward import choose_devices
     from benchmark.leakage import Asked

@@ -5,26 +5,21 @@ without torch. Errors that cost nothing come first: arguments, then the data set
 names, then weights.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark import results
 from benchmark.again import run_again
 from benchmark.cache import Cache, Options
 from benchmark.data import Split, open_split
-from benchmark.entries import Entry, argument, read_list
+from benchmark.entries import Entry, read_list
 from benchmark.imagenet import Folder
-from benchmark.job import Subject, measure_one, process_start
+from benchmark.job import measure_one, process_start
 from benchmark.score import table
+from benchmark.subjects import add_weights, check_installed, subjects
 from d3s_dataset.command import Parser, natural, run_command, say, warn
-from d3s_dataset.errors import MissingExtra, ModelError
-
-_NEEDED = ("rich", "timm", "torchvision")
-# MODULE:FUNCTION, whose code is in no file that the cache looks at.
-_UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")
+from d3s_dataset.errors import ModelError
 
 
 def measure(
@@ -57,18 +52,10 @@ def measure(
         ModelError: before any work, for a name that cannot be a model. A model that fails when its turn comes is
             told at once, the others go on, and the error at the end counts such models.
     """
-    if checkpoint and len(models) > 1:
-        raise ModelError(f"--checkpoint holds the weights of one model, got {len(models)} models")
     started = time.monotonic() if started is None else started
     results.make_folder(out)
-    subjects = [Subject(each.name, checkpoint, each.kwargs, cache if cached(each.name) else None) for each in models]
-    for each in subjects:
-        if each.recalled is None:
-            from benchmark.models import check
-
-            check(each.name, pretrained=checkpoint is None)
     failed = []
-    for each in subjects:
+    for each in subjects(models, checkpoint, cache):
         try:
             answer = measure_one(each, split, options or Options(), out, started, imagenet)
         except ModelError as error:
@@ -114,8 +101,7 @@ def parser() -> Parser:
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add("--split", default="validation", metavar="NAME", help="train, validation, ...")
-    add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
-    add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+    add_weights(answer)
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add("--devices", metavar="D,...", help="such as cuda:0,cuda:1; default: all GPUs, else the CPU")
@@ -146,18 +132,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
     for result, path in measure(split, models, **sources, out=args.out, started=started):
         _show(result, path)
-
-
-def cached(name: str) -> bool:
-    """Say whether what a model gives may be kept: not where its code or labels are not in files that are compared."""
-    return not _UNCACHED.match(name)
-
-
-def check_installed() -> None:
-    """Raise MissingExtra for a package that measuring needs and that is not here."""
-    for each in _NEEDED:
-        if find_spec(each) is None:
-            raise MissingExtra(each, "benchmark")
 
 
 def _show(result: results.Result, path: Path) -> None:

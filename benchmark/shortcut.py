@@ -52,7 +52,7 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
 
     if not task.as_paper:
         for each in subjects:
-            check_unseen(each.name, task.pairing)
+            check_unseen(each.name, task.pairing, each.checkpoint)
     names, kinds = splits[0].manifest.backgrounds, task.pairing.names
     kept, disjoint = _test_rows(splits, task.pairing)
     cells = Cells.of(task.pairing, splits[1].foreground[kept], splits[1].column("background")[kept], names)
@@ -84,14 +84,17 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     )
 
 
-def check_unseen(name: str, pairing: Pairing) -> None:
+def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) -> None:
     """Raise ModelError for a folder that does not say that its training left out the pairing's untied images.
 
-    Pretrained weights of timm never saw a release.
+    Pretrained weights of timm never saw a release; a checkpoint is taken for such unless it lies beside the record of
+    a training.
     """
-    if not name.startswith(_LOCAL):
+    if checkpoint is None and not name.startswith(_LOCAL):
         return
-    path = Path(name.removeprefix(_LOCAL)) / RECORD
+    path = (checkpoint.parent if checkpoint else Path(name.removeprefix(_LOCAL))) / RECORD
+    if checkpoint and not path.is_file():
+        return
     try:
         seen = json.loads(path.read_bytes()).get("tied_only")
     except (OSError, ValueError, AttributeError):

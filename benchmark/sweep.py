@@ -11,11 +11,12 @@ from pathlib import Path
 from benchmark import figures, results
 from benchmark.cache import Cache, Options
 from benchmark.data import open_split
+from benchmark.entries import Entry
 from benchmark.features import features_of
-from benchmark.job import Subject
 from benchmark.objectives import OBJECTIVES
 from benchmark.probe import KINDS
-from benchmark.run import cached, check_installed, describe
+from benchmark.run import describe
+from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.sweeping import as_csv, sweep
 from benchmark.tables import grid, over_seeds
 from benchmark.trials import Sweep
@@ -43,6 +44,7 @@ def parser() -> Parser:
     add("--model", required=True, metavar="NAME", help="as in benchmark.probe", default=None)
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
+    add_weights(answer)
     add("--objective", choices=_PENALISED, default="hsic", help="whose penalty")
     add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="what the penalty counts")
     add("--probe", choices=KINDS, default="linear", help="what reads the background")
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(describe(test.facts()))
     check_installed()
     results.make_folder(args.out)
-    subject = Subject(args.model, cache=Cache() if cached(args.model) else None)
+    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
     found = sweep(features[0], features[1], args.objective, args.lambdas, range(args.seeds), args.probe)
     say(table(found))

@@ -20,6 +20,7 @@ from scipy.stats import norm
 from benchmark.intervals import Sample
 from benchmark.predictions import BEST, Predictions
 from d3s_dataset import manifest as manifests
+from d3s_dataset.command import run_command
 from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import Record, arrow_schema
 from d3s_dataset.taxonomy import background_names, classes
@@ -160,6 +161,22 @@ def age(folder: Path) -> None:
     """Date files back: the digest of a file as young as a test's is not kept."""
     for path in folder.rglob("*"):
         os.utime(path, (time.time() - 60, time.time() - 60 + len(path.name) / 100))
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[[Callable[..., None], list[str]], str]:
+    """Run a command that must end with one line and exit code 1; return the line."""
+
+    def run(main: Callable[..., None], arguments: list[str]) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run_command(main, arguments)
+        shown = capsys.readouterr().err
+        assert ended.value.code == 1
+        assert shown.count("\n") == 1, shown
+        return shown
+
+    return run
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from benchmark import correlate, last_layer, pairing, shortcut, train
 from benchmark.correlation import NONE, Cells, draw, score, shares, spread
 from benchmark.pairing import PairingError
-from d3s_dataset.command import run_command
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names
 
@@ -168,35 +168,48 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
     assert all(0 <= each.untied.mean <= 1 for each in rows.values())
     correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
     assert capsys.readouterr().out == shown
+    with pytest.raises(ModelError, match="one model, got 2"):
+        correlate.main(["--model", "a", "b", *on, "--checkpoint", str(tied / "model.safetensors")])
 
 
-def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tied, tmp_path, capsys):
+def test_the_weights_of_a_file_are_read(sample_release, tied, tmp_path):
+    """Mirrored kernels in a file come in place of the folder's own."""
+    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--seeds", "1", "--erase"]
+    state = load_file(tied / "model.safetensors")
+    other = {key: value.flip(-1) if value.ndim == 4 else value for key, value in state.items()}
+    save_file({key: value.contiguous() for key, value in other.items()}, tmp_path / "other.safetensors")
+    rows = {}
+    for name, file in (("own", None), ("other", tmp_path / "other.safetensors")):
+        given = ["--checkpoint", str(file), "--model-kwargs", "drop_rate=0.1"] if file else []
+        correlate.main(["--model", f"local-dir:{tied}", *given, *on, "--out", str(tmp_path / name)])
+        (path,) = (tmp_path / name).iterdir()
+        found = shortcut.Correlation.model_validate_json(path.read_bytes())
+        assert found.models[0].checkpoint == (file and file.name)
+        rows[name] = found.rows
+    assert rows["own"] != rows["other"]
+
+
+def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tied, tmp_path, fails):
     on = ["--dataset", str(sample_release), "--out", str(tmp_path)]
-    assert "type --as-paper" in _fails(["--model", f"local-dir:{tied}", "--pairing", "sample", *on], capsys)
+    assert "type --as-paper" in fails(correlate.main, ["--model", f"local-dir:{tied}", "--pairing", "sample", *on])
     shutil.copytree(tied, tmp_path / "unknown")
     (tmp_path / "unknown" / "training.json").unlink()
     with pytest.raises(ModelError, match="type --as-paper"):
         shortcut.check_unseen(f"local-dir:{tmp_path / 'unknown'}", pairing.read("pairs.json"))
     shortcut.check_unseen(f"local-dir:{tied}", pairing.read("pairs.json"))
     shortcut.check_unseen("resnet18.a1_in1k", pairing.read("paper"))
+    for name in ("test_resnet", f"local-dir:{tied}"):  # a file beside a training's record has its history
+        with pytest.raises(ModelError, match="type --as-paper"):
+            shortcut.check_unseen(name, pairing.read("paper"), tied / "model.safetensors")
+        shortcut.check_unseen(name, pairing.read("paper"), tmp_path / "unknown" / "model.safetensors")
 
 
-def test_bad_input(toy, tied, tmp_path, capsys):
+def test_bad_input(toy, tied, tmp_path, fails):
     model = ["--model", f"local-dir:{tied}"]
     for rho in ("1.5", "-0.1", "nan"):
-        assert f"expected a number from 0 to 1, got '{rho}'" in _fails([*model, "--rho", rho], capsys)
+        assert f"expected a number from 0 to 1, got '{rho}'" in fails(correlate.main, [*model, "--rho", rho])
     on = ["--dataset", str(toy), "--as-paper", "--out", str(tmp_path)]
-    assert "5 or more tied training images of every group, got 0 of dog" in _fails(
-        [*model, "--pairing", "paper", *on], capsys
+    assert "5 or more tied training images of every group, got 0 of dog" in fails(
+        correlate.main, [*model, "--pairing", "paper", *on]
     )
-    assert "invalid choice: 'magic'" in _fails([*model, "--erase", "magic"], capsys)
-
-
-def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        run_command(correlate.main, arguments)
-    shown = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert shown.count("\n") == 1, shown
-    return shown
+    assert "invalid choice: 'magic'" in fails(correlate.main, [*model, "--erase", "magic"])

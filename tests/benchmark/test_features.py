@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from timm.models import save_for_hf
 
 from benchmark import features as features_
 from benchmark import partition, store
@@ -20,16 +19,6 @@ from benchmark.partition import Partition
 from benchmark.pooled import pooled
 from benchmark.predict import predict
 from d3s_dataset.errors import ModelError
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("small") / "model"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = timm.create_model("test_resnet", num_classes=1000, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
-    save_for_hf(network, str(folder), safe_serialization=True)
-    return folder
 
 
 @pytest.fixture

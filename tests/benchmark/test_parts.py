@@ -19,7 +19,7 @@ from benchmark import partition, run, train
 from benchmark.backbone import HEAD
 from benchmark.checkpoint import FILE, LOG
 from benchmark.models import load
-from d3s_dataset.command import run_command
+from benchmark.objectives import OBJECTIVES
 from d3s_dataset.taxonomy import classes
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,9 @@ def test_a_killed_training_goes_on_to_the_same_end(toy, trained, tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model"]
 
 
-@pytest.mark.parametrize("objective", ["wasserstein", "adversarial", "hsic"])
+@pytest.mark.parametrize(
+    "objective", ["wasserstein", "adversarial", "hsic", "mine", pytest.param("club", marks=pytest.mark.long)]
+)
 def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_path, objective, monkeypatch):
     """Every piece of the state counts: order, views, dropout, critics, optimisers."""
     arguments = [*TINY[:-2], "--objective", objective, "--dataset", str(toy), "--epochs", "2"]
@@ -108,7 +110,7 @@ def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_pat
     assert _log(tmp_path / "part") == _log(tmp_path / "whole")
 
 
-def test_another_training_does_not_go_on_with_a_checkpoint(toy, tmp_path, capsys, monkeypatch):
+def test_another_training_does_not_go_on_with_a_checkpoint(toy, tmp_path, fails, monkeypatch):
     from benchmark import checkpoint
 
     wrote = checkpoint.write
@@ -116,10 +118,10 @@ def test_another_training_does_not_go_on_with_a_checkpoint(toy, tmp_path, capsys
     on = ["--dataset", str(toy), "--epochs", "2", "--out", str(tmp_path / "model")]
     with pytest.raises(KeyboardInterrupt):
         train.main([*WASSERSTEIN, *on])
-    shown = _fails([*WASSERSTEIN, *on, "--lambda", "2"], capsys)
+    shown = fails(train.main, [*WASSERSTEIN, *on, "--lambda", "2"])
     assert "unfinished training of other settings (weight 1.0, not 2.0)" in shown
     (tmp_path / "model" / FILE).write_bytes(b"cut short")
-    assert "cannot be read, delete it to start again" in _fails([*WASSERSTEIN, *on], capsys)
+    assert "cannot be read, delete it to start again" in fails(train.main, [*WASSERSTEIN, *on])
 
 
 def _stop() -> None:
@@ -127,9 +129,10 @@ def _stop() -> None:
 
 
 @pytest.mark.long
-def test_two_processes_train_the_same_network_as_one(toy, tmp_path):
+@pytest.mark.parametrize("objective", [name for name, each in OBJECTIVES.items() if each.critic_steps])
+def test_two_processes_train_the_same_network_as_one(toy, tmp_path, objective):
     """On two CPU processes over gloo; sums in another order move weights in their sixth digit."""
-    arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
+    arguments = [*TINY, "--objective", objective, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
     train.main([*arguments, "--out", str(tmp_path / "one")])
     line = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark.train"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -167,7 +170,7 @@ def test_photos_of_imagenet_are_half_of_each_batch(toy, tmp_path, make):
     assert _digest(tmp_path / "again") == _digest(out)
 
 
-def test_untied_cells_are_not_seen(toy, tmp_path, capsys):
+def test_untied_cells_are_not_seen(toy, tmp_path, fails):
     """Class 1 on forest only, class 7 on night only: 6 images each are left of the toy's 120."""
     pairs = {"first": {"classes": [1], "background": "forest"}, "second": {"classes": [7], "background": "night"}}
     (tmp_path / "pairs.json").write_text(json.dumps(pairs))
@@ -176,29 +179,33 @@ def test_untied_cells_are_not_seen(toy, tmp_path, capsys):
     assert json.loads((tmp_path / "model" / "training.json").read_text())["tied_only"] == pairs
     one = {"first": {"classes": [1], "background": "forest"}, "second": {"classes": [7], "background": "forest"}}
     (tmp_path / "one.json").write_text(json.dumps(one))
-    assert "one background label only" in _fails([*tied, str(tmp_path / "one.json")], capsys)
-    assert "expected paper, sample, a seed or a JSON file" in _fails([*tied, "none.json"], capsys)
+    assert "one background label only" in fails(train.main, [*tied, str(tmp_path / "one.json")])
+    assert "expected paper, sample, a seed or a JSON file" in fails(train.main, [*tied, "none.json"])
     (tmp_path / "bad.json").write_text('{"a": {"classes": [1], "background": "moon"}, "dog": "grass"}')
-    assert "needs the background 'moon'" in _fails([*tied, str(tmp_path / "bad.json")], capsys)
+    assert "needs the background 'moon'" in fails(train.main, [*tied, str(tmp_path / "bad.json")])
 
 
-def test_bad_input(toy, trained, tmp_path, capsys):
+def test_bad_input(toy, trained, tmp_path, fails):
     on = ["--dataset", str(toy), "--out", str(tmp_path / "model")]
-    assert "expected a lambda of 0 or more, got '-1'" in _fails([*WASSERSTEIN, *on, "--lambda", "-1"], capsys)
-    assert "erm has no penalty and no split of features: leave --lambda out" in _fails(
-        ["--model", "a", "--lambda", "1"], capsys
+    assert "expected a lambda of 0 or more, got '-1'" in fails(train.main, [*WASSERSTEIN, *on, "--lambda", "-1"])
+    assert "erm has no penalty and no split of features: leave --lambda out" in fails(
+        train.main, ["--model", "a", "--lambda", "1"]
     )
-    assert "hsic has no critic: leave --critic-lr out" in _fails(
-        ["--model", "a", "--objective", "hsic", "--critic-lr", "1"], capsys
+    assert "hsic has no critic: leave --critic-lr out" in fails(
+        train.main, ["--model", "a", "--objective", "hsic", "--critic-lr", "1"]
     )
-    assert "--batch-size of 4 or more" in _fails(["--model", "a", "--objective", "hsic", "--batch-size", "2"], capsys)
+    assert "--batch-size of 4 or more" in fails(
+        train.main, ["--model", "a", "--objective", "hsic", "--batch-size", "2"]
+    )
     other = [*WASSERSTEIN, *on, "--checkpoint", str(trained / "model.safetensors"), "--foreground-features", "30"]
-    assert "56 of 64 features for the foreground, this asks for 30 of 64: type --foreground-features 56" in _fails(
-        other, capsys
+    assert "56 of 64 features for the foreground, this asks for 30 of 64: type --foreground-features 56" in fails(
+        train.main, other
     )
-    assert "64 pooled features" in _fails([*WASSERSTEIN, *on, "--foreground-features", "64"], capsys)
+    club = ["--model", "test_convnext", "--objective", "club", *on]
+    assert "expected a lambda of 0 or more, got 'nan'" in fails(train.main, [*club, "--lambda", "nan"])
+    assert "64 pooled features" in fails(train.main, [*WASSERSTEIN, *on, "--foreground-features", "64"])
     levit = ["--model", "levit_128s", "--objective", "hsic", "--image-size", "224", *on]
-    assert "no linear classifier on its pooled features" in _fails(levit, capsys)
+    assert "no linear classifier on its pooled features" in fails(train.main, levit)
     assert not (tmp_path / "model").exists()
 
 
@@ -207,13 +214,3 @@ def test_a_training_starts_from_a_model_of_the_same_split(toy, trained, tmp_path
     train.main([*WASSERSTEIN, "--dataset", str(toy), *start, "--out", str(tmp_path / "more")])
     before, after = load_file(trained / HEAD), load_file(tmp_path / "more" / HEAD)
     torch.testing.assert_close(after["weight"], before["weight"], atol=1e-6, rtol=0)
-
-
-def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        run_command(train.main, arguments)
-    shown = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert shown.count("\n") == 1, shown
-    return shown

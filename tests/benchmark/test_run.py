@@ -148,53 +148,44 @@ def test_a_list_goes_on_after_a_model_that_cannot_be_had(toy, small, tmp_path, c
     assert sorted(each["drop_rate"] for each in found) == [0.1, 0.5]
 
 
-def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit) as ended:
-        run_command(run.main, arguments)
-    shown = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert shown.count("\n") == 1, shown
-    return shown
+def test_bad_arguments(fails):
+    assert "expected one of the arguments --model, --models-file, --from" in fails(run.main, [])
+    assert "expected one of the arguments --model," in fails(run.main, ["--model", "a", "--models-file", "paper"])
+    assert "no list of models 'none': expected paper" in fails(run.main, ["--models-file", "none"])
+    assert "expected KEY=VALUE" in fails(run.main, ["--model", "a", "--model-kwargs", "pad_type"])
+    assert "invalid choice: 'fp8'" in fails(run.main, ["--model", "a", "--precision", "fp8"])
+    assert "above 0" in fails(run.main, ["--model", "a", "--limit", "none"])
 
 
-def test_bad_arguments(capsys):
-    assert "expected one of the arguments --model, --models-file, --from" in _fails([], capsys)
-    assert "expected one of the arguments --model," in _fails(["--model", "a", "--models-file", "paper"], capsys)
-    assert "no list of models 'none': expected paper" in _fails(["--models-file", "none"], capsys)
-    assert "expected KEY=VALUE" in _fails(["--model", "a", "--model-kwargs", "pad_type"], capsys)
-    assert "invalid choice: 'fp8'" in _fails(["--model", "a", "--precision", "fp8"], capsys)
-    assert "above 0" in _fails(["--model", "a", "--limit", "none"], capsys)
-
-
-def test_bad_data_sets(toy, tmp_path, monkeypatch, capsys):
+def test_bad_data_sets(toy, tmp_path, monkeypatch, fails):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("D3S_REPO", raising=False)
-    assert "no data set found" in _fails(["--model", "resnet18"], capsys)
+    assert "no data set found" in fails(run.main, ["--model", "resnet18"])
     (tmp_path / "d3s").mkdir()
-    assert "no manifest.json" in _fails(["--model", "resnet18"], capsys)
-    assert "it has train, validation" in _fails(["--model", "a", "--dataset", str(toy), "--split", "x"], capsys)
+    assert "no manifest.json" in fails(run.main, ["--model", "resnet18"])
+    assert "it has train, validation" in fails(run.main, ["--model", "a", "--dataset", str(toy), "--split", "x"])
 
 
-def test_bad_models(toy, small, tmp_path, capsys):
+def test_bad_models(toy, small, tmp_path, fails):
     on = ["--dataset", str(toy), "--out", str(tmp_path / "out")]
-    assert "did you mean resnet18" in _fails(["--model", f"local-dir:{small}", "resnet81", *on], capsys)
-    assert "one model, got 2" in _fails(["--model", "a", "b", "--checkpoint", "w.pth", *on], capsys)
+    assert "did you mean resnet18" in fails(run.main, ["--model", f"local-dir:{small}", "resnet81", *on])
+    assert "one model, got 2" in fails(run.main, ["--model", "a", "b", "--checkpoint", "w.pth", *on])
     torch.save(timm.create_model("test_resnet"), tmp_path / "whole.pth")
     pickled = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "whole.pth"), *on]
-    assert "pickled Python objects" in _fails(pickled, capsys)
+    assert "pickled Python objects" in fails(run.main, pickled)
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     other = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "a.safetensors"), *on]
-    assert "another architecture than test_resnet" in _fails(other, capsys)
+    assert "another architecture than test_resnet" in fails(run.main, other)
     (tmp_path / "file").write_text("")
-    assert "cannot make the folder" in _fails(
-        ["--model", f"local-dir:{small}", "--dataset", str(toy), "--out", str(tmp_path / "file")], capsys
+    assert "cannot make the folder" in fails(
+        run.main, ["--model", f"local-dir:{small}", "--dataset", str(toy), "--out", str(tmp_path / "file")]
     )
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_logits_that_are_not_finite_name_the_image(toy, small, tmp_path, capsys):
+def test_logits_that_are_not_finite_name_the_image(toy, small, tmp_path, fails):
     state = load_file(small / "model.safetensors")
     save_file({**state, "fc.bias": torch.full((1000,), torch.nan)}, tmp_path / "nan.safetensors")
     arguments = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "nan.safetensors"), "--dataset", str(toy)]
-    shown = _fails([*arguments, "--precision", "fp32", "--out", str(tmp_path)], capsys)
+    shown = fails(run.main, [*arguments, "--precision", "fp32", "--out", str(tmp_path)])
     assert "not finite, first for image 000000000000000003e8" in shown

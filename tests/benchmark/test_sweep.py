@@ -9,7 +9,6 @@ from PIL import Image
 
 from benchmark import neck, sweep, train
 from benchmark.trials import Sweep
-from d3s_dataset.command import run_command
 
 
 def _rows(count: int, seed: int) -> neck.Labelled:
@@ -43,9 +42,11 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
     model = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--seed", "1"]
     train.main([*model, "--dataset", str(sample_release), "--out", str(tmp_path / "model")])
     on = ["--dataset", str(sample_release), "--lambdas", "0,10", "--seeds", "2", "--out", str(tmp_path / "sweep")]
-    sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", "--objective", "hsic", *on])
+    file = ["--checkpoint", str(tmp_path / "model" / "model.safetensors"), "--model-kwargs", "drop_rate=0.1"]
+    sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", *file, "--objective", "mine", *on])
     found = Sweep.model_validate_json((tmp_path / "sweep" / "sweep.json").read_bytes())
-    assert [each.weight for each in found.points] == [0, 10]
+    assert (found.objective, [each.weight for each in found.points]) == ("mine", [0, 10])
+    assert (found.model.checkpoint, found.model.kwargs) == ("model.safetensors", {"drop_rate": 0.1})
     assert any(each.pareto for each in found.points)
     assert (found.seeds, found.chance) == ([0, 1], pytest.approx(0.1, abs=0.05))
     with (tmp_path / "sweep" / "sweep.csv").open() as stream:
@@ -58,10 +59,6 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
     assert json.loads((tmp_path / "model" / "training.json").read_text())["objective"] == "erm"
 
 
-def test_bad_input(capsys):
+def test_bad_input(fails):
     for lambdas, says in (("-1,2", "expected a lambda of 0 or more"), ("1", "expected two or more lambdas")):
-        with pytest.raises(SystemExit) as ended:
-            run_command(sweep.main, ["--model", "a", f"--lambdas={lambdas}"])
-        shown = capsys.readouterr().err
-        assert (ended.value.code, shown.count("\n")) == (1, 1)
-        assert says in shown
+        assert says in fails(sweep.main, ["--model", "a", f"--lambdas={lambdas}"])

@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 
 from benchmark import augment, results, run, train
 from benchmark.models import load
-from d3s_dataset.command import run_command
 
 ALWAYS = ["model.safetensors", "training.json"]
 SMALL = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "16", "--lr", "0.01"]
@@ -73,25 +72,15 @@ def test_large_sets_lie_in_a_file(toy, trained, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["model"]
 
 
-def test_an_earlier_training_is_replaced_and_nothing_else(toy, trained, tmp_path, capsys):
+def test_an_earlier_training_is_replaced_and_nothing_else(toy, trained, tmp_path, fails):
     out = tmp_path / "model"
     for seed in ("1", "2"):
         train.main([*SMALL, "--dataset", str(toy), "--epochs", "1", "--seed", seed, "--out", str(out)])
     assert json.loads((out / "training.json").read_text())["seed"] == 2
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("")
-    shown = _fails([*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "precious")], capsys)
+    shown = fails(train.main, [*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "precious")])
     assert "no earlier training" in shown
-
-
-def _fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        run_command(train.main, arguments)
-    shown = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert shown.count("\n") == 1, shown
-    return shown
 
 
 def test_a_single_step_is_enough(toy, tmp_path):
@@ -100,17 +89,17 @@ def test_a_single_step_is_enough(toy, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
-def test_bad_input(toy, tmp_path, capsys):
+def test_bad_input(toy, tmp_path, fails):
     on = ["--dataset", str(toy), "--out", str(tmp_path / "model")]
-    assert "did you mean resnet18" in _fails(["--model", "resnet81", *on], capsys)
-    assert "expected a timm name to train" in _fails(["--model", "local-dir:x", *on], capsys)
-    assert "invalid choice: 'magic'" in _fails(["--model", "a", "--objective", "magic", *on], capsys)
-    assert "expected a number above 0" in _fails(["--model", "a", "--lr", "-1", *on], capsys)
-    assert "no data set found" in _fails(["--model", "resnet18", "--dataset", str(tmp_path / "none")], capsys)
+    assert "did you mean resnet18" in fails(train.main, ["--model", "resnet81", *on])
+    assert "expected a timm name to train" in fails(train.main, ["--model", "local-dir:x", *on])
+    assert "invalid choice: 'magic'" in fails(train.main, ["--model", "a", "--objective", "magic", *on])
+    assert "expected a number above 0" in fails(train.main, ["--model", "a", "--lr", "-1", *on])
+    assert "no data set found" in fails(train.main, ["--model", "resnet18", "--dataset", str(tmp_path / "none")])
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     wrong = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "a.safetensors"), *on]
-    assert "another architecture than test_resnet" in _fails(wrong, capsys)
-    assert "is not finite in epoch 1: lower --lr" in _fails([*SMALL[:-1], "1e30", *on], capsys)
+    assert "another architecture than test_resnet" in fails(train.main, wrong)
+    assert "is not finite in epoch 1: lower --lr" in fails(train.main, [*SMALL[:-1], "1e30", *on])
     below_a_file = [*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "a.safetensors" / "model")]
-    assert "cannot make the folder" in _fails(below_a_file, capsys)
+    assert "cannot make the folder" in fails(train.main, below_a_file)
     assert not (tmp_path / "model").exists()
