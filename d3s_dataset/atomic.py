@@ -1,12 +1,13 @@
 """Files that appear whole or not at all: a reader, or a crash, sees the old content or the new, never a part."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from d3s_dataset.errors import WriteError
+from d3s_dataset.errors import WriteError, one_line
 
 
 @contextmanager
@@ -32,6 +33,27 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill; when the block ends well it is renamed to `path`, which must not be there.
+
+    Raises:
+        WriteError: the disk is full, or the folder cannot be made; nothing is left of it.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes private folders
+        yield temporary
+        publish(temporary, path)
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {one_line(error)}; nothing half-written was kept") from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:

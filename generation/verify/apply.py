@@ -5,7 +5,6 @@ The votes become the config `votes`. Everything else is copied, byte for byte.
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ import pyarrow.parquet as pq
 
 from d3s_dataset import card
 from d3s_dataset import manifest as manifests
-from d3s_dataset.atomic import publish, write_atomic
+from d3s_dataset.atomic import new_folder, write_atomic
 from d3s_dataset.check_votes import REJECTED
 from d3s_dataset.command import progress
 from d3s_dataset.counts import count
-from d3s_dataset.errors import ReleaseError, VerifyError, WriteError
+from d3s_dataset.errors import ReleaseError, VerifyError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import Manifest, Shard, shard_path
 from d3s_dataset.schema import arrow_schema
@@ -56,18 +55,8 @@ def apply(release: Path, folder: Path, out: Path) -> Manifest:
             f"{manifest.digest[:16]}"
         )
     votes = _votes(folder, found)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as error:
-        raise WriteError(f"cannot write {out}: {error.strerror}") from None
-    try:
-        made = _write(release, manifest, staging, found, _ballots(held, votes, found, secret(folder)))
-        staging.chmod(0o755)
-        publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return made
+    with new_folder(out) as staging:
+        return _write(release, manifest, staging, found, _ballots(held, votes, found, secret(folder)))
 
 
 def _votes(folder: Path, found: Verdicts) -> list[Vote]:

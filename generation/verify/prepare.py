@@ -1,14 +1,12 @@
 """A release -> a folder of tasks: images drawn at random, known pairs among them, everything a page needs."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3s_dataset.atomic import publish
+from d3s_dataset.atomic import new_folder
 from d3s_dataset.command import note, warn
-from d3s_dataset.errors import VerifyError, WriteError
+from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from generation.sources import foreground_labels, open_source
 from generation.verify import tasks as files
@@ -53,18 +51,8 @@ def prepare(release: Path, out: Path, wish: Wish) -> Tasks:
     origin, rows, without = open_release(release)
     if without:
         warn(f"{without:,} validation rows have no guide and are left out")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as error:
-        raise WriteError(f"cannot write {out}: {error.strerror}") from None
-    try:
-        made = _fill(staging, origin, rows, wish)
-        staging.chmod(0o755)
-        publish(staging, out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return made
+    with new_folder(out) as staging:
+        return _fill(staging, origin, rows, wish)
 
 
 def _fill(folder: Path, origin: Origin, rows: list[Candidate], wish: Wish) -> Tasks:

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from d3s_dataset import atomic
-from d3s_dataset.atomic import replacing, write_atomic
+from d3s_dataset.atomic import new_folder, replacing, write_atomic
 from d3s_dataset.errors import WriteError
 
 
@@ -37,3 +37,19 @@ def test_files_have_the_umasks_rights(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with new_folder(tmp_path / "in" / "whole") as folder:
+        (folder / "f").write_bytes(b"x")
+        assert not (tmp_path / "in" / "whole").exists()
+    assert [each.name for each in (tmp_path / "in" / "whole").iterdir()] == ["f"]
+
+    def fill(folder):
+        (folder / "f").write_bytes(b"x")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(WriteError, match=r"cannot write .*/half: .*No space left on device"):  # noqa: SIM117
+        with new_folder(tmp_path / "half") as folder:
+            fill(folder)
+    assert [each.name for each in tmp_path.iterdir()] == ["in"]
