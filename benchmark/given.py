@@ -9,13 +9,13 @@ from pydantic_core import from_json
 from benchmark import predictions as predictions_
 from benchmark import results
 from benchmark.readings import Probed
-from benchmark.results import Dataset, Result
+from benchmark.results import Chain, Dataset, Result
 from benchmark.sections import Measured
 from benchmark.trials import Correlation, Sweep
 from d3s_dataset.errors import ResultError
 
 # A field that no other kind of file has.
-_KINDS = {"metrics": Result, "readings": Probed, "pairing": Correlation, "points": Sweep}
+_KINDS = {"metrics": Result, "readings": Probed, "pairing": Correlation, "points": Sweep, "steps": Chain}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +39,27 @@ class Given:
 def read(paths: Sequence[Path]) -> Given:
     """Read files of any kind, in any order; beside results lie their predictions.
 
+    A chain of `benchmark.score` adds nothing: what it says is computed anew from the results that it is of.
+
     Raises:
-        ResultError: a file is missing, cannot be read or is of none of these kinds.
+        ResultError: a file is missing, cannot be read, is of none of these kinds, or a chain without its results.
     """
     found = {path: read_any(path) for path in paths}
+    measured = {path: each for path, each in found.items() if isinstance(each, Result)}
+    there = [(each.model.digest, each.dataset) for each in measured.values()]
+    for path, each in found.items():
+        if isinstance(each, Chain) and any((each.model.digest, dataset) not in there for dataset in each.datasets):
+            raise ResultError(f"{path} is computed from results on control sets: expected them too, all of its model's")
     return Given(
-        _measured({path: each for path, each in found.items() if isinstance(each, Result)}),
+        _measured(measured),
         _merged([each for each in found.values() if isinstance(each, Probed)]),
         [each for each in found.values() if isinstance(each, Correlation)],
         [each for each in found.values() if isinstance(each, Sweep)],
     )
 
 
-def read_any(path: Path) -> Result | Probed | Correlation | Sweep:
-    """Read a file of one of four kinds.
+def read_any(path: Path) -> Result | Probed | Correlation | Sweep | Chain:
+    """Read a file of one of five kinds.
 
     Raises:
         ResultError: in one line, the file and what is wrong with it.
@@ -66,7 +73,7 @@ def read_any(path: Path) -> Result | Probed | Correlation | Sweep:
     if kind is None:
         raise ResultError(
             f"{path} is nothing that a report shows: expected a JSON file that benchmark.run, benchmark.probe, "
-            "benchmark.correlate or benchmark.sweep wrote"
+            "benchmark.correlate, benchmark.sweep or benchmark.score wrote"
         )
     return results.parse(kind, content, str(path))
 

@@ -136,6 +136,23 @@ def test_a_file_of_an_unknown_kind(two, tmp_path):
     assert "odd.json cannot be read as a result: model: Field required" in refused(report.main, odd, *out)
 
 
+def test_a_chain_says_what_its_results_say(two, tmp_path):
+    found, out = results.read(two[0]), ["--out", str(tmp_path / "report.html")]
+    chain = results.Chain(model=found.model, datasets=[found.dataset], steps={})
+    (tmp_path / "chain.json").write_bytes(to_json(chain))
+    report.main([str(two[0]), *out])
+    without = (tmp_path / "report.html").read_bytes()
+    report.main([str(tmp_path / "chain.json"), str(two[0]), *out])
+    assert (tmp_path / "report.html").read_bytes() == without
+    other = found.model.model_copy(update={"digest": "9" * 64})
+    (tmp_path / "chain.json").write_bytes(to_json(chain.model_copy(update={"model": other})))
+    said = refused(report.main, tmp_path / "chain.json", two[0], *out)
+    assert (
+        said
+        == f"{tmp_path / 'chain.json'} is computed from results on control sets: expected them too, all of its model's"
+    )
+
+
 def test_bad_input(two, tmp_path, toy, measured):
     out = ["--out", tmp_path / "report.html"]
     assert "holds other images" in refused(report.main, two[0], *out, "--dataset", toy)
