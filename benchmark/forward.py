@@ -88,7 +88,9 @@ class Forward:
     def use_compiled(self) -> None:
         """Compile the network, as an earlier part of the same work did."""
         if self._compiled is None:  # a compiled module has no truth of its own
-            self._compiled = torch.compile(self._network)
+            # Weights as constants: oneDNN then packs them once, which on a CPU saves a seventh of the time.
+            constant: dict[str, Any] | None = {"freezing": True} if self.device.type == "cpu" else None
+            self._compiled = torch.compile(self._network, options=constant)
 
     def _seconds(self, pixels: np.ndarray) -> float:
         best = float("inf")

@@ -26,8 +26,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit, ndtri, stdtr, stdtrit
 
+from benchmark.cells import Cells, cells
 from benchmark.groups import distinct
-from benchmark.resample import Cells, Moments, cells, observed, resampled
+from benchmark.resample import Moments, observed, resampled
 from benchmark.stats import LEVEL, NORMAL_QUANTILE, upper, wilson
 
 RESAMPLES = 1000

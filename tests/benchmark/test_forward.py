@@ -89,7 +89,7 @@ def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
     assert pays(3600, torch.device("cpu"))
     sizes: list[int] = []
 
-    def compiled(network: nn.Module):
+    def compiled(network: nn.Module, **_: object):
         return lambda images: sizes.append(len(images)) or network(images)
 
     monkeypatch.setattr(torch, "compile", compiled)
@@ -102,7 +102,7 @@ def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
     runner.logits(pixels)
     assert sizes == [32, 32]
 
-    def broken(network: nn.Module):
+    def broken(network: nn.Module, **_: object):
         def call(images: torch.Tensor) -> torch.Tensor:
             raise RuntimeError("no C++ compiler")
 

@@ -32,15 +32,24 @@ def test_a_thousand_submissions(make, copies, command, tmp_path):
     path = written(tmp_path / "results", made)
     submit.main([str(path), "--repo-id", str(root), "--training-data", "web", "--dataset", str(release)])
     copies(next((root / FOLDER).iterdir()), SUBMISSIONS - 1)
-    spent = []
+    spent, worked = [], []
     for _ in range(2):
-        begun = time.monotonic()
+        begun, before = time.monotonic(), _worked()
         said = command("benchmark.leaderboard", root, *line)
         spent.append(time.monotonic() - begun)
+        worked.append(_worked() - before)
         assert said.returncode == 0, said.stderr
     # The largest process, as if the command and both of its workers were as large.
     peak = 3 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    note(f"{SUBMISSIONS} submissions: full fold {spent[0]:.0f} s, again {spent[1]:.1f} s, below {peak:.1f} GB")
-    assert spent[0] <= 200
-    assert spent[1] <= 5
+    note(f"{SUBMISSIONS} submissions: full fold {spent[0]:.0f} s, again {spent[1]:.1f} s, below {peak:.1f} GB; "
+         f"seconds of a core: {worked[0]:.0f}, {worked[1]:.1f}")  # fmt: skip
+    # What two cores take that do nothing else: other tests may run beside this one.
+    assert worked[0] / 2 <= 200
+    assert worked[1] <= 5
     assert peak < 2
+
+
+def _worked() -> float:
+    """Return the seconds of a core that commands have taken so far, with their workers."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
