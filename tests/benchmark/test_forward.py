@@ -122,6 +122,21 @@ def test_a_network_compiled_once_may_be_asked_again():
     assert runner._compiled is made
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_compiled_network_gives_the_same_answers(precision):
+    torch.manual_seed(0)
+    runner = _forward(timm.create_model("test_convnext", num_classes=1000))
+    runner.precision = precision
+    pixels = np.random.default_rng(0).random((runner.batch_size, 3, 96, 96), np.float32)
+    plain = runner.logits(pixels)
+    runner.use_compiled()
+    made = runner.logits(pixels)
+    assert runner.compiled
+    scale = plain.std().item()
+    torch.testing.assert_close(made, plain, rtol=0, atol=scale * (1e-4 if precision == "fp32" else 0.1))
+
+
 def test_several_devices_give_the_same_answers(toy, small):
     """Two copies of the network on one CPU, blocks in turn, stand for two GPUs."""
     subject, split = Subject(f"local-dir:{small}"), open_split(toy, "default", "validation")
