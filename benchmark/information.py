@@ -5,6 +5,7 @@ labels in all pairs then stand for the product of the marginals, where the paper
 """
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -84,9 +85,9 @@ class _Scores(Critics):
         pairs = zip(self.critics, both, strict=True)
         return [score(side.features).index_select(1, side.other) for score, side in pairs]
 
+    @abstractmethod
     def bounds(self, tables: list[torch.Tensor]) -> torch.Tensor:
         """Return each side's bound, (2,)."""
-        raise NotImplementedError
 
     def measured(self, both: tuple[Side, ...]) -> torch.Tensor:
         """Return the sum of both bounds."""

@@ -3,6 +3,7 @@
 Torch half.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def sides(
     return Side(front, background), Side(behind, foreground)
 
 
-class Penalty(nn.Module):
+class Penalty(nn.Module, ABC):
     """A penalty on two `Side`s, foreground part first. All it draws comes from its own generator, kept in its state.
 
     Args:
@@ -41,6 +42,7 @@ class Penalty(nn.Module):
     def learn(self, both: tuple[Side, Side]) -> None:
         """Train what the penalty measures with, on features without gradient; nothing unless a critic is trained."""
 
+    @abstractmethod
     def forward(self, both: tuple[Side, Side], weight: float, done: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what to add to the loss, and the penalty as measured.
 
@@ -49,7 +51,6 @@ class Penalty(nn.Module):
             weight: lambda.
             done: share of the training that is done, in [0, 1].
         """
-        raise NotImplementedError
 
     def joint(self) -> list[nn.Parameter]:
         """Return the parameters that the network's own optimiser trains."""
@@ -88,13 +89,13 @@ class Critics(Penalty):
         self._steps = steps
         self._optimizer = torch.optim.Adam(self.critics.parameters(), lr=rate, betas=betas)
 
+    @abstractmethod
     def loss(self, both: tuple[Side, ...]) -> torch.Tensor:
         """Return what the critics lower."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measured(self, both: tuple[Side, ...]) -> torch.Tensor:
         """Return what the network lowers: the sum over both sides."""
-        raise NotImplementedError
 
     def learn(self, both: tuple[Side, Side]) -> None:
         """Take the critics' steps."""
