@@ -23,10 +23,8 @@ def nuisance(rows: Rows, seed: int) -> tuple[Map, int]:
 
     The directions of largest within-photo spread are projected out.
     """
-    _, vectors = spread(rows)
-    size = len(vectors)
-    gone = vectors[:, : max(1, round(NUISANCE * size))]
-    return affine(rows.features.mean(0, dtype=np.float64), np.eye(size) - gone @ gone.T), size - gone.shape[1]
+    gone = directions(rows, NUISANCE)
+    return without(rows.features.mean(0, dtype=np.float64), gone), len(gone) - gone.shape[1]
 
 
 def photo_mean(rows: Rows, seed: int) -> tuple[Map, int]:
@@ -81,6 +79,17 @@ def spread(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     differences = x - means[rows.keep]
     values, vectors = np.linalg.eigh(differences.T @ differences / len(x))
     return values[::-1].clip(0), vectors[:, ::-1]
+
+
+def directions(rows: Rows, share: float) -> np.ndarray:
+    """Return the given share of all directions, (d, k), of largest within-photo spread; one at least."""
+    _, vectors = spread(rows)
+    return vectors[:, : max(1, round(share * len(vectors)))]
+
+
+def without(centre: np.ndarray, gone: np.ndarray) -> Map:
+    """Return the projection around `centre` (d,) to the complement of the orthonormal columns of `gone` (d, k)."""
+    return affine(centre, np.eye(len(gone)) - gone @ gone.T)
 
 
 def unread(x: np.ndarray, labels: np.ndarray, ridges: Sequence[float]) -> np.ndarray:

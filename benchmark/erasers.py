@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.eraser_linear import inlp, leace, nothing
+from benchmark.eraser_noise import noise
 from benchmark.eraser_nuisance import band, nuisance, photo_mean
 from benchmark.eraser_rows import Map, Rows
 from d3s_dataset.errors import EraserError
@@ -21,6 +22,7 @@ ERASERS: dict[str, Callable[[Rows, int], tuple[Map, int]]] = {
     "leace": leace,
     "nuisance": nuisance,
     "band": band,
+    "noise": noise,
     "photo-mean": photo_mean,
 }
 NAMES = tuple(ERASERS)

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from benchmark.backbone import COLOURS, Parts, Whole
 from benchmark.batches import Batch, Batches
-from benchmark.forward import autocast, trains_in_bf16
+from benchmark.devices import trains_in_bf16
+from benchmark.forward import autocast
 from benchmark.objectives import OBJECTIVES
 from benchmark.penalty import Penalty, sides
 from benchmark.processes import World

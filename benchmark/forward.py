@@ -20,7 +20,7 @@ from d3s_dataset.taxonomy import classes
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256}  # at first; halved where the memory is full
 _PAYS = 0.15  # least share of the time that compilation is taken to save
-_COMPILE_SECONDS = {"cpu": 60.0, "cuda": 30.0}  # what it costs: 45 to 100 s measured on two cores
+_COMPILE_SECONDS = {"cpu": 40.0, "cuda": 30.0}  # what it costs: 9 to 38 s measured on two cores, nothing cached
 
 
 class Forward:
@@ -88,9 +88,7 @@ class Forward:
     def use_compiled(self) -> None:
         """Compile the network, as an earlier part of the same work did."""
         if self._compiled is None:  # a compiled module has no truth of its own
-            # Weights as constants: oneDNN then packs them once, which on a CPU saves a seventh of the time.
-            constant: dict[str, Any] | None = {"freezing": True} if self.device.type == "cpu" else None
-            self._compiled = torch.compile(self._network, options=constant)
+            self._compiled = torch.compile(self._network)
 
     def _seconds(self, pixels: np.ndarray) -> float:
         best = float("inf")
@@ -105,7 +103,7 @@ class Forward:
         # Another batch size would be compiled again.
         whole = self._compiled is not None and len(pixels) == self.batch_size
         network = self._compiled if whole and self._compiled is not None else self._network
-        with autocast(self.device, self.precision):
+        with autocast(self.device, self.precision), _packed(self.device) if whole else nullcontext():
             answer = network(images.contiguous(memory_format=torch.channels_last)).float()
         expected = (len(pixels), getattr(self._network, "outputs", len(classes())))
         if answer.shape != expected:
@@ -165,41 +163,6 @@ def pays(seconds: float, device: torch.device) -> bool:
     return seconds * _PAYS > _COMPILE_SECONDS.get(device.type, _COMPILE_SECONDS["cpu"])
 
 
-def choose_devices(named: str | None) -> list[torch.device]:
-    """Return the devices of a list `D,...`; without one all GPUs, else the CPU.
-
-    Raises:
-        ModelError: a device that is not there.
-    """
-    if named is None:
-        return [torch.device("cuda", each) for each in range(torch.cuda.device_count())] or [torch.device("cpu")]
-    return [_device(each.strip()) for each in named.split(",")]
-
-
-def _device(name: str) -> torch.device:
-    there = ["cpu", *(f"cuda:{each}" for each in range(torch.cuda.device_count()))]
-    if (name if ":" in name or name == "cpu" else f"{name}:0") not in there:
-        raise ModelError(f"no device {name!r} here: expected --devices of {', '.join(there)}")
-    return torch.device(name)
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Say whether a device has bf16 units, so that bf16 is worth trying."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return _cpu_has("amx_bf16") or _cpu_has("avx512_bf16")
-
-
-def trains_in_bf16(device: torch.device) -> bool:
-    """Say whether bf16 also pays in training, whose backward pass is slow in bf16 on a CPU without matrix units."""
-    return fast_bf16(device) and (device.type == "cuda" or _cpu_has("amx_bf16"))
-
-
-def _cpu_has(feature: str) -> bool:
-    # torch 2.11 has no get_capabilities; then bf16 is simply not tried on a CPU.
-    return bool(torch.cpu.get_capabilities().get(feature)) if hasattr(torch.cpu, "get_capabilities") else False
-
-
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Return the context in which a forward pass runs in this precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
@@ -210,6 +173,19 @@ def _true_fp32() -> Iterator[None]:
     # cuDNN's default for "fp32" convolutions is TF32, with ten bits of mantissa.
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield
+
+
+def _packed(device: torch.device) -> AbstractContextManager[object]:
+    """On a CPU compile with weights as constants, which oneDNN packs and fuses with what follows.
+
+    The setting counts while a network is traced, so torch.compile's own `options` come too late; and code compiled
+    without it would serve as well, so it holds at every call.
+    """
+    if device.type != "cpu":
+        return nullcontext()
+    import torch._inductor.config as inductor  # a second of imports, for who compiles
+
+    return inductor.patch(freezing=True)
 
 
 def _memory_full(error: BaseException) -> bool:

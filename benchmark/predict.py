@@ -17,7 +17,8 @@ from torch.nn import functional
 from benchmark.cache import Options
 from benchmark.data import Split
 from benchmark.decode import blocks
-from benchmark.forward import Forward, choose_devices, divide, fast_bf16, forwards, pays
+from benchmark.devices import choose_devices, fast_bf16
+from benchmark.forward import Forward, divide, forwards, pays
 from benchmark.imagenet import Images
 from benchmark.models import Classifier
 from benchmark.predictions import BEST, Answers, Predictions

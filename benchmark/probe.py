@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results.make_folder(args.out)
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
     features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
-    from benchmark.forward import choose_devices
+    from benchmark.devices import choose_devices
     from benchmark.leakage import Asked
 
     asked = Asked(kinds, args.seed, str(choose_devices(args.devices)[0]))

@@ -53,14 +53,22 @@ def test_the_table(real):
             values = [one(real, name, cut, division, SETS) for division in DIVISIONS]
             means[name, cut] = np.mean(values, axis=0)
             print(f"| {name} | {cut} | {shown(values)} |", flush=True)
-    leace, band = means["leace", "seen"], means["band", "seen"]
+    for name in erasers.NAMES[1:]:
+        for cut in ("unseen", "seen"):
+            share, change = means[name, cut] / means["leace", cut], means[name, cut] - means["none", cut]
+            shares = ", ".join(f"{kind} {share[place]:.2f}" for place, kind in enumerate(READERS))
+            changes = ", ".join(f"{kind} {change[len(READERS) + place]:+.1f}" for place, kind in enumerate(KEPT))
+            print(f"{name}, {cut}: of what LEACE leaves {shares}; kept {changes}")
+    leace, band, noise = (means[name, "seen"] for name in ("leace", "band", "noise"))
     assert band[0] < 0.7 * leace[0]
     assert band[1] < 0.4 * leace[1]
+    assert noise[0] < 0.6 * leace[0]
+    assert noise[1] < 0.3 * leace[1]
 
 
 def test_the_curve(real):
     print("\n| eraser's photos | eraser | linear | mlp | knn | class | recall | head | rank |")
     for size in CURVE:
-        for name in ("leace", "band"):
+        for name in ("leace", "band", "noise"):
             values = one(real, name, "seen", 1, (size, 50, 50))
             print(f"| {size} | {name} | {' | '.join(f'{value:.1f}' for value in values)} |", flush=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from benchmark import erasers
 from benchmark.eraser_linear import DECAY, classifier
+from benchmark.eraser_noise import SHARE, STRENGTH
 from benchmark.eraser_nuisance import BAND, NUISANCE, SHRINKAGE, spread, unread
 from benchmark.eraser_rows import Rows, one_hot
 from d3s_dataset.errors import EraserError
@@ -123,6 +124,25 @@ def test_nuisance_takes_the_largest_differences_of_the_same_photo_away():
     x = features - features.mean(0, dtype=np.float64)
     expected = x - x @ directions[:, :gone] @ directions[:, :gone].T
     np.testing.assert_allclose(eraser(features) - features.mean(0), expected, atol=1e-3 * x.std())
+
+
+def test_noise_is_added_to_leace_of_the_projection_as_strong_as_it_says():
+    features, erase, keep = rows(photos=400)
+    _, around = brute_spread(features, keep)
+    gone = around[:, : max(1, round(SHARE * SIZE))]
+    eraser = erasers.fit("noise", features, erase, keep, seed=1)
+    assert eraser.rank == SIZE - gone.shape[1]
+    centre = features.mean(0, dtype=np.float64)
+    projected = (centre + (features - centre) @ (np.eye(SIZE) - gone @ gone.T)).astype(np.float32)
+    added = eraser(features) - erasers.fit("leace", projected, erase, keep)(projected)
+    strength = STRENGTH * np.sqrt(np.square(features - centre).mean())
+    np.testing.assert_allclose(added @ gone, 0, atol=1e-2 * strength)
+    expected = strength**2 * (np.eye(SIZE) - gone @ gone.T)
+    np.testing.assert_allclose(added.T @ added / len(added), expected, atol=0.1 * strength**2)
+    x = (features - centre) @ (np.eye(SIZE) - gone @ gone.T)
+    assert np.abs(np.corrcoef(np.hstack([added, x]).T)[:SIZE, SIZE:]).max() < 0.1  # says nothing of the features
+    other = erasers.fit("noise", features, erase, keep, seed=2)
+    assert (other(features) - eraser(features)).std() > strength
 
 
 def test_the_spread_agrees_with_brute_force():

@@ -7,17 +7,22 @@ from tests.eraser_study import behind, divide, fit, kept, leakage, study
 pytestmark = pytest.mark.long
 
 
-def test_band_leaves_less_to_read_than_leace_and_keeps_the_photo(shared_data):
+def test_band_and_noise_leave_less_to_read_than_leace_and_keep_the_photo(shared_data):
     real = study(shared_data)
     first, probe, test = divide(4, 70, 70, 60)
     seen, _ = behind(real, "seen", 4)
-    fitted = {name: fit(real, name, first, seen) for name in ("none", "leace", "band")}
+    fitted = {name: fit(real, name, first, seen) for name in ("none", "leace", "band", "noise")}
     read = {name: leakage(real, eraser, probe, test, "seen", 4) for name, eraser in fitted.items()}
-    left = {name: kept(real, fitted[name], test, 4) for name in ("none", "band")}
+    left = {name: kept(real, fitted[name], test, 4) for name in ("none", "band", "noise")}
     assert read["leace"]["mlp"] > 0.7 < read["none"]["linear"]  # probes that read what is there
     assert read["band"]["linear"] < 0.7 * read["leace"]["linear"]
     assert read["band"]["mlp"] < 0.4 * read["leace"]["mlp"]
     assert read["band"]["knn"] < 0.7 * read["leace"]["knn"]
+    assert read["noise"]["linear"] < 0.6 * read["leace"]["linear"]
+    assert read["noise"]["mlp"] < 0.3 * read["leace"]["mlp"]
+    assert left["noise"]["class"] > left["none"]["class"] - 0.01
+    assert left["noise"]["recall"] > left["none"]["recall"]
+    assert left["noise"]["head"] > left["none"]["head"] - 0.03
     assert left["band"]["class"] > left["none"]["class"] - 0.03
     assert left["band"]["recall"] > left["none"]["recall"]
     assert left["band"]["head"] > 0.6 * left["none"]["head"]

@@ -12,11 +12,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch._dynamo.utils import counters
 
 from benchmark import again, forward, predict, results, run
 from benchmark.cache import Options
 from benchmark.data import open_split
-from benchmark.forward import Finish, Forward, choose_devices, divide, pays
+from benchmark.devices import choose_devices
+from benchmark.forward import Finish, Forward, divide, pays
 from benchmark.imagenet import Folder
 from benchmark.job import Subject
 from benchmark.predictions import Answers
@@ -131,8 +133,13 @@ def test_a_compiled_network_gives_the_same_answers(precision):
     pixels = np.random.default_rng(0).random((runner.batch_size, 3, 96, 96), np.float32)
     plain = runner.logits(pixels)
     runner.use_compiled()
+    counters.clear()
     made = runner.logits(pixels)
     assert runner.compiled
+    assert counters["inductor"]["mkldnn_conv_weight_pack_matcher_count"] > 0
+    counters.clear()
+    runner.logits(pixels)
+    assert not counters["inductor"]  # compiled once
     scale = plain.std().item()
     torch.testing.assert_close(made, plain, rtol=0, atol=scale * (1e-4 if precision == "fp32" else 0.1))
 

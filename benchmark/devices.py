@@ -1,0 +1,43 @@
+"""Which devices there are, and which of them have bf16 units.
+
+Torch half.
+"""
+
+import torch
+
+from d3s_dataset.errors import ModelError
+
+
+def choose_devices(named: str | None) -> list[torch.device]:
+    """Return the devices of a list `D,...`; without one all GPUs, else the CPU.
+
+    Raises:
+        ModelError: a device that is not there.
+    """
+    if named is None:
+        return [torch.device("cuda", each) for each in range(torch.cuda.device_count())] or [torch.device("cpu")]
+    return [_device(each.strip()) for each in named.split(",")]
+
+
+def _device(name: str) -> torch.device:
+    there = ["cpu", *(f"cuda:{each}" for each in range(torch.cuda.device_count()))]
+    if (name if ":" in name or name == "cpu" else f"{name}:0") not in there:
+        raise ModelError(f"no device {name!r} here: expected --devices of {', '.join(there)}")
+    return torch.device(name)
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Say whether a device has bf16 units, so that bf16 is worth trying."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return _cpu_has("amx_bf16") or _cpu_has("avx512_bf16")
+
+
+def trains_in_bf16(device: torch.device) -> bool:
+    """Say whether bf16 also pays in training, whose backward pass is slow in bf16 on a CPU without matrix units."""
+    return fast_bf16(device) and (device.type == "cuda" or _cpu_has("amx_bf16"))
+
+
+def _cpu_has(feature: str) -> bool:
+    # torch 2.11 has no get_capabilities; then bf16 is simply not tried on a CPU.
+    return bool(torch.cpu.get_capabilities().get(feature)) if hasattr(torch.cpu, "get_capabilities") else False
