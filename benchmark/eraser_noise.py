@@ -15,7 +15,7 @@ from benchmark.eraser_nuisance import directions, without
 from benchmark.eraser_rows import Map, Rows
 
 SHARE = 0.04  # of all directions, largest within-photo spread first, are projected out
-STRENGTH = 1.05  # standard deviation of the noise in every direction, in units of a feature's root mean square spread
+STRENGTH = 1.1  # standard deviation of the noise in every direction, in units of a feature's root mean square spread
 
 
 def noise(rows: Rows, seed: int) -> tuple[Map, int]:
