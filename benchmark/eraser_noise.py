@@ -22,7 +22,9 @@ def noise(rows: Rows, seed: int) -> tuple[Map, int]:
     """Project the largest within-photo spread out, apply LEACE to what is left, and add Gaussian noise to that.
 
     The noise of an image is drawn by `seed` and the bytes of its features: the same features are erased alike,
-    whatever stands beside them. It has the rank of the projection.
+    whatever stands beside them. So it bounds what a probe learns, as independent noise does (Cover and Thomas, Elements
+    of Information Theory, 2.8 and 9.1), not what one could compute who tries all features under the same seed. It has
+    the rank of the projection.
     """
     centre = rows.features.mean(0, dtype=np.float64)
     gone = directions(rows, SHARE)
