@@ -7,8 +7,9 @@ looks like a robust one.
 import numpy as np
 import torch
 
-from benchmark import logistic, probes
+from benchmark import probes
 from benchmark.folds import hold_out
+from benchmark.probes import logistic
 from d3s_dataset.errors import ResultError
 
 Labels = np.ndarray

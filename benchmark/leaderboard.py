@@ -11,16 +11,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchmark import predictions as predictions_
-from benchmark import site, truth
-from benchmark.board import fold
-from benchmark.given import Given
+from benchmark.board import fold, site
+from benchmark.board.standing import Board
 from benchmark.measure import result_of
+from benchmark.pages.given import Given
+from benchmark.pages.sections import Measured
 from benchmark.report import page
 from benchmark.results import make_folder
-from benchmark.sections import Measured
-from benchmark.standing import Board
-from benchmark.submission import FOLDER, PREDICTIONS
-from benchmark.truth import FILE_NAME, Rules, read_rules, truth_of
+from benchmark.submission import FOLDER, PREDICTIONS, truth
+from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ResultError

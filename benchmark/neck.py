@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmark.backbone import PAPER
 from benchmark.objectives import OBJECTIVES
+from benchmark.objectives.penalty import sides
 from benchmark.partition import Partition
-from benchmark.penalty import sides
+from benchmark.training.backbone import PAPER
 from d3s_dataset.errors import ModelError
 
 STEPS = 400

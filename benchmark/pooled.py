@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from benchmark.heads import Columns
+from benchmark.models.heads import Columns
 from d3s_dataset.errors import ModelError
 
 _SAME = 1e-3  # of the largest logit: how far a linear head may be from the model's own answer on a random image

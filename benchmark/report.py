@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark import disentangled, figures, gallery, probe_tables, results, sections
-from benchmark.given import Given, divide, read
-from benchmark.page import render
+from benchmark import probe_tables, results
+from benchmark.pages import disentangled, figures, gallery, render, sections
+from benchmark.pages.given import Given, divide, read
+from benchmark.pages.sections import Measured
 from benchmark.paired import CHAIN, chain
 from benchmark.scores import Change
-from benchmark.sections import Measured
 from benchmark.tables import points
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, run_command, say

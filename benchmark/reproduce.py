@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.board import REPRODUCED
+from benchmark.board.intake import digest_or_none
+from benchmark.board.standing import Record
 from benchmark.cache import Options
 from benchmark.data import Rows, open_split
-from benchmark.intake import digest_or_none
 from benchmark.job import Subject, answers
 from benchmark.predictions import Predictions
-from benchmark.standing import Record
 from benchmark.submission import FOLDER, Submission, check
-from benchmark.truth import Rules, truth_of
+from benchmark.submission.truth import Rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.manifest import to_json

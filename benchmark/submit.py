@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
+from benchmark.board.site import task_id
 from benchmark.results import Result
-from benchmark.site import task_id
 from benchmark.submission import (
     DESCRIPTION,
     FILES,
@@ -24,7 +24,7 @@ from benchmark.submission import (
     description_of,
     id_of,
 )
-from benchmark.truth import FILE_NAME, Rules, parse_rules, read_rules, truth_of
+from benchmark.submission.truth import FILE_NAME, Rules, parse_rules, read_rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.blob import File, file_of
 from d3s_dataset.command import Parser, progress, run_command, say

@@ -8,12 +8,13 @@ head tells the foreground. A CSV, a JSON and a plot.
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import figures, results
+from benchmark import results
 from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.entries import Entry
 from benchmark.features import features_of
 from benchmark.objectives import OBJECTIVES
+from benchmark.pages import figures
 from benchmark.probe import KINDS
 from benchmark.run import describe
 from benchmark.subjects import add_weights, check_installed, subjects

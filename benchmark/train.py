@@ -51,7 +51,7 @@ def parser() -> Parser:
     add("--batch-size", type=_several, default=Settings.batch_size, metavar="N", help="images a step")
     add("--seed", type=seed, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
     add("--checkpoint-every", type=natural, default=500, metavar="N", help="steps; and after every epoch")
-    own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives.py)")
+    own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives)")
     add = own.add_argument
     add("--lr", type=positive, metavar="X", help="peak learning rate")
     add("--lambda", type=weight, metavar="X", dest="weight", help="what the penalty counts")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmark import augment
+from benchmark.training import augment
 
 
 def _generator(seed: int = 0) -> torch.Generator:

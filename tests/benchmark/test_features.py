@@ -13,8 +13,8 @@ from benchmark import partition, store
 from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.features import features_of
-from benchmark.heads import Columns
 from benchmark.job import Subject
+from benchmark.models.heads import Columns
 from benchmark.partition import Partition
 from benchmark.pooled import pooled
 from benchmark.predict import predict

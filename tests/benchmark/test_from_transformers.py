@@ -10,8 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from benchmark import weights
-from benchmark.models import load
+from benchmark.models import load, weights
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import classes
 

@@ -7,8 +7,8 @@ import torch
 from timm.data import ImageNetInfo
 from timm.models import save_for_hf
 
-from benchmark.heads import columns, over_imagenet
 from benchmark.models import load
+from benchmark.models.heads import columns, over_imagenet
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import classes
 

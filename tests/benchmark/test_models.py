@@ -11,8 +11,7 @@ import torch
 from safetensors.torch import save_file
 from timm.models import save_for_hf
 
-from benchmark import weights
-from benchmark.models import Classifier, check, load
+from benchmark.models import Classifier, check, load, weights
 from d3s_dataset.errors import CheckpointError, ModelError
 
 

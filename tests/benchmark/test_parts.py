@@ -16,10 +16,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from benchmark import partition, run, train
-from benchmark.backbone import HEAD
-from benchmark.checkpoint import FILE, LOG
 from benchmark.models import load
 from benchmark.objectives import OBJECTIVES
+from benchmark.training.backbone import HEAD
+from benchmark.training.checkpoint import FILE, LOG
 from d3s_dataset.taxonomy import classes
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +92,7 @@ def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_pat
     """Every piece of the state counts: order, views, dropout, critics, optimisers."""
     arguments = [*TINY[:-2], "--objective", objective, "--dataset", str(toy), "--epochs", "2"]
     train.main([*arguments, "--out", str(tmp_path / "whole")])
-    from benchmark import checkpoint
+    from benchmark.training import checkpoint
 
     wrote, times = checkpoint.write, []
 
@@ -111,7 +111,7 @@ def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_pat
 
 
 def test_another_training_does_not_go_on_with_a_checkpoint(toy, tmp_path, fails, monkeypatch):
-    from benchmark import checkpoint
+    from benchmark.training import checkpoint
 
     wrote = checkpoint.write
     monkeypatch.setattr(checkpoint, "write", lambda *args: (wrote(*args), _stop()))

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.adversary import Adversary, ramp, reverse
-from benchmark.critics import critic, distance, gradient_penalty
-from benchmark.dependence import gaussian, hsic, same
 from benchmark.objectives import OBJECTIVES
+from benchmark.objectives.adversary import Adversary, ramp, reverse
+from benchmark.objectives.critics import critic, distance, gradient_penalty
+from benchmark.objectives.dependence import gaussian, hsic, same
+from benchmark.objectives.penalty import sides
 from benchmark.partition import Partition
-from benchmark.penalty import sides
 
 PARTITION = Partition(foreground=6, background=4)
 

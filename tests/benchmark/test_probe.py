@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmark import logistic, partition, probe, readings
+from benchmark import partition, probe, readings
 from benchmark.partition import Partition
+from benchmark.probes import logistic
 from d3s_dataset.errors import D3SError, ResultError
 from tests.conftest import one_line_error
 

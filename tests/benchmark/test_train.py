@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmark import augment, results, run, train
+from benchmark import results, run, train
 from benchmark.models import load
+from benchmark.training import augment
 
 ALWAYS = ["model.safetensors", "training.json"]
 SMALL = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "16", "--lr", "0.01"]

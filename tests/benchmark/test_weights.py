@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmark import weights
+from benchmark.models import weights
 from d3s_dataset.errors import CheckpointError
 
 

@@ -20,11 +20,11 @@ from transformers import (
     SiglipModel,
 )
 
-from benchmark import predictions, results, run, text, weights
+from benchmark import predictions, results, run
 from benchmark import prompts as prompts_
 from benchmark.cache import Cache
 from benchmark.job import Subject
-from benchmark.models import load
+from benchmark.models import load, text, weights
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 
@@ -172,7 +172,8 @@ def test_two_processes_may_share_the_cache(tiny, cache):
     code = f"""
 import hashlib
 from transformers import CLIPModel, CLIPTokenizer
-from benchmark import prompts, text
+from benchmark import prompts
+from benchmark.models import text
 model, tokenizer = (kind.from_pretrained({str(folder)!r}) for kind in (CLIPModel, CLIPTokenizer))
 found, _ = text.embeddings(model.eval(), tokenizer, "digest", prompts.TEMPLATES["single"])
 print(hashlib.sha256(found.numpy().tobytes()).hexdigest())

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from benchmark import board as boards
-from benchmark import intake, leaderboard
-from benchmark.intake import digest_or_none
-from benchmark.site import task_id
-from benchmark.standing import Board, Record
+from benchmark import leaderboard
+from benchmark.board import intake
+from benchmark.board.intake import digest_or_none
+from benchmark.board.site import task_id
+from benchmark.board.standing import Board, Record
 from benchmark.submission import FOLDER
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board.conftest import IMAGES, refused

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark import submission, truth
+from benchmark import submission
 from benchmark.board import fold
-from benchmark.bounded import bounded_memory
-from benchmark.intake import measure
+from benchmark.board.intake import measure
 from benchmark.predictions import SCHEMA
-from benchmark.submission import DESCRIPTION, FILES, FOLDER, PREDICTIONS, RESULT
+from benchmark.submission import DESCRIPTION, FILES, FOLDER, PREDICTIONS, RESULT, truth
+from benchmark.submission.bounded import bounded_memory
 from d3s_dataset.errors import ReleaseError
 from tests.benchmark.board.conftest import IMAGES
 

@@ -6,10 +6,10 @@ import pytest
 
 from benchmark import leaderboard, results, submit
 from benchmark import predictions as predictions_
+from benchmark.board.standing import Board
 from benchmark.cache import Options
 from benchmark.data import open_split
 from benchmark.job import Subject, measure_one
-from benchmark.standing import Board
 from benchmark.submission import FOLDER
 from d3s_dataset import manifest as manifests
 from tests.benchmark.board.conftest import answers, refused, written

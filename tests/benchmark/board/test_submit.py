@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmark import leaderboard, submit
-from benchmark.standing import Board
+from benchmark.board.standing import Board
 from benchmark.submission import FILES, FOLDER
 from tests.benchmark.board.conftest import refused
 from tests.conftest import ROOT

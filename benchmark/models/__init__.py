@@ -1,0 +1,87 @@
+"""Models: what can stand after `--model`, as a table from prefix to who checks and loads it.
+
+Torch half.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmark.models import from_function, from_timm, from_transformers, zero_shot
+from benchmark.models.classifier import Classifier, perhaps
+from d3s_dataset.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of name.
+
+    Attributes:
+        form: how such a name is typed.
+        check: (name, pretrained) raises ModelError for a name that cannot be a model; asks no network.
+        load: (name, checkpoint, kwargs) to a Classifier.
+    """
+
+    form: str
+    check: Callable[[str, bool], None]
+    load: Callable[[str, Path | None, dict[str, Any]], Classifier]
+
+
+_SOURCES: dict[str, Source] = {
+    "": Source("a timm name", from_timm.check_registered, from_timm.load),
+    "hf-hub": Source("hf-hub:ORG/NAME", lambda name, pretrained: None, from_timm.load),
+    "local-dir": Source("local-dir:FOLDER", from_timm.check_folder, from_timm.load),
+    "zero-shot": Source("zero-shot:REPO_OR_FOLDER", from_transformers.check, zero_shot.load),
+    "transformers": Source("transformers:REPO_OR_FOLDER", from_transformers.check, from_transformers.load),
+}
+_FUNCTION = Source("MODULE:FUNCTION", from_function.check, from_function.load)
+
+
+def load(name: str, checkpoint: Path | None = None, kwargs: dict[str, Any] | None = None) -> Classifier:
+    """Load a model with its weights.
+
+    Args:
+        name: a timm name, or one with a prefix (`hf-hub:ORG/NAME`, `MODULE:FUNCTION`, ...).
+        checkpoint: a file of weights in place of the pretrained ones.
+        kwargs: arguments of the model, such as `pad_type`.
+
+    Raises:
+        ModelError: unknown, weights out of reach, other classes than ImageNet's, or arguments it does not take.
+        CheckpointError: a weights file that is missing, unsafe, or of another architecture.
+    """
+    check(name, pretrained=checkpoint is None)
+    return _source(name).load(name, checkpoint, dict(kwargs or {}))
+
+
+def check(name: str, *, pretrained: bool) -> None:
+    """Raise ModelError, with near matches, for a name that cannot be a model; reads nothing from a network."""
+    _source(name).check(name, pretrained)
+
+
+def _source(name: str) -> Source:
+    prefix, colon, place = name.partition(":")
+    if colon and not place:
+        raise ModelError(f"unknown model {name!r}: nothing stands after the colon; {_expected()}")
+    if prefix in _SOURCES or not colon:
+        return _SOURCES[prefix if colon else ""]
+    if not _importable(prefix):
+        near = difflib.get_close_matches(prefix, filter(None, _SOURCES), n=1)
+        raise ModelError(f"unknown model {name!r}{perhaps(near)}: {_expected()}")
+    return _FUNCTION
+
+
+def _importable(module: str) -> bool:
+    """Say whether Python finds the package that a dotted name starts with, without importing it."""
+    first, *more = module.split(".")
+    return all(part.isidentifier() for part in (first, *more)) and (
+        first in sys.modules or find_spec(first) is not None
+    )
+
+
+def _expected() -> str:
+    *forms, last = [each.form for each in (*_SOURCES.values(), _FUNCTION)]
+    return f"expected {', '.join(forms)} or {last}"
