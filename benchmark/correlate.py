@@ -44,11 +44,13 @@ def table(found: Correlation) -> str:
 
 
 def groups_table(found: Correlation) -> str:
-    """Return the accuracy of each group, tied and untied, a column a way."""
-    rows = [
-        (name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in found.rows[0].scores.groups
-    ]
-    return grid(("group", *(f"{each.model}, {each.way}"[-24:] for each in found.rows)), rows)
+    """Return the accuracy of each group, tied and untied: a table a model, a column a way."""
+    tables = []
+    for model in dict.fromkeys(each.model for each in found.rows):
+        ways = {each.way: each.scores.groups for each in found.rows if each.model == model}
+        rows = [(name, *(over_seeds(groups[name]) for groups in ways.values())) for name in found.rows[0].scores.groups]
+        tables.append(f"{model}\n{grid(('group', *ways), rows)}")
+    return "\n".join(tables)
 
 
 def parser() -> Parser:

@@ -1,6 +1,7 @@
 """The spurious-correlation task: what is drawn, who may take part, what is scored, and the whole table."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -157,6 +158,7 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
     on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--seeds", "2", "--out", str(tmp_path)]
     correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
     shown = capsys.readouterr().out
+    assert re.search(rf"local-dir:{tied}\n group +plain +erased: none +erased: leace ", shown)
     assert "rho 1;" in shown
     found = shortcut.Correlation.model_validate_json(next(tmp_path.glob("*.correlation.json")).read_bytes())
     rows = {each.way: each.scores for each in found.rows}
