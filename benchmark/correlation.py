@@ -4,6 +4,7 @@ Groups of classes are told apart, each tied to one background in training. With 
 in the paper; with rho = 0 a group's backgrounds are all equally frequent. Deterministic from a seed. Needs no torch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ class Draw:
     balanced: np.ndarray
 
 
-def draw(cells: Cells, names: tuple[str, ...], backgrounds: int, rho: float, seed: int) -> Draw:
+def draw(cells: Cells, names: tuple[str, ...], backgrounds: Sequence[str], rho: float, seed: int) -> Draw:
     """Draw one seed's training rows: as many of every group, a share of rho + (1 - rho) / backgrounds of them tied.
 
     The other rows lie evenly on the other backgrounds. `balanced` rows are none of the training rows.
@@ -51,12 +52,12 @@ def draw(cells: Cells, names: tuple[str, ...], backgrounds: int, rho: float, see
     Args:
         cells: of the train split's images.
         names: of the groups.
-        backgrounds: how many there are.
+        backgrounds: the release's names in label order.
         rho: in [0, 1].
         seed: of the draw.
 
     Raises:
-        ResultError: a group without enough tied images.
+        ResultError: a group without enough tied or untied images, or not on every background.
     """
     order, groups = hashed(seed, np.arange(len(cells.group))), len(names)
     counts = [int((cells.tied & (cells.group == each)).sum()) for each in range(groups)]
@@ -64,16 +65,21 @@ def draw(cells: Cells, names: tuple[str, ...], backgrounds: int, rho: float, see
     if size < _LEAST:
         few = f"{min(counts)} of {names[int(np.argmin(counts))]}"
         raise ResultError(f"expected {_LEAST / _USED:.0f} or more tied training images of every group, got {few}")
-    alike = round(size * (rho + (1 - rho) / backgrounds))
+    alike = round(size * (rho + (1 - rho) / len(backgrounds)))
     taken = []
-    for each in range(groups):
+    for each, name in enumerate(names):
         inside, outside = ((cells.group == each) & (cells.tied == tied) for tied in (True, False))
+        if size - alike > outside.sum():
+            raise ResultError(
+                f"rho {rho:g} draws {size - alike} untied training images of every group, got {outside.sum()} of "
+                f"{name}: expected a higher --rho or a larger split"
+            )
         taken += [
             _spread(inside, cells.background, order, alike),
             _spread(outside, cells.background, order, size - alike),
         ]
     train = np.concatenate(taken)
-    return Draw(train, _balanced(cells, train, groups, order))
+    return Draw(train, _balanced(cells, train, names, backgrounds, order))
 
 
 def _spread(among: np.ndarray, background: np.ndarray, order: np.ndarray, count: int) -> np.ndarray:
@@ -85,16 +91,23 @@ def _spread(among: np.ndarray, background: np.ndarray, order: np.ndarray, count:
     return rows[np.lexsort((order[rows], rank))][:count]
 
 
-def _balanced(cells: Cells, train: np.ndarray, groups: int, order: np.ndarray) -> np.ndarray:
+def _balanced(
+    cells: Cells, train: np.ndarray, names: Sequence[str], backgrounds: Sequence[str], order: np.ndarray
+) -> np.ndarray:
     free = cells.group != NONE
     free[train] = False
-    places = [
-        np.flatnonzero(free & (cells.group == group) & (cells.background == background))
-        for group in range(groups)
-        for background in np.unique(cells.background)
-    ]
-    count = min(map(len, places))
-    return np.concatenate([rows[np.argsort(order[rows])][:count] for rows in places])
+    places = {
+        f"{name} on {background}": np.flatnonzero(free & (cells.group == group) & (cells.background == behind))
+        for group, name in enumerate(names)
+        for behind, background in enumerate(backgrounds)
+    }
+    fewest, rows = min(places.items(), key=lambda place: len(place[1]))
+    if not len(rows):
+        raise ResultError(
+            f"beside the drawn training images expected one or more of every group on every background, "
+            f"to retrain the last layer on (DFR), got none of {fewest}"
+        )
+    return np.concatenate([each[np.argsort(order[each])][: len(rows)] for each in places.values()])
 
 
 def score(right: np.ndarray, base: np.ndarray, cells: Cells, names: tuple[str, ...]) -> Scores:

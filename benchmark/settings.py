@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-RECORD = "training.json"  # in a trained model's folder: the settings and what was trained on
+RECORD = "training.json"  # in a trained model's folder: settings, images, and the record of the weights it started from
 
 
 @dataclass(frozen=True, kw_only=True)

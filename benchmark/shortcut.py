@@ -4,9 +4,10 @@ Needs no torch before features are read.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     kept, disjoint = _test_rows(splits, task.pairing)
     cells = Cells.of(task.pairing, splits[1].foreground[kept], splits[1].column("background")[kept], names)
     drawn = Cells.of(task.pairing, splits[0].foreground, splits[0].column("background"), names)
-    draws = {each: draw(drawn, kinds, len(names), task.rho, each) for each in task.seeds}
+    draws = {each: draw(drawn, kinds, names, task.rho, each) for each in task.seeds}
     right: dict[tuple[str, str], list[np.ndarray]] = {}
     for subject in subjects:
         train, test = (features_of(subject, split, task.options) for split in splits)
@@ -87,26 +88,38 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
 def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) -> None:
     """Raise ModelError for a folder that does not say that its training left out the pairing's untied images.
 
-    Pretrained weights of timm never saw a release; a checkpoint is taken for such unless it lies beside the record of
-    a training.
+    So must the trainings whose weights that one started from. Pretrained weights of timm never saw a release; a
+    checkpoint is taken for such unless it lies beside the record of a training.
     """
     if checkpoint is None and not name.startswith(_LOCAL):
         return
     path = (checkpoint.parent if checkpoint else Path(name.removeprefix(_LOCAL))) / RECORD
     if checkpoint and not path.is_file():
         return
+    own = _tied(pairing)
+    for left_out in _left_out(path):
+        theirs = {} if left_out is None else _tied(from_record(left_out, str(path)))
+        if any(theirs.get(label) != tied for label, tied in own.items()):
+            raise ModelError(
+                f"{path} does not say that the model, and any it started from, never saw untied images of these "
+                "groups: train it with python -m benchmark.train --tied-only and the same pairing, or type --as-paper"
+            )
+
+
+def _tied(pairing: Pairing) -> dict[int, str]:
+    return {label: tied for members, tied in pairing.groups.values() for label in members}
+
+
+def _left_out(path: Path) -> Iterator[Any]:
+    """Yield which pairing a model's training was held to (None: none), then those of the weights it started from."""
     try:
-        seen = json.loads(path.read_bytes()).get("tied_only")
-    except (OSError, ValueError, AttributeError):
-        seen = None
-    own = {label: tied for members, tied in pairing.groups.values() for label in members}
-    left_out = {} if seen is None else from_record(seen, str(path)).groups
-    theirs = {label: tied for members, tied in left_out.values() for label in members}
-    if any(theirs.get(label) != tied for label, tied in own.items()):
-        raise ModelError(
-            f"{path} does not say that the model never saw untied images of these groups: train it with python -m "
-            "benchmark.train --tied-only and the same pairing, or type --as-paper"
-        )
+        record = json.loads(path.read_bytes())
+        while record is not None:
+            yield record.get("tied_only")
+            start = record["start"]
+            record = start and start["training"]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        yield None
 
 
 def _test_rows(splits: tuple[Split, Split], pairing: Pairing) -> tuple[np.ndarray, dict[str, bool]]:

@@ -3,6 +3,7 @@
 Needs no torch before it starts.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +16,8 @@ from benchmark.imagenet import Folder
 from benchmark.objectives import OBJECTIVES
 from benchmark.pairing import Pairing
 from benchmark.results import make_folder
-from benchmark.settings import Settings
-from d3s_dataset.errors import ModelError, ReleaseError
+from benchmark.settings import RECORD, Settings
+from d3s_dataset.errors import CheckpointError, ModelError, ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import classes
 
@@ -102,9 +103,10 @@ def train(
     rows = images.rows()
     check_folder(out)
     make_folder(out.parent)
-    record = {**asdict(settings), **images.record()}
+    record = {**asdict(settings), "start": _start(checkpoint), **images.record()}
     with joined() as (world, device), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        facts = {**record, **_further(images, checkpoint), "processes": world.size}
+        photos = digest([str(key) for key in images.photos.key]) if images.photos else None
+        facts = {**record, "photos": photos, "processes": world.size}
         found = checkpoints.read(out, facts)
         torch.manual_seed(settings.seed)
         model, penalty = _model(settings, checkpoint, len(images.split.manifest.backgrounds))
@@ -136,10 +138,20 @@ def train(
             save(model.network, out, record, beside)
 
 
-def _further(images: Images, checkpoint: Path | None) -> dict[str, Any]:
-    """Return what a training depends on beside its record."""
-    photos = digest([str(key) for key in images.photos.key]) if images.photos else None
-    return {"photos": photos, "start": file_digest(checkpoint) if checkpoint and checkpoint.is_file() else None}
+def _start(checkpoint: Path | None) -> dict[str, Any] | None:
+    """Return what `training.json` says of the weights it starts from: which, and the record of their own training.
+
+    Raises:
+        CheckpointError: they cannot be read, or the record beside them.
+    """
+    if checkpoint is None:
+        return None
+    own = checkpoint.parent / RECORD
+    try:
+        training = json.loads(own.read_bytes()) if own.is_file() else None
+        return {"file": checkpoint.name, "sha256": file_digest(checkpoint), "training": training}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {checkpoint} and the record of its training: {one_line(error)}") from None
 
 
 def _model(settings: Settings, checkpoint: Path | None, backgrounds: int) -> tuple["Whole | Parts", "Penalty | None"]:

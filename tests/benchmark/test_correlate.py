@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from benchmark import correlate, last_layer, pairing, shortcut, train
 from benchmark.correlation import NONE, Cells, draw, score, shares, spread
 from benchmark.pairing import PairingError
-from d3s_dataset.errors import ModelError
+from d3s_dataset.errors import ModelError, ResultError
+from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names
 
 NAMES = list(background_names())
@@ -30,7 +31,7 @@ def _cells(groups: int = 3, each: int = 20) -> Cells:
 @given(rho=st.floats(0, 1), seed=st.integers(0, 2**32))
 def test_a_draw_has_the_share_of_tied_images_that_rho_says(rho, seed):
     cells = _cells()
-    drawn = draw(cells, THREE, 10, rho, seed)
+    drawn = draw(cells, THREE, NAMES, rho, seed)
     assert len(drawn.train) == len(set(drawn.train)) == 3 * 16  # four fifths of 20
     for group in range(3):
         rows = drawn.train[cells.group[drawn.train] == group]
@@ -42,13 +43,26 @@ def test_a_draw_has_the_share_of_tied_images_that_rho_says(rho, seed):
     assert not set(drawn.train) & set(drawn.balanced)
     assert NONE not in cells.group[drawn.balanced]
     assert len(set(np.bincount(cells.group[drawn.balanced] * 10 + cells.background[drawn.balanced]))) == 1
-    again = draw(cells, THREE, 10, rho, seed)
+    again = draw(cells, THREE, NAMES, rho, seed)
     assert np.array_equal(drawn.train, again.train)
 
 
 def test_seeds_draw_other_images():
-    first, second = (set(draw(_cells(), THREE, 10, 1.0, seed).train) for seed in (0, 1))
+    first, second = (set(draw(_cells(), THREE, NAMES, 1.0, seed).train) for seed in (0, 1))
     assert first != second
+
+
+def test_a_draw_that_would_fall_short_is_refused():
+    """Fewer untied images than rho asks for, and a group that is missing on a background."""
+    cells = _cells()
+    few = (cells.group != 1) | cells.tied | (np.arange(len(cells.group)) % 20 == 0)  # nine of group b
+    short = Cells(cells.group[few], cells.background[few], cells.tied[few])
+    with pytest.raises(ResultError, match=r"rho 0\.2 draws 12 untied training images of every group, got 9 of b"):
+        draw(short, THREE, NAMES, 0.2, 0)
+    there = (cells.group != 2) | (cells.background != 4)
+    missing = Cells(cells.group[there], cells.background[there], cells.tied[there])
+    with pytest.raises(ResultError, match=f"got none of c on {NAMES[4]}"):
+        draw(missing, THREE, NAMES, 1.0, 0)
 
 
 def test_the_papers_pairing_is_theirs():
@@ -204,6 +218,26 @@ def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tie
         with pytest.raises(ModelError, match="type --as-paper"):
             shortcut.check_unseen(name, pairing.read("paper"), tied / "model.safetensors")
         shortcut.check_unseen(name, pairing.read("paper"), tmp_path / "unknown" / "model.safetensors")
+
+
+def test_weights_that_a_training_starts_from_must_not_have_seen_them_either(sample_release, tied, tmp_path, fails):
+    """A tied training from weights of one that saw all; from tied ones, it may take part."""
+    pairs = pairing.read("pairs.json")
+    small = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--dataset", str(sample_release)]
+    train.main([*small, "--out", str(tmp_path / "all")])
+    again = [*small, "--objective", "hsic", "--tied-only", "pairs.json"]
+    for start, out in ((tmp_path / "all", "from-all"), (tied, "from-tied"), (tmp_path / "from-all", "from-from-all")):
+        train.main([*again, "--checkpoint", str(start / "model.safetensors"), "--out", str(tmp_path / out)])
+        record = json.loads((tmp_path / out / "training.json").read_text())
+        assert record["start"]["sha256"] == file_digest(start / "model.safetensors")
+        assert record["start"]["training"] == json.loads((start / "training.json").read_text())
+    shortcut.check_unseen(f"local-dir:{tmp_path / 'from-tied'}", pairs)
+    for each in ("all", "from-all", "from-from-all"):
+        with pytest.raises(ModelError, match="type --as-paper"):
+            shortcut.check_unseen(f"local-dir:{tmp_path / each}", pairs)
+    (tmp_path / "all" / "training.json").write_text("{")
+    wrong = [*again, "--checkpoint", str(tmp_path / "all" / "model.safetensors"), "--out", str(tmp_path / "none")]
+    assert "record of its training" in fails(train.main, wrong)
 
 
 def test_bad_input(toy, tied, tmp_path, fails):

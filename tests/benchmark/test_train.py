@@ -84,8 +84,9 @@ def test_an_earlier_training_is_replaced_and_nothing_else(toy, trained, tmp_path
     assert "no earlier training" in shown
 
 
-def test_a_single_step_is_enough(toy, tmp_path):
-    one = ["--batch-size", "500", "--epochs", "1", "--out", str(tmp_path / "model")]
+@pytest.mark.parametrize("epochs", ["1", "5"])  # the rate rises for a fifth of the steps: for none, for one
+def test_a_single_step_an_epoch_is_enough(toy, tmp_path, epochs):
+    one = ["--batch-size", "500", "--epochs", epochs, "--out", str(tmp_path / "model")]
     train.main([*SMALL, "--dataset", str(toy), *one])
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
