@@ -3,7 +3,7 @@
     CACHE/                                   $D3S_CACHE, else ~/.cache/d3s
       files/<place>.json                     a file's digest, believed while size and time of change are the same
       models/<question>.json                 a model's facts, believed while every file it was read from is the same
-      predictions/<content>/                 of weights, arguments, data, transform and precision
+      predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
         00000000-00000256.npz                answers on a span of rows
       features/<content>/                    the same for pooled features, and head.npz, the model's own
@@ -21,12 +21,13 @@ from typing import Any
 
 from benchmark.predictions import Answers
 from benchmark.scores import Strict
-from benchmark.store import Pooled, Store, load
+from benchmark.store import BLOCK, Pooled, Store, load
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.manifest import to_json
 
 VARIABLE = "D3S_CACHE"
+TRIAL_IMAGES = BLOCK  # `auto` compares precisions on the first part; fewer images make another choice
 _FORMAT = 1  # raised when what a part means changes
 _RACY_SECONDS = 2  # a file changed so lately can change again without its time telling
 

@@ -76,7 +76,7 @@ def features_of(subject: Subject, split: Split, options: Options) -> Features:
     options = replace(options, precision="fp32")
     store = Store(Pooled)
     if subject.cache is not None:
-        store = subject.cache.features(**content(subject, split, subject.cache))
+        store = subject.cache.features(**content(subject, split, subject.cache), compile=options.compile)
     made = store.finished(split.n)
     if made is None or store.kept(_HEAD, "weight", "bias") is None:
         started = time.monotonic()

@@ -61,7 +61,11 @@ class Forward:
                     answers.append(self._batch(pixels[start : start + self.batch_size]))
                 except (RuntimeError, MemoryError) as error:
                     if not _memory_full(error):
-                        raise
+                        if self._compiled is None:
+                            raise
+                        self._compiled = None
+                        warn(f"{self._name} cannot be compiled, so runs as it is: {one_line(error)}")
+                        continue
                     shortage = one_line(error)
                 else:
                     start += len(answers[-1])
@@ -78,12 +82,8 @@ class Forward:
         if not pays(plain * images / len(whole), self.device):
             return
         self.use_compiled()
-        try:
-            if self._seconds(whole) >= plain:
-                self._compiled = None
-        except RuntimeError as error:
+        if self._seconds(whole) >= plain:
             self._compiled = None
-            warn(f"{self._name} cannot be compiled, so runs as it is: {one_line(error)}")
 
     def use_compiled(self) -> None:
         """Compile the network, as an earlier part of the same work did."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import known, results
 from benchmark import predictions as predictions_
-from benchmark.cache import Cache, KnownModel, Options
+from benchmark.cache import TRIAL_IMAGES, Cache, KnownModel, Options
 from benchmark.data import Split
 from benchmark.imagenet import Folder, Images
 from benchmark.measure import result_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from benchmark.models import Classifier
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
-_TRIAL = 256  # images that `auto` looks at: fewer make another choice
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,9 @@ def answers(subject: Subject, source: Images, options: Options, started: float) 
 def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]:
     if subject.cache is None:
         return Store(Answers)
-    trial = min(source.n, _TRIAL) if options.precision == "auto" else None
+    trial = min(source.n, TRIAL_IMAGES) if options.precision == "auto" else None
     return subject.cache.predictions(
-        **content(subject, source, subject.cache), precision=options.precision, trial=trial
+        **content(subject, source, subject.cache), precision=options.precision, compile=options.compile, trial=trial
     )
 
 

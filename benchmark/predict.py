@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmark.cache import Options
+from benchmark.cache import TRIAL_IMAGES, Options
 from benchmark.data import Split
 from benchmark.decode import blocks
 from benchmark.devices import choose_devices, fast_bf16
@@ -28,7 +28,6 @@ from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError
 
 PRECISIONS = ("auto", "fp32", "bf16")
-TRIAL_IMAGES = 256  # how many of the first images `auto` compares
 LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf16
 
 P = TypeVar("P")
@@ -73,15 +72,18 @@ def fill(
         ModelError: an answer of another shape, or not enough memory for one image.
         ReleaseError: an image that cannot be read.
     """
-    spans = store.missing(source.n)
+    before, spans = store.run, store.missing(source.n)
+    if before is not None and not spans:
+        return before
     prepare, finish = divide(classifier.transform)
     runners = forwards(classifier.name, classifier.network, choose_devices(options.devices), finish)
     # Decoding beside the network would slow a CPU's own threads down (`decode`).
     ahead = 0 if runners[0].device.type == "cpu" else 1
     stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
-    agreement, first = _settle(runners, stream, source.n, options, store)
+    left = sum(stop - start for start, stop in spans)
+    agreement, first = _settle(runners, stream, left, options, store)
     with progress(total=source.n, label=classifier.name) as bar:
-        bar.update(source.n - sum(stop - start for start, stop in spans))
+        bar.update(source.n - left)
         for span, logits in chain(first, _spread(runners, stream)):
             store.write(span, reduce(slice(*span), logits))
             bar.update(len(logits))
@@ -91,22 +93,30 @@ def fill(
 def _settle(
     runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store[P]
 ) -> tuple[float | None, list[tuple[Span, torch.Tensor]]]:
-    """Choose precision and compilation on the first block, or take an earlier part's.
+    """Choose precision and compilation on the first block, or take an earlier part's; compile what that one did not.
+
+    Args:
+        runners: the network on each device.
+        stream: blocks, one at least.
+        n: how many images are to be run.
+        options: how.
+        store: what says how earlier parts were made.
 
     Returns:
         On which share of the block bf16 and fp32 agreed (None: not compared), and its span with its logits.
     """
-    span, pixels = next(stream, (None, None))
-    if span is None or pixels is None:
-        return store.run.agreement if store.run else None, []
-    if store.run is not None:
-        _set(runners, store.run.precision, store.run.compiled)
-        return store.run.agreement, [(span, runners[0].logits(pixels))]
-    begun = time.perf_counter()
-    precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision)
+    span, pixels = next(stream)
+    before, begun = store.run, time.perf_counter()
+    if before is None:
+        precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision)
+    else:
+        precision, agreement = before.precision, before.agreement
+        _set(runners, precision, before.compiled)
+        logits = runners[0].logits(pixels)
     seconds = time.perf_counter() - begun
     _set(runners, precision, compiled=False)
-    if options.compile and pays(seconds * n / len(pixels) / len(runners), runners[0].device):
+    mine = options.compile and not runners[0].compiled
+    if mine and pays(seconds * n / len(pixels) / len(runners), runners[0].device):
         runners[0].compile(pixels, n // len(runners))
         _set(runners, precision, runners[0].compiled)
     store.begin(_run(runners, agreement))

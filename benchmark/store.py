@@ -96,8 +96,9 @@ class Store(Generic[P]):
         return self._arrays.get(name) if self._folder is None else _unpacked(self._folder / f"{name}.npz", arrays)
 
     def missing(self, n: int) -> list[Span]:
-        """Return the spans of n rows without answers."""
-        return [span for span in spans(n) if self.read(span) is None]
+        """Return the spans of n rows without answers; all of them where nothing says how the others were made."""
+        unsaid = self.run is None
+        return [span for span in spans(n) if unsaid or self.read(span) is None]
 
     def all(self, n: int) -> P:
         """Return what all n rows gave, in one.

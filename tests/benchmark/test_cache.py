@@ -180,14 +180,43 @@ def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path, monkey
     np.testing.assert_array_equal(tables[0].prediction, tables[1].prediction)
 
 
-def test_a_finished_part_without_its_end_is_taken_over(toy, small, tmp_path, monkeypatch):
-    """Killed between the last part and the note that all are there."""
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_finished_part_without_its_end_is_taken_over(toy, small, tmp_path, monkeypatch, precision):
+    """Killed between the last part and the note that all are there; as one for fewer images finds a longer one's."""
     subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
-    answers(subject, split, Options("fp32"), 0.0)
+    _, before = answers(subject, split, Options(precision), 0.0)
     next(tmp_path.glob("predictions/*/finished-90.json")).unlink()
     monkeypatch.setattr(decode, "blocks", None)
-    _, finished = answers(subject, split, Options("fp32"), 0.0)
-    assert finished.run.precision == "fp32"
+    _, finished = answers(subject, split, Options(precision), 0.0)
+    assert finished.run == before.run
+    assert finished.run.precision == precision
+
+
+def test_parts_without_a_note_of_how_they_were_made_are_made_again(toy, small, tmp_path):
+    subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
+    before, _ = answers(subject, split, Options("bf16"), 0.0)
+    (note,) = tmp_path.glob("predictions/*/run.json")
+    note.unlink()
+    (part,) = note.parent.glob("*.npz")
+    with np.load(part) as content:
+        np.savez(part, **{**content, "loss": content["loss"] + 1})
+    after, finished = answers(subject, split, Options("bf16"), 0.0)
+    np.testing.assert_array_equal(after.loss, before.loss)
+    assert finished.run.precision == "bf16"
+    assert note.is_file()
+
+
+def test_compilation_is_chosen_by_who_has_work_left(toy, small, tmp_path, monkeypatch):
+    """Parts of a short plain run do not keep a long one from compiling; those of --no-compile are its own."""
+    monkeypatch.setattr(store, "BLOCK", 32)
+    subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
+    _, short = answers(subject, open_split(toy, "default", "validation", 32), Options("fp32"), 0.0)
+    monkeypatch.setattr("benchmark.predict.pays", lambda seconds, device: True)
+    monkeypatch.setattr("benchmark.forward.Forward.compile", lambda self, pixels, n: self.use_compiled())
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    _, long = answers(subject, split, Options("fp32"), 0.0)
+    _, plain = answers(subject, split, Options("fp32", compile=False), 0.0)
+    assert [each.run.compiled for each in (short, long, plain)] == [False, True, False]
 
 
 def test_pretrained_files_of_the_hub_are_compared(small, tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ def test_other_errors_are_not_taken_for_full_memory():
         _forward(nn.Identity()).logits(np.zeros((2, 3, 4, 4), np.float32))
 
 
-def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
+def test_compilation_is_for_long_work_on_whole_batches(monkeypatch, capsys):
     assert not pays(60, torch.device("cpu"))
     assert pays(3600, torch.device("cpu"))
     sizes: list[int] = []
@@ -114,6 +114,10 @@ def test_compilation_is_for_long_work_on_whole_batches(monkeypatch):
     runner = _forward(_Full(99))
     runner.compile(pixels, 10**12)
     assert not runner.compiled
+    runner.use_compiled()  # as a part made where there was a compiler asks for
+    assert torch.equal(runner.logits(pixels), _forward(_Full(99)).logits(pixels))
+    assert not runner.compiled
+    assert capsys.readouterr().err.count("toy cannot be compiled, so runs as it is: no C++ compiler") == 2
 
 
 def test_a_network_compiled_once_may_be_asked_again():
