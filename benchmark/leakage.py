@@ -7,7 +7,7 @@ construction, and the accuracy itself is what counts. The control is fitted on t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,13 +76,14 @@ def read(
     controlled = asked.control and name in _CONTROLLED[wanted.name]
     for kind in asked.kinds:
         told = [_told(kind, values[at], labels, fold, wanted.classes, asked) for fold in folds]
-        control = None
+        reports, control = [each for _, each in told], None
         if controlled:
-            made, _ = _told(kind, values[at], random, folds[0], wanted.classes, asked)
+            made, report = _told(kind, values[at], random, folds[0], wanted.classes, asked)
             control = float((made.argmax(1) == random[folds[0].test]).mean())
+            reports.append(replace(report, chosen=f"control, {report.chosen}"))
         tested = np.concatenate([fold.test for fold in folds])
         made = np.concatenate([each for each, _ in told])
-        yield _reading(features, part, wanted, kind, name, at[tested], made, control, [each for _, each in told])
+        yield _reading(features, part, wanted, kind, name, at[tested], made, control, reports)
 
 
 def _told(
@@ -106,6 +107,7 @@ def _reading(
     control: float | None, reports: list[probes.Report],
 ) -> Reading:  # fmt: skip
     truth = wanted.labels[rows]
+    reports = sorted(reports, key=lambda each: each.converged)
     scored = share(made.argmax(1) == truth, features, rows)
     often = np.bincount(truth, minlength=wanted.classes) / len(truth)
     entropy = float(-(often[often > 0] * np.log(often[often > 0])).sum())
@@ -136,9 +138,18 @@ def _reading(
 
 
 def sample_of(features: Features, rows: np.ndarray) -> Sample:
-    """Return the photos that some rows share, with the mean over all of them as the one mix."""
-    photos = features.foreground_source[rows], features.background_source[rows], features.background[rows]
-    return Sample(*photos, np.zeros(len(rows), dtype=np.int64), 1, np.ones((1, 1)))
+    """Return the photos that some rows share, by background, with the mean over all rows as the one mix.
+
+    Photos of other backgrounds could not have stood behind an image, so that what backgrounds differ by is no chance.
+    Where a background shows a single photo, nothing says how its photos differ: then all rows are one group, which
+    counts differences between backgrounds as well.
+    """
+    background, photo = features.background[rows], features.background_source[rows]
+    labels = np.unique(background, return_inverse=True)[1]
+    if min(len(np.unique(photo[labels == each])) for each in np.unique(labels)) < 2:
+        labels = np.zeros_like(labels)
+    sizes = np.bincount(labels)
+    return Sample(features.foreground_source[rows], photo, background, labels, len(sizes), sizes[None].astype(float))
 
 
 def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:

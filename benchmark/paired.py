@@ -67,8 +67,8 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     The p-values of the backgrounds are corrected for their number (Holm); that of all images stands alone.
 
     Args:
-        before: predictions, joined with the others; their photos are the ones that intervals resample.
-        after: predictions on the same images.
+        before: predictions, joined with the others.
+        after: predictions on the same images; their photos are the ones that intervals resample.
         backgrounds: the release's background names in label order.
     """
     groups = by_background(after, backgrounds)
@@ -107,8 +107,9 @@ def overall(before: np.ndarray, after: np.ndarray, images: Predictions) -> float
         after: (n,) bool, in the other, on the same images.
         images: whose photos are resampled, within each background.
     """
-    everything = Groups(np.zeros(len(images), dtype=np.int64), (_ALL,))
-    p = float(difference_intervals(after.astype(np.float64) - before, sample_of(images, everything)).p[0])
+    labels, codes = np.unique(images.background, return_inverse=True)
+    groups = Groups(codes, tuple(map(str, labels)))
+    p = float(difference_intervals(after.astype(np.float64) - before, sample_of(images, groups)).p[-1])
     return None if np.isnan(p) else p
 
 

@@ -15,7 +15,8 @@ class Reading(Strict):
     of the commonest label. `control`: accuracy of the same probe on random labels of photos (Hewitt & Liang), null
     where it was not fitted: on unseen photos of the label's own kind it is at chance by construction.
     `information`: usable information in nats, `entropy` minus the cross-entropy of the calibrated probe: a lower bound
-    (Xu et al., arXiv 2002.10689). `endings`: how the probe of each fold ended.
+    (Xu et al., arXiv 2002.10689). `endings`: how the probe of each fold and the control's ended,
+    those that did not converge first.
     """
 
     features: str

@@ -19,6 +19,7 @@ from timm.data.transforms_factory import create_transform
 
 from benchmark import erasers, probes
 from benchmark.erasers import Eraser
+from benchmark.kept import same_photo
 from generation.guide import compose
 
 SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side
@@ -106,11 +107,12 @@ def leakage(study: Study, eraser: Eraser, probe: np.ndarray, test: np.ndarray, c
 
 
 def kept(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> dict[str, float]:
-    """Return a fresh probe's accuracy on the class, recall@1 of the same photo, and the head's top-1."""
+    """Return a fresh probe's accuracy on the class, recall@1 of the photo on another background, the head's top-1."""
     everything = np.arange(len(study.background))
     rows = eraser(study.rows(test, everything))
     right = (rows @ study.weight.T + study.bias).argmax(1) == np.repeat(study.foreground[test], len(everything))
-    return {"class": _fresh(study, eraser, test, seed), "recall": _recall(rows, len(test)), "head": float(right.mean())}
+    again = same_photo(rows, np.repeat(test, len(everything)), study.labels(test, everything))
+    return {"class": _fresh(study, eraser, test, seed), "recall": float(again.mean()), "head": float(right.mean())}
 
 
 def _fresh(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> float:
@@ -120,12 +122,3 @@ def _fresh(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> float:
     probe = probes.fit("linear", eraser(study.rows(test, seen)), labels, held, classes=len(test), seed=seed)
     right = probe(eraser(study.rows(test, tested))).argmax(1) == np.repeat(np.arange(len(test)), len(tested))
     return float(right.mean())
-
-
-def _recall(rows: np.ndarray, photos: int) -> float:
-    """Return how often the nearest other row by cosine is of the same photo."""
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    alike = unit @ unit.T
-    np.fill_diagonal(alike, -np.inf)
-    owner = np.repeat(np.arange(photos), len(rows) // photos)
-    return float(np.mean(owner[alike.argmax(1)] == owner))

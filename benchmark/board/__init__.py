@@ -141,7 +141,7 @@ def _section(root: Path, section: str, entries: Sequence[Entry], known: dict[str
             same = before and before.content == leader.content
             versus = before if same else Versus(content=leader.content, p=_p(load(leader.id), load(each.id)))
         if versus is None or (versus.p is not None and versus.p < SAME_TIER):
-            leader, tier, versus = each, tier + 1, versus
+            leader, tier = each, tier + 1
         answer.append(each.model_copy(update={"rank": rank, "tier": tier, "versus": versus}))
     return answer
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from benchmark import erasers, erasure, results
+from benchmark import erasers, erasure, probes, results
 from benchmark.features import Features, Head
 from benchmark.kept import kept, same_photo
-from benchmark.leakage import Asked, read
+from benchmark.leakage import Asked, read, share
 from benchmark.partition import Partition
 from benchmark.store import Finished
 from benchmark.targets import target, targets
@@ -76,6 +76,35 @@ def test_a_probe_that_knows_photos_is_told_from_one_that_knows_their_kind(table)
     )
     assert told.accuracy > 0.95
     assert told.ci95[0] < told.accuracy <= told.ci95[1]
+
+
+def test_backgrounds_differ_by_no_chance_and_the_fewest_photos_of_one_raise_doubt(table):
+    """Half of the backgrounds are always told, the others never: the share does not hang on which photos were drawn."""
+    features = table(backgrounds=10)
+    rows = np.arange(len(features.key))
+    found = share(features.background % 2 == 0, features, rows)
+    assert found.value == 0.5
+    assert found.ci95[1] - found.ci95[0] < 0.12  # that of 360 images; 0.4 where photos of all are one sample
+    assert "fewer than 30 background photos" in found.doubts  # 3 of each, 30 in all
+    single = replace(features, background_source=features.background)
+    wide = share(features.background % 2 == 0, single, rows)
+    assert wide.ci95[1] - wide.ci95[0] > 0.4
+
+
+def test_an_unfinished_control_is_not_passed_over(table, monkeypatch):
+    """The control alone stops early: the reading has not converged and says which fit did not."""
+    fit, labels = probes.fit, []
+
+    def stopping(kind, values, truth, *others, **given):
+        labels.append(truth)
+        found = fit(kind, values, truth, *others, **given)
+        return found if len(labels) < 2 else replace(found, report=replace(found.report, converged=False))
+
+    monkeypatch.setattr(probes, "fit", stopping)
+    found = only(table(), "background", "seen")
+    assert len(labels) == 2  # one fold and its control
+    assert not found.converged
+    assert found.endings[0].startswith("control, ")
 
 
 def test_what_is_not_there_is_not_read(table):
