@@ -30,16 +30,12 @@ class _Scored:
     found: Intervals
 
 
-def score(
-    predictions: Predictions, backgrounds: Sequence[str], weights: np.ndarray | None = None, *, fine: bool = True
-) -> scores.Metrics:
+def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = True) -> scores.Metrics:
     """Compute every metric of a result.
 
     Args:
         predictions: what a model said.
         backgrounds: the release's background names in label order.
-        weights: (1000, backgrounds) share of each class x background in the training split; None: equal, the mix of a
-            balanced release.
         fine: whether superclasses on backgrounds are scored and the worst groups chosen, most of the time it takes.
 
     Raises:
@@ -59,7 +55,7 @@ def score(
         top5=mean(top5),
         ci95=_interval(scored.found, -1),
         doubts=doubts(*behind_all(scored.found.counts), overall),
-        averages=_averages(predictions, groups, top1, top5, weights),
+        averages=_averages(predictions, groups, top1, top5),
         **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
         consistency=_consistency(top1, predictions),
         by_background=_backgrounds(scored, overall, _calibration(predictions, top1, groups.labels, len(groups))),
@@ -162,16 +158,12 @@ def _worst(scored: _Scored, least: int) -> scores.Worst | None:
     )
 
 
-def _averages(
-    predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray, weights: np.ndarray | None
-) -> scores.Averages:
+def _averages(predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray) -> scores.Averages:
     cells = crossed(by_foreground(predictions), groups)
 
     def averages(values: np.ndarray) -> tuple[float, float, float]:
-        mix = reweighted(
-            group_means(values, cells.labels, len(cells))[0], None if weights is None else weights.reshape(-1)
-        )
-        return mean(values), reweighted(group_means(values, groups.labels, len(groups))[0]), mix
+        each, fine = (group_means(values, kind.labels, len(kind))[0] for kind in (groups, cells))
+        return mean(values), reweighted(each), reweighted(fine)
 
     pairs = zip(averages(top1), averages(top5), strict=True)
     image, background, mix = (scores.Accuracy(top1=one, top5=five) for one, five in pairs)

@@ -39,7 +39,7 @@ class Spread(Strict):
 class Averages(Strict):
     """The three numbers that one word hides: over images, over backgrounds, over class x background as in training.
 
-    `training_mix` weighs class x background as the training split does, in a balanced release equally.
+    `training_mix` weighs class x background equally: the mix of a training split that is balanced, as D3S's is.
     """
 
     per_image: Accuracy
