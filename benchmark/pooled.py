@@ -40,7 +40,7 @@ def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], tor
     """Return a network without its head, tried on a picture of noise.
 
     Raises:
-        ModelError: it has no pooled features.
+        ModelError: it has no pooled features, or gives logits that are not finite.
     """
     inner: Any = network.network if isinstance(network, Columns) else network
     if not hasattr(inner, "forward_features") or not hasattr(inner, "forward_head"):
@@ -56,6 +56,8 @@ def pooled(name: str, network: nn.Module, transform: Callable[[Image.Image], tor
             raise ModelError(
                 f"{name} has no pooled features: got shape {tuple(features.shape)}, expected (1, features)"
             )
+        if not logits.isfinite().all():
+            raise ModelError(f"{name} gives logits that are not finite: expected weights without NaN or infinity")
         answer.outputs = features.shape[1]
         head = _linear(inner)
         if head is None or head[0].shape[1] != answer.outputs:

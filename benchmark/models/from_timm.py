@@ -103,9 +103,20 @@ def _pretrained(name: str, kwargs: dict[str, Any]) -> nn.Module:
         if each in kwargs:
             raise ModelError(f"{each} cannot be set for the pretrained weights of {name}: pass --checkpoint FILE too")
     if name.startswith("local-dir:"):
-        return _create(name, kwargs, pretrained=True)
+        return _whole(name, _create(name, kwargs, pretrained=True))
     with cache_only_where_unreachable():
-        return _create(name, kwargs, pretrained=True)
+        return _whole(name, _create(name, kwargs, pretrained=True))
+
+
+def _whole(name: str, network: nn.Module) -> nn.Module:
+    """Return the network; raise CheckpointError where timm dropped the classifier, whose weights are random then."""
+    there, said = getattr(network, "num_classes", None), _config(network).get("num_classes")
+    if there != said:
+        raise CheckpointError(
+            f"{name} has weights of {said} classes for a network of {there}: expected the same num_classes in its "
+            "config.json and its arguments"
+        )
+    return network
 
 
 def _create(name: str, kwargs: dict[str, Any], *, pretrained: bool) -> nn.Module:

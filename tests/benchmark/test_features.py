@@ -69,6 +69,8 @@ def test_a_second_call_loads_no_model_and_a_stopped_one_goes_on(split, small, tm
     third = features_of(Subject(f"local-dir:{small}", cache=Cache(tmp_path)), split, Options())
     np.testing.assert_array_equal(third.values, straight)
     np.testing.assert_array_equal(third.head.weight, again.head.weight)
+    with pytest.raises(TypeError):  # features made without compilation are others
+        features_of(Subject(f"local-dir:{small}", cache=Cache(tmp_path)), split, Options(compile=False))
 
 
 @pytest.mark.parametrize("file", ["head.npz", "00000000-00000090.npz"])
@@ -100,6 +102,11 @@ def test_a_model_without_pooled_features_is_one_line(split, small):
     bare = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(1000))
     object.__setattr__(subject, "classifier", replace(subject.classifier, network=bare))
     with pytest.raises(ModelError, match=r"has no pooled features: expected a model of timm"):
+        features_of(subject, split, Options())
+    subject = Subject(f"local-dir:{small}")
+    with torch.no_grad():
+        subject.classifier.network.fc.weight[3] = torch.nan
+    with pytest.raises(ModelError, match="gives logits that are not finite"):
         features_of(subject, split, Options())
 
 

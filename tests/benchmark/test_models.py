@@ -1,5 +1,6 @@
 """Models come with trained weights or a one-line error, never with random ones."""
 
+import json
 import os
 import re
 import subprocess
@@ -100,6 +101,10 @@ def test_a_head_is_never_left_random(saved, tmp_path):
     folder = tmp_path / "ten"
     save_for_hf(timm.create_model("test_resnet", num_classes=10), str(folder), safe_serialization=True)
     with pytest.raises(ModelError, match="tells 10 classes apart"):
+        load(f"local-dir:{folder}")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_args": {"num_classes": 1000}}))
+    with pytest.raises(CheckpointError, match="weights of 10 classes for a network of 1000"):
         load(f"local-dir:{folder}")
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="cannot be loaded"):
