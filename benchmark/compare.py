@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
+from benchmark.beside import beside
 from benchmark.paired import changes, join
 from benchmark.predictions import Predictions
 from benchmark.scores import Change
@@ -49,14 +50,7 @@ def compare(first: Path, second: Path) -> results.Comparison:
 
 
 def _predictions(path: Path) -> Predictions:
-    if path.suffix == ".json":
-        results.read(path)
-        path = path.with_suffix(".parquet")
-        if not path.is_file():
-            raise ResultError(
-                f"no predictions at {path}: a comparison needs them beside the result, as benchmark.run leaves them"
-            )
-    return predictions_.read(path)
+    return beside(path, results.read(path), "a comparison") if path.suffix == ".json" else predictions_.read(path)
 
 
 def compare_table(found: results.Comparison) -> str:

@@ -14,6 +14,7 @@ from benchmark.metrics import consistency, error_ratio, gap, group_means, hits, 
 from benchmark.predictions import BEST, Predictions, take
 from benchmark.stats import LEVEL, behind_all, doubts
 from benchmark.worst import LEAST_IMAGES, SPLITS, split_sample, worst_interval
+from d3s_dataset.errors import ResultError
 
 _METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
 _INTERVAL = {"method": _METHOD, "level": LEVEL, "resamples": RESAMPLES, "splits": SPLITS, "seed": SEED}
@@ -84,9 +85,11 @@ def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> res
         fine: see `score`.
 
     Raises:
-        ResultError: the provenance is not what benchmark.run writes.
+        ResultError: the provenance is not what benchmark.run writes, or of another number of images.
     """
     facts = results.provenance(predictions.provenance, where)
+    if len(predictions) != facts.dataset.n:
+        raise ResultError(f"{where}: expected {facts.dataset.n} rows, the images that it is of, got {len(predictions)}")
     metrics = score(predictions, facts.dataset.backgrounds, fine=fine)
     whole = facts.imagenet.top1 if facts.imagenet else None
     return results.Result(

@@ -177,7 +177,8 @@ def parse(kind: type[Kind], content: bytes, where: str) -> Kind:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        raise ResultError(f"{where} cannot be read as a result: {first_wrong(error)}") from None
+        wrote = ": expected the JSON file that benchmark.run writes" if kind is Result else ""
+        raise ResultError(f"{where} cannot be read as a result: {first_wrong(error)}{wrote}") from None
 
 
 def content_of(path: Path) -> bytes:

@@ -6,11 +6,12 @@ of the repo gets the files. Type it again as often as you like: what is there, o
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
+from benchmark.beside import beside
 from benchmark.board.site import task_id
 from benchmark.results import Result
 from benchmark.submission import (
@@ -48,18 +49,35 @@ def pack(path: Path, description: Description, rules: Rules, dataset: str) -> tu
     Raises:
         ResultError: no predictions beside the result, or something that the board would refuse.
     """
-    result, beside = results.read(path), path.with_suffix(".parquet")
-    if not beside.is_file():
-        raise ResultError(f"no predictions at {beside}: a submission needs them beside the result")
+    result = results.read(path)
+    predictions = beside(path, result, "a submission")
     rules.check(result.dataset)
     truth = truth_of(dataset, rules)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / id_of(result)
         write_atomic(folder / DESCRIPTION, to_json(description))
         write_atomic(folder / RESULT, to_json(result))
-        predictions_.write(folder / PREDICTIONS, predictions_.read(beside))
+        predictions_.write(folder / PREDICTIONS, predictions)
         check(folder, rules, truth)
         return folder.name, {name: (folder / name).read_bytes() for name in FILES}
+
+
+def check_older(older: str | None, name: str, there: Collection[str]) -> None:
+    """Raise ResultError where what a submission is to replace is not on the board, or is of another model.
+
+    Args:
+        older: the id, None for none.
+        name: the new submission's id.
+        there: ids of all submissions.
+    """
+    if older is None:
+        return
+    if older not in there:
+        raise ResultError(
+            f"--supersedes {older}: expected the id of a submission, a folder's name, the board has none of it"
+        )
+    if older == name or older.rpartition("--")[0] != name.rpartition("--")[0]:
+        raise ResultError(f"--supersedes {older}: expected an older submission of the same model as {name}")
 
 
 def into_folder(board: Path, name: str, files: dict[str, bytes]) -> str:
@@ -115,6 +133,13 @@ def rules_on_hub(repo: Repo) -> Rules:
     return parse_rules(repo.read(FILE_NAME, here.head), f"{FILE_NAME} of {repo.repo_id}")
 
 
+def _submissions(repo: Repo | None, board: Path) -> set[str]:
+    """Return the ids of a board's submissions, in its repo or folder."""
+    if repo is None:
+        return {path.parent.name for path in board.glob(f"{FOLDER}/*/{RESULT}")}
+    return {parts[1] for path in repo.look().files if (parts := path.split("/"))[0] == FOLDER and len(parts) == 3}
+
+
 def scores(result: Result, rules: Rules, board: str) -> bytes:
     """Return `.eval_results/d3s.yaml`: the top-1 in percent, as the Hub shows it on a model's page.
 
@@ -164,6 +189,7 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
     repo = connect(args.repo_id, patience) if board is None else None
     rules = rules_on_hub(repo) if repo else read_rules(Path(args.repo_id))
     name, files = pack(args.result, said, rules, args.dataset)
+    check_older(args.supersedes, name, _submissions(repo, Path(args.repo_id)))
     sizes = ", ".join(f"{each} ({len(content):,} bytes)" for each, content in files.items())
     say(f"{name}: every number recomputed from its predictions is the one that was sent\n  {sizes}")
     url = args.repo_id if repo is None else f"{repo.url}/tree/main/{FOLDER}/{name}"

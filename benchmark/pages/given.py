@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from benchmark import predictions as predictions_
 from benchmark import results
+from benchmark.beside import beside
 from benchmark.pages.sections import Measured
 from benchmark.readings import Probed
 from benchmark.results import Chain, Dataset, Result
@@ -82,13 +82,10 @@ def _measured(found: dict[Path, Result]) -> list[Measured]:
     named = [each.model.tag or each.model.name for each in found.values()]
     answer = []
     for path, result in found.items():
-        beside = path.with_suffix(".parquet")
-        if not beside.is_file():
-            raise ResultError(f"no predictions at {beside}: a report needs them beside {path}, as benchmark.run leaves")
         label = result.model.tag or result.model.name
         others = {each.model.digest for each in found.values() if (each.model.tag or each.model.name) == label}
         label += f" ({result.model.digest[:8]})" * (named.count(label) > 1 and len(others) > 1)
-        answer.append(Measured(label, result, predictions_.read(beside)))
+        answer.append(Measured(label, result, beside(path, result, "a report")))
     return answer
 
 

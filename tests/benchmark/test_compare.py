@@ -15,7 +15,7 @@ from benchmark.predictions import Predictions, take, write
 @pytest.fixture
 def save(tmp_path, provenance):
     def save(name: str, predictions: Predictions, **facts) -> Path:
-        made = replace(predictions, provenance=provenance(name=name, **facts))
+        made = replace(predictions, provenance=provenance(name=name, n=len(predictions), **facts))
         write(tmp_path / f"{name}.parquet", made)
         results.write(tmp_path / f"{name}.json", measure.result_of(made, name))
         return tmp_path / f"{name}.json"
@@ -56,12 +56,15 @@ def test_bad_input_is_one_line_and_exit_code_1(make_predictions, save, tmp_path)
     one, other = save("a", make_predictions()), save("b", make_predictions(seed=1))
     alone = save("c", make_predictions())
     alone.with_suffix(".parquet").unlink()
+    swapped = save("d", make_predictions())
+    swapped.with_suffix(".parquet").write_bytes(other.with_suffix(".parquet").read_bytes())
     bare = tmp_path / "bare.parquet"
     write(bare, make_predictions())
     cases = {
         (one, other): "no image in common between",
         (one, tmp_path / "none.json"): "no result at",
-        (one, alone): "a comparison needs them beside the result",
+        (one, alone): "a comparison needs them beside",
+        (one, swapped): "is of another model (b, abababab)",
         (one, bare): "provenance that cannot be read",
     }
     for paths, expected in cases.items():

@@ -70,7 +70,7 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
     paths = []
     for config, each in (("default", made), ("control_scale", easy)):
         paths.append(str(tmp_path / f"{config}.parquet"))
-        write(tmp_path / f"{config}.parquet", replace(each, provenance=provenance(config=config)))
+        write(tmp_path / f"{config}.parquet", replace(each, provenance=provenance(config=config, n=200)))
     score.main([*paths, "--out", str(tmp_path / "results")])
     shown = capsys.readouterr().out
     assert "points of top-1 lost at each step" in shown

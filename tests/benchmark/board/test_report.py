@@ -4,10 +4,11 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
-from benchmark import report, results
+from benchmark import predictions, report, results
 from benchmark.calibration import BINS, calibration_curve, calibration_error
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board import features
@@ -163,6 +164,11 @@ def test_bad_input(two, tmp_path, toy, measured):
     said = json.loads(two[0].read_bytes())
     said["dataset"]["digest"] = "0" * 64
     two[0].write_text(json.dumps(said))
+    assert "is of another dataset" in refused(report.main, *two, *out)
+    made = predictions.read(two[0].with_suffix(".parquet"))
+    predictions.write(
+        two[0].with_suffix(".parquet"), replace(made, provenance=made.provenance | {"dataset": said["dataset"]})
+    )
     assert "expected results on the same images" in refused(report.main, *two, *out)
     two[1].with_suffix(".parquet").unlink()
     assert "no predictions at" in refused(report.main, two[1], *out)

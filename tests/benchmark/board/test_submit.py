@@ -56,6 +56,16 @@ def test_what_is_bad_is_said_in_one_line(result, board, release, measured, tmp_p
     half = measured(tmp_path / "half", precision="bf16")
     assert "run it with --precision fp32" in refused(submit.main, *line(half, board, release))
     assert "names no repo" in refused(submit.main, *line(result, board, release, "--model-repo", MODEL))
+    submit.main(line(result, board, release))
+    (old,) = (each.name for each in (board / FOLDER).iterdir())
+    other = measured(tmp_path / "other", "other", digest="9d" * 32)
+    assert "--supersedes nope: expected the id" in refused(
+        submit.main, *line(other, board, release, "--supersedes", "nope")
+    )
+    for each in (other, result):
+        assert "older submission of the same model" in refused(
+            submit.main, *line(each, board, release, "--supersedes", old)
+        )
     said = json.loads(result.read_bytes())
     said["metrics"]["top5"] = 1.0
     result.write_text(json.dumps(said))
