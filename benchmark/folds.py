@@ -136,6 +136,6 @@ def _deal(photo: np.ndarray, stratum: np.ndarray, what: str, most: int, least: i
 
 def _too_few(what: str, least: int, count: int) -> str:
     if not what:
-        return f"too few images: expected at least {least} photos to learn from and choose on, got {count}"
+        return f"too few images: expected {least} photos or more to learn from and choose on, got {count}; use more"
     of = "background" if what == "background" else "class that is read"
     return f"too few {what} photos: a cut by unseen {what} photos needs at least {least} of every {of}, got {count}"

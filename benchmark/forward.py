@@ -59,7 +59,7 @@ class Forward:
             while start < len(pixels):
                 try:
                     answers.append(self._batch(pixels[start : start + self.batch_size]))
-                except (RuntimeError, MemoryError) as error:
+                except (RuntimeError, MemoryError, OSError) as error:
                     if not _memory_full(error):
                         if self._compiled is None:
                             raise

@@ -146,7 +146,7 @@ def sample_of(features: Features, rows: np.ndarray) -> Sample:
     """
     background, photo = features.background[rows], features.background_source[rows]
     labels = np.unique(background, return_inverse=True)[1]
-    if min(len(np.unique(photo[labels == each])) for each in np.unique(labels)) < 2:
+    if _fewest(features, rows) < 2:
         labels = np.zeros_like(labels)
     sizes = np.bincount(labels)
     return Sample(features.foreground_source[rows], photo, background, labels, len(sizes), sizes[None].astype(float))
@@ -157,4 +157,12 @@ def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
     found = accuracy_intervals(right, sample_of(features, rows))
     mean = float(found.mean[-1])
     ends = float(found.low[-1]), float(found.high[-1])
-    return Share(n=len(right), value=mean, ci95=ends, doubts=doubts(*behind_all(found.counts), mean))
+    n, fronts, behinds = behind_all(found.counts)
+    behinds = behinds if behinds == n else min(behinds, _fewest(features, rows))
+    return Share(n=n, value=mean, ci95=ends, doubts=doubts(n, fronts, behinds, mean))
+
+
+def _fewest(features: Features, rows: np.ndarray) -> int:
+    """Return how many background photos the background has that shows fewest."""
+    shown = np.unique(np.stack([features.background[rows], features.background_source[rows]]), axis=1)[0]
+    return int(np.unique(shown, return_counts=True)[1].min())

@@ -22,6 +22,7 @@ from benchmark.job import process_start
 from benchmark.probe_tables import show
 from benchmark.run import describe
 from benchmark.subjects import add_weights, check_installed, subjects
+from benchmark.values import seed
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, progress, run_command, say, warn
 from d3s_dataset.errors import ResultError
@@ -105,7 +106,7 @@ def parser() -> Parser:
     add("--probes", default=",".join(KINDS), metavar="P,...", help="which of linear, knn, mlp")
     add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.NAMES)}: leakage after it too")
     add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
-    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn")
+    add("--seed", type=seed, default=0, metavar="N", help="of all that is drawn")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
     return answer
 

@@ -17,7 +17,7 @@ from benchmark.data import Split
 from benchmark.features import features_of
 from benchmark.job import Subject
 from benchmark.pairing import Pairing, from_record
-from benchmark.settings import RECORD
+from benchmark.settings import RECORD, record_of
 from benchmark.trials import Correlation, Read
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError, ResultError
@@ -46,19 +46,23 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
         task: what is asked.
 
     Raises:
-        ModelError: a model that saw untied images in its own training, or has no pooled features.
+        ModelError: a model given twice, that saw untied images in its own training, or has no pooled features.
         ResultError: too few images of a group, or a head that did not converge.
     """
     from benchmark.ways import Rows, Setting, ways
 
+    names = [each.name for each in subjects]
+    for each in names:
+        if names.count(each) > 1:
+            raise ModelError(f"{each} is given {names.count(each)} times: expected each model once")
     if not task.as_paper:
         for each in subjects:
             check_unseen(each.name, task.pairing, each.checkpoint)
-    names, kinds = splits[0].manifest.backgrounds, task.pairing.names
+    backgrounds, kinds = splits[0].manifest.backgrounds, task.pairing.names
     kept, disjoint = _test_rows(splits, task.pairing)
-    cells = Cells.of(task.pairing, splits[1].foreground[kept], splits[1].column("background")[kept], names)
-    drawn = Cells.of(task.pairing, splits[0].foreground, splits[0].column("background"), names)
-    draws = {each: draw(drawn, kinds, names, task.rho, each) for each in task.seeds}
+    cells = Cells.of(task.pairing, splits[1].foreground[kept], splits[1].column("background")[kept], backgrounds)
+    drawn = Cells.of(task.pairing, splits[0].foreground, splits[0].column("background"), backgrounds)
+    draws = {each: draw(drawn, kinds, backgrounds, task.rho, each) for each in task.seeds}
     right: dict[tuple[str, str], list[np.ndarray]] = {}
     for subject in subjects:
         train, test = (features_of(subject, split, task.options) for split in splits)
@@ -93,7 +97,7 @@ def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) ->
     """
     if checkpoint is None and not name.startswith(_LOCAL):
         return
-    path = (checkpoint.parent if checkpoint else Path(name.removeprefix(_LOCAL))) / RECORD
+    path = record_of(checkpoint) if checkpoint else Path(name.removeprefix(_LOCAL)) / RECORD
     if checkpoint and not path.is_file():
         return
     own = _tied(pairing)
@@ -114,11 +118,10 @@ def _left_out(path: Path) -> Iterator[Any]:
     """Yield which pairing a model's training was held to (None: none), then those of the weights it started from."""
     try:
         record = json.loads(path.read_bytes())
-        while record is not None:
-            yield record.get("tied_only")
-            start = record["start"]
-            record = start and start["training"]
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        yield record["tied_only"]
+        while (start := record["start"]) and (record := start["training"]) is not None:
+            yield record["tied_only"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         yield None
 
 

@@ -64,9 +64,12 @@ class Store(Generic[P]):
         return self._run if self._folder is None else load(Run, self._folder / "run.json")
 
     def begin(self, run: Run) -> None:
-        """Keep how the parts are made."""
+        """Keep how the parts are made; those of which nothing says so are gone."""
         self._run = run
         if self._folder is not None:
+            if self.run is None:
+                for each in self._folder.glob("*-*.npz"):
+                    each.unlink(missing_ok=True)
             write_atomic(self._folder / "run.json", to_json(run))
 
     def write(self, span: Span, part: P) -> None:

@@ -44,7 +44,7 @@ def percent(value: float | None) -> str:
 
 def points(value: float | None) -> str:
     """Return a difference of shares in points, with its sign."""
-    return "-" if value is None or math.isnan(value) else f"{100 * value:+.1f}"
+    return "-" if value is None or math.isnan(value) else f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
 def ratio(value: float | None) -> str:

@@ -93,7 +93,9 @@ def erased(name: str) -> Way:
         cells = setting.train.cells
         others = np.flatnonzero(cells.group == NONE)
         if not len(others):
-            raise ResultError("an eraser is fitted on classes of no group, and the pairing leaves none: leave it out")
+            raise ResultError(
+                "an eraser is fitted on classes of no group, and the pairing leaves none: type --erase with no name"
+            )
         erase = erasers.fit(
             name,
             setting.train.features[others],

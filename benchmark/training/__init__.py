@@ -16,7 +16,7 @@ from benchmark.imagenet import Folder
 from benchmark.objectives import OBJECTIVES
 from benchmark.pairing import Pairing
 from benchmark.results import make_folder
-from benchmark.settings import RECORD, Settings
+from benchmark.settings import Settings, record_of
 from d3s_dataset.errors import CheckpointError, ModelError, ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import classes
@@ -106,7 +106,8 @@ def train(
     record = {**asdict(settings), "start": _start(checkpoint), **images.record()}
     with joined() as (world, device), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         photos = digest([str(key) for key in images.photos.key]) if images.photos else None
-        facts = {**record, "photos": photos, "processes": world.size}
+        start = record["start"] and record["start"]["sha256"]
+        facts = {**record, "start": start, "photos": photos, "processes": world.size}
         found = checkpoints.read(out, facts)
         torch.manual_seed(settings.seed)
         model, penalty = _model(settings, checkpoint, len(images.split.manifest.backgrounds))
@@ -144,13 +145,13 @@ def _start(checkpoint: Path | None) -> dict[str, Any] | None:
     Raises:
         CheckpointError: they cannot be read, or the record beside them.
     """
-    if checkpoint is None:
+    if checkpoint is None or not checkpoint.is_file():  # whoever reads the weights says so
         return None
-    own = checkpoint.parent / RECORD
+    own = record_of(checkpoint)
     try:
         training = json.loads(own.read_bytes()) if own.is_file() else None
         return {"file": checkpoint.name, "sha256": file_digest(checkpoint), "training": training}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {checkpoint} and the record of its training: {one_line(error)}") from None
 
 

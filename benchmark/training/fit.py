@@ -126,9 +126,9 @@ class Training:
         beside = [*self._model.own(), *(self._penalty.joint() if self._penalty else ())]
         if beside:
             optimizer.add_param_group({"params": beside, "weight_decay": objective.decay})
-        rise = _RISE if _RISE * self._total > 1 else 0.0  # torch divides by the steps of a rise less one
+        rise = _RISE if _RISE * self._total > 1 else 0.0  # torch divides by its steps less one
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rate, total_steps=self._total, pct_start=rise, cycle_momentum=objective.cycles
+            optimizer, rate, total_steps=max(2, self._total), pct_start=rise, cycle_momentum=objective.cycles
         )
         return optimizer, schedule
 

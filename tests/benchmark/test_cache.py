@@ -206,17 +206,40 @@ def test_parts_without_a_note_of_how_they_were_made_are_made_again(toy, small, t
     assert note.is_file()
 
 
+def test_a_part_of_unknown_making_is_not_taken_over_later_either(toy, small, tmp_path, monkeypatch):
+    """The note is lost; a short run writes it anew; the long one after it must not believe the old parts."""
+    monkeypatch.setattr(store, "BLOCK", 32)
+    subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
+    before, _ = answers(subject, split, Options("fp32"), 0.0)
+    (note,) = tmp_path.glob("predictions/*/run.json")
+    note.unlink()
+    part = note.parent / "00000032-00000064.npz"
+    with np.load(part) as content:
+        np.savez(part, **{**content, "loss": content["loss"] + 1})
+    answers(subject, open_split(toy, "default", "validation", 32), Options("fp32"), 0.0)
+    after, _ = answers(subject, split, Options("fp32"), 0.0)
+    np.testing.assert_array_equal(after.loss, before.loss)
+
+
 def test_compilation_is_chosen_by_who_has_work_left(toy, small, tmp_path, monkeypatch):
     """Parts of a short plain run do not keep a long one from compiling; those of --no-compile are its own."""
     monkeypatch.setattr(store, "BLOCK", 32)
     subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
     _, short = answers(subject, open_split(toy, "default", "validation", 32), Options("fp32"), 0.0)
     monkeypatch.setattr("benchmark.predict.pays", lambda seconds, device: True)
-    monkeypatch.setattr("benchmark.forward.Forward.compile", lambda self, pixels, n: self.use_compiled())
+    left: list[int] = []
+    compiled = lambda self, pixels, n: left.append(n) or self.use_compiled()  # noqa: E731
+    monkeypatch.setattr("benchmark.forward.Forward.compile", compiled)
     monkeypatch.setattr(torch, "compile", lambda network: network)
     _, long = answers(subject, split, Options("fp32"), 0.0)
     _, plain = answers(subject, split, Options("fp32", compile=False), 0.0)
     assert [each.run.compiled for each in (short, long, plain)] == [False, True, False]
+    assert left == [58]  # of 90 images
+    monkeypatch.setattr("benchmark.predict.pays", lambda seconds, device: False)
+    for each in tmp_path.glob("predictions/*/00000032-*.npz"):
+        each.unlink()
+    _, again = answers(subject, split, Options("fp32"), 0.0)
+    assert again.run.compiled  # as the other parts were
 
 
 def test_pretrained_files_of_the_hub_are_compared(small, tmp_path, monkeypatch):

@@ -184,6 +184,8 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
     assert all(0 <= each.untied.mean <= 1 for each in rows.values())
     correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
     assert capsys.readouterr().out == shown
+    with pytest.raises(ModelError, match="is given 2 times: expected each model once"):
+        correlate.main(["--model", f"local-dir:{tied}", f"local-dir:{tied}", *on])
     with pytest.raises(ModelError, match="one model, got 2"):
         correlate.main(["--model", "a", "b", *on, "--checkpoint", str(tied / "model.safetensors")])
 
@@ -235,6 +237,13 @@ def test_weights_that_a_training_starts_from_must_not_have_seen_them_either(samp
     for each in ("all", "from-all", "from-from-all"):
         with pytest.raises(ModelError, match="type --as-paper"):
             shortcut.check_unseen(f"local-dir:{tmp_path / each}", pairs)
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "all" / "model.safetensors")
+    with pytest.raises(ModelError, match="type --as-paper"):
+        shortcut.check_unseen("test_resnet", pairs, tmp_path / "link.safetensors")
+    for record in ("null", "[" * 100_000, "[]"):
+        (tmp_path / "from-all" / "training.json").write_text(record)
+        with pytest.raises(ModelError, match="type --as-paper"):
+            shortcut.check_unseen(f"local-dir:{tmp_path / 'from-all'}", pairs)
     (tmp_path / "all" / "training.json").write_text("{")
     wrong = [*again, "--checkpoint", str(tmp_path / "all" / "model.safetensors"), "--out", str(tmp_path / "none")]
     assert "record of its training" in fails(train.main, wrong)

@@ -89,6 +89,12 @@ def test_backgrounds_differ_by_no_chance_and_the_fewest_photos_of_one_raise_doub
     single = replace(features, background_source=features.background)
     wide = share(features.background % 2 == 0, single, rows)
     assert wide.ci95[1] - wide.ci95[0] > 0.4
+    assert "fewer than 30 background photos" in wide.doubts
+    many = table(classes=2, backgrounds=2, templates=40)
+    shown = np.flatnonzero((many.background == 1) | (many.background_source == 0))
+    assert (
+        "fewer than 30 background photos" in share(many.background[shown] == 1, many, shown).doubts
+    )  # one of the first
 
 
 def test_an_unfinished_control_is_not_passed_over(table, monkeypatch):

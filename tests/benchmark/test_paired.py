@@ -10,7 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_effectsize
 
 from benchmark.metrics import hits
-from benchmark.paired import chain, changes, cohens_h, join
+from benchmark.paired import chain, changes, cohens_h, join, overall
 from benchmark.predictions import take
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names
@@ -79,6 +79,14 @@ def test_independent_images_agree_with_mcnemar(make_predictions):
     table = [[(first & second).sum(), (first & ~second).sum()], [(~first & second).sum(), (~first & ~second).sum()]]
     expected = mcnemar(table, exact=False, correction=False).pvalue
     assert changes(before, swapped, background_names())["all images"].p == pytest.approx(expected, abs=0.01)
+
+
+def test_the_board_s_test_is_that_of_all_images(make_predictions):
+    """One p-value alone, without the backgrounds': the same, background photos drawn within each background."""
+    made = make_predictions(n=400, fronts=30, behinds=40)
+    after = _altered(made, 0.08, 1)
+    before, right = (hits(each.foreground, each.prediction, 1) for each in (made, after))
+    assert overall(before, right, made) == changes(made, after, background_names())["all images"].p
 
 
 def test_cohens_h_at_the_ends():

@@ -86,9 +86,11 @@ def test_an_earlier_training_is_replaced_and_nothing_else(toy, trained, tmp_path
 
 @pytest.mark.parametrize("epochs", ["1", "5"])  # the rate rises for a fifth of the steps: for none, for one
 def test_a_single_step_an_epoch_is_enough(toy, tmp_path, epochs):
-    one = ["--batch-size", "500", "--epochs", epochs, "--out", str(tmp_path / "model")]
-    train.main([*SMALL, "--dataset", str(toy), *one])
-    assert (tmp_path / "model" / "model.safetensors").is_file()
+    one = [*SMALL, "--dataset", str(toy), "--batch-size", "500", "--epochs", epochs, "--out"]
+    train.main([*one, str(tmp_path / "model")])
+    train.main([*one, str(tmp_path / "idle"), "--lr", "1e-12"])
+    moved, idle = (load_file(tmp_path / name / "model.safetensors")["fc.weight"] for name in ("model", "idle"))
+    assert (moved - idle).abs().max() > 1e-3  # a step has a rate
 
 
 def test_bad_input(toy, tmp_path, fails):
@@ -101,6 +103,8 @@ def test_bad_input(toy, tmp_path, fails):
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     wrong = ["--model", "test_resnet", "--checkpoint", str(tmp_path / "a.safetensors"), *on]
     assert "another architecture than test_resnet" in fails(train.main, wrong)
+    wrong[3] = str(tmp_path / "none.safetensors")
+    assert f"no checkpoint at {wrong[3]}" in fails(train.main, wrong)
     assert "is not finite in epoch 1: lower --lr" in fails(train.main, [*SMALL[:-1], "1e30", *on])
     below_a_file = [*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "a.safetensors" / "model")]
     assert "cannot make the folder" in fails(train.main, below_a_file)
