@@ -97,14 +97,14 @@ def _balanced(
     free = cells.group != NONE
     free[train] = False
     places = {
-        f"{name} on {background}": np.flatnonzero(free & (cells.group == group) & (cells.background == behind))
+        f"{name} on {backgrounds[behind]}": np.flatnonzero(free & (cells.group == group) & (cells.background == behind))
         for group, name in enumerate(names)
-        for behind, background in enumerate(backgrounds)
+        for behind in np.unique(cells.background)
     }
     fewest, rows = min(places.items(), key=lambda place: len(place[1]))
     if not len(rows):
         raise ResultError(
-            f"beside the drawn training images expected one or more of every group on every background, "
+            "beside the drawn training images expected one or more of every group on every background, "
             f"to retrain the last layer on (DFR), got none of {fewest}"
         )
     return np.concatenate([each[np.argsort(order[each])][: len(rows)] for each in places.values()])

@@ -62,20 +62,16 @@ def pack(path: Path, description: Description, rules: Rules, dataset: str) -> tu
         return folder.name, {name: (folder / name).read_bytes() for name in FILES}
 
 
-def check_older(older: str | None, name: str, there: Collection[str]) -> None:
+def check_older(older: str, name: str, there: Collection[str]) -> None:
     """Raise ResultError where what a submission is to replace is not on the board, or is of another model.
 
     Args:
-        older: the id, None for none.
+        older: the id.
         name: the new submission's id.
         there: ids of all submissions.
     """
-    if older is None:
-        return
     if older not in there:
-        raise ResultError(
-            f"--supersedes {older}: expected the id of a submission, a folder's name, the board has none of it"
-        )
+        raise ResultError(f"--supersedes {older}: expected the id of a submission on the board, the name of its folder")
     if older == name or older.rpartition("--")[0] != name.rpartition("--")[0]:
         raise ResultError(f"--supersedes {older}: expected an older submission of the same model as {name}")
 
@@ -189,7 +185,8 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
     repo = connect(args.repo_id, patience) if board is None else None
     rules = rules_on_hub(repo) if repo else read_rules(Path(args.repo_id))
     name, files = pack(args.result, said, rules, args.dataset)
-    check_older(args.supersedes, name, _submissions(repo, Path(args.repo_id)))
+    if args.supersedes:
+        check_older(args.supersedes, name, _submissions(repo, Path(args.repo_id)))
     sizes = ", ".join(f"{each} ({len(content):,} bytes)" for each, content in files.items())
     say(f"{name}: every number recomputed from its predictions is the one that was sent\n  {sizes}")
     url = args.repo_id if repo is None else f"{repo.url}/tree/main/{FOLDER}/{name}"

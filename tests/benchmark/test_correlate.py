@@ -63,6 +63,9 @@ def test_a_draw_that_would_fall_short_is_refused():
     missing = Cells(cells.group[there], cells.background[there], cells.tied[there])
     with pytest.raises(ResultError, match=f"got none of c on {NAMES[4]}"):
         draw(missing, THREE, NAMES, 1.0, 0)
+    nowhere = cells.background != 4  # a background that the split does not show is nobody's lack
+    fewer = Cells(cells.group[nowhere], cells.background[nowhere], cells.tied[nowhere])
+    assert 4 not in fewer.background[draw(fewer, THREE, NAMES, 1.0, 0).balanced]
 
 
 def test_the_papers_pairing_is_theirs():

@@ -145,6 +145,9 @@ def test_a_pull_request_from_opening_to_the_board(server, submits, environment, 
     assert entry.state == "recomputed"
     last = submits(line(result, REPO, release))
     assert "has it already" in last["out"], last
+    for older, says in (("nope", "expected the id of a submission"), (entry.id, "expected an older submission")):
+        refusal = submits([*line(result, REPO, release), "--supersedes", older])
+        assert (refusal["code"], says in refusal["err"]) == (1, True), refusal
 
 
 def test_repos_that_are_no_boards_and_users_without_a_token(server, submits, result, board, release):
