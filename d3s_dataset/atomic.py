@@ -1,8 +1,8 @@
 """Files that appear whole or not at all: a reader, or a crash, sees the old content or the new, never a part."""
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +20,10 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        # mkstemp makes private files; ours are for everybody the umask allows.
-        os.fchmod(descriptor, 0o666 & ~_umask())
-        os.close(descriptor)
+        temporary = _beside(path)
+        # Not mkstemp, whose files are private: ours are for everybody the umask allows, and the kernel applies it
+        # here. To ask for it by os.umask would change it for all threads of the process.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         _sync(temporary)
         publish(temporary, path)
@@ -45,8 +44,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes private folders
+        temporary = _beside(path)
+        temporary.mkdir()
         yield temporary
         publish(temporary, path)
     except OSError as error:
@@ -76,7 +75,6 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(path: Path) -> Path:
+    """Return a new name in the same folder: hidden, drawn from 64 bits by the system, so that no two writers share it."""
+    return path.parent / f".{path.name[:200]}.{secrets.token_hex(8)}"

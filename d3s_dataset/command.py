@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from d3s_dataset.errors import D3SError, Interrupted
+from d3s_dataset.errors import D3SError, Interrupted, redacted
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str
         sys.stdout.flush()
         code = 0
     except D3SError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(redacted(f"error: {error}"), file=sys.stderr)  # noqa: T201
         code = 143 if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         code = 130
@@ -53,12 +53,12 @@ def say(text: str = "") -> None:
 
 def warn(text: str) -> None:
     """Print a line about something odd on stderr, where it does not mix with the answer."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    print(redacted(f"warning: {text}"), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def note(text: str) -> None:
     """Print a line about how far things are on stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(redacted(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def progress(

@@ -23,6 +23,13 @@ Commands turn a `D3SError` into one line and exit code 1 (`d3s_dataset.command`)
 keeps its traceback.
 """
 
+import os
+import re
+import sys
+
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")  # `hf_` and 34 letters today
+_SHORTEST = 4  # characters: the Hub's have 37, and a shorter text would stand in ordinary words
+
 
 class D3SError(Exception):
     """Base of all errors that a user can cause and mend."""
@@ -99,5 +106,14 @@ class MissingExtra(D3SError):
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's own words on one line of at most 300 characters, or its type where it says nothing."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """Return an error's own words, without a Hub token, on one line of at most 300 characters, or its type if none."""
+    return redacted(" ".join(str(error).split()))[:300] or type(error).__name__
+
+
+def redacted(text: str) -> str:
+    """Return a text without this machine's Hub token, which a server may have sent back, nor anything that looks like one."""
+    client = sys.modules.get("huggingface_hub")  # where it was not imported it has sent no token
+    for token in {client.get_token() if client else None, os.environ.get("HF_TOKEN")}:
+        if token and len(token) >= _SHORTEST:
+            text = text.replace(token, "<token>")
+    return _TOKEN.sub("<token>", text)

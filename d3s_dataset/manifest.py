@@ -7,20 +7,47 @@
 
 A folder without a manifest is no finished release: `read` says so. Nothing in a manifest depends on when or
 where it was written, so that the same recipe gives the same bytes.
+
+A manifest may be a stranger's. Its names are checked once, when it is read: every shard lies where `shard_path` puts it,
+and once. Whoever opens a shard does so through `open_shard` or `locate`, which look at the file before its content.
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from d3s_dataset.atomic import write_atomic
-from d3s_dataset.errors import ReleaseError
-from d3s_dataset.identity import digest
+from d3s_dataset.errors import ReleaseError, one_line
+from d3s_dataset.identity import digest, file_digest
+from d3s_dataset.paths import is_name, regular
 
 FILE_NAME = "manifest.json"
+_COUNT = re.compile(r"-of-(\d{5,9})\.parquet$")
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"expected a name of at most 128 of A-Z a-z 0-9 _ . -, got {text[:200]!r}")
+    return text
+
+
+def _line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"expected one line without control characters, got {text[:200]!r}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Line = Annotated[str, AfterValidator(_line)]
+Natural = Annotated[int, Field(ge=0, lt=2**63)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Strict(BaseModel):
@@ -31,12 +58,20 @@ class Shard(_Strict):
     """One Parquet file: where it lies, what it holds, its checksum."""
 
     path: str
-    config: str
-    split: str
-    index: int
-    rows: int
-    bytes: int
-    sha256: str
+    config: Name
+    split: Name
+    index: Natural
+    rows: Natural
+    bytes: Natural
+    sha256: Sha256
+
+    @model_validator(mode="after")
+    def _in_its_place(self) -> "Shard":
+        count = _COUNT.search(self.path)
+        expected = shard_path(self.config, self.split, self.index, int(count[1]) if count else 1)
+        if self.path != expected:
+            raise ValueError(f"path: expected {expected!r}, got {self.path[:200]!r}")
+        return self
 
 
 class Failure(_Strict):
@@ -45,10 +80,10 @@ class Failure(_Strict):
     `index` is its position in the split's plan; `seed` is the last one tried and `attempt` its number, from 0.
     """
 
-    key: str
-    config: str
-    split: str
-    index: int
+    key: Name
+    config: Name
+    split: Name
+    index: Natural
     seed: int
     attempt: int
     stage: str
@@ -98,22 +133,30 @@ class Manifest(_Strict):
     """What a release holds and how it was made (module docstring); `withheld` names configs that a copy left out."""
 
     schema_version: Literal[1] = 1
-    name: str
-    kind: str
+    name: Name
+    kind: Literal["d3s", "sample", "shift", "guides"]
     recipe: dict[str, Any]
     plan_digest: str
-    planned_rows: int
-    limit: int
-    shard_rows: int
-    backgrounds: list[str]
-    image_size: int
+    planned_rows: Natural
+    limit: Natural
+    shard_rows: Annotated[int, Field(ge=1)]
+    backgrounds: Annotated[list[Line], Field(min_length=1)]
+    image_size: Annotated[int, Field(ge=1)]
     sources: list[Source]
     environment: dict[str, str]
     resample: int = 0
     shards: list[Shard]
     failures: list[Failure]
-    withheld: list[str] = []
+    withheld: list[Name] = []
     verification: Verification | None = None
+
+    @model_validator(mode="after")
+    def _each_shard_once(self) -> "Manifest":
+        places = Counter((each.config, each.split, each.index) for each in self.shards)
+        for (config, split, index), times in places.items():
+            if times > 1:
+                raise ValueError(f"shard {index} of split {split!r} of config {config!r} is listed {times} times")
+        return self
 
     @property
     def digest(self) -> str:
@@ -151,6 +194,36 @@ def shard_path(config: str, split: str, index: int, count: int) -> str:
     return f"{folder}/{split}-{index:05d}-of-{count:05d}.parquet"
 
 
+def locate(release: Path, shard: Shard) -> Path:
+    """Return where a shard lies, after a look at what kind of file it is and how long; its content is not read.
+
+    Raises:
+        ReleaseError: no regular file inside the release, or not of the size that the manifest lists.
+    """
+    return regular(release, shard.path, shard.bytes)
+
+
+def open_shard(release: Path, shard: Shard) -> pq.ParquetFile:
+    """Open a shard (`locate`) by its Parquet footer; raises ReleaseError in one line where that cannot be read."""
+    path = locate(release, shard)
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ReleaseError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
+
+
+def verify(release: Path, shard: Shard) -> Path:
+    """Return where a shard lies (`locate`) after reading it once; raises ReleaseError where its checksum differs."""
+    path = locate(release, shard)
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}") from None
+    if found != shard.sha256:
+        raise ReleaseError(f"{path}: checksum differs from {FILE_NAME}")
+    return path
+
+
 def read(release: Path) -> Manifest:
     """Read a release's manifest.
 
@@ -165,7 +238,7 @@ def read(release: Path) -> Manifest:
             f"{release} has no {FILE_NAME}: expected a finished release; if its making was interrupted, "
             "type the same generation.run command again"
         )
-    return load_model(Manifest, path)
+    return load_model(Manifest, regular(release, FILE_NAME))
 
 
 def is_finished(release: Path) -> bool:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from d3s_dataset.blob import File
-from d3s_dataset.errors import HubError
+from d3s_dataset.errors import HubError, one_line
 from d3s_dataset.hub import answers
-from d3s_dataset.retry import Patience, explain
+from d3s_dataset.retry import Patience
 
 _THREADS = 8  # uploads at a time
 _GROUP = 16  # files for which one pair of requests asks where to upload them
@@ -59,7 +59,7 @@ def connect(repo_id: str, patience: Patience, repo_type: str = "dataset", flag: 
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise HubError(f"{flag}: {explain(error)}") from None
+        raise HubError(f"{flag}: {one_line(error)}") from None
     if repo_id.count("/") != 1:
         raise HubError(f"{flag}: expected ORG/NAME, such as org/d3s, got {repo_id!r}")
     if get_token() is None:

@@ -73,26 +73,18 @@ class Tries:
         self.failed += 1
         if self.failed >= self.patience.tries:
             raise HubError(
-                f"gave up after {self.failed} failures in a row, the last one: {explain(error)}; what has arrived is "
+                f"gave up after {self.failed} failures in a row, the last one: {one_line(error)}; what has arrived is "
                 "kept: type the same command again to go on"
             ) from None
         seconds = min(self.patience.longest, self.patience.base * 2 ** (self.failed - 1))
         seconds = max(seconds * self.patience.chance.uniform(0.5, 1.0), _asked(error))
-        warn(f"{explain(error)}; trying again in {seconds:.1f} s")
+        warn(f"{one_line(error)}; trying again in {seconds:.1f} s")
         self.patience.sleep(seconds)
 
 
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status that an error of the Hub client stands for, or None where no answer came."""
     return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def explain(error: BaseException) -> str:
-    """Return an error of the Hub client on one line, without the token, should a server have sent it back."""
-    from huggingface_hub import get_token
-
-    text, token = one_line(error), get_token()
-    return text.replace(token, "<token>") if token else text
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
@@ -124,7 +116,7 @@ def _final(error: Exception) -> Exception:
         403: "no permission: expected a token that may write to this repo (`hf auth login`, HF_TOKEN), or --create-pr",
     }
     known = reasons.get(status_of(error) or 0)
-    return HubError(f"{known} ({explain(error)})" if known else f"the Hub refuses: {explain(error)}")
+    return HubError(f"{known} ({one_line(error)})" if known else f"the Hub refuses: {one_line(error)}")
 
 
 def _asked(error: Exception) -> float:

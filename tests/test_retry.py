@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from d3s_dataset.errors import HubError, WriteError
-from d3s_dataset.retry import Patience, explain
+from d3s_dataset.retry import Patience
 
 DROPPED = HfHubHTTPError.__mro__[1]  # the base error of the client's HTTP library
 
@@ -94,8 +94,3 @@ def test_the_server_says_how_long(patience, waits):
     patience.call(failing(Answer(429, Retry_After="17"), Answer(503, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT")))
     assert waits[0] == 17
     assert waits[1] <= 3
-
-
-def test_the_token_is_not_told(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    assert explain(OSError("sent Bearer hf_secret\nto you")) == "sent Bearer <token> to you"

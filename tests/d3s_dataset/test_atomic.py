@@ -1,10 +1,15 @@
 import os
+import re
+import sys
+import threading
+from contextlib import suppress
 
 import pytest
 
 from d3s_dataset import atomic
 from d3s_dataset.atomic import new_folder, replacing, write_atomic
 from d3s_dataset.errors import WriteError
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -37,6 +42,43 @@ def test_files_have_the_umasks_rights(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_writing_never_changes_the_umask_of_other_threads(tmp_path):
+    """A thread makes 20,000 files of mode 0666 & ~0077 beside three that begin atomic writes: all are private."""
+    old, stop, interval = os.umask(0o077), threading.Event(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def write():
+        while not stop.is_set():
+            # Given up before anything is synced, which would take most of the time.
+            with suppress(KeyError), replacing(tmp_path / "f"):
+                raise KeyError
+            with suppress(KeyError), new_folder(tmp_path / "folder"):
+                raise KeyError
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    try:
+        modes = set()
+        for number in range(20_000):
+            descriptor = os.open(tmp_path / f"other-{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            modes.add(os.fstat(descriptor).st_mode & 0o777)
+            os.close(descriptor)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+        os.umask(old)
+        sys.setswitchinterval(interval)
+    assert modes == {0o600}
+
+
+def test_no_code_of_ours_asks_for_the_umask_or_changes_the_working_directory():
+    for package in ("d3s_dataset", "generation", "benchmark"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert not re.search(r"os\.(umask|chdir|fchdir)\(|setlocale\(", path.read_text()), path
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
