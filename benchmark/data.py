@@ -21,7 +21,7 @@ from benchmark.predictions import Answers, Predictions
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.load import check_split, fetch, resolve
-from d3s_dataset.manifest import Manifest, verified_fraction
+from d3s_dataset.manifest import Manifest, locate, verified_fraction
 
 _LABELS = ("key", "foreground", "background", "foreground_source", "background_source", "verified")
 _READ = 16  # images read at a time, so that decoding starts at once
@@ -168,7 +168,7 @@ def open_split(dataset: str | Path, config: str, split: str, limit: int | None =
     folder = fetch(dataset, config, split)
     manifest = check_split(folder, config, split)
     shards = manifest.select(config, split)
-    paths = tuple(folder / each.path for each in shards)
+    paths = tuple(locate(folder, each) for each in shards)
     rows = tuple(_footer(path).metadata.num_rows for path in paths)
     for shard, count in zip(shards, rows, strict=True):
         if count != shard.rows:

@@ -17,6 +17,8 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import DatasetNotFound, ReleaseError
 from d3s_dataset.schema import CONFIGS, features
 
+_HUB = "hf://"
+
 
 class D3S(datasets.ArrowBasedBuilder):
     """Builder over a release.
@@ -62,11 +64,17 @@ class D3S(datasets.ArrowBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> list[Any]:
         config = self.config.name
         files = {
-            split: [f"{self._root}/{shard.path}" for shard in self._manifest.select(config, split)]
+            split: [self._find(shard) for shard in self._manifest.select(config, split)]
             for split in self._manifest.splits(config)
         }
         local = dl_manager.download(files)
         return [datasets.SplitGenerator(name=split, gen_kwargs={"files": local[split]}) for split in files]
+
+    def _find(self, shard: manifests.Shard) -> str:
+        """Return where a shard is read: a file that was looked at (`locate`), or an address on the Hub."""
+        if self._root.startswith(_HUB):
+            return f"{self._root}/{shard.path}"
+        return str(manifests.locate(Path(self._root), shard))
 
     # Its parameters are the gen_kwargs above.
     def _generate_tables(self, files: list[str]) -> Iterator[tuple[Any, pa.Table]]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -83,5 +91,5 @@ def _local(folder: Path) -> tuple[str, manifests.Manifest]:
 
 def _remote(repo_id: str, revision: str | None) -> tuple[str, manifests.Manifest]:
     path = hf_hub_download(repo_id, manifests.FILE_NAME, repo_type="dataset", revision=revision)
-    root = f"hf://datasets/{repo_id}@{revision or 'main'}"
+    root = f"{_HUB}datasets/{repo_id}@{revision or 'main'}"
     return root, manifests.load_model(manifests.Manifest, Path(path))

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from d3s_dataset.manifest import Manifest
+from d3s_dataset.manifest import Manifest, open_shard
 
 REJECTED = "_rejected"  # ends the name of the split that holds what was not verified
 _QUESTIONS = ("foreground", "background", "unsafe")
@@ -64,4 +62,4 @@ def _rows(
     folder: Path, manifest: Manifest, config: str, split: str, columns: list[str] | None
 ) -> Iterator[dict[str, Any]]:
     for shard in manifest.select(config, split):
-        yield from pq.read_table(folder / shard.path, columns=columns).to_pylist()
+        yield from open_shard(folder, shard).read(columns).to_pylist()

@@ -4,9 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from d3s_dataset.manifest import Manifest
+from d3s_dataset.manifest import Manifest, open_shard
 
 _COLUMNS = (
     "foreground",
@@ -63,6 +61,6 @@ def count(folder: Path, manifest: Manifest) -> dict[tuple[str, str], Counts]:
     found: dict[tuple[str, str], Counts] = {}
     for shard in manifest.shards:
         if shard.config != "votes":
-            columns = pq.read_table(folder / shard.path, columns=list(_COLUMNS)).to_pydict()
+            columns = open_shard(folder, shard).read(list(_COLUMNS)).to_pydict()
             found.setdefault((shard.config, shard.split), Counts()).add(columns)
     return found

@@ -4,14 +4,16 @@
 Nothing falls back silently: where neither exists, the error says what to type.
 """
 
+import difflib
 import os
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import DatasetNotFound, ReleaseError, one_line
-from d3s_dataset.manifest import shard_path
+from d3s_dataset.manifest import locate, shard_path
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -50,7 +52,18 @@ def resolve(dataset: str | Path = DEFAULT) -> Location:
         return Location(repo=repo)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith("/"):
         return Location(repo=name)
-    raise DatasetNotFound(f"no data set found: expected a folder or a Hub repo `org/name`, got {name!r}")
+    raise DatasetNotFound(f"no data set found: expected a folder or a Hub repo `org/name`, got {name!r}{_near(name)}")
+
+
+def _near(name: str) -> str:
+    """Return what to type where a folder of nearly this name holds a release, for errors; else nothing."""
+    path = Path(name)
+    try:
+        there = [each.name for each in path.parent.iterdir() if manifests.is_finished(each)]
+    except OSError:
+        there = []
+    found = difflib.get_close_matches(path.name, there, 1)
+    return f" (did you mean {path.parent / found[0]}?)" if found else ""
 
 
 def load(
@@ -82,9 +95,11 @@ def load(
         return load_dataset(str(location.repo), config, revision=revision, **options)
     has = _check_config(location.folder, config)
     for part in [] if split is None else split.split("+"):
-        _check_split(location.folder, has, config, part.split("[")[0])
-    # A bare name such as `d3s` would be looked up on the Hub from another working directory.
-    return load_dataset(str(location.folder.resolve()), config, **options)
+        _check_split(location.folder, has, config, part.split("[")[0].strip())
+    folder = location.folder.resolve()
+    files = {part: [escape(str(locate(folder, each))) for each in has.select(config, part)] for part in has.splits(config)}
+    # The manifest's files, not what the folder's card or a script beside it names.
+    return load_dataset("parquet", config, data_files=files, **options)
 
 
 def fetch(dataset: str | Path, config: str, split: str, revision: str | None = None) -> Path:
@@ -139,7 +154,7 @@ def _download(repo: str, patterns: list[str] | None, revision: str | None) -> Pa
         RepositoryNotFoundError,
     )
 
-    nowhere = f"there is no folder {repo}, and"
+    nowhere = f"there is no folder {repo}{_near(repo)}, and"
     try:
         return Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns))
     except RepositoryNotFoundError:

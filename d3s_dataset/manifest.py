@@ -220,7 +220,7 @@ def verify(release: Path, shard: Shard) -> Path:
     except OSError as error:
         raise ReleaseError(f"{path} cannot be read: {error.strerror}") from None
     if found != shard.sha256:
-        raise ReleaseError(f"{path}: checksum differs from {FILE_NAME}")
+        raise ReleaseError(f"{path} is damaged: its checksum differs from the one in {FILE_NAME}")
     return path
 
 

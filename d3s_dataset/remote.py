@@ -41,7 +41,9 @@ class Remote:
     files: dict[str, Listed] = field(default_factory=dict)
 
 
-def connect(repo_id: str, patience: Patience, repo_type: str = "dataset", flag: str = "--repo-id") -> "Repo":
+def connect(
+    repo_id: str, patience: Patience, repo_type: str = "dataset", flag: str = "--repo-id", *, writes: bool = True
+) -> "Repo":
     """Return a repo to push to, whether it exists or not.
 
     Args:
@@ -49,6 +51,7 @@ def connect(repo_id: str, patience: Patience, repo_type: str = "dataset", flag: 
         patience: with a Hub that fails.
         repo_type: `dataset` or `model`.
         flag: where the name was typed, for errors.
+        writes: False where the repo is only looked at: then a machine without a token sees what everybody sees.
 
     Raises:
         HubError: no valid name, no token, or the Hub cannot be reached or does not know the token.
@@ -62,24 +65,25 @@ def connect(repo_id: str, patience: Patience, repo_type: str = "dataset", flag: 
         raise HubError(f"{flag}: {one_line(error)}") from None
     if repo_id.count("/") != 1:
         raise HubError(f"{flag}: expected ORG/NAME, such as org/d3s, got {repo_id!r}")
-    if get_token() is None:
+    if writes and get_token() is None:
         raise HubError("no token of the Hub on this machine: type `hf auth login`, or set HF_TOKEN")
     if constants.HF_HUB_OFFLINE:
         raise HubError("HF_HUB_OFFLINE is set, so nothing can be sent: unset it")
     if not any(answers(constants.ENDPOINT) for _ in range(2)):
         raise HubError(f"the Hub at {constants.ENDPOINT} cannot be reached: nothing was sent")
     api = HfApi()
-    return Repo(repo_id, patience, api, patience.call(api.whoami)["name"], repo_type)
+    me = patience.call(api.whoami)["name"] if get_token() else None
+    return Repo(repo_id, patience, api, me, repo_type)
 
 
 @dataclass(frozen=True)
 class Repo:
-    """One repo, seen by one user (`me`)."""
+    """One repo, seen by one user (`me`), or by anybody (None)."""
 
     repo_id: str
     patience: Patience
     api: Any
-    me: str
+    me: str | None
     repo_type: str = "dataset"
 
     @property
@@ -167,6 +171,8 @@ class Repo:
 
     def open_pull_request(self, title: str) -> str | None:
         """Return the revision of our open pull request of this title, or None."""
+        if self.me is None:
+            return None
 
         def find() -> str | None:
             found = self.api.get_repo_discussions(
@@ -177,13 +183,19 @@ class Repo:
 
         return self.patience.call(find)
 
-    def tag(self, name: str, head: str) -> bool:
-        """Give a commit a name unless the name is taken; return whether it was given now."""
+    def tag(self, name: str, head: str, described: File) -> bool:
+        """Give a commit a name; return whether it was given now.
+
+        A name that is taken stays where it is if the commit there has the same `described` file, and moves if not.
+        """
 
         def give() -> bool:
             tags = self.api.list_repo_refs(self.repo_id, repo_type=self.repo_type).tags
-            if name in {each.name for each in tags}:
-                return False
+            if held := next((each.target_commit for each in tags if each.name == name), None):
+                there = self._look(held).files.get(described.path)
+                if held == head or (there and there.holds(described)):
+                    return False
+                self.api.delete_tag(self.repo_id, tag=name, repo_type=self.repo_type)
             self.api.create_tag(self.repo_id, tag=name, revision=head, repo_type=self.repo_type)
             return True
 

@@ -78,7 +78,7 @@ def _first_images(
     images: dict[tuple[int, int], Image.Image] = {}
     labels: set[int] = set()
     for shard in manifest.select(config, split):
-        file = pq.ParquetFile(folder / shard.path)
+        file = manifests.open_shard(folder, shard)
         for batch in file.iter_batches(batch_size=100, columns=["image", "foreground", "background"]):
             for row in batch.to_pylist():
                 place = (row["foreground"], row["background"])

@@ -21,7 +21,8 @@ _NAMED = 5  # files of a kind that are named one by one
 def describe(repo: Repo, staged: Staged, remote: Remote, options: Options) -> list[str]:
     """Return what a push would do, in lines for a person."""
     diff = compare(staged, remote)
-    state = "would be created" if remote.head is None else f"holds {remote.head[:12]} of {remote.revision}"
+    hidden = "" if repo.me else ", unless a private repo of this name is there: this machine has no token of the Hub"
+    state = f"would be created{hidden}" if remote.head is None else f"holds {remote.head[:12]} of {remote.revision}"
     if remote.head is None and options.private:
         state += ", private"
     commits = commits_needed(diff, options.files_per_commit)
@@ -60,7 +61,7 @@ def main(
     release = manifests.read(args.release)
     sent = outgoing(release, args.with_guides)
     silence_client()
-    repo = connect(args.repo_id, patience)
+    repo = connect(args.repo_id, patience, writes=not args.dry_run)
     remote = find(repo, release, sent, options)
     staged = stage(args.release, sent, args.gated)
     if args.dry_run:

@@ -4,20 +4,21 @@ Guides and controls are photos, or parts of them. Where a source does not allow 
 behind, and the manifest and the card of what is sent say so.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from d3s_dataset import card
 from d3s_dataset import manifest as manifests
-from d3s_dataset.blob import File, chunks, file_of
+from d3s_dataset.blob import File, file_of
 from d3s_dataset.command import progress
 from d3s_dataset.counts import count
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest, Shard, to_json
+from d3s_dataset.paths import regular
 
 _REDRAWN = {"default", "votes"}  # configs that hold no photo of a source
-METADATA = ("CITATION.cff", "README.md", manifests.FILE_NAME)
+_CITATION = "CITATION.cff"
+METADATA = (_CITATION, "README.md", manifests.FILE_NAME)
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
         ReleaseError: a shard is missing, or differs from the manifest.
     """
     files = _verified(release, manifest.shards)
-    citation = release / "CITATION.cff"
+    own = (release / _CITATION).exists()  # a link that leads out of the release would send somebody's private file
     contents = {
-        "CITATION.cff": (citation if citation.is_file() else card.shipped_file(citation.name)).read_bytes(),
+        _CITATION: (regular(release, _CITATION) if own else card.shipped_file(_CITATION)).read_bytes(),
         "README.md": card.render(manifest, count(release, manifest), gated=gated).encode(),
         manifests.FILE_NAME: to_json(manifest),
     }
@@ -83,14 +84,7 @@ def _verified(release: Path, shards: list[Shard]) -> list[File]:
 
 
 def _verify(release: Path, shard: Shard) -> File:
-    path, hashed, size = release / shard.path, hashlib.sha256(), 0
     try:
-        for chunk in chunks(path):
-            hashed.update(chunk)
-            size += len(chunk)
-    except OSError as error:
-        raise ReleaseError(f"{path} cannot be read: {error.strerror}; nothing was sent") from None
-    if (size, hashed.hexdigest()) != (shard.bytes, shard.sha256):
-        got = f"{size:,} bytes in place of {shard.bytes:,}" if size != shard.bytes else "another checksum"
-        raise ReleaseError(f"{path} is damaged: it has {got} that {manifests.FILE_NAME} names; nothing was sent")
-    return File(shard.path, path, shard.bytes, shard.sha256)
+        return File(shard.path, manifests.verify(release, shard), shard.bytes, shard.sha256)
+    except ReleaseError as error:
+        raise ReleaseError(f"{error}; nothing was sent") from None

@@ -156,7 +156,8 @@ def push(repo: Repo, release: Manifest, staged: Staged, before: Remote, options:
         repo.gate()
     after = _send(repo, release, staged, options)
     head, tag = str(after.head), f"release-{staged.manifest.digest[:12]}"
-    given = not options.create_pr and repo.tag(tag, head)
+    # Under the same digest of the images more or fewer configs may be sent: the tag is on what was sent last.
+    given = not options.create_pr and repo.tag(tag, head, staged.files[manifests.FILE_NAME])
     return Pushed(before.head != after.head, head, after.revision, tag if given else None)
 
 

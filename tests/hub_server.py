@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.log.append((self.command, url.path, reply.status))
         return self.drop() if fault == "drop after" else self.reply(reply)
 
-    do_GET = do_HEAD = do_POST = do_PUT = answer
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
 
     def body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
@@ -264,6 +264,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def tag(self, repo: Repo, revision: str, body: bytes) -> Reply:
         self.writer()
+        if self.command == "DELETE":
+            del repo.tags[revision]
+            return as_json({})
         name = json.loads(body)["tag"]
         if name in repo.tags:
             raise Refused(409, words="Tag reference exists already")

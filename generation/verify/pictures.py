@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.command import progress
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
-from d3s_dataset.manifest import Manifest
+from d3s_dataset.manifest import Manifest, Shard
 from generation.verify.draw import Candidate
 
 SPLIT = "validation"
@@ -48,7 +47,7 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
     manifest = manifests.read(folder)
     if SPLIT not in manifest.splits():
         raise VerifyError(f"{folder} has no split {SPLIT!r} to verify; it has {', '.join(manifest.splits()) or 'none'}")
-    rows = [row for shard in manifest.select("default", SPLIT) for row in _columns(folder / shard.path)]
+    rows = [row for shard in manifest.select("default", SPLIT) for row in _columns(folder, shard)]
     if any(row["verified"] is not None for row in rows):
         raise VerifyError(f"people have voted on {folder} already: expected the release that it was made from")
     redrawn = any(row["generator"] is not None for row in rows)
@@ -59,7 +58,7 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
             + (", not a copy that left it out" if "guides" in manifest.withheld else "")
         )
     origin = Origin(folder, manifest, "guides" if redrawn else "default")
-    known = {row["key"] for shard in manifest.select(origin.guides, SPLIT) for row in _columns(folder / shard.path)}
+    known = {row["key"] for shard in manifest.select(origin.guides, SPLIT) for row in _columns(folder, shard)}
     found = [
         Candidate(
             row["key"],
@@ -76,8 +75,8 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
     return origin, found, len(rows) - len(found)
 
 
-def _columns(path: Path) -> list[dict]:
-    return pq.read_table(path, columns=_COLUMNS).to_pylist()
+def _columns(folder: Path, shard: Shard) -> list[dict]:
+    return manifests.open_shard(folder, shard).read(_COLUMNS).to_pylist()
 
 
 def copy_pictures(origin: Origin, config: str, keys: Iterable[str], out: Path) -> dict[str, str]:
@@ -121,7 +120,7 @@ def _stored(origin: Origin, config: str, wanted: set[str], label: str) -> Iterat
     """Yield key, bytes and suffix of the wanted rows' images."""
     with progress(total=len(wanted), label=label) as bar:
         for shard in origin.manifest.select(config, SPLIT):
-            for batch in pq.ParquetFile(origin.folder / shard.path).iter_batches(100, columns=["key", "image"]):
+            for batch in manifests.open_shard(origin.folder, shard).iter_batches(100, columns=["key", "image"]):
                 for row in batch.to_pylist():
                     if row["key"] in wanted:
                         yield row["key"], row["image"]["bytes"], Path(row["image"]["path"]).suffix

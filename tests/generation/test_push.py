@@ -328,6 +328,40 @@ def test_killed_and_typed_again(server, pushes, small, tmp_path, landed):
     assert server.asked("PUT", "/lfs/") == SHARDS - kept
 
 
+def test_the_tag_follows_the_configs_that_were_sent(server, pushes, two_configs):
+    """Without guides, with them, without again: the name of the images is on the commit that was sent last."""
+    tag = f"release-{manifests.read(two_configs).digest[:12]}"
+    for flags, configs in (([], ["default"]), (["--with-guides"], ["default", "guides"]), ([], ["default"])):
+        first, again = done(pushes(to(two_configs, *flags), to(two_configs, *flags)))
+        repo = server.store.repos[REPO]
+        assert repo.tags == {tag: repo.refs["main"]}
+        held = manifests.Manifest.model_validate_json(repo.at(tag).tree["manifest.json"].content)
+        assert held.configs() == configs
+        assert f"tag {tag}" in first["out"]
+        assert "tag" not in again["out"]
+
+
+def test_a_dry_run_needs_no_token(server, pushes, small):
+    job = {"argv": to(small, "--dry-run"), "token": None}
+    (answer,) = done(pushes(job))
+    assert "would be created, unless a private repo of this name is there" in answer["out"]
+    done(pushes(to(small)))
+    (answer,) = done(pushes(job))
+    assert "same:" in answer["out"]
+    assert "0 commits" in answer["out"]
+
+
+def test_a_citation_that_is_a_link_out_of_the_release_is_not_sent(server, pushes, small, tmp_path):
+    copy = shutil.copytree(small, tmp_path / "d3s")
+    (tmp_path / "secret").write_text("private key")
+    (copy / "CITATION.cff").unlink()
+    (copy / "CITATION.cff").symlink_to(tmp_path / "secret")
+    (answer,) = pushes(to(copy))
+    assert "leads out of" in refusal(answer)
+    assert not server.store.objects
+    assert REPO not in server.store.repos
+
+
 def test_somebody_else_commits_in_between(server, pushes, small):
     def by_hand(repo):
         if len(repo.commits) == 3:
