@@ -4,7 +4,6 @@ Every claim of the manifest, the card and the columns is compared with what the 
 schema, labels, keys, images, boxes; and the promises of the plan: balanced, disjoint, crossed.
 """
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
-from PIL import Image
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.check_image import check_image
 from d3s_dataset.check_votes import REJECTED, check_votes
 from d3s_dataset.command import Parser, progress, run_command, say
 from d3s_dataset.errors import ReleaseError, one_line
-from d3s_dataset.identity import file_digest
 from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard
-from d3s_dataset.schema import CONTROLS, arrow_schema
+from d3s_dataset.paths import is_name
+from d3s_dataset.schema import CONFIGS, CONTROLS, arrow_schema, required_columns
 from d3s_dataset.taxonomy import classes
 
 _MOST = 20  # problems that are listed one by one
@@ -56,7 +54,7 @@ def check_release(folder: Path) -> list[str]:
         ReleaseError: the folder has no manifest, or one that cannot be read.
     """
     manifest = manifests.read(folder)
-    problems = list(_check_files(folder, manifest))
+    problems = [*_check_recipe(manifest), *_check_files(folder, manifest)]
     tallies: dict[tuple[str, str], Tally] = {}
     total = sum(shard.rows for shard in manifest.shards)
     with progress(total=total, label="checking") as bar:
@@ -66,6 +64,8 @@ def check_release(folder: Path) -> list[str]:
                 whole = shard.split.removesuffix(REJECTED)
                 tally = tallies.setdefault((shard.config, whole), Tally())
                 problems += _check_shard(folder, manifest, shard, tally, bar)
+            except ReleaseError as error:
+                problems += [] if str(error) in problems else [str(error)]
             except (OSError, pa.ArrowException) as error:
                 problems.append(f"{shard.path}: cannot be read as Parquet: {one_line(error)}")
     if not problems:  # the plan's promises hold for whole releases
@@ -77,6 +77,19 @@ def check_release(folder: Path) -> list[str]:
     return problems + list(_check_card(folder, manifest))
 
 
+def _check_recipe(manifest: Manifest) -> Iterator[str]:
+    missing = [name for name in ("name", "kind", "description", "seed", "rows", "generator") if not _has(manifest, name)]
+    if missing:
+        yield f"{manifests.FILE_NAME}: its recipe lacks {', '.join(missing)}"
+    for config in manifest.configs():
+        if config not in CONFIGS:
+            yield f"{manifests.FILE_NAME}: config {config} is none of {', '.join(CONFIGS)}"
+
+
+def _has(manifest: Manifest, name: str) -> bool:
+    return manifest.recipe.get(name) not in (None, "", {})
+
+
 def _check_files(folder: Path, manifest: Manifest) -> Iterator[str]:
     named = {shard.path for shard in manifest.shards}
     for config in ("default", *manifest.configs()):
@@ -85,17 +98,14 @@ def _check_files(folder: Path, manifest: Manifest) -> Iterator[str]:
             if path.relative_to(folder).as_posix() not in named:
                 yield f"{parent}/{path.name}: not in {manifests.FILE_NAME}"
     for shard in manifest.shards:
-        path = folder / shard.path
-        if not path.is_file():
-            yield f"{shard.path}: missing"
-        elif path.stat().st_size != shard.bytes:
-            yield f"{shard.path}: expected {shard.bytes:,} bytes, got {path.stat().st_size:,} (cut short?)"
-        elif file_digest(path) != shard.sha256:
-            yield f"{shard.path}: checksum differs from {manifests.FILE_NAME}"
+        try:
+            manifests.verify(folder, shard)
+        except ReleaseError as error:
+            yield str(error)
 
 
 def _check_shard(folder: Path, manifest: Manifest, shard: Shard, tally: Tally, bar: Any) -> Iterator[str]:
-    file = pq.ParquetFile(folder / shard.path)
+    file = manifests.open_shard(folder, shard)
     if not file.schema_arrow.equals(arrow_schema(manifest.backgrounds, shard.config), check_metadata=True):
         yield f"{shard.path}: columns or their types differ from the schema"
         return
@@ -103,34 +113,32 @@ def _check_shard(folder: Path, manifest: Manifest, shard: Shard, tally: Tally, b
         yield f"{shard.path}: expected {shard.rows} rows, got {file.metadata.num_rows}"
     for batch in file.iter_batches(batch_size=100) if shard.config != "votes" else ():
         for row in batch.to_pylist():
-            yield from (f"{shard.path}: row {row['key']}: {problem}" for problem in _check_row(row, manifest, tally))
-            tally.add(row)
+            name = row["key"] if row["key"] is None or is_name(row["key"]) else repr(row["key"][:200])
+            empty = [column for column in required_columns() if row[column] is None]
+            found = [f"its {column} is null" for column in empty] or _check_row(row, manifest, tally)
+            yield from (f"{shard.path}: row {name}: {problem}" for problem in found)
+            if not empty:
+                tally.add(row)
         bar.update(batch.num_rows)
 
 
 def _check_row(row: dict[str, Any], manifest: Manifest, tally: Tally) -> Iterator[str]:
     if row["key"] in tally.photos:
         yield "its key stands twice"
+    if not is_name(row["key"]):
+        yield "its key is no name of A-Z a-z 0-9 _ . -"
     if not 0 <= row["foreground"] < len(classes()):
         yield f"foreground {row['foreground']} is out of range"
     elif classes()[row["foreground"]].wnid != row["wnid"]:
         yield f"wnid {row['wnid']} is not that of foreground {row['foreground']}"
     if not 0 <= row["background"] < len(manifest.backgrounds):
         yield f"background {row['background']} is out of range"
-    left, top, right, bottom = (row["box"][side] for side in ("left", "top", "right", "bottom"))
-    if not (0 <= left < right <= manifest.image_size and 0 <= top < bottom <= manifest.image_size):
+    left, top, right, bottom = sides = [row["box"][side] for side in ("left", "top", "right", "bottom")]
+    if None in sides:
+        yield "its box has a side that is null"
+    elif not (0 <= left < right <= manifest.image_size and 0 <= top < bottom <= manifest.image_size):
         yield f"box {(left, top, right, bottom)} leaves the image"
-    yield from _check_image(row["image"]["bytes"], manifest.image_size)
-
-
-def _check_image(content: bytes, size: int) -> Iterator[str]:
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            if (image.mode, image.size) != ("RGB", (size, size)):
-                yield f"expected an RGB image of {size} x {size}, got {image.mode} of {image.width} x {image.height}"
-    except (OSError, ValueError, SyntaxError) as error:
-        yield f"its image cannot be decoded: {error}"
+    yield from check_image(row, manifest.image_size)
 
 
 def _check_promises(manifest: Manifest, tallies: dict[str, Tally]) -> Iterator[str]:

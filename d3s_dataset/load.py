@@ -90,12 +90,13 @@ def load(
     from datasets import load_dataset
 
     location = resolve(dataset)
-    options: dict[str, Any] = {"split": split, "streaming": streaming}
+    parts = [] if split is None else [part.strip() for part in split.split("+")]
+    options: dict[str, Any] = {"split": "+".join(parts) or None, "streaming": streaming}
     if location.folder is None:
         return load_dataset(str(location.repo), config, revision=revision, **options)
     has = _check_config(location.folder, config)
-    for part in [] if split is None else split.split("+"):
-        _check_split(location.folder, has, config, part.split("[")[0].strip())
+    for part in parts:
+        _check_split(location.folder, has, config, part.split("[")[0])
     folder = location.folder.resolve()
     files = {part: [escape(str(locate(folder, each))) for each in has.select(config, part)] for part in has.splits(config)}
     # The manifest's files, not what the folder's card or a script beside it names.

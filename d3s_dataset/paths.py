@@ -58,8 +58,10 @@ def regular(folder: Path, relative: str, size: int | None = None) -> Path:
     path = inside(folder, relative)
     try:
         found = path.stat()
+    except FileNotFoundError:
+        raise ReleaseError(f"{path}: missing") from None
     except OSError as error:
-        raise ReleaseError(f"{path} is missing or cannot be read: {error.strerror}") from None
+        raise ReleaseError(f"{path} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(found.st_mode):
         raise ReleaseError(f"{path} is no regular file")
     if size is not None and found.st_size != size:

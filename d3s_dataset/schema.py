@@ -7,7 +7,7 @@ Every split of a config has the same columns, null where nothing is known. Label
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 
@@ -108,6 +108,11 @@ _RECORDS = {"votes": Ballot}  # every other config holds images
 def column_names() -> tuple[str, ...]:
     """Return the columns' names in order."""
     return tuple(each.name for each in fields(Record))
+
+
+def required_columns() -> tuple[str, ...]:
+    """Return the names of the image columns that are never null."""
+    return tuple(each.name for each in fields(Record) if type(None) not in get_args(each.type))
 
 
 def arrow_schema(backgrounds: Sequence[str] | None = None, config: str = "default") -> pa.Schema:

@@ -59,7 +59,7 @@ def generate(
         Interrupted: SIGTERM or Ctrl-C; what was made is kept.
     """
     how = how or How()
-    state, begun = State(out), _begun(plan, how, limit)
+    state, begun = State(out, how.verify), _begun(plan, how, limit)
     manifest = state.check(begun)
     if manifest and (how.part or not manifest.failures):
         state.close()
@@ -93,7 +93,7 @@ def finish_parts(plan: Plan, out: Path, how: How, limit: int | None = None) -> S
     Raises:
         ReleaseError: a shard is missing, or the folder holds something else.
     """
-    state = State(out)
+    state = State(out, how.verify)
     begun = _held(state, _begun(plan, how, limit), limit)
     if manifest := state.check(begun):
         return _summary(manifest, True)
@@ -118,7 +118,7 @@ def make_again(plan: Plan, out: Path, how: How, limit: int | None, key: str) -> 
         ReleaseError: the release has not been made yet.
         GenerationError: nothing came of it this time; what was there is kept.
     """
-    state = State(out)
+    state = State(out, how.verify)
     begun = _held(state, _begun(plan, how, limit), limit)
     wanted = tasks(plan, begun.limit, how.shard_rows)
     own = _tasks_of(plan, wanted, key)

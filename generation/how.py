@@ -27,6 +27,7 @@ class How:
         resample: further seeds for redrawn images that fail a screen.
         part: (number, of) of the shards this run makes, without finishing the release; None makes all.
         sheets: folder for a contact sheet of each shard.
+        verify: compare the checksums of finished shards, not only their sizes; make damaged ones again.
     """
 
     shard_rows: int = SHARD_ROWS
@@ -38,6 +39,7 @@ class How:
     resample: int = 0
     part: tuple[int, int] | None = None
     sheets: Path | None = None
+    verify: bool = False
 
 
 def open_engine(plan: Plan, how: How) -> Engine:

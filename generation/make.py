@@ -32,7 +32,8 @@ class _Open:
         self.task, self.rows, self.wanted = task, task_rows(plan, task), wanted
         # What an earlier run wrote and could not record, or a smaller --limit left in a shorter last shard; and over
         # it what a stopped run had made.
-        self.kept = {**read_records(state.out / task.path), **read_records(state.partial(task))}
+        held = {} if state.damaged(task) else read_records(state.out / task.path)
+        self.kept = {**held, **read_records(state.partial(task))}
         self.failed = state.failures(task)
         self.made: dict[str, tuple[Row, Made]] = {}
         tries = (self._next(row) for row in self.rows)

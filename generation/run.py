@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.command import Parser, natural, run_command, say, warn
+from d3s_dataset.command import Parser, natural, note, run_command, say, warn
 from d3s_dataset.errors import D3SError, RecipeError
 from generation.estimate import estimate
 from generation.generate import Summary, finish_parts, generate, make_again
@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         resample=args.resample or 0,
         part=args.part,
         sheets=args.sheets,
+        verify=args.verify,
     )
     if args.dry_run:
         found = estimate(plan, args.out, how, args.limit)
@@ -105,6 +106,8 @@ def _check(args: argparse.Namespace, recipe: Recipe) -> None:
         raise RecipeError("--resample goes with the command that makes the release: leave it out here")
     if args.sheets and (args.only or args.finish or args.dry_run or args.plan_only):
         raise RecipeError("--sheets goes with the command that makes the release: leave it out here")
+    if args.verify and (args.dry_run or args.plan_only):
+        raise RecipeError("--verify reads what is finished and makes damaged shards again: leave it out here")
     once = [f"--{name.replace('_', '-')}" for name in ("plan_only", "dry_run", "only", "finish") if getattr(args, name)]
     if len(once) > 1 or (args.part and (args.only or args.finish)):
         raise RecipeError(f"expected one of {', '.join(once)}{' or --part' if args.part else ''}, got all of them")
@@ -124,7 +127,10 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
         part = f"part {args.part[0]} of {args.part[1]} of {args.out}"
         say(f"made {part} ({made} rows); when all parts have ended: the same with --finish in place of --part")
     else:
-        say(f"{'already finished' if summary.already_finished else 'made'}: {args.out} ({made} rows)")
+        done = "already finished" if summary.already_finished else "made"
+        say(f"{done}: {args.out} ({made} rows)")
+        if summary.already_finished and not args.verify:
+            note(f"only sizes were compared: --verify reads all bytes, python -m d3s_dataset.check {args.out} tests all")
     if summary.failures:
         warn(
             f"{summary.failures} rows failed; " + ("--finish lists them" if args.part else f"see failures in {listed}")
@@ -168,6 +174,7 @@ def _parser() -> Parser:
     add("--device", type=_devices, help="torch devices of the generator, comma-separated (every GPU, else the CPU)")
     add("--compile", action="store_true", help="compile the generator (torch.compile)")
     add("--sheets", type=Path, metavar="DIR", help="write a contact sheet of each shard there")
+    add("--verify", action="store_true", help="read finished shards; make again those of another checksum")
     return parser
 
 

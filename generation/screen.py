@@ -1,37 +1,25 @@
 """Automatic checks per image, written as columns and never a silent drop; and which of them a record fails."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from d3s_dataset.check_image import measure
 from generation.settings import Screen
 
-_LEVELS = np.arange(256)
 _HASHED_SIDE = 64  # pixels that the hash's own 32 x 32 are resized from, at least
 
 
 def screen(image: Image.Image) -> dict[str, Any]:
     """Return an RGB image's screen columns.
 
-    Contrast and clipping are computed from histograms: whole numbers, the same on every machine.
-
     Returns:
-        `screen_contrast`: standard deviation of the 8-bit luminance (ITU-R BT.601), 0 to 127.5; 0 is blank.
-        `screen_clipped`: share of channel values that are 0 or 255, in [0, 1]; near 1 is burnt out.
+        `screen_contrast`, `screen_clipped`: from histograms (`d3s_dataset.check_image.measure`).
         `screen_hash`: perceptual hash of the luminance, 64 bits as 16 hex characters (`perceptual_hash`).
     """
-    luminance = image.convert("L")
-    levels = np.array(luminance.histogram())
-    n, total, squares = (int((levels * _LEVELS**power).sum()) for power in range(3))
-    channels = image.histogram()  # red's 256 levels, then green's, then blue's
-    return {
-        "screen_contrast": math.sqrt(n * squares - total * total) / n,
-        "screen_clipped": (sum(channels[::256]) + sum(channels[255::256])) / (3 * n),
-        "screen_hash": perceptual_hash(luminance),
-    }
+    return {**measure(image), "screen_hash": perceptual_hash(image.convert("L"))}
 
 
 def perceptual_hash(luminance: Image.Image) -> str:

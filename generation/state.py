@@ -6,8 +6,9 @@ and then the manifest are written, and `.work` goes. A folder is one recipe's: a
 refused.
 """
 
-import shutil
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,10 +16,12 @@ from pydantic import BaseModel, ConfigDict
 from d3s_dataset import manifest as manifests
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.manifest import Failure, Manifest, Shard, load_model, to_json
+from d3s_dataset.manifest import Failure, Manifest, Shard, load_model, locate, to_json, verify
 from generation.tasks import Task
 
 WORK = ".work"
+# Entries and kept rows of shards, locks, and what a killed run left half-written of them (`d3s_dataset.atomic`).
+_OWN = re.compile(r"\.?(plan\.json|[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-\d{5,}\.(json|parquet)|[a-z]+(-\d+-of-\d+)?\.lock)(\.\w+)?")
 
 
 class Begun(BaseModel):
@@ -51,10 +54,12 @@ class State:
 
     Args:
         out: the release's folder.
+        verifies: whether a finished shard is one with the checksum that was recorded, not only with the size.
     """
 
-    def __init__(self, out: Path) -> None:
-        self.out, self.work = out, out / WORK
+    def __init__(self, out: Path, verifies: bool = False) -> None:
+        self.out, self.work, self.verifies = out, out / WORK, verifies
+        self._verified: set[tuple[str, str, int]] = set()  # shards that were read once
 
     def check(self, begun: Begun) -> Manifest | None:
         """Return the manifest of a release that is finished as far as wanted, failed rows aside; change nothing.
@@ -62,6 +67,7 @@ class State:
         Raises:
             ReleaseError: the folder holds something else, or a larger part of this release.
         """
+        self._refuse_foreign()
         held = self.held()
         if held is None and self.out.is_dir() and any(path != self.work for path in self.out.iterdir()):
             raise ReleaseError(f"--out {self.out} is not empty and holds no release: expected a new or empty folder")
@@ -73,6 +79,28 @@ class State:
         whole = all(self._whole(shard) for shard in manifest.shards)
         enough = manifest.limit == begun.limit and manifest.resample >= begun.resample
         return manifest if whole and enough else None
+
+    def _refuse_foreign(self) -> None:
+        """Raise ReleaseError where `.work` holds what no run of ours writes: it will be cleared."""
+        if self.work.is_symlink() or (self.work.exists() and not self.work.is_dir()):
+            raise ReleaseError(f"{self.work} is a link or a file: expected a folder, or none")
+        foreign = [path.name for path in self.work.glob("*") if path not in self._own()]
+        if foreign:
+            raise ReleaseError(
+                f"{self.work} holds {min(foreign)!r}, which no run has written: expected a new or empty --out"
+            )
+
+    def _own(self) -> set[Path]:
+        """Return the files in `.work` that runs write, by their names."""
+        found = {path for path in self.work.glob("*") if path.is_file() and not path.is_symlink()}
+        return {path for path in found if _OWN.fullmatch(path.name)}
+
+    def _clear(self) -> None:
+        """Remove `.work` and the files of ours in it; it stays where it holds anything else."""
+        for path in self._own():
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.work.rmdir()
 
     def begin(self, begun: Begun) -> Begun:
         """Take the folder for a plan that `check` has let pass, or go on with it; return how far it is to go."""
@@ -92,7 +120,7 @@ class State:
         if (self.out / manifests.FILE_NAME).is_file():
             held = manifests.read(self.out)
             same = {name: getattr(held, name) for name in ("plan_digest", "shard_rows", "limit", "resample")}
-            return Begun(recipe=held.recipe["name"], **same)
+            return Begun(recipe=str(held.recipe.get("name")), **same)
         return None
 
     def _refuse_other(self, held: Begun, wanted: Begun) -> None:
@@ -141,6 +169,13 @@ class State:
                     found[task] = entry.model_copy(update={"shard": shard})
         return found
 
+    def damaged(self, task: Task) -> bool:
+        """Return whether a shard was recorded with other bytes than its file has: looked at only if this verifies."""
+        path = self._entry_path(task.name)
+        if not (self.verifies and path.is_file()):
+            return False
+        return not self._whole(load_model(Entry, path).shard.model_copy(update={"path": task.path}))
+
     def failures(self, task: Task) -> dict[str, Failure]:
         """Return which rows of a shard failed when it was last written, by key."""
         path = self._entry_path(task.name)
@@ -167,18 +202,25 @@ class State:
         """Give the folder up again if nothing has been made in it yet."""
         made = [*self.work.glob("*-*-[0-9]*.json"), *self.work.glob("*.parquet")]
         if not made:
-            shutil.rmtree(self.work, ignore_errors=True)
+            self._clear()
 
     def close(self) -> None:
         """Remove the working entries, whose place the manifest has taken, and what a killed run left half-written."""
         for pattern in (".README.md.*", ".CITATION.cff.*", f".{manifests.FILE_NAME}.*", "*/.*.parquet.*"):
             for left in self.out.glob(pattern):
                 left.unlink()
-        shutil.rmtree(self.work, ignore_errors=True)
+        self._clear()
 
     def _whole(self, shard: Shard) -> bool:
-        path = self.out / shard.path
-        return path.is_file() and path.stat().st_size == shard.bytes
+        try:
+            path = locate(self.out, shard)
+            read = (shard.path, shard.sha256, path.stat().st_mtime_ns)
+            if self.verifies and read not in self._verified:
+                verify(self.out, shard)
+                self._verified.add(read)
+        except (ReleaseError, OSError):
+            return False
+        return True
 
     def _entry_path(self, name: str) -> Path:
         return self.work / f"{name}.json"

@@ -54,7 +54,7 @@ def test_a_shard_cut_short_is_named(copy, command):
     assert "problem" in one_line_error(result)
     assert f"{path.name}: expected" in result.stdout
     assert "cut short?" in result.stdout
-    assert f"{path.name}: cannot be read as Parquet" in result.stdout
+    assert len(result.stdout.splitlines()) == 1  # one fault, one line: a file of another size is not opened
 
 
 def set_first(name, value):

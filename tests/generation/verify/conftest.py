@@ -24,6 +24,7 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.counts import count
 from d3s_dataset.errors import D3SError
 from d3s_dataset.identity import digest
+from d3s_dataset.check_image import measure
 from d3s_dataset.manifest import Shard, shard_path
 from generation.shards import write_shard
 from generation.verify import tasks as files
@@ -59,6 +60,11 @@ def inverted(image: dict[str, Any]) -> dict[str, Any]:
     return {"bytes": buffer.getvalue(), "path": image["path"]}
 
 
+def inverted_row(row: dict[str, Any]) -> dict[str, Any]:
+    image = inverted(row["image"])
+    return {**row, "image": image, "generator": "inverter", **measure(Image.open(io.BytesIO(image["bytes"])))}
+
+
 @pytest.fixture(scope="session")
 def redrawn(sample_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The drawn sample with validation images that differ from their guides, and the guides beside them."""
@@ -68,7 +74,7 @@ def redrawn(sample_release: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     shards = [shard for shard in manifest.shards if shard.split != "validation"]
     for shard in manifest.select("default", "validation"):
         rows = pq.read_table(out / shard.path).to_pylist()
-        images = [{**row, "image": inverted(row["image"]), "generator": "inverter"} for row in rows]
+        images = [inverted_row(row) for row in rows]
         for config, records in (("default", images), ("guides", rows)):
             path = shard_path(config, "validation", 0, 1)
             size, checksum = write_shard(out / path, records, manifest.backgrounds)

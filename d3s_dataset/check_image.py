@@ -1,0 +1,67 @@
+"""Look at one image of a release: is it what its row says of it, in form and in what was measured on it."""
+
+import io
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_FORMATS = ("PNG", "JPEG", "WEBP")  # of others Pillow hands some to programs of their own
+_LEVELS = np.arange(256)
+# Screens are measured before an image is encoded: the most that JPEG may change in each.
+_TOLERANCES = {"screen_contrast": 1.0, "screen_clipped": 0.2}
+
+
+def check_image(row: Mapping[str, Any], size: int) -> Iterator[str]:
+    """Yield what is wrong with a row's image, one line each.
+
+    An image that was moved to another row is found by the screens that were measured on it.
+
+    Args:
+        row: a row whose `image` is not null.
+        size: its side as the manifest has it, in pixels.
+    """
+    content = row["image"]["bytes"]
+    if content is None:
+        yield "its image has no bytes"
+        return
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            if (image.mode, image.size) != ("RGB", (size, size)):  # before decoding, which may take all memory
+                yield f"expected an RGB image of {size} x {size}, got {image.mode} of {image.width} x {image.height}"
+                return
+            image.load()
+            measured = measure(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        yield f"expected an RGB image of {size} x {size}, got one that is too large to open"
+    except (OSError, ValueError, SyntaxError) as error:
+        yield f"its image cannot be decoded: {error}"
+    else:
+        yield from _differ(row, measured)
+
+
+def measure(image: Image.Image) -> dict[str, float]:
+    """Return the screens of an RGB image that come from its histograms: whole numbers, the same on every machine.
+
+    Returns:
+        `screen_contrast`: standard deviation of the 8-bit luminance (ITU-R BT.601), 0 to 127.5; 0 is blank.
+        `screen_clipped`: share of channel values that are 0 or 255, in [0, 1]; near 1 is burnt out.
+    """
+    levels = np.array(image.convert("L").histogram())
+    n, total, squares = (int((levels * _LEVELS**power).sum()) for power in range(3))
+    channels = image.histogram()  # red's 256 levels, then green's, then blue's
+    return {
+        "screen_contrast": math.sqrt(n * squares - total * total) / n,
+        "screen_clipped": (sum(channels[::256]) + sum(channels[255::256])) / (3 * n),
+    }
+
+
+def _differ(row: Mapping[str, Any], measured: Mapping[str, float]) -> Iterator[str]:
+    path = row["image"]["path"]
+    if path is not None and path.rpartition(".")[0] != row["key"]:
+        yield f"its image was stored as {path[:100]!r}, under another key"
+    for name, tolerance in _TOLERANCES.items():
+        if row[name] is not None and not abs(row[name] - measured[name]) <= tolerance:
+            yield f"{name} is {row[name]:.4g}, its image has {measured[name]:.4g}: is it the image of another row?"
