@@ -76,5 +76,5 @@ def _sync(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Return a new name in the same folder: hidden, drawn from 64 bits by the system, so that no two writers share it."""
+    """Return a new name in the same folder: hidden, drawn from 64 bits, so that no two writers share it."""
     return path.parent / f".{path.name[:200]}.{secrets.token_hex(8)}"

@@ -78,7 +78,9 @@ def check_release(folder: Path) -> list[str]:
 
 
 def _check_recipe(manifest: Manifest) -> Iterator[str]:
-    missing = [name for name in ("name", "kind", "description", "seed", "rows", "generator") if not _has(manifest, name)]
+    missing = [
+        name for name in ("name", "kind", "description", "seed", "rows", "generator") if not _has(manifest, name)
+    ]
     if missing:
         yield f"{manifests.FILE_NAME}: its recipe lacks {', '.join(missing)}"
     for config in manifest.configs():

@@ -111,7 +111,7 @@ def one_line(error: BaseException) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text without this machine's Hub token, which a server may have sent back, nor anything that looks like one."""
+    """Return a text without this machine's Hub token, which a server may have sent back, or what looks like one."""
     client = sys.modules.get("huggingface_hub")  # where it was not imported it has sent no token
     for token in {client.get_token() if client else None, os.environ.get("HF_TOKEN")}:
         if token and len(token) >= _SHORTEST:

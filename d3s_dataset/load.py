@@ -98,7 +98,9 @@ def load(
     for part in parts:
         _check_split(location.folder, has, config, part.split("[")[0])
     folder = location.folder.resolve()
-    files = {part: [escape(str(locate(folder, each))) for each in has.select(config, part)] for part in has.splits(config)}
+    files = {
+        part: [escape(str(locate(folder, each))) for each in has.select(config, part)] for part in has.splits(config)
+    }
     # The manifest's files, not what the folder's card or a script beside it names.
     return load_dataset("parquet", config, data_files=files, **options)
 

@@ -18,7 +18,7 @@ def is_name(text: str) -> bool:
 
 
 def is_canonical(relative: str) -> bool:
-    """Return whether a text is a relative POSIX path of plain names (`is_name`): no `..`, `//`, backslash or control."""
+    """Return whether a text is a relative POSIX path of plain names (`is_name`): no `..`, no empty part."""
     return all(is_name(part) for part in relative.split("/"))
 
 

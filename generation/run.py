@@ -130,7 +130,9 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
         done = "already finished" if summary.already_finished else "made"
         say(f"{done}: {args.out} ({made} rows)")
         if summary.already_finished and not args.verify:
-            note(f"only sizes were compared: --verify reads all bytes, python -m d3s_dataset.check {args.out} tests all")
+            note(
+                f"only sizes were compared: --verify reads all bytes, python -m d3s_dataset.check {args.out} tests all"
+            )
     if summary.failures:
         warn(
             f"{summary.failures} rows failed; " + ("--finish lists them" if args.part else f"see failures in {listed}")

@@ -21,7 +21,9 @@ from generation.tasks import Task
 
 WORK = ".work"
 # Entries and kept rows of shards, locks, and what a killed run left half-written of them (`d3s_dataset.atomic`).
-_OWN = re.compile(r"\.?(plan\.json|[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-\d{5,}\.(json|parquet)|[a-z]+(-\d+-of-\d+)?\.lock)(\.\w+)?")
+_OWN = re.compile(
+    r"\.?(plan\.json|[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-\d{5,}\.(json|parquet)|[a-z]+(-\d+-of-\d+)?\.lock)(\.\w+)?"
+)
 
 
 class Begun(BaseModel):

@@ -23,7 +23,7 @@ class Echo(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_HEAD = do_POST = refuse  # noqa: N815
+    do_GET = do_HEAD = do_POST = refuse
 
     def log_message(self, format, *args):
         pass

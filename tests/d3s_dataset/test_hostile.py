@@ -75,7 +75,7 @@ MANIFESTS = {
     "a negative size": (lambda m: shard(m).update(bytes=-1), "bytes"),
     "a failure's key that climbs": (
         lambda m: m["failures"].append(
-            {"key": "../x", "config": "default", "split": "train", "index": 0, "seed": 0, "attempt": 0, "stage": "guide",
+            {"key": "../x", "config": "default", "split": "train", "index": 0, "seed": 0, "attempt": 0, "stage": "",
              "reason": ""}
         ),
         "expected a name",
