@@ -9,7 +9,8 @@ A folder without a manifest is no finished release: `read` says so. Nothing in a
 where it was written, so that the same recipe gives the same bytes.
 
 A manifest may be a stranger's. Its names are checked once, when it is read: every shard lies where `shard_path` puts
-it, and is listed once. Whoever opens a shard does so through `open_shard` or `locate`, which look at the file before its content.
+it, and is listed once. Whoever opens a shard does so through `open_shard` or `locate`, which look at the file before
+its content.
 """
 
 import json
