@@ -89,3 +89,11 @@ def test_an_unreachable_hub_is_one_line():
 
 def test_fetch_of_a_folder_is_the_folder(sample_release):
     assert fetch(sample_release, "default", "train") == sample_release
+
+
+def test_a_release_of_nearly_that_name_is_named(sample_release, tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "d3s").symlink_to(sample_release)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetNotFound, match=r"did you mean demo/d3s\?"):
+        resolve("./demo/d3")
