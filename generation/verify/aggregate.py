@@ -120,10 +120,12 @@ def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, L
         VerifyError: another file, or one without votes.
     """
     rows = read_rows(votes, ("worker", "task", "label"))
-    answers, repeated, empty = collect((row["worker"], row["task"], row["label"]) for row in rows)
+    whole = [row for row in rows if row["worker"] and row["task"]]
+    answers, repeated, empty = collect((row["worker"], row["task"], row["label"]) for row in whole)
     if not answers:
         raise VerifyError(f"{votes} holds no votes")
     for count, what in (
+        (len(rows) - len(whole), "rows without a worker or a task are left out"),
         (repeated, "votes were replaced by a later one"),
         (empty, "votes without a label are left out"),
     ):
