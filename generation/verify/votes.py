@@ -32,6 +32,12 @@ CREATE TABLE IF NOT EXISTS imported (
     worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, source TEXT NOT NULL,
     PRIMARY KEY (worker, item, question, source)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS visits (
+    task TEXT NOT NULL, worker TEXT NOT NULL, address TEXT NOT NULL, holder TEXT NOT NULL,
+    answered INTEGER NOT NULL DEFAULT 0, fast REAL, PRIMARY KEY (task, worker)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holders (worker TEXT PRIMARY KEY, holder TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (worker TEXT PRIMARY KEY, times INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 _LAST = """
 SELECT worker, item, question, answer, revision, seconds, source, at FROM votes AS v
@@ -154,6 +160,14 @@ class Store:
     def revisions(self) -> int:
         """Return how many votes were ever given, changed ones included."""
         return self._read("SELECT count(*) FROM votes")[0][0]
+
+    def fast(self) -> dict[str, float]:
+        """Return who handed a task in faster than the floor: worker -> the least seconds per image, by our clock."""
+        return dict(self._read("SELECT worker, min(fast) FROM visits WHERE fast IS NOT NULL GROUP BY worker"))
+
+    def refused(self) -> dict[str, int]:
+        """Return how often somebody else asked to be a worker, and was refused: worker -> times."""
+        return dict(self._read("SELECT worker, times FROM refused"))
 
     def _read(self, query: str, given: tuple[str, ...] = ()) -> list[tuple]:
         with self._read_lock:

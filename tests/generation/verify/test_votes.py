@@ -161,3 +161,12 @@ def test_a_damaged_file_of_votes_is_one_clear_line(tmp_path, change):
     with pytest.raises(VerifyError, match="cannot be used as a file of votes") as caught:
         Store(tmp_path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_task_that_was_not_begun_comes_back_soon_and_one_under_way_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("generation.verify.sittings._LEASE", -1.0)
+    office = desk(tmp_path, workers=1, tasks=1)
+    assert office.seat("prolific:a", "prolific:1")
+    assert office.seat("prolific:b", "prolific:2")  # the first one has answered nothing
+    office.vote([Vote("prolific:b", "i0", "unsafe", "no", seconds=9.0)])
+    assert office.seat("prolific:c", "prolific:3") is None
