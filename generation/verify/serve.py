@@ -79,8 +79,8 @@ def serve(folder: Path, counter: Counter) -> None:
         )
         for line in addresses(base, links, counter):
             say(line)
+        before = signal.signal(signal.SIGTERM, _stop)
         try:
-            before = signal.signal(signal.SIGTERM, _stop)
             uvicorn.Server(_config(app, counter)).run(sockets=[listener])
         finally:
             store.close()
