@@ -35,6 +35,8 @@ def _prepare(args: argparse.Namespace) -> None:
 def _serve(args: argparse.Namespace) -> None:
     page = late("generation.verify.serve")
     given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
+    page_bounds = page.Bounds(args.open_per_address, args.floor)
+    given = (*given, args.connections_per_address, page_bounds)
     page.serve(args.tasks, page.Counter(*given))
 
 
@@ -52,7 +54,7 @@ def _import(args: argparse.Namespace) -> None:
             warn(f"{path}: {line}")
 
 
-_FOR_TASKS = ("rule", "least", "min_gold", "min_agreement", "min_seconds")
+_FOR_TASKS = ("rule", "least", "min_gold", "min_agreement", "min_seconds", "count_fast")
 
 
 def _refuse(args: argparse.Namespace, names: Sequence[str]) -> None:
@@ -78,7 +80,8 @@ def _aggregate(args: argparse.Namespace) -> None:
     if args.ties is not None and args.rule != "majority":
         raise VerifyError(f"--ties goes with --rule majority, not with {args.rule}")
     limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
-    found = module.aggregate(args.tasks, Rule(args.rule, args.least, args.ties), limits)
+    rule = Rule(args.rule, args.least, args.ties)
+    found = module.aggregate(args.tasks, rule, limits, args.count_fast)
     verdicts = [each.verified for each in found.rows.values()]
     say(f"{len(verdicts):,} images have votes: {verdicts.count(True):,} verified, {verdicts.count(False):,} not, "
         f"{verdicts.count(None):,} without a verdict ({found.verification.rule_text})")  # fmt: skip
@@ -165,6 +168,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=_whole, default=8000, help="0 takes a free one")
     add("--url", help="the address that people use, such as https://verify.example.org, where it is another")
+    add("--connections-per-address", type=natural, default=100, help="a TLS proxy or an office is one address")
+    add("--open-per-address", type=natural, default=10, help="tasks that strangers of one address may have open")
+    add("--floor", type=_positive, default=1.0, help="seconds per image; faster hand-ins are kept apart")
     add("--days", type=_positive, default=14.0, help="how long links are good")
 
 
@@ -191,6 +197,13 @@ def _add_aggregate(parser: argparse.ArgumentParser) -> None:
     add("--min-gold", type=_positive, default=0.7, help="people with a lower share of known pairs right are left out")
     add("--min-agreement", type=_positive, default=0.5, help="and with a lower share of answers as most others gave")
     add("--min-seconds", type=_positive, default=1.0, help="and with a lower median time an image")
+    add(
+        "--count-fast",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="people (by the report's names) to count although fast",
+    )
     add("--votes", type=Path, metavar="FILE", help="in place of tasks, votes alone: a CSV with worker, task, label")
     add("--method", choices=METHODS, default="majority", help="with --votes")
     add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")

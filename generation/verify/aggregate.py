@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from d3s_dataset.atomic import write_atomic
@@ -28,7 +28,7 @@ from generation.verify.votes import Store, Vote
 REPORT = "report.html"
 
 
-def aggregate(folder: Path, rule: Rule, limits: Limits) -> Verdicts:
+def aggregate(folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str] = ()) -> Verdicts:
     """Write verdicts and a report into a folder of tasks; return the verdicts.
 
     Raises:
@@ -36,22 +36,32 @@ def aggregate(folder: Path, rule: Rule, limits: Limits) -> Verdicts:
     """
     held = files.read(folder)
     store = Store(folder)
-    votes = store.last()
+    votes, fast = store.last(), store.fast()
     store.close()
     if not votes:
         raise VerifyError(f"{folder} holds no votes yet: serve the page, or import what people answered elsewhere")
-    found, people = judge(held, votes, rule, limits, secret(folder))
+    key = secret(folder)
+    apart = {worker: pace for worker, pace in fast.items() if anonymous(key, worker) not in count_fast}
+    if unknown := set(count_fast) - {anonymous(key, worker) for worker in fast}:
+        raise VerifyError(f"--count-fast: nobody named {min(unknown)} handed a task in too fast")
+    found, people = judge(held, votes, rule, limits, key, apart)
     results.write(folder, found)
     write_atomic(folder / REPORT, render(held, found, people, limits).encode())
     return found
 
 
 def judge(
-    held: Tasks, votes: Sequence[Vote], rule: Rule, limits: Limits, key: bytes
+    held: Tasks, votes: Sequence[Vote], rule: Rule, limits: Limits, key: bytes, fast: Mapping[str, float] | None = None
 ) -> tuple[Verdicts, dict[str, Quality]]:
-    """Return the verdicts, and what is known about each worker under an anonymous name."""
+    """Return the verdicts, and what is known about each worker under an anonymous name.
+
+    `fast`: worker -> seconds per image, of those whose hand-in is kept apart until somebody has reviewed it.
+    """
     quality = qualities(held, votes)
     left_out = {worker: why for worker, each in quality.items() if (why := each.why_not(limits))}
+    for worker in (fast or {}).keys() & quality.keys():
+        pace = f"handed a task in at {(fast or {})[worker]:.2f} s per image"
+        left_out[worker] = f"{pace}: kept apart until reviewed (--count-fast {anonymous(key, worker)})"
     counted = [vote for vote in votes if vote.worker not in left_out]
     posterior = _posteriors(counted)
     rows = _verdicts(held, counted, posterior, rule)
@@ -120,10 +130,12 @@ def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, L
         VerifyError: another file, or one without votes.
     """
     rows = read_rows(votes, ("worker", "task", "label"))
-    answers, repeated, empty = collect((row["worker"], row["task"], row["label"]) for row in rows)
+    whole = [row for row in rows if row["worker"] and row["task"]]
+    answers, repeated, empty = collect((row["worker"], row["task"], row["label"]) for row in whole)
     if not answers:
         raise VerifyError(f"{votes} holds no votes")
     for count, what in (
+        (len(rows) - len(whole), "rows without a worker or a task are left out"),
         (repeated, "votes were replaced by a later one"),
         (empty, "votes without a label are left out"),
     ):

@@ -20,6 +20,7 @@ from d3s_dataset.counts import count
 from d3s_dataset.errors import ReleaseError, VerifyError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import Manifest, Shard, shard_path
+from d3s_dataset.paths import inside, regular
 from d3s_dataset.schema import arrow_schema
 from generation.shards import write_shard
 from generation.verify import tasks as files
@@ -77,8 +78,9 @@ def _write(release: Path, manifest: Manifest, out: Path, found: Verdicts, ballot
         for shard in manifest.shards:
             _check_whole(release, shard)
             if shard.split != SPLIT:
-                (out / shard.path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(release / shard.path, out / shard.path)
+                target = inside(out, shard.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(inside(release, shard.path), target)
                 shards.append(shard)
             bar.update()
     for config in [name for name in manifest.configs() if SPLIT in manifest.splits(name)]:
@@ -97,23 +99,23 @@ def _write(release: Path, manifest: Manifest, out: Path, found: Verdicts, ballot
 
 
 def _check_whole(release: Path, shard: Shard) -> None:
-    path = release / shard.path
-    if not path.is_file() or file_digest(path) != shard.sha256:
-        raise ReleaseError(f"{path} is missing or damaged: `python -m d3s_dataset.check {release}` says more")
+    path = regular(release, shard.path, shard.bytes)
+    if file_digest(path) != shard.sha256:
+        raise ReleaseError(f"{path} is damaged: `python -m d3s_dataset.check {release}` says more")
     if pq.read_schema(path).names != arrow_schema(config=shard.config).names:
         raise ReleaseError(f"{path} has the columns of an older version: expected a release made by this one")
 
 
 def _keys(release: Path, manifest: Manifest, config: str, verified: set[str], wanted: bool) -> Iterator[str]:
     for shard in manifest.select(config, SPLIT):
-        keys = pq.read_table(release / shard.path, columns=["key"])["key"].to_pylist()
+        keys = pq.read_table(inside(release, shard.path), columns=["key"])["key"].to_pylist()
         yield from (key for key in keys if (key in verified) == wanted)
 
 
 def _rows(release: Path, manifest: Manifest, config: str, chosen: Callable[[str], bool]) -> Iterator[Record]:
     """Yield the chosen validation rows of a config, in order, a hundred in memory at a time."""
     for shard in manifest.select(config, SPLIT):
-        for batch in pq.ParquetFile(release / shard.path).iter_batches(100):
+        for batch in pq.ParquetFile(inside(release, shard.path)).iter_batches(100):
             yield from (row for row in batch.to_pylist() if chosen(row["key"]))
 
 
@@ -142,7 +144,7 @@ def _write_split(
     for index in range(files_there):
         part = [row for row, _ in zip(rows, range(min(per_shard, total - index * per_shard)), strict=False)]
         path = shard_path(config, split, index, files_there)
-        size, checksum = write_shard(out / path, part, manifest.backgrounds, config)
+        size, checksum = write_shard(inside(out, path), part, manifest.backgrounds, config)
         shards.append(
             Shard(path=path, config=config, split=split, index=index, rows=len(part), bytes=size, sha256=checksum)
         )

@@ -3,6 +3,7 @@
 Whatever is wrong with a file is told; a file that is not what it should be changes nothing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ class Ballot:
     """One submission by one person.
 
     Attributes:
-        worker: unique over all crowds, such as `mturk:A1B2...`.
+        worker: unique over all crowds, such as `mturk:A1B2...`; empty where the file names nobody.
         source: unique name of the submission: the same one is never added twice.
         release: digest of the release that it is about.
         answers: (item, question, answer), in order.
@@ -43,6 +44,41 @@ class Taken:
     left_out: list[str] = field(default_factory=list)
 
 
+def named(crowd: str, worker: object) -> str:
+    """Return a worker's name over all crowds; empty where the file names nobody.
+
+    Raises:
+        TypeError: neither text nor a whole number.
+    """
+    name = plain_text(worker)
+    return f"{crowd}:{name}" if name else ""
+
+
+def plain_text(value: object) -> str:
+    """Return text or a whole number as trimmed text, nothing as empty text.
+
+    Raises:
+        TypeError: another type.
+        UnicodeEncodeError: text that cannot be stored (a lone surrogate).
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    text = str(value).strip()
+    text.encode()
+    return text
+
+
+def duration(value: object) -> float | None:
+    """Return seconds as a number; None where it is no finite number of at least 0."""
+    try:
+        seconds = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
 def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> Taken:
     """Add a file's ballots to the votes.
 
@@ -53,9 +89,16 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> T
     unknown: set[str] = set()
     twice: dict[str, str] = {}
     said: dict[tuple[str, str, str], str] = {}
+    nobody = nothing = 0
     for ballot in ballots:
+        if not ballot.worker:
+            nobody += 1
+            continue
         _check(path, ballot, tasks)
         for item, question, answer in ballot.answers:
+            if not item:
+                nothing += 1
+                continue
             if item not in tasks.by_id:
                 unknown.add(item)
                 continue
@@ -64,6 +107,9 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> T
                 twice.setdefault(ballot.worker, ballot.where)
             last[name] = Vote(*name, answer, seconds=ballot.seconds, source=ballot.source)
     taken = Taken(*store.add_all(last.values()))
+    for count, what in ((nobody, "rows without a worker"), (nothing, "answers without an item")):
+        if count:
+            taken.left_out.append(f"{count} {what} are left out")
     if unknown:
         taken.left_out.append(f"{len(unknown)} items are unknown and left out, such as {min(unknown)}")
     if twice:

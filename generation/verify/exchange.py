@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from d3s_dataset.atomic import write_atomic
+from d3s_dataset.atomic import replacing
 from d3s_dataset.errors import VerifyError
 from generation.verify import label_studio, mturk, plain, tasks
 from generation.verify.ballots import Taken, take
@@ -33,7 +33,10 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         tasks_file = label_studio.tasks_json(held, images.rstrip("/"))
         contents = {"label_studio.json": tasks_file, "label_studio.xml": label_studio.config()}
     for name, content in contents.items():
-        write_atomic(out / name, content)
+        with replacing(out / name) as temporary:
+            if form == "csv":
+                temporary.chmod(0o600)  # it holds workers' own ids
+            temporary.write_bytes(content)
     return [out / name for name in contents]
 
 
@@ -44,7 +47,7 @@ def take_file(folder: Path, path: Path) -> Taken:
         VerifyError: the file is none of those that are known, is about another release, or was cut short.
     """
     held = tasks.read(folder)
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         found, left_out = label_studio.ballots(path)
     else:
         columns = header(path)

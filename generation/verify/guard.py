@@ -1,5 +1,7 @@
 """What stands between the network and the page: who may ask, how much, and what a browser may do with the answer."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +11,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
+BODY_SECONDS = 20.0  # in which a request's body must be there
 MOST_BYTES = 8192  # of a request's body; a vote has 150
 MTURK = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
 _FRAMES = "https://*.mturk.com https://*.mturkcontent.com"
@@ -44,11 +47,16 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        send = _with_headers(send)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         status = self._refuse(scope["method"], headers)
-        body, whole = b"", scope["method"] != "POST"
+        body, whole, ends = b"", scope["method"] != "POST", time.monotonic() + BODY_SECONDS
         while status is None and not whole:
-            message = await receive()
+            try:
+                message = await asyncio.wait_for(receive(), ends - time.monotonic())
+            except TimeoutError:
+                await _answer(send, 408)
+                return
             if message["type"] == "http.disconnect":
                 return
             body, whole = body + message.get("body", b""), not message.get("more_body", False)
@@ -56,7 +64,7 @@ class Guard:
         if status is not None:
             await _answer(send, status)
             return
-        await self.app(scope, _again(body, receive), _with_headers(send))
+        await self.app(scope, _again(body, receive), send)
 
     def _refuse(self, method: str, headers: dict[str, str]) -> int | None:
         """Return the status with which a request is refused, or None."""
@@ -103,5 +111,11 @@ def _with_headers(send: Send) -> Send:
 
 
 async def _answer(send: Send, status: int) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"text/plain"), (b"connection", b"close")],
+        }
+    )
     await send({"type": "http.response.body", "body": b"refused\n"})

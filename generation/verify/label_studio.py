@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from d3s_dataset.errors import VerifyError
-from generation.verify.ballots import Ballot
+from d3s_dataset.errors import VerifyError, one_line
+from generation.verify.ballots import Ballot, duration, named, plain_text
 from generation.verify.questions import ANSWERS, QUESTIONS
+from generation.verify.rows import check_regular
 from generation.verify.shown import shown
 from generation.verify.tasks import Tasks
 
@@ -58,8 +59,9 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
     Raises:
         VerifyError: another file, or one that was cut short.
     """
+    check_regular(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         found, skipped = [], 0
         for number, task in enumerate(content, 1):
             for annotation in task["annotations"]:
@@ -69,22 +71,22 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
                 found.append(_ballot(task["data"], annotation, f"task {number}"))
     except OSError as error:
         raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VerifyError(
             f"{path}: expected Label Studio's JSON export (not JSON-MIN; cut short?), got {type(error).__name__} "
-            f"{error}: nothing was imported"
+            f"{one_line(error)}: nothing was imported"
         ) from None
     return found, [f"{skipped} skipped annotations are left out"] if skipped else []
 
 
 def _ballot(data: dict[str, Any], annotation: dict[str, Any], where: str) -> Ballot:
     by = annotation["completed_by"]
-    worker = by["id"] if isinstance(by, dict) else by
+    worker = by.get("id") if isinstance(by, dict) else by
     answers = [
-        (data["item"], result["from_name"], answer)
+        (plain_text(data["item"]), plain_text(result["from_name"]), plain_text(answer))
         for result in annotation["result"]
         if result["type"] == "choices"
         for answer in result["value"]["choices"]
     ]
-    source = f"label-studio:{annotation['id']}"
-    return Ballot(f"label-studio:{worker}", source, data["release"], answers, annotation.get("lead_time"), where)
+    source, seconds = f"label-studio:{plain_text(annotation['id'])}", duration(annotation.get("lead_time"))
+    return Ballot(named("label-studio", worker), source, plain_text(data["release"]), answers, seconds, where)

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from d3s_dataset.errors import VerifyError
-from generation.verify.ballots import Ballot
+from generation.verify.ballots import Ballot, duration, named, plain_text
 from generation.verify.questions import ANSWERS, NAMES, QUESTIONS
 from generation.verify.rows import read_rows
 from generation.verify.shown import shown
@@ -78,8 +78,8 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
                 if name in given:
                     answers.append((item, question, given[name]))
         spent = row.get("WorkTimeInSeconds", "")
-        seconds = float(spent) / len(items) if spent.isdecimal() and items else None
-        worker, source = f"mturk:{row['WorkerId']}", f"mturk:{row['AssignmentId']}"
+        seconds = total / len(items) if (total := duration(spent)) is not None and items else None
+        worker, source = named("mturk", row["WorkerId"]), f"mturk:{row['AssignmentId']}"
         found.append(Ballot(worker, source, row["Input.release"], answers, seconds, where))
     return found, [f"{rejected} rejected assignments are left out"] if rejected else []
 
@@ -103,6 +103,6 @@ def _json_answers(path: Path, where: str, text: str) -> Iterator[tuple[str, str]
         forms: Any = json.loads(text)
         for name, value in (pair for form in forms for pair in form.items()):
             chosen = [option for option, on in value.items() if on] if isinstance(value, dict) else [value]
-            yield from ((name, str(option)) for option in chosen)
-    except (ValueError, AttributeError, TypeError):
+            yield from ((name, plain_text(option)) for option in chosen)
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise VerifyError(f"{path}, {where}: Answer.taskAnswers is no JSON of a form (cut short?)") from None

@@ -1,13 +1,19 @@
-"""The page: one FastAPI app for all crowds. What a visitor may do is in the signed link; there are no cookies."""
+"""The page: one FastAPI app for all crowds. What a visitor may do is in the signed link.
 
+A stranger, whose name nothing proves, gets a signed cookie: the name is then this browser's alone.
+"""
+
+import ipaddress
+import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
@@ -19,13 +25,15 @@ from generation.verify.crowds import Visitor
 from generation.verify.guard import policy
 from generation.verify.links import BadLink, Links
 from generation.verify.review import figures
+from generation.verify.secret import anonymous
 from generation.verify.shown import shown_items
-from generation.verify.sittings import Closed, Desk
-from generation.verify.tasks import IMAGES
+from generation.verify.sittings import Client, Closed, Desk, Taken
+from generation.verify.tasks import IMAGES, MEDIA
 from generation.verify.votes import Vote
 from generation.verify.writer import Writer
 
 _HERE = Path(__file__).parent
+_COOKIE = "d3s_holder"
 _LASTING = {"cache-control": "private, max-age=86400, immutable"}
 
 
@@ -37,7 +45,7 @@ class Answer(BaseModel):
     question: Literal["foreground", "background", "unsafe"]
     answer: Literal["yes", "no", "unsure"]
     revision: Annotated[int, Field(ge=1, le=10_000)]
-    seconds: Annotated[float, Field(ge=0, le=86_400)]
+    seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class HandIn(BaseModel):
@@ -49,13 +57,14 @@ class HandIn(BaseModel):
 
 @dataclass(frozen=True)
 class Office:
-    """What the page works with: tasks and votes, the folder of pictures, links, the secret, Prolific's code."""
+    """What the page works with: tasks and votes, pictures, links, the secret, Prolific's code, whether it is HTTPS."""
 
     desk: Desk
     folder: Path
     links: Links
     key: bytes
     code: str | None = None
+    https: bool = False
 
 
 def create(office: Office) -> FastAPI:
@@ -79,16 +88,28 @@ def create(office: Office) -> FastAPI:
 
     @app.exception_handler(VerifyError)
     def refused(request: Request, error: Exception) -> Response:
-        status = {BadLink: 403, Closed: 410}.get(type(error), 400)
+        status = {BadLink: 403, Closed: 410, Taken: 409}.get(type(error), 400)
         return say(request, "This does not work", f"{str(error)[:1].upper()}{str(error)[1:]}.", status)
 
+    @app.exception_handler(RequestValidationError)
+    def malformed(_: Request, error: RequestValidationError) -> Response:
+        # The input itself is not repeated: it may be what no JSON can hold (NaN, a lone surrogate).
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        text = f"{where}: {first['msg']}".encode("ascii", "replace").decode()
+        return JSONResponse({"error": " ".join(text.split())[:300]}, 422)
+
     def enter(request: Request, visitor: Visitor, until: int) -> Response:
-        seat = desk.seat(visitor.worker, visitor.session)
+        client = None if visitor.session is None else _client(request, office)
+        seat = desk.seat(visitor.worker, visitor.session, client)
         if seat is None:
             return say(request, "All done", "There is nothing left to do for you. Thank you!", 200)
         what = {"worker": visitor.worker, "task": seat.task, "session": seat.session, "back": visitor.back}
         token = links.sign("task", until, **what)
-        return RedirectResponse(f"/t/{token}", 303)
+        response = RedirectResponse(f"/t/{token}", 303)
+        if client:
+            _keep_holder(response, links.sign("holder", until, id=client.holder), office.https)
+        return response
 
     @app.get("/")
     def root(request: Request) -> Response:
@@ -156,9 +177,9 @@ def create(office: Office) -> FastAPI:
 
     @app.get("/t/{token}/images/{name}")
     def image(token: str, name: str) -> Response:
-        if name not in tasks.pictures(links.read("task", token)["task"]):
+        if name not in tasks.pictures(links.read("task", token)["task"]) or Path(name).suffix not in MEDIA:
             raise BadLink("this link is for another task")
-        return FileResponse(office.folder / IMAGES / name, headers=_LASTING)
+        return FileResponse(office.folder / IMAGES / name, media_type=MEDIA[Path(name).suffix], headers=_LASTING)
 
     @app.get("/review/{token}")
     def review(request: Request, token: str) -> Response:
@@ -171,6 +192,25 @@ def create(office: Office) -> FastAPI:
         return JSONResponse(figures(desk, office.key), headers={"cache-control": "no-store"})
 
     return app
+
+
+def _client(request: Request, office: Office) -> Client:
+    """Return where a stranger comes from; the cookie of one who comes for the first time is still to be set."""
+    try:
+        holder = str(office.links.read("holder", request.cookies.get(_COOKIE, ""))["id"])
+    except BadLink:
+        holder = secrets.token_hex(16)
+    host = request.client.host if request.client else ""
+    with suppress(ValueError):
+        if (parsed := ipaddress.ip_address(host)).version == 6:
+            host = str(ipaddress.ip_network((parsed, 64), strict=False))  # one household has that many
+    return Client(anonymous(office.key, f"address:{host}"), holder)
+
+
+def _keep_holder(response: Response, token: str, https: bool) -> None:
+    """Set the cookie; Mechanical Turk shows the page in a frame, where browsers keep one over HTTPS only."""
+    rest = "Secure; SameSite=None; Partitioned" if https else "SameSite=Lax"
+    response.headers.append("set-cookie", f"{_COOKIE}={token}; Path=/; HttpOnly; {rest}")
 
 
 def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:

@@ -4,8 +4,10 @@ The guide of a redrawn image lies in the config `guides`; an image that no model
 """
 
 import io
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +15,16 @@ from PIL import Image
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.command import progress
-from d3s_dataset.errors import VerifyError
+from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Manifest, Shard
+from d3s_dataset.taxonomy import classes
 from generation.verify.draw import Candidate
 
 SPLIT = "validation"
 _EXAMPLE = 192  # pixels of an example photo's side
+_SIDES = ("left", "top", "right", "bottom")
+_MOST_SIDE = 8192  # pixels; Pillow would allocate what a box or a header claims
 _COLUMNS = ["key", "foreground", "background", "foreground_source", "box", "generator", "verified"]
 
 
@@ -47,7 +52,7 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
     manifest = manifests.read(folder)
     if SPLIT not in manifest.splits():
         raise VerifyError(f"{folder} has no split {SPLIT!r} to verify; it has {', '.join(manifest.splits()) or 'none'}")
-    rows = [row for shard in manifest.select("default", SPLIT) for row in _columns(folder, shard)]
+    rows = [row for shard in manifest.select("default", SPLIT) for row in _columns(folder, shard, manifest)]
     if any(row["verified"] is not None for row in rows):
         raise VerifyError(f"people have voted on {folder} already: expected the release that it was made from")
     redrawn = any(row["generator"] is not None for row in rows)
@@ -58,14 +63,14 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
             + (", not a copy that left it out" if "guides" in manifest.withheld else "")
         )
     origin = Origin(folder, manifest, "guides" if redrawn else "default")
-    known = {row["key"] for shard in manifest.select(origin.guides, SPLIT) for row in _columns(folder, shard)}
+    known = {row["key"] for shard in manifest.select(origin.guides, SPLIT) for row in _columns(folder, shard, manifest)}
     found = [
         Candidate(
             row["key"],
             row["foreground"],
             row["background"],
             row["foreground_source"],
-            tuple(row["box"][side] for side in ("left", "top", "right", "bottom")),
+            tuple(row["box"][side] for side in _SIDES),
         )
         for row in rows
         if row["key"] in known
@@ -75,16 +80,69 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
     return origin, found, len(rows) - len(found)
 
 
-def _columns(folder: Path, shard: Shard) -> list[dict]:
-    return manifests.open_shard(folder, shard).read(_COLUMNS).to_pylist()
+def _columns(folder: Path, shard: Shard, manifest: Manifest) -> list[dict]:
+    """Return a shard's rows without their images; raises VerifyError for one that nobody can be asked about."""
+    rows = manifests.open_shard(folder, shard).read(_COLUMNS).to_pylist()
+    for number, row in enumerate(rows):
+        if wrong := _why_not(row, len(manifest.backgrounds)):
+            raise VerifyError(
+                f"{folder / shard.path}, row {number}: {wrong}: `python -m d3s_dataset.check {folder}` checks all of it"
+            )
+    return rows
+
+
+def _why_not(row: dict, backgrounds: int) -> str | None:
+    """Return what keeps a row from being asked about, or None."""
+    for name in ("key", "foreground", "background", "foreground_source", "box"):
+        if row[name] is None:
+            return f"expected {name}, got null"
+    for name, count in (("foreground", len(classes())), ("background", backgrounds)):
+        if not 0 <= row[name] < count:
+            return f"expected {name} from 0 to {count - 1}, got {row[name]}"
+    sides = [row["box"][side] for side in _SIDES]
+    if None in sides or not (0 <= sides[0] < sides[2] <= _MOST_SIDE and 0 <= sides[1] < sides[3] <= _MOST_SIDE):
+        return f"expected a box of {', '.join(_SIDES)} around something, got {sides}"
+    return None
 
 
 def copy_pictures(origin: Origin, config: str, keys: Iterable[str], out: Path) -> dict[str, str]:
     """Write the pictures of some rows of a config into a folder; return each key's file name, made from its content."""
     wanted, found = set(keys), {}
-    for key, content, suffix in _stored(origin, config, wanted, "pictures"):
-        found[key] = _write(out, content, suffix)
+    for key, content in _stored(origin, config, wanted, "pictures"):
+        found[key] = _write(out, *encoded(content, f"{origin.folder}, config {config}, {key}"))
     return found
+
+
+def encoded(content: bytes, where: str) -> tuple[bytes, str]:
+    """Decode a picture and encode it again; return its bytes and suffix, both of our making.
+
+    A release's file names and bytes decide nothing about what a browser takes a picture for. JPEG keeps its tables
+    (pixels stay within about 1/255 per channel), anything else becomes PNG with the same pixels.
+
+    Raises:
+        VerifyError: no JPEG, PNG or WebP, or a larger one than anybody is shown.
+    """
+    with _decoded(content, where) as image:
+        buffer = io.BytesIO()
+        if image.format == "JPEG" and image.mode == "RGB":
+            image.save(buffer, "jpeg", quality="keep")
+            return buffer.getvalue(), ".jpg"
+        image.convert("RGB").save(buffer, "png")
+        return buffer.getvalue(), ".png"
+
+
+@contextmanager
+def _decoded(content: bytes, where: str) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as image:
+                if max(image.size) > _MOST_SIDE:
+                    raise VerifyError(f"{where}: expected at most {_MOST_SIDE} pixels per side, got {max(image.size)}")
+                image.load()
+                yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise VerifyError(f"{where}: expected a JPEG, PNG or WebP picture: {one_line(error)}") from None
 
 
 def copy_examples(
@@ -100,9 +158,9 @@ def copy_examples(
         photos = {row.photo: row for row in sorted(rows, key=lambda row: row.key) if row.foreground == label}
         chosen |= {row.key: row for row in [photos[name] for name in sorted(photos)][:each]}
     found: dict[int, list[str]] = defaultdict(list)
-    for key, content, _ in _stored(origin, origin.guides, set(chosen), "examples"):
+    for key, content in _stored(origin, origin.guides, set(chosen), "examples"):
         row = chosen[key]
-        with Image.open(io.BytesIO(content)) as guide:
+        with _decoded(content, f"{origin.folder}, config {origin.guides}, {key}") as guide:
             found[row.foreground].append(save_example(guide.convert("RGB").crop(row.box), out))
     return {label: sorted(set(names)) for label, names in sorted(found.items())}
 
@@ -116,14 +174,16 @@ def save_example(photo: Image.Image, out: Path) -> str:
     return _write(out, buffer.getvalue(), ".jpg")
 
 
-def _stored(origin: Origin, config: str, wanted: set[str], label: str) -> Iterator[tuple[str, bytes, str]]:
-    """Yield key, bytes and suffix of the wanted rows' images."""
+def _stored(origin: Origin, config: str, wanted: set[str], label: str) -> Iterator[tuple[str, bytes]]:
+    """Yield key and bytes of the wanted rows' images; raises VerifyError for a row without one."""
     with progress(total=len(wanted), label=label) as bar:
         for shard in origin.manifest.select(config, SPLIT):
             for batch in manifests.open_shard(origin.folder, shard).iter_batches(100, columns=["key", "image"]):
                 for row in batch.to_pylist():
                     if row["key"] in wanted:
-                        yield row["key"], row["image"]["bytes"], Path(row["image"]["path"]).suffix
+                        if row["image"] is None or row["image"]["bytes"] is None:
+                            raise VerifyError(f"{origin.folder}, config {config}: the image of {row['key']} is null")
+                        yield row["key"], row["image"]["bytes"]
                         bar.update()
 
 

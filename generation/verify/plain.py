@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from generation.verify.ballots import Ballot
+from generation.verify.ballots import Ballot, duration
 from generation.verify.rows import read_rows
 from generation.verify.tasks import Tasks
 from generation.verify.votes import Vote
@@ -32,7 +32,7 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
     found = []
     for number, row in enumerate(read_rows(path, NEEDED), 2):
         answers = [(row["item"], row["question"], row["answer"])]
-        seconds = float(row["seconds"]) if row.get("seconds", "").replace(".", "", 1).isdigit() else None
+        seconds = duration(row.get("seconds"))
         # The line itself names the submission: the same line again is the same vote.
         source = f"csv:{row['answer']}:{row.get('seconds', '')}"
         found.append(Ballot(row["worker"], source, row["release"], answers, seconds, f"line {number}"))

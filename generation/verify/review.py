@@ -33,6 +33,8 @@ def figures(desk: Desk, key: bytes) -> dict[str, Any]:
         "hours_left": round(left / recent / 60, 2) if recent and left > 0 else None,
         "questions": [_question(name, tasks, votes) for name in NAMES],
         "people": _people(tasks, votes, key),
+        "fast": sorted(anonymous(key, worker) for worker in desk.store.fast()),
+        "refused": {anonymous(key, worker): times for worker, times in desk.store.refused().items()},
         "comments": [each.comment for each in finished if each.comment],
     }
 

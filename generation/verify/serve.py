@@ -1,9 +1,11 @@
 """Serve the page until Ctrl-C: links for everybody, one process, no access log (it would hold addresses and tokens)."""
 
+import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -11,14 +13,15 @@ import uvicorn
 from d3s_dataset.command import say
 from d3s_dataset.errors import VerifyError
 from generation.verify import crowds, tasks
+from generation.verify.connections import BACKLOG, most_connections, protocol
 from generation.verify.guard import Guard
 from generation.verify.links import Links
 from generation.verify.page import Office, create
 from generation.verify.secret import secret
-from generation.verify.sittings import Desk
+from generation.verify.sittings import Bounds, Desk
 from generation.verify.votes import Store
 
-_BACKLOG = 2048
+_GRACE = 5  # seconds for requests that are not whole when the server ends
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -34,6 +37,8 @@ class Counter:
         days: how long links are good.
         mturk: print the ExternalQuestion for Mechanical Turk.
         code: Prolific's completion code; with it the study's address is printed.
+        bounds: what strangers may take.
+        per_address: connections that one client address may hold.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +48,8 @@ class Counter:
     days: float = 14.0
     mturk: bool = False
     code: str | None = None
+    per_address: int = 100
+    bounds: Bounds = Bounds()
 
 
 def serve(folder: Path, counter: Counter) -> None:
@@ -56,25 +63,52 @@ def serve(folder: Path, counter: Counter) -> None:
     lost = [name for name in held.all_pictures() if not _holds(folder / tasks.IMAGES / name)]
     if lost:
         raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: prepare it again")
+    if odd := [name for name in held.all_pictures() if Path(name).suffix not in tasks.MEDIA]:
+        raise VerifyError(
+            f"{folder}: expected pictures that end in {' or '.join(tasks.MEDIA)}, got {odd[0]}: prepare it again"
+        )
     key = secret(folder)
     with _listen(counter) as listener:
         base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
         store, links = Store(folder), Links(key, counter.days)
-        app = Guard(create(Office(Desk(held, store), folder, links, key, counter.code)), base)
+        app = Guard(
+            create(
+                Office(Desk(held, store, counter.bounds), folder, links, key, counter.code, base.startswith("https:"))
+            ),
+            base,
+        )
         for line in addresses(base, links, counter):
             say(line)
+        before = signal.signal(signal.SIGTERM, _stop)
         try:
-            config = uvicorn.Config(app, log_level="warning", access_log=False)  # pyright: ignore[reportArgumentType]
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(_config(app, counter)).run(sockets=[listener])
         finally:
             store.close()
+            signal.signal(signal.SIGTERM, before)
+
+
+def _stop(*_: object) -> NoReturn:
+    """End the process in order: uvicorn raises the signal again at its end, and votes are still to be put away."""
+    raise SystemExit(143)
+
+
+def _config(app: Guard, counter: Counter) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType]
+        http=protocol(most_connections(), counter.per_address),  # pyright: ignore[reportArgumentType]
+        ws="none",
+        backlog=BACKLOG,
+        log_level="critical",  # its lines hold addresses of visitors
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
 
 
 def _listen(counter: Counter) -> socket.socket:
     """Return a socket that listens already, so that whoever is quicker than the server waits."""
     family = socket.AF_INET6 if ":" in counter.host else socket.AF_INET
     try:
-        return socket.create_server((counter.host, counter.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((counter.host, counter.port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         raise VerifyError(
             f"port {counter.port} of {counter.host} cannot be had ({error}): expected another --port or --host"

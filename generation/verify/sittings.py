@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from d3s_dataset.errors import VerifyError
 from generation.verify.questions import QUESTIONS
@@ -11,10 +11,36 @@ from generation.verify.tasks import Tasks
 from generation.verify.votes import Kept, Store, Vote, keep
 
 _PATIENCE = 2 * 3600.0  # seconds after which a sitting that was begun and left gives its place to somebody else
+_LEASE = 300.0  # seconds after which one without any answer does
 
 
 class Closed(VerifyError):
     """A task that was handed in, or was never begun by this person."""
+
+
+class Taken(Closed):
+    """A worker's name that somebody else holds."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Where a request comes from: a digest of its address, and the signed cookie's content."""
+
+    address: str
+    holder: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What strangers may take.
+
+    Attributes:
+        per_address: tasks that may be open at once for one client address.
+        floor: seconds per image; a task handed in faster is kept apart for the reviewer.
+    """
+
+    per_address: int = 10
+    floor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +53,16 @@ class Sitting:
     begun: float
     finished: float | None
     comment: str
+    answered: bool = False
+    fast: float | None = None
+    address: str = ""
+    holder: str = ""
+
+    def holds(self, now: float) -> bool:
+        """Return whether its place in the task is taken: handed in and not too fast, or under way."""
+        if self.finished:
+            return self.fast is None
+        return self.begun > now - (_PATIENCE if self.answered else min(_LEASE, _PATIENCE))
 
 
 class Desk:
@@ -35,10 +71,11 @@ class Desk:
     Args:
         tasks: what there is to do.
         store: where votes go.
+        bounds: what strangers may take.
     """
 
-    def __init__(self, tasks: Tasks, store: Store) -> None:
-        self.tasks, self.store = tasks, store
+    def __init__(self, tasks: Tasks, store: Store, bounds: Bounds | None = None) -> None:
+        self.tasks, self.store, self.bounds = tasks, store, bounds or Bounds()
 
     def sittings(self) -> list[Sitting]:
         """Return every sitting."""
@@ -49,20 +86,25 @@ class Desk:
         """Return one person's sitting at a task."""
         return next((each for each in self.sittings() if (each.task, each.worker) == (task, worker)), None)
 
-    def seat(self, worker: str, session: str | None = None) -> Sitting | None:
+    def seat(self, worker: str, session: str | None = None, client: Client | None = None) -> Sitting | None:
         """Give a person a task: the one that they have begun, else the one that most people are missing for.
 
         Args:
             worker: who.
             session: the crowd's name for this sitting; whoever comes again with it gets the same task. None: a
                 colleague, who goes on with what is open.
+            client: where a stranger comes from, whose name nothing proves; the first one to come with it holds it.
+                None: somebody whose signed link names them.
 
         Returns:
             the sitting; None where nothing is left for this person.
 
         Raises:
-            Closed: the session is another person's.
+            Closed: the session is another person's, or too many tasks are open for this address or browser.
+            Taken: the name is held by another browser.
         """
+        if client:
+            self._claim(worker, client)
         with self.store.transaction() as base:
             known = _sittings(base)
             for each in known:
@@ -73,15 +115,41 @@ class Desk:
             task = self._free(known, worker)
             if task is None:
                 return None
+            if client:
+                self._check_open(known, client)
             named, now = session or f"{worker}:{task}", time.time()
             base.execute(
                 "INSERT INTO sittings (task, worker, session, begun) VALUES (?, ?, ?, ?)", (task, worker, named, now)
             )
+            given = (client.address, client.holder) if client else ("", "")
+            base.execute(
+                "INSERT INTO visits (task, worker, address, holder) VALUES (?, ?, ?, ?)", (task, worker, *given)
+            )
             return Sitting(task, worker, named, now, None, "")
 
+    def _claim(self, worker: str, client: Client) -> None:
+        """Note who came first with a worker's name; raise Taken for everybody else, after counting it."""
+        with self.store.transaction() as base:
+            base.execute("INSERT OR IGNORE INTO holders VALUES (?, ?)", (worker, client.holder))
+            (holder,) = base.execute("SELECT holder FROM holders WHERE worker = ?", (worker,)).fetchone()
+            if holder != client.holder:
+                count = "INSERT INTO refused VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET times = times + 1"
+                base.execute(count, (worker,))
+        if holder != client.holder:
+            raise Taken("this was begun in another browser: go on there, or write to whoever sent you here")
+
+    def _check_open(self, known: list[Sitting], client: Client) -> None:
+        """Raise Closed where a browser has a task open, or an address too many."""
+        now = time.time()
+        under_way = [each for each in known if not each.finished and each.holds(now)]
+        if any(each.holder == client.holder for each in under_way):
+            raise Closed("another task is open in this browser: hand it in first")
+        if sum(each.address == client.address for each in under_way) >= self.bounds.per_address:
+            raise Closed("too many tasks are open from where you are: try again in some minutes")
+
     def _free(self, known: list[Sitting], worker: str) -> str | None:
-        fresh = time.time() - _PATIENCE
-        taken = Counter(each.task for each in known if each.finished or each.begun > fresh)
+        now = time.time()
+        taken = Counter(each.task for each in known if each.holds(now))
         done = {each.task for each in known if each.worker == worker}
         free = [task.id for task in self.tasks.tasks if taken[task.id] < self.tasks.workers and task.id not in done]
         return min(free, key=lambda task: taken[task], default=None)
@@ -92,7 +160,15 @@ class Desk:
         with self.store.transaction() as base:
             for vote in votes:
                 task = self.tasks.task_of[vote.item]
-                found.append(keep(base, vote) if _is_open(base, task, vote.worker) else _closed())
+                begun = _open_since(base, task, vote.worker)
+                if begun is None:
+                    found.append(_closed())
+                    continue
+                # The page's own clock may claim anything: never more than has passed here.
+                seconds = None if vote.seconds is None else min(vote.seconds, max(0.0, time.time() - begun))
+                found.append(keep(base, replace(vote, seconds=seconds)))
+                named = (task, vote.worker)
+                base.execute("UPDATE visits SET answered = 1 WHERE task = ? AND worker = ? AND answered = 0", named)
         return found
 
     def finish(self, task: str, worker: str, comment: str) -> int:
@@ -106,11 +182,15 @@ class Desk:
         if missing:
             return missing
         with self.store.transaction() as base:
-            if not _is_open(base, task, worker):
+            begun, now = _open_since(base, task, worker), time.time()
+            if begun is None:
                 raise _closed()
+            pace = (now - begun) / len(self.tasks.task_by_id[task].items)
+            if pace < self.bounds.floor:
+                base.execute("UPDATE visits SET fast = ? WHERE task = ? AND worker = ?", (pace, task, worker))
             base.execute(
                 "UPDATE sittings SET finished = ?, comment = ? WHERE task = ? AND worker = ?",
-                (time.time(), comment, task, worker),
+                (now, comment, task, worker),
             )
         return 0
 
@@ -119,11 +199,17 @@ def _closed() -> Closed:
     return Closed("this task was handed in")
 
 
-def _is_open(base: sqlite3.Connection, task: str, worker: str) -> bool:
-    row = base.execute("SELECT finished FROM sittings WHERE task = ? AND worker = ?", (task, worker)).fetchone()
-    return row is not None and row[0] is None
+def _open_since(base: sqlite3.Connection, task: str, worker: str) -> float | None:
+    """Return when a sitting began, by our clock; None where it is not open."""
+    given = "SELECT begun FROM sittings WHERE task = ? AND worker = ? AND finished IS NULL"
+    row = base.execute(given, (task, worker)).fetchone()
+    return None if row is None else row[0]
 
 
 def _sittings(base: sqlite3.Connection) -> list[Sitting]:
-    rows = base.execute("SELECT task, worker, session, begun, finished, comment FROM sittings ORDER BY begun")
+    rows = base.execute(
+        "SELECT s.task, s.worker, session, begun, finished, comment, coalesce(answered, 1), fast, "
+        "coalesce(address, ''), coalesce(holder, '') FROM sittings AS s "
+        "LEFT JOIN visits AS v ON v.task = s.task AND v.worker = s.worker ORDER BY begun"
+    )  # a sitting of an older version has no visit: it counts as answered
     return [Sitting(*row) for row in rows]

@@ -17,6 +17,7 @@ from d3s_dataset.taxonomy import BACKGROUNDS, classes
 
 FILE_NAME = "tasks.json"
 IMAGES = "images"
+MEDIA = {".jpg": "image/jpeg", ".png": "image/png"}  # what prepare writes, and the page serves
 
 
 class _Strict(BaseModel):

@@ -4,6 +4,7 @@ A vote is in the file, synced to disk, before anybody is told that it is (WAL wi
 table's key makes it impossible to count one twice: a vote that is sent again is found to be there.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3s_dataset.errors import VerifyError
+from d3s_dataset.errors import VerifyError, one_line
 
 FILE_NAME = "votes.sqlite"
 PAGE = "page"
@@ -31,6 +32,12 @@ CREATE TABLE IF NOT EXISTS imported (
     worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, source TEXT NOT NULL,
     PRIMARY KEY (worker, item, question, source)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS visits (
+    task TEXT NOT NULL, worker TEXT NOT NULL, address TEXT NOT NULL, holder TEXT NOT NULL,
+    answered INTEGER NOT NULL DEFAULT 0, fast REAL, PRIMARY KEY (task, worker)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holders (worker TEXT PRIMARY KEY, holder TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (worker TEXT PRIMARY KEY, times INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 _LAST = """
 SELECT worker, item, question, answer, revision, seconds, source, at FROM votes AS v
@@ -65,36 +72,60 @@ class Kept:
 
 
 class Store:
-    """The votes of a folder of tasks: one connection to write, one to read while the other writes."""
+    """The votes of a folder of tasks: one connection to write, one to read while the other writes.
+
+    The file holds workers' own ids, so it is its owner's alone; SQLite gives the files beside it the same mode.
+
+    Raises:
+        VerifyError: the file is damaged, or none of ours.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
         try:
+            private(self._path)
             self._base = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=FULL")
             self._base.executescript(_SCHEMA)
+            self._check_whole()
             self._reader = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise VerifyError(f"{folder / FILE_NAME} cannot be used as a file of votes: {error}") from None
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(self._path, error) from None
         self._lock, self._read_lock = threading.Lock(), threading.Lock()
 
+    def _check_whole(self) -> None:
+        """Raise DatabaseError for a file that is damaged: what it holds would be counted in part."""
+        (first,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
+        if first != "ok":
+            raise sqlite3.DatabaseError(" ".join(first.split()))
+
     def close(self) -> None:
-        """Close the file."""
+        """Bring all votes out of the write-ahead log into the file, so that a copy of it is whole; close it."""
         with self._lock, self._read_lock:
             self._reader.close()
-            self._base.close()
+            try:
+                self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                raise _unusable(self._path, error) from None
+            finally:
+                self._base.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection inside a transaction: all of it is synced to disk when the block ends, or nothing."""
         with self._lock:
-            self._base.execute("BEGIN IMMEDIATE")
             try:
-                yield self._base
-            except BaseException:
-                self._base.execute("ROLLBACK")
-                raise
-            self._base.execute("COMMIT")
+                self._base.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._base
+                    self._base.execute("COMMIT")
+                except BaseException:
+                    if self._base.in_transaction:
+                        self._base.execute("ROLLBACK")
+                    raise
+            except sqlite3.DatabaseError as error:
+                raise _unusable(self._path, error) from None
 
     def record(self, votes: Iterable[Vote]) -> list[Kept]:
         """Add votes in one transaction; return what became of each."""
@@ -123,14 +154,39 @@ class Store:
     def last(self, worker: str | None = None) -> list[Vote]:
         """Return the votes that count, those of one person where named, in an order that does not change."""
         chosen, given = (" AND worker = ?", (worker,)) if worker is not None else ("", ())
-        with self._read_lock:
-            rows = self._reader.execute(_LAST + chosen + " ORDER BY item, question, worker", given).fetchall()
+        rows = self._read(_LAST + chosen + " ORDER BY item, question, worker", given)
         return [Vote(*row) for row in rows]
 
     def revisions(self) -> int:
         """Return how many votes were ever given, changed ones included."""
+        return self._read("SELECT count(*) FROM votes")[0][0]
+
+    def fast(self) -> dict[str, float]:
+        """Return who handed a task in faster than the floor: worker -> the least seconds per image, by our clock."""
+        return dict(self._read("SELECT worker, min(fast) FROM visits WHERE fast IS NOT NULL GROUP BY worker"))
+
+    def refused(self) -> dict[str, int]:
+        """Return how often somebody else asked to be a worker, and was refused: worker -> times."""
+        return dict(self._read("SELECT worker, times FROM refused"))
+
+    def _read(self, query: str, given: tuple[str, ...] = ()) -> list[tuple]:
         with self._read_lock:
-            return self._reader.execute("SELECT count(*) FROM votes").fetchone()[0]
+            try:
+                return self._reader.execute(query, given).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise _unusable(self._path, error) from None
+
+
+def private(path: Path) -> None:
+    """Make a file that only its owner may read and write, or make one that is there so; raises OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        if each.exists():
+            each.chmod(0o600)
+
+
+def _unusable(path: Path, error: Exception) -> VerifyError:
+    return VerifyError(f"{path} cannot be used as a file of votes: {one_line(error)}")
 
 
 def keep(base: sqlite3.Connection, vote: Vote) -> Kept:

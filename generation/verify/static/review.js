@@ -32,6 +32,8 @@ function draw(found) {
     ["answers", `${found.answers.given} of ${found.answers.wanted}`],
     ["answers a minute (last ten)", found.per_minute],
     ["hours left at this speed", found.hours_left],
+    ["handed in too fast, kept apart", found.fast.join(", ") || "none"],
+    ["names claimed by a second browser", Object.entries(found.refused).map((each) => each.join(": ")).join(", ") || "none"],
   ]));
   $("agreement").replaceChildren(...found.questions.map((each) =>
     cells([each.name, each.answers.yes, each.answers.no, each.answers.unsure, each.alpha])));

@@ -9,8 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -137,6 +137,7 @@ class Served:
     base: str
     links: dict[str, str]
     folder: Path
+    cookies: dict[str, str] = field(default_factory=dict)
 
     def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, str, Any]:
         """Return (status, text, headers) of a request; a body is posted as JSON, bytes as they are."""
@@ -152,8 +153,10 @@ class Served:
         return reply.status, text, reply.headers
 
     def enter(self, who: str) -> str:
-        """Open a link, such as a colleague's; return the address of the task that it leads to."""
-        status, _, headers = self.ask(self.links.get(who, who))
+        """Open a link, such as a colleague's, each in a browser of its own; return the address of its task."""
+        status, _, headers = self.ask(self.links.get(who, who), Cookie=self.cookies.get(who, ""))
+        if "set-cookie" in headers:
+            self.cookies[who] = headers["set-cookie"].partition(";")[0]
         assert status == 303, status
         return str(headers["location"])
 
@@ -164,11 +167,23 @@ class Served:
         self.process.stdout.close()
 
 
-def start(folder: Path, *more: str, port: int = 0) -> Served:
+def start(
+    folder: Path,
+    *more: str,
+    port: int = 0,
+    program: Sequence[str] = ("-m", "generation.verify"),
+    preexec_fn: Callable[[], None] | None = None,
+) -> Served:
     """Serve a folder; wait until the links are told."""
-    line = [sys.executable, "-m", "generation.verify", "serve", str(folder), "--port", str(port), "--people", *PEOPLE]
+    line = [sys.executable, *program, "serve", str(folder), "--port", str(port), "--people", *PEOPLE, *more]
     process = subprocess.Popen(
-        [*line, *more], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+        line,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ,
+        preexec_fn=preexec_fn,
     )
     links = {}
     assert process.stdout is not None
@@ -186,6 +201,6 @@ def start(folder: Path, *more: str, port: int = 0) -> Served:
 def served(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = shutil.copytree(prepared, tmp_path_factory.mktemp("served") / "tasks")
     files.write(folder, files.read(folder).model_copy(update={"workers": 50}))
-    page = start(folder, "--completion-code", "C0DE", "--mturk")
+    page = start(folder, "--completion-code", "C0DE", "--mturk", "--open-per-address", "50")
     yield page
     page.kill()

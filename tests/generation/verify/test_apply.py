@@ -184,3 +184,25 @@ def test_bad_input_is_one_clear_line(redrawn, sample_release, voted, tasks_folde
 
 def test_people_are_not_asked_twice(verified, tmp_path):
     assert "people have voted on" in refused("prepare", verified, "--out", tmp_path / "tasks")
+
+
+HOSTILE = [(field, name) for field in ("path", "config") for name in ("../../outside", "{}/outside", "a/../../../x")]
+
+
+@pytest.mark.parametrize(("field", "name"), [*HOSTILE, ("path", "link/outside")])
+def test_names_of_a_hostile_manifest_lead_nowhere(redrawn, voted, tmp_path, field, name):
+    release, home = shutil.copytree(redrawn, tmp_path / "r" / "d3s"), tmp_path / "home"
+    home.mkdir()
+    (home / "outside").write_text("mine")
+    (release / "link").symlink_to(home)
+    manifest = json.loads((release / "manifest.json").read_text())
+    split = "train" if field == "path" else "validation"
+    own = [each for each in manifest["shards"] if each["split"] == split]
+    entry = next(each for each in own if field == "path" or each["config"] != "default")
+    (tmp_path / "r" / "outside").write_bytes((release / entry["path"]).read_bytes())
+    entry[field] = name.format(home)
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    assert "was prepared from" not in refused("apply", release, voted, "--out", tmp_path / "out" / "d3s")
+    assert (home / "outside").read_text() == "mine"
+    assert not (tmp_path / "out" / "d3s").exists()
+    assert not list(tmp_path.glob("out/*"))

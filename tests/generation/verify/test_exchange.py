@@ -83,8 +83,8 @@ def exported(folder, form):
     return folder
 
 
-def judged(folder, rule="full"):
-    found = aggregate(folder, Rule(rule), Limits())
+def judged(folder, rule="full", limits=None):
+    found = aggregate(folder, Rule(rule), limits or Limits())
     return {key: each.model_dump() for key, each in found.rows.items()}
 
 
@@ -92,7 +92,7 @@ def judged(folder, rule="full"):
 def by_page(few_rounds, prepared, tmp_path_factory):
     """The verdicts of the page itself, asked over HTTP."""
     folder = shutil.copytree(prepared, tmp_path_factory.mktemp("page") / "tasks")
-    opinions, page = all_opinions(folder), start(folder)
+    opinions, page = all_opinions(folder), start(folder, "--floor", "0")
     for worker in PEOPLE:
         for _ in files.read(folder).tasks:
             address = page.enter(worker)
@@ -103,7 +103,7 @@ def by_page(few_rounds, prepared, tmp_path_factory):
             assert page.ask(f"{address}/finish", {})[0] == 200
         assert "nothing left to do" in page.ask(page.links[worker])[1]
     page.kill()
-    found = judged(folder)
+    found = judged(folder, limits=Limits(seconds=0))  # by the server's clock they took no time
     assert {each["verified"] for each in found.values()} == {True, False}
     assert len(found) == 40
     return found

@@ -8,8 +8,11 @@ import time
 import pytest
 
 from generation.verify import tasks as files
+from generation.verify.aggregate import aggregate
+from generation.verify.decide import Rule
 from generation.verify.links import BadLink, Links
-from generation.verify.secret import secret
+from generation.verify.quality import Limits
+from generation.verify.secret import anonymous, secret
 from tests.generation.verify.conftest import PEOPLE, last_votes, refused, start
 
 PRO = "?PROLIFIC_PID={}&STUDY_ID=s&SESSION_ID={}"
@@ -290,3 +293,87 @@ def test_bad_input_is_one_clear_line(served, given, says):
     port = served.base.rpartition(":")[2]
     line = [each.format(served.folder, port=port) for each in given]
     assert says in refused("serve", *line)
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e400", "Infinity", "-1e400"])
+def test_a_number_that_is_none_is_one_line(served, number):
+    task = served.enter("cleo")
+    body = json.dumps(answer(data_of(served, task)["items"][0]["id"])).replace("2.5", number).encode()
+    status, text, headers = served.ask(f"{task}/votes", body)
+    assert (status, len(text.splitlines())) == (422, 1)
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_a_lone_surrogate_is_one_line(served):
+    task = served.enter("cleo")
+    for path, body in (("votes", answer("\ud800")), ("finish", {"comment": "\ud800"})):
+        status, text, _ = served.ask(f"{task}/{path}", body)
+        assert (status, len(text.splitlines())) == (422, 1)
+    assert served.ask(f"{task}/finish", b"[" * 8000)[0] in (400, 422)
+
+
+def test_refusals_carry_the_security_headers(served):
+    asked = [("/", None, {"Host": "evil.example"}), ("/t/x/votes", b"x" * 9000, {}), ("/", b"{}", {"Origin": "null"})]
+    for path, body, headers in asked:
+        status, _, got = served.ask(path, body, **headers)
+        assert status in (400, 403, 413)
+        assert "default-src 'none'" in got["content-security-policy"]
+        assert got["x-content-type-options"] == "nosniff"
+
+
+@pytest.fixture
+def strict(tasks_folder):
+    held = files.read(tasks_folder)
+    files.write(tasks_folder, held.model_copy(update={"workers": 50}))
+    page = start(tasks_folder, "--completion-code", "C0DE", "--mturk", "--open-per-address", "3")
+    yield page
+    page.kill()
+
+
+def test_a_name_is_its_first_browsers_and_another_claim_is_shown_to_the_owner(strict):
+    for address in (prolific(strict, "victim", "s1"), mturk(strict, "VICTIM", "AS1")):
+        task = strict.enter(address)
+        item = data_of(strict, task)["items"][0]["id"]
+        assert strict.ask(f"{task}/votes", answer(item))[0] == 200
+        for again in (address, address.replace("=s1", "=s2").replace("=AS1", "=AS2")):
+            status, text, headers = strict.ask(again)
+            assert (status, headers["location"]) == (409, None)
+            assert "another browser" in text
+        assert strict.ask(address, Cookie="d3s_holder=forged")[0] == 409
+        mine = strict.enter(address)
+        assert data_of(strict, mine)["given"] == {item: {"unsafe": ["no", 1]}}
+    found = json.loads(strict.ask(strict.links["review"] + "/figures")[1])
+    assert list(found["refused"].values()) == [3, 3]
+    assert "ictim" not in json.dumps(found).lower()
+
+
+def test_one_visitor_with_many_names_takes_few_tasks(strict):
+    first = prolific(strict, "p0", "s0")
+    strict.enter(first)
+    status, text, _ = strict.ask(prolific(strict, "p1", "s1"), Cookie=strict.cookies[first])
+    assert status == 410
+    assert "nother task is open in this browser" in text
+    got = [strict.ask(prolific(strict, f"q{n}", f"s{n + 2}"))[0] for n in range(30)]
+    assert got == [303] * 2 + [410] * 28
+    assert strict.enter("anna")  # a link of one's own is not a stranger's
+
+
+def test_a_hand_in_faster_than_a_person_is_kept_apart(strict, few_rounds):
+    task = strict.enter(prolific(strict, "bot", "s1"))
+    items = data_of(strict, task)["items"]
+    for item in items:
+        for question in item["questions"]:
+            said = answer(item["id"], question["name"], "yes") | {"seconds": 8.0}
+            assert strict.ask(f"{task}/votes", said)[0] == 200
+    assert strict.ask(f"{task}/finish", {})[0] == 200
+    votes = last_votes(strict.folder, "prolific:bot")
+    assert len(votes) == 3 * len(items)  # nothing is deleted
+    assert max(vote.seconds for vote in votes) < 8  # the server's clock, not the page's
+    name = anonymous(secret(strict.folder), "prolific:bot")
+    assert json.loads(strict.ask(strict.links["review"] + "/figures")[1])["fast"] == [name]
+    limits = Limits(gold=0, agreement=0, seconds=0)
+    found = aggregate(strict.folder, Rule(), limits)
+    assert "kept apart until reviewed" in found.left_out[name]
+    assert found.rows == {}
+    assert aggregate(strict.folder, Rule(), limits, [name]).left_out == {}
+    assert "nobody named" in refused("aggregate", strict.folder, "--count-fast", "nobody")

@@ -1,14 +1,18 @@
 """Which images people look at: at random, the same for the same seed, known pairs that are known, and what it costs."""
 
+import io
 import json
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS, background_names, superclass_of
 from generation.verify import tasks as files
 from generation.verify.cost import Terms, estimate
@@ -50,7 +54,10 @@ def test_an_image_is_shown_with_its_own_guide(prepared, redrawn):
         (path,) = (redrawn / config).glob("validation-*")
         stored = {row["key"]: row["image"]["bytes"] for row in pq.read_table(path).to_pylist()}
         for item in held.images:
-            assert (prepared / "images" / getattr(item, name)).read_bytes() == stored[item.key]
+            with Image.open(prepared / "images" / getattr(item, name)) as shown:
+                before = Image.open(io.BytesIO(stored[item.key])).convert("RGB")
+                difference = np.abs(np.asarray(shown, int) - np.asarray(before, int))
+            assert difference.mean() < 1  # encoded again, with the same tables: nobody sees it
 
 
 def test_nothing_but_tasks_json_tells_a_known_pair(prepared):
@@ -155,3 +162,64 @@ def test_bad_releases_are_one_clear_line(redrawn, tmp_path):
 @pytest.mark.parametrize("option", [("--images", "0"), ("--gold", "-1"), ("--pay", "much")])
 def test_bad_numbers_are_one_clear_line(option, command):
     assert "expected a" in one_line_error(command("generation.verify", "prepare", "x", "--out", "y", *option))
+
+
+def png(size=(8, 8)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (200, 10, 10)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def changed(release, out, change):
+    """A copy of a release whose first validation row was changed, with a manifest to match."""
+    copy = shutil.copytree(release, out)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for entry in manifest["shards"]:
+        if (entry["config"], entry["split"]) == ("default", "validation"):
+            path = copy / entry["path"]
+            table = pq.read_table(path)
+            rows = table.to_pylist()
+            rows[0] |= change
+            pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
+            entry.update(bytes=path.stat().st_size, sha256=file_digest(path))
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+BOX = {"left": 0, "top": 0, "right": 8, "bottom": 8}
+ODD_ROWS = {
+    "no key": {"key": None},
+    "no class": {"foreground": None},
+    "no background": {"background": None},
+    "no photo": {"foreground_source": None},
+    "no box": {"box": None},
+    "half a box": {"box": BOX | {"top": None}},
+    "a box inside out": {"box": BOX | {"right": 0}},
+    "a class that is none": {"foreground": 1000},
+    "a background that is none": {"background": -1},
+    "no image": {"image": None},
+    "an image without bytes": {"image": {"bytes": None, "path": "a.jpg"}},
+    "no picture": {"image": {"bytes": b"<script>alert(1)</script>", "path": "a.html"}},
+    "half a picture": {"image": {"bytes": png()[:-30], "path": "a.png"}},
+    "a picture of a mile": {"image": {"bytes": png((9000, 1)), "path": "a.png"}},
+}
+
+
+@pytest.mark.parametrize("change", ODD_ROWS.values(), ids=ODD_ROWS.keys())
+def test_a_row_that_nobody_can_be_asked_about_is_one_clear_line(redrawn, tmp_path, change):
+    assert refused("prepare", changed(redrawn, tmp_path / "d3s", change), "--out", tmp_path / "tasks", "--gold", "0")
+    assert not (tmp_path / "tasks").exists()
+
+
+@pytest.mark.parametrize("suffix", [".html", ".js", ".svg", ""])
+def test_what_a_release_calls_a_picture_decides_nothing(redrawn, tmp_path, suffix):
+    script = png() + b"<script>alert(1)</script>"
+    odd = changed(redrawn, tmp_path / "d3s", {"image": {"bytes": script, "path": "a" + suffix}})
+    made = prepare(odd, tmp_path / "tasks", Wish(gold=0))
+    written = list((tmp_path / "tasks" / "images").iterdir())
+    assert {path.suffix for path in written} <= {".jpg", ".png"}
+    assert len({item.image for item in made.images if item.image.endswith(".png")}) == 1
+    for path in written:
+        assert b"<script" not in path.read_bytes()
+        with Image.open(path) as image:
+            assert image.format == {".jpg": "JPEG", ".png": "PNG"}[path.suffix]

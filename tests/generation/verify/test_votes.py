@@ -127,3 +127,46 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
     (tmp_path / "votes.sqlite").write_text("no database at all, but long enough to be read as one, perhaps" * 20)
     with pytest.raises(VerifyError, match="cannot be used as a file of votes"):
         Store(tmp_path)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_votes_are_their_owners_alone_and_in_one_file_once_closed(tmp_path):
+    (tmp_path / "votes.sqlite").touch(0o644)
+    store = Store(tmp_path)
+    store.record([Vote("a", "i", "unsafe", "no")])
+    assert {path.name: mode(path) for path in tmp_path.glob("votes.sqlite*")} == {
+        "votes.sqlite": 0o600, "votes.sqlite-wal": 0o600, "votes.sqlite-shm": 0o600
+    }  # fmt: skip
+    store.close()
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "votes.sqlite").write_bytes((tmp_path / "votes.sqlite").read_bytes())
+    copy = Store(tmp_path / "copy")
+    assert [vote.answer for vote in copy.last()] == ["no"]
+    copy.close()
+
+
+@pytest.mark.parametrize("change", ["middle", "cut short"])
+def test_a_damaged_file_of_votes_is_one_clear_line(tmp_path, change):
+    store = Store(tmp_path)
+    store.record(Vote(f"worker {number}", "i", "unsafe", "no") for number in range(2000))
+    store.close()
+    path = tmp_path / "votes.sqlite"
+    content = bytearray(path.read_bytes())
+    if change == "middle":
+        content[8192 : len(content) - 4096] = b"\x07" * (len(content) - 12288)
+    path.write_bytes(content[: len(content) // 2] if change == "cut short" else content)
+    with pytest.raises(VerifyError, match="cannot be used as a file of votes") as caught:
+        Store(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_task_that_was_not_begun_comes_back_soon_and_one_under_way_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("generation.verify.sittings._LEASE", -1.0)
+    office = desk(tmp_path, workers=1, tasks=1)
+    assert office.seat("prolific:a", "prolific:1")
+    assert office.seat("prolific:b", "prolific:2")  # the first one has answered nothing
+    office.vote([Vote("prolific:b", "i0", "unsafe", "no", seconds=9.0)])
+    assert office.seat("prolific:c", "prolific:3") is None
