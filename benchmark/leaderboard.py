@@ -5,14 +5,14 @@ The folder is a clone of the leaderboard's repo, or any folder with `leaderboard
 writes the board's table into a README or card.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from benchmark import predictions as predictions_
 from benchmark.board import fold, site
-from benchmark.board.standing import Board
+from benchmark.board.reuse import Reuse
+from benchmark.board.standing import Board, Entry
 from benchmark.measure import result_of
 from benchmark.pages.given import Given
 from benchmark.pages.sections import Measured
@@ -23,13 +23,14 @@ from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ResultError
+from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
 
 _NAMED = 5  # files that disagree, named one by one
 
 
 def build(root: Path, dataset: str, out: Path) -> Board:
-    """Fold a folder into a board and write all its files; what is unchanged since the board there is not recomputed.
+    """Fold a folder into a board and write all its files; what this machine has computed before is not recomputed.
 
     Args:
         root: the folder of submissions.
@@ -41,29 +42,26 @@ def build(root: Path, dataset: str, out: Path) -> Board:
         ReleaseError, DatasetNotFound: the images are not there, or are others.
     """
     rules = read_rules(root)
-    before = _before(out)
-    board = fold(root, rules, truth_of(dataset, rules), before)
+    reuse = Reuse(rules)
+    board = fold(root, rules, truth_of(dataset, rules), reuse)
     make_folder(out)
-    held = {(each.id, each.content) for each in before.entries if each.rank} if before else set()
-    fresh = [each for each in board.entries if each.rank and (each.id, each.content) not in held]
-    site.write_pages(board, {site.page_name(each): _report(root, each.id) for each in fresh}, out)
+    pages = {}
+    for each in board.entries:
+        path = out / site.page_name(each)
+        if each.rank and not (path.is_file() and file_digest(path) == reuse.page(each.content)):
+            pages[site.page_name(each)] = content = _report(root, each)
+            reuse.keep_page(each.content, hashlib.sha256(content).hexdigest())
+    site.write_pages(board, pages, out)
     for name, content in site.files(board).items():
         write_atomic(out / name, content)
     return board
 
 
-def _before(out: Path) -> Board | None:
-    try:
-        return Board.model_validate_json((out / site.BOARD).read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None  # of an older version, or none: everything is computed
-
-
-def _report(root: Path, name: str) -> bytes:
-    predictions = predictions_.read(root / FOLDER / name / PREDICTIONS)
+def _report(root: Path, entry: Entry) -> bytes:
+    predictions = predictions_.read(root / FOLDER / entry.id / PREDICTIONS)
     # What was measured elsewhere cannot be recomputed from predictions.
-    result = result_of(predictions, name).model_copy(update={"imagenet": None, "drop": None})
-    return page(Given([Measured(result.model.tag or result.model.name, result, predictions)]), None)
+    result = result_of(predictions, entry.id).model_copy(update={"imagenet": None, "drop": None})
+    return page(Given([Measured(entry.model, result, predictions)]), None)
 
 
 def disagreements(root: Path, dataset: str, out: Path, into: Sequence[Path] = ()) -> list[str]:
@@ -97,9 +95,10 @@ def parser() -> Parser:
     add("--split", default="validation", metavar="NAME", help="with --begin: train, validation, ...")
     add("--into", type=Path, nargs="+", default=[], metavar="FILE", help="also write the tables into READMEs or cards")
     add("--eval-yaml", action="store_true", help="also write eval.yaml, which registers the benchmark on the Hub")
-    add("--reproduce", metavar="ID", help="run a submission's weights, and note whether they say the same")
+    add("--reproduce", metavar="ID", help="run a submission's weights, and note whether every image agrees")
     add("--rows", type=natural, default=500, metavar="N", help="with --reproduce: on how many images, drawn at random")
     add("--checkpoint", type=Path, metavar="FILE", help="with --reproduce: weights, if the result was made with a file")
+    add("--model", metavar="NAME", help="with --reproduce: where the weights are here, such as local-dir:FOLDER")
     add("--devices", metavar="D,...", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
     return answer
 
@@ -115,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from benchmark.reproduce import reproduce
 
         rules = read_rules(args.submissions)
-        say(reproduce(args.submissions, args.reproduce, rules, args.dataset, args.rows, args.checkpoint, args.devices))
+        given = args.rows, args.checkpoint, args.devices, args.model
+        say(reproduce(args.submissions, args.reproduce, rules, args.dataset, *given))
     board = build(args.submissions, args.dataset, args.out)
     for path in args.into:
         write_atomic(path, site.into(path, board))

@@ -25,6 +25,7 @@ from benchmark.submission import (
     description_of,
     id_of,
 )
+from benchmark.submission.names import hub_repo
 from benchmark.submission.truth import FILE_NAME, Rules, parse_rules, read_rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.blob import File, file_of
@@ -62,18 +63,24 @@ def pack(path: Path, description: Description, rules: Rules, dataset: str) -> tu
         return folder.name, {name: (folder / name).read_bytes() for name in FILES}
 
 
-def check_older(older: str, name: str, there: Collection[str]) -> None:
+def check_older(older: str, name: str, repo: str | None, there: Collection[str]) -> None:
     """Raise ResultError where what a submission is to replace is not on the board, or is of another model.
 
     Args:
         older: the id.
         name: the new submission's id.
+        repo: the Hub repo that the new one's model is of.
         there: ids of all submissions.
     """
     if older not in there:
         raise ResultError(f"--supersedes {older}: expected the id of a submission on the board, the name of its folder")
     if older == name or older.rpartition("--")[0] != name.rpartition("--")[0]:
         raise ResultError(f"--supersedes {older}: expected an older submission of the same model as {name}")
+    if repo is None:
+        raise ResultError(
+            f"--supersedes {older}: expected a model of a Hub repo without a revision, such as hf-hub:ORG/NAME: of "
+            "others a board cannot tell whose they are; its owner can withdraw the older one"
+        )
 
 
 def into_folder(board: Path, name: str, files: dict[str, bytes]) -> str:
@@ -186,7 +193,9 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
     rules = rules_on_hub(repo) if repo else read_rules(Path(args.repo_id))
     name, files = pack(args.result, said, rules, args.dataset)
     if args.supersedes:
-        check_older(args.supersedes, name, _submissions(repo, Path(args.repo_id)))
+        check_older(
+            args.supersedes, name, hub_repo(results.read(args.result).model), _submissions(repo, Path(args.repo_id))
+        )
     sizes = ", ".join(f"{each} ({len(content):,} bytes)" for each, content in files.items())
     say(f"{name}: every number recomputed from its predictions is the one that was sent\n  {sizes}")
     url = args.repo_id if repo is None else f"{repo.url}/tree/main/{FOLDER}/{name}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from benchmark import scores
 from d3s_dataset.errors import MissingExtra
+from d3s_dataset.escape import terminal
 
 
 def table(metrics: scores.Metrics) -> str:
@@ -25,13 +26,16 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequenc
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
     except ImportError:
         raise MissingExtra("rich", "benchmark") from None
     answer = Table(box=SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
     for index, heading in enumerate(headings):
-        answer.add_column(heading, footer[index] if footer else "", justify="right" if index else "left", no_wrap=True)
+        answer.add_column(
+            Text(heading), footer[index] if footer else "", justify="right" if index else "left", no_wrap=True
+        )
     for row in rows:
-        answer.add_row(*row)
+        answer.add_row(*(Text(terminal(cell)) for cell in row))  # as a string, `[name]` would be markup
     text = io.StringIO()
     Console(file=text, width=200).print(answer)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted
+from d3s_dataset.escape import terminal
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str
         sys.stdout.flush()
         code = 0
     except D3SError as error:
-        print(redacted(f"error: {error}"), file=sys.stderr)  # noqa: T201
+        print(f"error: {terminal(redacted(str(error)))}", file=sys.stderr)  # noqa: T201
         code = 143 if isinstance(error, Interrupted) else 1
     except KeyboardInterrupt:
         code = 130
@@ -48,17 +49,17 @@ def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str
 
 def say(text: str = "") -> None:
     """Print a line of a command's answer on stdout."""
-    print(text, flush=True)  # noqa: T201
+    print(terminal(text, lines=True), flush=True)  # noqa: T201
 
 
 def warn(text: str) -> None:
     """Print a line about something odd on stderr, where it does not mix with the answer."""
-    print(redacted(f"warning: {text}"), file=sys.stderr, flush=True)  # noqa: T201
+    print(f"warning: {terminal(redacted(text), lines=True)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def note(text: str) -> None:
     """Print a line about how far things are on stderr."""
-    print(redacted(text), file=sys.stderr, flush=True)  # noqa: T201
+    print(terminal(redacted(text), lines=True), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def progress(

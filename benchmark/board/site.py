@@ -13,6 +13,8 @@ from benchmark.tables import between, percent
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.card import replace_block
 from d3s_dataset.errors import ReleaseError
+from d3s_dataset.escape import csv_cell
+from d3s_dataset.escape import markdown as escaped
 
 BOARD = "board.json"
 RESULTS = "results"  # the block of a README or card that holds the tables
@@ -95,10 +97,12 @@ def tables(board: Board) -> str:
     for section, title in SECTIONS.items():
         ranked = [each for each in board.entries if each.section == section and each.rank]
         if ranked:
-            headings = ("model", "rank", "tier", "top-1 %", "95 % interval", "worst background", "its top-1 %", "gap")
+            headings = ("model", "rank", "tier", "top-1 %", "95 % interval", "worst background", "its top-1 %", "gap",
+                        "weights from", "run again")  # fmt: skip
             parts.append(f"Models {title}:\n\n{markdown(headings, [_cells(each) for each in ranked])}")
     body = "\n".join(parts) or "No model has been run again by the board's owner yet, so none is ranked.\n"
-    where = f"{rules.name}, config {rules.config}, split {rules.split}, {rules.n} images, digest {rules.digest[:12]}"
+    name, config, split, digest = map(escaped, (rules.name, rules.config, rules.split, rules.digest[:12]))
+    where = f"{name}, config {config}, split {split}, {rules.n} images, digest {digest}"
     note = "Ranked are models that the board's owner has run again; one tier: no difference by the paired test."
     return f"{where}. {note}\n\n{body}"
 
@@ -125,7 +129,8 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     interval = between(numbers.all.ci95) + "*" * numbers.all.doubtful
     top1 = percent(numbers.all.top1)
     shown = (entry.model, str(entry.rank), str(entry.tier), top1, interval, numbers.worst or "-", percent(worst))
-    return (*shown, percent(numbers.gap))
+    # The numbers are of all images, what stands behind them are those that were run again.
+    return (*shown, percent(numbers.gap), entry.source, f"{entry.run_again} of {numbers.all.n}")
 
 
 def _backgrounds(board: Board) -> list[str]:
@@ -139,7 +144,10 @@ def _counts(board: Board) -> dict[str, int]:
 
 def _row(entry: Entry) -> dict[str, Any]:
     """Return what the page's script shows of an entry; shares as they are in the JSON."""
-    told = {name: getattr(entry, name) for name in ("id", "model", "state", "reason", "section", "rank", "tier")}
+    told = {
+        name: getattr(entry, name)
+        for name in ("id", "model", "source", "state", "reason", "section", "rank", "tier", "run_again")
+    }
     told |= {"notes": entry.notes, "page": page_name(entry) if entry.rank else None, "numbers": None}
     if numbers := entry.numbers:
         cells = {name: [each.top1, *each.ci95, each.n, each.doubtful] for name, each in numbers.by_background.items()}
@@ -154,11 +162,13 @@ def _csv(board: Board) -> bytes:
     headings = ["id", "model", "section", "state", "rank", "tier", "n", "right", "top1", "low", "high", "top5", "gap"]
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([*headings, "worst_background", *(f"top1_{name}" for name in backgrounds)])
+    last = ["weights_from", "run_again"]
+    writer.writerow([*headings, "worst_background", *(f"top1_{name}" for name in backgrounds), *last])
     for each in board.entries:
         if numbers := each.numbers:
             ends = (numbers.all.top1, *numbers.all.ci95, numbers.top5, numbers.gap)
             row = [each.id, each.model, each.section, each.state, each.rank, each.tier, numbers.all.n]
             cells = [numbers.by_background[name].top1 for name in backgrounds]
-            writer.writerow([*row, numbers.all.right, *rounded(ends), numbers.worst, *rounded(cells)])
+            row += [numbers.all.right, *rounded(ends), numbers.worst, *rounded(cells), each.source, each.run_again]
+            writer.writerow([csv_cell(each) for each in row])
     return sink.getvalue().encode()

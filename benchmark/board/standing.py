@@ -5,7 +5,9 @@ made: the same files give the same bytes everywhere.
 """
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from benchmark.results import Result
 from benchmark.scores import Number, Strict
@@ -21,18 +23,26 @@ Section = Literal["imagenet", "web", "d3s"]
 class Record(Strict):
     """The file `reproduced/<id>.json`, by the board's owner: the named weights, run again on some of the images.
 
-    `content` is the digest of the submission that was compared, `seed` drew the rows after it was sent, `same` counts
-    images with the same best class, `passed` whether that was enough.
+    `content` is the digest of the submission that was compared, `seed` drew the rows after it was sent. `same` counts
+    images whose five classes, probabilities and loss agree within `tolerance` (null: an older record, of the best class
+    only, which ranks nothing). `sequence` counts what was reproduced on this board: the lower was there first.
     """
 
     schema_version: Literal[1] = 1
     id: str
-    content: str
+    content: Annotated[str, Field(min_length=1)]
     seed: int
-    rows: int
-    same: int
+    rows: Annotated[int, Field(ge=1)]
+    same: Annotated[int, Field(ge=0)]
     passed: bool
     device: str
+    tolerance: Number = None
+    sequence: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether every image agrees, by the counts: `passed` alone proves nothing."""
+        return self.passed and self.same == self.rows and self.tolerance is not None
 
 
 class Cell(Strict):
@@ -66,7 +76,12 @@ class Versus(Strict):
 
 
 class Entry(Strict):
-    """One submission. `reason` says why it is in its state; a refused one has no numbers."""
+    """One submission. `reason` says why it is in its state; a refused one has no numbers.
+
+    `model` is the displayed name and `source` where the weights come from (`submission.names`); `repo` the Hub repo,
+    `arguments` the digest of the model's arguments, `run_again` on how many images the owner ran it, `sequence` the
+    record's where it was reproduced.
+    """
 
     id: str
     content: str
@@ -74,11 +89,16 @@ class Entry(Strict):
     reason: str = ""
     section: Section | None = None
     model: str = ""
+    source: str = ""
+    repo: str | None = None
     weights: str = ""
+    arguments: str = ""
     notes: str = ""
     supersedes: str | None = None
     withdrawn: str | None = None
     numbers: Numbers | None = None
+    sequence: int | None = None
+    run_again: int | None = None
     rank: int | None = None
     tier: int | None = None
     versus: Versus | None = None

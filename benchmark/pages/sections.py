@@ -15,6 +15,7 @@ from benchmark.predictions import Predictions
 from benchmark.results import Result
 from benchmark.scores import ClassScore, Metrics
 from benchmark.tables import between, percent
+from d3s_dataset import escape
 
 HEADINGS = ("model", "n", "top-1 %", "95 % interval", "top-5 %", "worst background", "its top-1 %", "gap, points")
 
@@ -113,11 +114,13 @@ def tables(about: Sequence[Measured]) -> list[Table]:
 
 def files(tables: Sequence[Table]) -> dict[str, bytes]:
     """Return tables as one Markdown file and a CSV each, by the end of the file's name."""
-    text = "\n".join(f"{each.title}:\n\n{markdown(each.headings, each.rows)}" for each in tables)
+    text = "\n".join(f"{escape.markdown(each.title)}:\n\n{markdown(each.headings, each.rows)}" for each in tables)
     made = {".md": (text + "\n* the interval may not cover 95 %: too few images or photos\n").encode()}
     for each in tables:
         sink = io.StringIO()
-        csv.writer(sink, lineterminator="\n").writerows([each.headings, *each.rows])
+        csv.writer(sink, lineterminator="\n").writerows(
+            [escape.csv_cell(cell) for cell in row] for row in (each.headings, *each.rows)
+        )
         made[f"-{each.name}.csv"] = sink.getvalue().encode()
     return made
 
@@ -125,9 +128,9 @@ def files(tables: Sequence[Table]) -> dict[str, bytes]:
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose first column is text and whose others are numbers."""
     rule = ["---", *["---:"] * (len(headings) - 1)]
-    lines = [" | ".join(_safe(cell) for cell in row) for row in (headings, rule, *rows)]
+    lines = [" | ".join(row) for row in (_escaped(headings), rule, *map(_escaped, rows))]
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def _safe(cell: str) -> str:
-    return cell.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+def _escaped(row: Sequence[str]) -> list[str]:
+    return [escape.markdown(cell) for cell in row]

@@ -19,14 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from benchmark import predictions as predictions_
 from benchmark import results
 from benchmark.measure import result_of
 from benchmark.predictions import Predictions
-from benchmark.scores import Strict
+from benchmark.scores import Number, Strict
 from benchmark.submission.bounded import LONGEST, bounded_memory, check_footer, most_bytes
+from benchmark.submission.names import check_arguments, check_names
+from benchmark.submission.rows import check_rows
 from benchmark.submission.truth import Rules, Truth
 from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.identity import digest, file_digest
@@ -36,7 +38,6 @@ DESCRIPTION, PREDICTIONS, RESULT = "model.json", "predictions.parquet", "result.
 FILES = (DESCRIPTION, PREDICTIONS, RESULT)
 _SMALL = 1 << 24  # bytes of a JSON file; a result of all 1000 classes has 300,000
 _TOLERANCE = 1e-6  # how far a number recomputed elsewhere may lie from the one that was sent
-_NOT_SHOWN = {"by_superclass_background", "worst_background", "worst_group"}  # what a board leaves out
 
 
 def _plain(text: str) -> str:
@@ -62,6 +63,29 @@ class Description(Strict):
     withdrawn: Text | None = None
 
 
+class _Group(BaseModel):
+    """The numbers of a group that are compared: counts of right answers, whatever else a version computes."""
+
+    n: int
+    top1: Number
+    top5: Number
+
+
+class _Compared(_Group):
+    by_background: dict[str, _Group]
+
+
+class _Sent(results.Provenance):
+    """What is read of a result that was sent; metrics that are not compared may be missing, new or of another method.
+
+    A board shows recomputed numbers alone, so a result of an older or newer version is as good as its predictions.
+    """
+
+    schema_version: Literal[1] = 1
+    metrics: _Compared
+    drop: Any = None
+
+
 @dataclass(frozen=True, eq=False)
 class Submission:
     """A submission that holds what it says: `result` is the recomputed one."""
@@ -80,7 +104,7 @@ def description_of(training_data: str, notes: str, supersedes: str | None) -> De
         raise ResultError(results.first_wrong(error)) from None
 
 
-def id_of(result: results.Result) -> str:
+def id_of(result: results.Result | results.Provenance) -> str:
     """Return the id: the same model on the same images has the same one. It is also the folder's name."""
     model, dataset = result.model, result.dataset
     about = {"name": model.name, "weights": model.digest, "arguments": model.kwargs}
@@ -103,38 +127,42 @@ def content_of(folder: Path, rows: int) -> str:
     return digest([[name, file_digest(folder / name)] for name in FILES])
 
 
-def check(folder: Path, rules: Rules, truth: Truth, *, fine: bool = True) -> Submission:
-    """Read a submission and recompute everything that it claims.
+def check(folder: Path, rules: Rules, truth: Truth) -> Submission:
+    """Read a submission and recompute everything that a board shows of it.
 
     Args:
         folder: of the three files.
         rules: what the board takes.
         truth: the labels of its images.
-        fine: recompute superclasses and worst groups too, which a board does not show.
 
     Raises:
         ResultError: why it is refused.
     """
     _check_files(folder, len(truth))
     description = _description(folder / DESCRIPTION)
-    sent = results.read(folder / RESULT)
+    sent = results.parse(_Sent, results.content_of(folder / RESULT), RESULT)
     _check_facts(sent, rules)
     for said in _differences(_about(sent.dataset), _about(truth.facts), "dataset"):
         raise ResultError(f"{RESULT} says otherwise than the release: {said}")
     if folder.name != id_of(sent):
         raise ResultError(f"expected its folder to be named {id_of(sent)}")
-    with bounded_memory():
-        check_footer(folder / PREDICTIONS, len(truth))
-        try:
-            predictions = predictions_.read(folder / PREDICTIONS)
-        except (MemoryError, KeyError) as error:
-            raise ResultError(f"{PREDICTIONS} cannot be read within bounds: {one_line(error)}") from None
-    truth.check(predictions)
-    made = result_of(predictions, PREDICTIONS, fine=fine)
-    left_out = set() if fine else _NOT_SHOWN
-    for said in _differences(_told(sent, left_out), _told(made, left_out)):
+    predictions = _predictions(folder / PREDICTIONS, truth)
+    made = result_of(predictions, PREDICTIONS, fine=False)
+    for said in _differences(_told(sent), _told(_Sent.model_validate(made.model_dump(mode="json")))):
         raise ResultError(f"{RESULT} says otherwise than {PREDICTIONS}: {said}")
     return Submission(folder.name, made, predictions, description)
+
+
+def _predictions(path: Path, truth: Truth) -> Predictions:
+    with bounded_memory():
+        check_footer(path, len(truth))
+        try:
+            predictions = predictions_.read(path)
+        except (MemoryError, KeyError) as error:
+            raise ResultError(f"{path.name} cannot be read within bounds: {one_line(error)}") from None
+    truth.check(predictions)
+    check_rows(predictions)
+    return predictions
 
 
 def _check_files(folder: Path, rows: int) -> None:
@@ -163,24 +191,21 @@ def _description(path: Path) -> Description:
         raise ResultError(f"{path.name}: {results.first_wrong(error)}") from None
 
 
-def _check_facts(sent: results.Result, rules: Rules) -> None:
+def _check_facts(sent: _Sent, rules: Rules) -> None:
     """Raise ResultError where a result is not on the board's images, not in fp32, or has names that are no names."""
     rules.check(sent.dataset)
     if sent.model.precision != "fp32":
         raise ResultError(f"expected a result in fp32, got {sent.model.precision}: run it with --precision fp32")
-    for name in (sent.model.name, sent.model.tag or "", sent.model.architecture or "", sent.model.checkpoint or ""):
-        try:
-            _plain(name)
-        except ValueError as error:
-            raise ResultError(f"a name of the model: {error}") from None
+    check_names(sent.model)
+    check_arguments(sent.model.kwargs)
 
 
 def _about(facts: results.Dataset) -> dict[str, Any]:
     return facts.model_dump(mode="json", exclude={"revision"})  # a folder has none
 
 
-def _told(result: results.Result, left_out: set[str]) -> dict[str, Any]:
-    return result.model_dump(mode="json", exclude={"metrics": left_out})
+def _told(result: _Sent) -> dict[str, Any]:
+    return result.model_dump(mode="json", exclude={"drop"})
 
 
 def _differences(sent: Any, made: Any, where: str = "") -> Iterator[str]:

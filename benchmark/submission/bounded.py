@@ -60,11 +60,18 @@ def check_footer(path: Path, rows: int) -> None:
         size = sum(facts.row_group(each).total_byte_size for each in range(facts.num_row_groups))
         if size > most_bytes(rows) or facts.num_row_groups > rows:
             raise ResultError(f"{path.name} unpacks to {size:,} bytes, expected at most {most_bytes(rows):,}")
+        for name in names:
+            if not _is_text(file.schema_arrow.field(name).type):
+                raise ResultError(f"{path.name}: expected strings in {name}, got {file.schema_arrow.field(name).type}")
         longest = max(_longest(file.read(columns=[name])[name]) for name in names)
-    except (pa.ArrowException, OSError, MemoryError) as error:
+    except (pa.ArrowException, OSError, MemoryError, KeyError, ValueError) as error:
         raise ResultError(f"{path.name} cannot be read as a Parquet file: {one_line(error)}") from None
     if longest > LONGEST:
         raise ResultError(f"{path.name} holds a string of {longest:,} characters, expected at most {LONGEST}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
 def _longest(column: pa.ChunkedArray) -> int:

@@ -39,9 +39,12 @@ def answers(foreground: np.ndarray, accuracy: float, seed: int) -> Answers:
     right = rng.permutation(n) < round(n * accuracy)
     prediction = (foreground[:, None] + 1 + np.arange(BEST)) % 1000
     prediction[right, 0] = foreground[right]
-    probability = np.sort(rng.dirichlet(np.full(BEST + 1, 0.5), n)[:, :BEST], axis=1)[:, ::-1].astype(np.float32)
-    loss = rng.exponential(size=n).astype(np.float32)
-    return Answers(prediction.astype(np.int32), probability, loss, (probability**2).sum(1))
+    share = rng.dirichlet(np.full(BEST + 1, 0.5), n)
+    probability = np.sort(share[:, :BEST], axis=1)[:, ::-1].astype(np.float32)
+    rest = np.minimum(probability[:, -1], share[:, -1]) * rng.uniform(0.5, 1, n)  # the label's where it is not listed
+    own = np.maximum(np.where(right, probability[:, 0], rest), 1e-30)
+    loss = -np.log(own.astype(np.float64))
+    return Answers(prediction.astype(np.int32), probability, loss.astype(np.float32), (probability**2).sum(1))
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,12 @@ import yaml
 
 from benchmark import board as boards
 from benchmark import leaderboard
-from benchmark.board import intake
+from benchmark.board import reuse
 from benchmark.board.intake import digest_or_none
 from benchmark.board.site import task_id
 from benchmark.board.standing import Board, Record
+from benchmark.board.states import REPRODUCED
+from benchmark.measure import METRICS_VERSION
 from benchmark.submission import FOLDER
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board.conftest import IMAGES, refused
@@ -20,14 +22,21 @@ from tests.conftest import ROOT
 
 
 def reproduced(root, *names, passed=True):
-    """Write the owner's records."""
-    for folder in sorted((root / FOLDER).iterdir()):
+    """Write the owner's records, in the order of the names."""
+    folders = sorted((root / FOLDER).iterdir(), key=lambda folder: _place(names, folder))
+    for sequence, folder in enumerate(folders):
         if folder.name.split("--")[0] in names:
             content, same = digest_or_none(folder, IMAGES), 9 if passed else 1
-            record = Record(id=folder.name, content=content, seed=1, rows=9, same=same, passed=passed, device="cpu")
-            path = root / boards.REPRODUCED / f"{folder.name}.json"
+            record = Record(id=folder.name, content=content, seed=1, rows=9, same=same, passed=passed, device="cpu",
+                            tolerance=0.05, sequence=sequence)  # fmt: skip
+            path = root / REPRODUCED / f"{folder.name}.json"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(to_json(record))
+
+
+def _place(names, folder):
+    name = folder.name.split("--")[0]
+    return (names.index(name) if name in names else len(names)), folder.name
 
 
 def build(root, release, out):
@@ -83,7 +92,9 @@ def test_the_files_for_people(five):
     _, out, board = five
     assert (out / "README.md").read_text().startswith("---\ntitle: toy leaderboard\n")
     assert "sdk: static" in (out / "README.md").read_text()
-    assert "| best | 1 | 1 | 80.0 |" in (out / "board.md").read_text()
+    table = (out / "board.md").read_text()
+    assert "| best | 1 | 1 | 80.0 |" in table
+    assert "| timm | 9 of 120 |" in table  # what is claimed for 120 images stands on 9
     assert len((out / "board.csv").read_text().splitlines()) == 6
     pages = {path.name for path in (out / "models").iterdir()}
     assert pages == {f"{each.id}.html" for each in board.entries if each.rank}
@@ -126,7 +137,7 @@ def test_what_is_unchanged_is_not_computed_again(five, release, tmp_path, monkey
     root, out, board = five
     root, out = shutil.copytree(root, tmp_path / "submissions"), shutil.copytree(out, tmp_path / "board")
     calls = []
-    monkeypatch.setattr(intake, "check", lambda *given, **more: calls.append(given) or REAL(*given, **more))
+    monkeypatch.setattr(boards, "measured", lambda pending, *more: calls.extend(pending) or REAL(pending, *more))
     monkeypatch.setattr(boards, "overall", lambda *_: pytest.fail("a test was made again"))
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     assert build(root, release, out) == board
@@ -137,39 +148,146 @@ def test_what_is_unchanged_is_not_computed_again(five, release, tmp_path, monkey
     assert len(calls) == 1
 
 
-REAL = intake.check
+REAL = boards.measured
 
 
-def test_withdrawn_superseded_duplicate_and_not_reproduced(empty_board, release, measured, send, tmp_path):
-    root = shutil.copytree(empty_board, tmp_path / "submissions")
-    out = tmp_path / "results"
-    for index, name in enumerate(["old", "gone", "false"]):
-        send(measured(out, name, 0.5, index, digest=f"{index}c" * 32), root)
-    old = next(each.name for each in (root / FOLDER).glob("old--*"))
-    send(measured(out, "old", 0.6, 7, digest="7c" * 32), root, "--supersedes", old)
-    send(measured(out, "rival", 0.6, 8, digest="8c" * 32), root)
-    claim = next((root / FOLDER).glob("rival--*")) / "model.json"  # as sent by hand: benchmark.submit refuses it
-    claim.write_text(json.dumps(json.loads(claim.read_bytes()) | {"supersedes": old}))
-    send(measured(out, "thief", 0.6, 7, digest="6c" * 32), root)  # the answers of the new `old`
-    said = next((root / FOLDER).glob("gone--*")) / "model.json"
-    said.write_text(json.dumps(json.loads(said.read_bytes()) | {"withdrawn": "trained on the test images"}))
-    reproduced(root, "old", "gone")
-    reproduced(root, "false", passed=False)
+def change(folder, **fields):
+    """Edit a submission by hand, past what benchmark.submit refuses."""
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
+
+
+def sent(send, measured, root, out, name, seed, accuracy=0.5, **facts):
+    """Submit and return the folder."""
+    before = set((root / FOLDER).glob("*"))
+    send(measured(out / str(len(before)), name, accuracy, seed, **{"digest": f"{seed:064x}"} | facts), root)
+    (new,) = set((root / FOLDER).glob("*")) - before
+    return new
+
+
+def record(root, folder, sequence, **fields):
+    """Write one record of the owner's."""
+    content = digest_or_none(folder, IMAGES)
+    facts = {"seed": 1, "rows": 9, "same": 9, "passed": True, "device": "cpu", "tolerance": 0.05} | fields
+    path = root / REPRODUCED / f"{folder.name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(json.dumps({"id": folder.name, "content": content, "sequence": sequence, **facts}).encode())
+
+
+def found_in(board):
+    return {each.id: (each.state, each.reason) for each in board.entries}
+
+
+def test_withdrawn_duplicate_and_not_reproduced(empty_board, release, measured, send, tmp_path):
+    root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
+    good, gone, false = (
+        sent(send, measured, root, out, name, seed) for seed, name in enumerate(["z", "gone", "false"])
+    )
+    thief = sent(send, measured, root, out, "a", 0, digest="6c" * 32)  # the answers of `good`, an earlier id
+    again = sent(send, measured, root, out, "b", 7, digest=f"{0:064x}")  # the weights of `good`, other answers
+    change(gone, withdrawn="trained on the test images")
+    for place, each in enumerate((good, gone, thief, again)):
+        record(root, each, place + 1)
+    record(root, false, 9, same=1, passed=False)
     board = build(root, release, tmp_path / "board")
-    found = {each.id: (each.state, each.reason) for each in board.entries}
-    new = next(each for each in found if each.startswith("old--") and each != old)
-    assert found[old] == ("superseded", f"by {new}")  # the rival's claim is void: another model
-    assert found[new][0] == "reproduced"
-    short = {name.split("--")[0]: state for name, state in found.items()}
-    assert short["gone"] == ("withdrawn", "trained on the test images")
-    assert short["thief"] == ("duplicate", f"the same answers as {new}")
-    assert short["false"] == ("not reproduced", "1 of 9 answers the same when run again")
-    assert short["rival"][0] == "recomputed"
-    folder = root / FOLDER / new
-    said = folder / "model.json"
-    said.write_text(json.dumps(json.loads(said.read_bytes()) | {"notes": "changed since"}))
-    changed = build(root, release, tmp_path / "board")  # a record is of one content
-    assert next(each.state for each in changed.entries if each.id == new) == "recomputed"
+    assert found_in(board) == {
+        good.name: ("reproduced", "9 of 9 images run again agree"),
+        thief.name: ("duplicate", f"the same answers or weights as {good.name}"),
+        again.name: ("duplicate", f"the same answers or weights as {good.name}"),
+        gone.name: ("withdrawn", "trained on the test images"),
+        false.name: ("not reproduced", "1 of 9 images run again agree"),
+    }
+    change(good, notes="changed since")
+    assert found_in(build(root, release, tmp_path / "board"))[good.name][0] == "duplicate"  # a record is of one content
+
+
+def test_equal_models_rank_by_when_they_were_run_first(empty_board, release, measured, send, tmp_path):
+    root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
+    first, later = sent(send, measured, root, out, "z", 1), sent(send, measured, root, out, "a", 2)
+    record(root, first, 1)
+    record(root, later, 2)
+    ranks = {each.id: each.rank for each in build(root, release, tmp_path / "board").entries}
+    assert ranks == {first.name: 1, later.name: 2}
+
+
+def test_only_the_same_hub_repo_run_again_later_supersedes(empty_board, release, measured, send, tmp_path):
+    root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
+    names = ["hf-hub:lab/model", "hf-hub:lab/model", "hf-hub:lab/model@old", "hf-hub:rival/model", "hf-hub:rival/other"]
+    old, new, revision, rival, tagged = (
+        sent(send, measured, root, out, name, seed, **({"tag": "hf-hub:lab/model"} if "other" in name else {}))
+        for seed, name in enumerate(names)
+    )
+    kwargs = sent(send, measured, root, out, names[0], 9, kwargs={"pad_type": "same"})
+    for each in (new, revision, rival, tagged, kwargs):
+        change(each, supersedes=old.name)
+    change(old, supersedes=new.name)
+    record(root, old, 1)
+    for place, each in enumerate((revision, rival, tagged, kwargs)):
+        record(root, each, 2 + place)
+    states = found_in(build(root, release, tmp_path / "board"))
+    assert states[old.name][0] == "reproduced"  # nobody has run the heir again, the others are of another source
+    assert states[new.name] == ("superseded", f"by {old.name}")  # until it is run again, later
+    record(root, new, 9)
+    states = found_in(build(root, release, tmp_path / "board"))
+    assert states[old.name] == ("superseded", f"by {new.name}")
+    assert states[new.name][0] == "reproduced"  # though `old` claims to supersede it: no cycles
+    assert {states[each.name][0] for each in (revision, rival, tagged, kwargs)} == {"reproduced"}
+    shown = {
+        each.id: each.model for each in Board.model_validate_json((tmp_path / "board/board.json").read_bytes()).entries
+    }
+    assert shown[tagged.name] == "hf-hub:rival/other"  # not its tag, which is whatever its config holds
+
+
+def test_a_name_that_looks_like_one_that_was_run_again_is_refused(empty_board, release, measured, send, tmp_path):
+    root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
+    real, copy = (
+        sent(send, measured, root, out, f"hf-hub:{org}/ViT-H", seed) for seed, org in enumerate(["openai", "0penAI"])
+    )
+    assert set(found_in(build(root, release, tmp_path / "board")).values()) == {("recomputed", "")}
+    record(root, real, 1)
+    record(root, copy, 2)
+    states = found_in(build(root, release, tmp_path / "board"))
+    assert states[real.name][0] == "reproduced"
+    assert states[copy.name] == ("refused", f"its name looks like that of {real.name}")
+
+
+def test_records_that_prove_nothing_rank_nothing(empty_board, release, measured, send, tmp_path):
+    root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
+    folder = sent(send, measured, root, out, "toy", 1)
+    line = [root, "--out", tmp_path / "board", "--dataset", release]
+    record(root, folder, 1, rows=0, same=0)
+    assert "rows: Input should be greater than or equal to 1" in refused(leaderboard.main, *line)
+    record(root, folder, 1, same=8)  # passed, by its own word
+    assert found_in(build(root, release, tmp_path / "board"))[folder.name][0] == "not reproduced"
+    record(root, folder, 1, tolerance=None)  # of an older version
+    state, reason = found_in(build(root, release, tmp_path / "board"))[folder.name]
+    assert (state, "run --reproduce again" in reason) == ("recomputed", True)
+    record(root, folder, 1, content="0" * 64)
+    assert found_in(build(root, release, tmp_path / "board"))[folder.name] == ("recomputed", "")
+
+
+def test_a_fold_believes_no_board_that_it_finds(five, release, tmp_path):
+    root, out, board = five
+    out = shutil.copytree(out, tmp_path / "board")
+    path = out / "board.json"
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b'"top1": 0.8,', b'"top1": 0.999,'))
+    assert path.read_bytes() != good
+    page = out / "models" / f"{board.entries[0].id}.html"
+    content = page.read_bytes()
+    page.write_text("<script>")
+    build(root, release, out)
+    assert path.read_bytes() == good
+    assert page.read_bytes() == content
+
+
+def test_a_mended_metric_is_computed_anew(five, release, tmp_path, monkeypatch):
+    root, _, board = five
+    calls = []
+    monkeypatch.setattr(boards, "measured", lambda pending, *more: calls.extend(pending) or REAL(pending, *more))
+    monkeypatch.setattr(reuse, "METRICS_VERSION", METRICS_VERSION + 1)
+    assert build(root, release, tmp_path / "board") == board
+    assert len(calls) == 5
 
 
 def test_twenty_submissions_in_processes(empty_board, release, measured, send, copies, tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark import submission
-from benchmark.board import fold
+from benchmark.board import fold, site
 from benchmark.board.intake import measure
 from benchmark.predictions import SCHEMA
 from benchmark.submission import DESCRIPTION, FILES, FOLDER, PREDICTIONS, RESULT, truth
@@ -71,8 +71,51 @@ def a_number_edited(folder):
     edit(folder, RESULT, lambda said: said["metrics"].update(top1=0.9))
 
 
-def an_interval_edited(folder):
-    edit(folder, RESULT, lambda said: said["metrics"]["by_background"]["rain"].update(ci95=[0.1, 0.2]))
+def a_background_edited(folder):
+    edit(folder, RESULT, lambda said: said["metrics"]["by_background"]["rain"].update(top1=0.1))
+
+
+def a_struct_for_the_key(folder):
+    table = table_of(folder)
+    keys = pa.array([{"key": each} for each in column(table, "key")])
+    put(folder, table.set_column(0, pa.field("key", keys.type), keys))
+
+
+def five_certainties(folder):
+    put(folder, with_column(table_of(folder), "probability", [[1.0] * 5] * IMAGES))
+
+
+def no_loss(folder):
+    put(folder, with_column(table_of(folder), "loss", [0.0] * IMAGES))
+
+
+def the_label_as_fifth(folder):
+    table = table_of(folder)
+    pairs = zip(column(table, "prediction"), column(table, "foreground"), strict=True)
+    put(
+        folder,
+        with_column(table, "prediction", [each if label in each else [*each[:4], label] for each, label in pairs]),
+    )
+
+
+def a_blank_tag(folder):
+    edit(folder, RESULT, lambda said: said["model"].update(tag=" "))
+
+
+def a_cyrillic_letter(folder):
+    edit(folder, RESULT, lambda said: said["model"].update(tag="t\u043ey"))
+
+
+def text_that_runs_backwards(folder):
+    edit(folder, RESULT, lambda said: said["model"].update(checkpoint="\u202egpj.exe"))
+
+
+def an_argument_without_bound(folder):
+    edit(folder, RESULT, lambda said: said["model"].update(kwargs={"depth": 100_000}))
+
+
+def a_thousand_arguments(folder):
+    edit(folder, RESULT, lambda said: said["model"].update(kwargs={f"a{i}": 1 for i in range(1000)}))
 
 
 def a_prediction_missing(folder):
@@ -195,7 +238,16 @@ def a_column_twice(folder):
 
 REASONS = {
     a_number_edited: "metrics.top1 is 0.9, recomputed 0.6",
-    an_interval_edited: "metrics.by_background.rain.ci95[0] is 0.1, recomputed",
+    a_background_edited: "metrics.by_background.rain.top1 is 0.1, recomputed",
+    a_struct_for_the_key: "predictions.parquet cannot be read as a Parquet file: b'key'",
+    five_certainties: "its five probabilities sum to more than 1",
+    no_loss: "its loss is ",
+    the_label_as_fifth: "its loss is not minus the logarithm of the label's probability",
+    a_blank_tag: "tag ' ': expected 1 to 256 printable ASCII",
+    a_cyrillic_letter: "expected 1 to 256 printable ASCII",
+    text_that_runs_backwards: "checkpoint '\\u202egpj.exe': expected 1 to 256 printable ASCII",
+    an_argument_without_bound: "the model's argument depth: expected a number of at most 4096",
+    a_thousand_arguments: "at most 8 arguments of the model, got 1000",
     a_prediction_missing: "has 119 predictions, the images are 120",
     a_prediction_doubled: "the same key stands in two rows",
     another_key: "got another key or none: '../../etc/passwd'",
@@ -206,7 +258,7 @@ REASONS = {
     not_fp32: "expected a result in fp32, got bf16",
     not_a_number: "expected finite losses of 0 or more",
     a_class_that_is_none: "expected predicted classes in 0..999",
-    a_script_in_the_name: "a name of the model: expected at most 256 printable characters without <",
+    a_script_in_the_name: "a name of the model: name '<script>alert(1)</script>': expected 1 to 256 printable",
     a_script_in_the_notes: "model.json: notes: Value error, expected at most 256 printable characters without <",
     an_archive: "'more.zip' is too many",
     a_link: "result.json is a link or no file",
@@ -246,6 +298,31 @@ def test_the_good_one_is_not_refused(judge, good):
     assert entry.numbers.all.right == round(0.6 * IMAGES)
 
 
+def another_method(said):
+    said["interval"].update(method="reworded")
+
+
+def a_metric_more(said):
+    said["new_metric"] = 0.5
+    said["by_background"]["rain"]["new_metric"] = [1, 2]
+
+
+def a_metric_less(said):
+    del said["ece"], said["worst_group"], said["by_background"]["rain"]["brier"]
+
+
+def an_interval_of_another_method(said):
+    said["by_background"]["rain"].update(ci95=[0.1, 0.2])
+
+
+@pytest.mark.parametrize("version", [another_method, a_metric_more, a_metric_less, an_interval_of_another_method])
+def test_results_of_other_versions_are_recomputed_and_not_refused(judge, good, bad, version):
+    edit(bad, RESULT, lambda said: version(said["metrics"]))
+    entry = judge(bad)
+    assert (entry.state, entry.reason) == ("recomputed", "")
+    assert entry.numbers == judge(good).numbers  # what is shown does not come from the file
+
+
 def test_a_folder_under_another_name(judge, bad):
     assert "expected its folder to be named toy--" in judge(bad.rename(bad.with_name("..evil"))).reason
 
@@ -256,11 +333,14 @@ def test_all_bad_ones_in_one_fold(good, empty_board, release, tmp_path):
         folder = shutil.copytree(good, root / FOLDER / f"{index}")
         spoil(folder)
     (root / FOLDER / "file").write_text("no folder")
+    shutil.copytree(good, root / FOLDER / os.fsdecode(b"\xff\x1b[2J\nx"))  # not UTF-8, and more
     shutil.copytree(good, root / FOLDER / good.name)
     rules = truth.read_rules(root)
     board = fold(root, rules, truth.truth_of(release, rules))
     assert [each.id for each in board.entries if each.state != "refused"] == [good.name]
-    assert len(board.entries) == len(REASONS) + 2
+    assert len(board.entries) == len(REASONS) + 3
+    assert r"\udcff\x1b[2J\nx" in {each.id for each in board.entries}
+    assert all(content.decode().count("\x1b") == 0 for content in site.files(board).values())
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -34,7 +34,7 @@ def test_everything_beside_the_page(two, release, tmp_path):
     assert len(data["mistakes"]) == 120
     assert all(each.startswith("data:image/jpeg;base64,") for each in data["images"].values())
     assert sum(sum(right) for _, _, right in data["classes"][0]) == 60
-    assert "two\\|&lt;b>" in (out.parent / "report.md").read_text()
+    assert "two\\|&lt;b&gt;" in (out.parent / "report.md").read_text()
 
 
 def test_without_images_it_says_so(two, tmp_path):

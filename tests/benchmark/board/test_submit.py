@@ -66,6 +66,8 @@ def test_what_is_bad_is_said_in_one_line(result, board, release, measured, tmp_p
         assert "older submission of the same model" in refused(
             submit.main, *line(each, board, release, "--supersedes", old)
         )
+    newer = measured(tmp_path / "newer", kwargs={"pad_type": "same"})
+    assert "expected a model of a Hub repo" in refused(submit.main, *line(newer, board, release, "--supersedes", old))
     said = json.loads(result.read_bytes())
     said["metrics"]["top5"] = 1.0
     result.write_text(json.dumps(said))

@@ -1,0 +1,68 @@
+"""What a fold computed before, kept on the owner's machine: never in the board, which is what it vouches for.
+
+    CACHE/board/<digest of rules and versions>/<digest of the question>.json
+
+A question holds the digest of a submission's content, so a changed file is another question; a mended metric raises
+`METRICS_VERSION`, a new check `_CHECKS`, and everything is computed anew. Refusals are not kept.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from benchmark.board.standing import Entry
+from benchmark.cache import default_folder
+from benchmark.measure import METRICS_VERSION
+from benchmark.scores import Strict
+from benchmark.store import load
+from benchmark.submission.truth import Rules
+from d3s_dataset.atomic import write_atomic
+from d3s_dataset.identity import digest
+from d3s_dataset.manifest import to_json
+
+_CHECKS = 1  # raised when submissions are checked for more, or an entry holds more
+
+
+class _P(Strict):
+    p: float | None
+
+
+class _Page(Strict):
+    digest: str
+
+
+class Reuse:
+    """Entries, paired tests and digests of pages that were computed for a board with these rules."""
+
+    def __init__(self, rules: Rules, folder: Path | None = None) -> None:
+        about = {"metrics": METRICS_VERSION, "checks": _CHECKS, "rules": rules.model_dump(mode="json")}
+        self._folder = (folder or default_folder()) / "board" / digest(about)
+
+    def entry(self, name: str, content: str) -> Entry | None:
+        """Return the entry of a submission with this id and content."""
+        return load(Entry, self._place("entry", name, content))
+
+    def keep_entry(self, entry: Entry) -> None:
+        """Keep an entry as it was measured."""
+        if entry.state != "refused" and entry.content:
+            write_atomic(self._place("entry", entry.id, entry.content), to_json(entry))
+
+    def test(self, leader: str, other: str) -> tuple[bool, float | None]:
+        """Return whether two contents were compared before, and the p."""
+        found = load(_P, self._place("test", leader, other))
+        return found is not None, found.p if found else None
+
+    def keep_test(self, leader: str, other: str, p: float | None) -> None:
+        """Keep the p of two contents."""
+        write_atomic(self._place("test", leader, other), to_json(_P(p=p)))
+
+    def page(self, content: str) -> str | None:
+        """Return the digest of the page made of a content."""
+        found = load(_Page, self._place("page", content))
+        return found.digest if found else None
+
+    def keep_page(self, content: str, made: str) -> None:
+        """Keep the digest of the page made of a content."""
+        write_atomic(self._place("page", content), to_json(_Page(digest=made)))
+
+    def _place(self, *question: Any) -> Path:
+        return self._folder / f"{digest(question)}.json"
