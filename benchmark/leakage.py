@@ -157,7 +157,7 @@ def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
     found = accuracy_intervals(right, sample_of(features, rows))
     mean = float(found.mean[-1])
     ends = float(found.low[-1]), float(found.high[-1])
-    n, fronts, behinds = behind_all(found.counts)
+    n, fronts, behinds = behind_all(found.photos)
     behinds = behinds if behinds == n else min(behinds, _fewest(features, rows))
     return Share(n=n, value=mean, ci95=ends, doubts=doubts(n, fronts, behinds, mean))
 

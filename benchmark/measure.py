@@ -55,7 +55,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         top1=overall,
         top5=mean(top5),
         ci95=_interval(scored.found, -1),
-        doubts=doubts(*behind_all(scored.found.counts), overall),
+        doubts=doubts(*behind_all(scored.found.photos), overall),
         averages=_averages(predictions, groups, top1, top5),
         **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
         consistency=_consistency(top1, predictions),
@@ -120,7 +120,7 @@ def _group(scored: _Scored, label: int) -> dict[str, Any]:
         "ci95": _interval(scored.found, label),
         "foreground_sources": fronts,
         "background_sources": behinds,
-        "doubts": doubts(n, fronts, behinds, top1),
+        "doubts": doubts(*scored.found.photos[:, label], top1),
     }
 
 

@@ -81,9 +81,9 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
-        n, fronts, behinds = behind_all(found.counts) if name == _ALL else found.counts[:, place].tolist()
+        photos = behind_all(found.photos) if name == _ALL else found.photos[:, place]
         answer[name] = Change(
-            n=n,
+            n=int(photos[0]),
             before=means[0][place],
             after=means[1][place],
             change=found.mean[place],
@@ -94,7 +94,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             lost=lost,
             odds_ratio=gained / lost if lost else None,
             cohens_h=cohens_h(means[1][place], means[0][place]),
-            doubts=doubts(n, fronts, behinds, 0.5),
+            doubts=doubts(*photos, 0.5),
         )
     return answer
 

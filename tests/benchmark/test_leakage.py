@@ -85,15 +85,15 @@ def test_backgrounds_differ_by_no_chance_and_the_fewest_photos_of_one_raise_doub
     found = share(features.background % 2 == 0, features, rows)
     assert found.value == 0.5
     assert found.ci95[1] - found.ci95[0] < 0.12  # that of 360 images; 0.4 where photos of all are one sample
-    assert "fewer than 30 background photos" in found.doubts  # 3 of each, 30 in all
+    assert "fewer than 30 effective background photos" in found.doubts  # 3 of each, 30 in all
     single = replace(features, background_source=features.background)
     wide = share(features.background % 2 == 0, single, rows)
     assert wide.ci95[1] - wide.ci95[0] > 0.4
-    assert "fewer than 30 background photos" in wide.doubts
+    assert "fewer than 30 effective background photos" in wide.doubts
     many = table(classes=2, backgrounds=2, templates=40)
     shown = np.flatnonzero((many.background == 1) | (many.background_source == 0))
     assert (
-        "fewer than 30 background photos" in share(many.background[shown] == 1, many, shown).doubts
+        "fewer than 30 effective background photos" in share(many.background[shown] == 1, many, shown).doubts
     )  # one of the first
 
 
