@@ -74,19 +74,45 @@ def read(
     codes = np.unique(wanted.photo[rows], return_inverse=True)[1]
     random = (hashed(asked.seed, _CONTROL, codes) % np.uint64(wanted.classes)).astype(np.int64)
     controlled = asked.control and name in _CONTROLLED[wanted.name]
-    for kind in asked.kinds:
-        told = [_told(kind, values[at], labels, fold, wanted.classes, asked) for fold in folds]
-        reports, control = [each for _, each in told], None
+    tested = np.concatenate([fold.test for fold in folds])
+    real = {kind: _read(kind, values[at], labels, folds, wanted.classes, asked) for kind in asked.kinds}
+    made: dict[str, _Read] = {}
+    if controlled:
+        made = {kind: _read(kind, values[at], random, folds[:1], wanted.classes, asked) for kind in asked.kinds}
+    for kind, each in real.items():
+        reports, control = _checked(each, real), None
         if controlled:
-            made, report = _told(kind, values[at], random, folds[0], wanted.classes, asked)
-            control = float((made.argmax(1) == random[folds[0].test]).mean())
-            reports.append(replace(report, chosen=f"control, {report.chosen}"))
-        tested = np.concatenate([fold.test for fold in folds])
-        made = np.concatenate([each for each, _ in told])
-        yield _reading(features, part, wanted, kind, name, at[tested], made, control, reports)
+            control = made[kind].right
+            reports += [replace(one, chosen=f"control, {one.chosen}") for one in _checked(made[kind], made)]
+        yield _reading(features, part, wanted, kind, name, at[tested], each.probability, control, reports)
 
 
-def _told(
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a probe reads on the test rows of some folds: (m, k) probabilities, accuracy, and how each fit ended."""
+
+    probability: np.ndarray
+    right: float
+    reports: list[probes.Report]
+
+
+def _read(
+    kind: str, values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+) -> _Read:
+    fits = [_fit(kind, values, labels, fold, classes, asked) for fold in folds]
+    probability = np.concatenate([each for each, _ in fits])
+    truth = labels[np.concatenate([fold.test for fold in folds])]
+    return _Read(probability, float((probability.argmax(1) == truth).mean()), [each for _, each in fits])
+
+
+def _checked(read: _Read, others: dict[str, _Read]) -> list[probes.Report]:
+    """Return the reports of a probe, a network's set against the linear probe's reading where there is one."""
+    if "linear" not in others:
+        return read.reports
+    return [probes.against_linear(each, read.right, others["linear"].right) for each in read.reports]
+
+
+def _fit(
     kind: str, values: np.ndarray, labels: np.ndarray, fold: Fold, classes: int, asked: Asked
 ) -> tuple[np.ndarray, probes.Report]:
     probe = probes.fit(

@@ -71,27 +71,19 @@ def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> float:
     """Return how often a fresh probe reads the background from features, on background photos it has not seen.
 
     Raises:
-        ResultError: too few photos, or a probe that did not converge.
+        ResultError: too few photos, or a probe that did not converge; a network that reads less than a linear probe.
     """
-    from benchmark import probes
+    from benchmark.leakage import Asked, read
+    from benchmark.targets import target
 
-    n, names = len(values), int(test.background.max()) + 1
-    photos = Photos(test.foreground_source, test.background_source, np.zeros(n, dtype=np.int64), test.background)
-    right = []
-    for fold in cut("unseen_background", photos, seed):
-        reader = probes.fit(
-            probe,
-            values[fold.train],
-            test.background[fold.train],
-            fold.held,
-            classes=names,
-            learn=fold.learn,
-            seed=seed,
-        )
-        if not reader.report.converged:
-            raise ResultError(f"a {probe} probe did not converge ({reader.report.ending}): its accuracy shows nothing")
-        right.append(reader(values[fold.test]).argmax(1) == test.background[fold.test])
-    return float(np.concatenate(right).mean())
+    wanted, every = target("background", test), np.ones(len(values), dtype=bool)
+    kinds = tuple(dict.fromkeys(("linear", probe))) if probe == "mlp" else (probe,)
+    asked = Asked(kinds, seed, control=False)
+    *_, found = read(test, "neck", values, wanted, every, "unseen_background", asked)
+    if not found.converged:
+        raise ResultError(f"a {probe} probe did not converge ({found.endings[0]}): its accuracy shows nothing")
+    assert found.accuracy is not None
+    return found.accuracy
 
 
 def as_csv(found: Sweep) -> bytes:
