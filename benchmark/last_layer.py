@@ -75,7 +75,7 @@ def group_dro(
     for l2 in probes.L2:
         start = _worst_group(rows[~held], truth[~held], parts[~held], classes, l2, start).weights
         losses.append(float(_losses(start, rows[held], truth[held], parts[held]).max()))
-        if (least := probes.negligible(start, l2)):
+        if least := probes.negligible(start, l2):
             break
     chosen = probes.L2[int(np.argmin(losses))]
     edge = probes.on_edge(losses, len(losses) - 1 if least else None)

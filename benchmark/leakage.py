@@ -75,41 +75,56 @@ def read(
     random = (hashed(asked.seed, _CONTROL, codes) % np.uint64(wanted.classes)).astype(np.int64)
     controlled = asked.control and name in _CONTROLLED[wanted.name]
     tested = np.concatenate([fold.test for fold in folds])
-    real = {kind: _read(kind, values[at], labels, folds, wanted.classes, asked) for kind in asked.kinds}
-    made: dict[str, _Read] = {}
-    if controlled:
-        made = {kind: _read(kind, values[at], random, folds[:1], wanted.classes, asked) for kind in asked.kinds}
+    real = read_all(values[at], labels, folds, wanted.classes, asked)
+    made = read_all(values[at], random, folds[:1], wanted.classes, asked) if controlled else {}
     for kind, each in real.items():
-        reports, control = _checked(each, real), None
+        reports, control = each.reports, None
         if controlled:
-            control = made[kind].right
-            reports += [replace(one, chosen=f"control, {one.chosen}") for one in _checked(made[kind], made)]
+            control = float(made[kind].right.mean())
+            reports = [*reports, *(replace(one, chosen=f"control, {one.chosen}") for one in made[kind].reports)]
         yield _reading(features, part, wanted, kind, name, at[tested], each.probability, control, reports)
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
-    """What a probe reads on the test rows of some folds: (m, k) probabilities, accuracy, and how each fit ended."""
+class Tested:
+    """What a probe reads on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
 
     probability: np.ndarray
-    right: float
+    right: np.ndarray
     reports: list[probes.Report]
 
 
-def _read(
+def read_all(
+    values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+) -> dict[str, Tested]:
+    """Return what each probe asked for reads on the same rows; a network below the linear probe has not converged.
+
+    Args:
+        values: (n, d) features.
+        labels: (n,) int in 0..classes-1.
+        folds: of row numbers.
+        classes: k.
+        asked: probes, seed, device.
+    """
+    found = {kind: _test(kind, values, labels, folds, classes, asked) for kind in asked.kinds}
+    if "linear" not in found:
+        return found
+    linear = float(found["linear"].right.mean())
+    return {
+        kind: replace(
+            each, reports=[probes.against_linear(one, float(each.right.mean()), linear) for one in each.reports]
+        )
+        for kind, each in found.items()
+    }
+
+
+def _test(
     kind: str, values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
-) -> _Read:
+) -> Tested:
     fits = [_fit(kind, values, labels, fold, classes, asked) for fold in folds]
     probability = np.concatenate([each for each, _ in fits])
     truth = labels[np.concatenate([fold.test for fold in folds])]
-    return _Read(probability, float((probability.argmax(1) == truth).mean()), [each for _, each in fits])
-
-
-def _checked(read: _Read, others: dict[str, _Read]) -> list[probes.Report]:
-    """Return the reports of a probe, a network's set against the linear probe's reading where there is one."""
-    if "linear" not in others:
-        return read.reports
-    return [probes.against_linear(each, read.right, others["linear"].right) for each in read.reports]
+    return Tested(probability, probability.argmax(1) == truth, [each for _, each in fits])
 
 
 def _fit(

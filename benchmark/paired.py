@@ -81,7 +81,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
-        photos = behind_all(found.photos) if name == _ALL else found.photos[:, place]
+        photos = behind_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
         answer[name] = Change(
             n=int(photos[0]),
             before=means[0][place],

@@ -60,7 +60,15 @@ def between(ends: tuple[float | None, float | None], show: Callable[[float | Non
 def over_seeds(value: scores.Spread, show: Callable[[float | None], str] = percent) -> str:
     """Return a mean over seeds and its interval, in percent or as `show` says."""
     ends = between(value.ci95, show)
-    return show(value.mean) + (f" ({ends})" if ends != "-" else "")
+    return show(value.mean) + (f" ({ends}){'*' * bool(value.doubts)}" if ends != "-" else "")
+
+
+def worst_cells(lowest: scores.Worst | None) -> tuple[str, str, str]:
+    """Return the worst group's accuracy with its interval, its split-sample estimate, and its name; dashes for none."""
+    if lowest is None:
+        return "-", "-", "-"
+    spread = scores.Spread(mean=lowest.top1, ci95=lowest.ci95)
+    return over_seeds(spread), percent(lowest.split_sample), lowest.name
 
 
 def _accuracy(each: scores.GroupScore | scores.Metrics) -> tuple[str, str, str]:

@@ -23,7 +23,7 @@ from benchmark.probes import logistic, mlp
 from d3s_dataset.errors import ResultError
 
 L2 = tuple(10.0**power for power in range(3, -9, -1))  # of a linear probe, strongest first
-NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200)
+NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)
 BETTER = 1e-3  # nats by which an edge must beat what lies next to it
 _CHUNK = 1024  # rows compared with all others at once
 _ROUNDING = 1e-6
@@ -132,7 +132,7 @@ def _linear(learn: _Rows, held: _Rows, whole: _Rows, classes: int, seed: int) ->
         losses.append(loss)
         if loss < best.loss:
             best, chosen, near = _Choice(f"l2 {l2:g}", loss, temperature), l2, start
-        if (least := negligible(start, l2)):
+        if least := negligible(start, l2):
             break
     found = logistic.solve(*whole, classes, chosen, near)
     edge = on_edge(losses, len(losses) - 1 if least else None)
@@ -192,7 +192,7 @@ def on_edge(losses: Sequence[float], natural: int | None = None) -> bool:
 
 
 def negligible(weights: torch.Tensor, l2: float) -> bool:
-    """Return whether a penalty pulls at (d + 1, k) weights by less than the solver's tolerance: weaker ones do nothing."""
+    """Return whether a penalty's gradient is below the solver's tolerance: weaker ones add nothing."""
     return l2 * float(weights[:-1].norm()) < logistic.TOLERANCE
 
 
@@ -208,7 +208,9 @@ def against_linear(report: Report, right: float, linear: float) -> Report:
     """
     if report.kind != "mlp" or right >= linear:
         return report
-    ending = f"{report.ending}, below the linear probe on the same rows ({100 * right:.1f} against {100 * linear:.1f} %)"
+    ending = (
+        f"{report.ending}, below the linear probe on the same rows ({100 * right:.1f} against {100 * linear:.1f} %)"
+    )
     return replace(report, converged=False, ending=ending)
 
 
