@@ -7,11 +7,12 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from benchmark import erasers, erasure, probes, results
+from benchmark import erasers, erasure, probes, results, sweeping
 from benchmark.features import Features, Head
 from benchmark.kept import kept, same_photo
 from benchmark.leakage import Asked, read, share
 from benchmark.partition import Partition
+from benchmark.probes import mlp
 from benchmark.store import Finished
 from benchmark.targets import target, targets
 from d3s_dataset.errors import ResultError
@@ -111,6 +112,30 @@ def test_an_unfinished_control_is_not_passed_over(table, monkeypatch):
     assert len(labels) == 2  # one fold and its control
     assert not found.converged
     assert found.endings[0].startswith("control, ")
+
+
+def test_a_network_below_the_linear_probe_has_not_converged(table, monkeypatch):
+    """A network that stops after its first epoch, as if there were no more to find."""
+    monkeypatch.setattr(mlp, "_BETTER", 10.0)
+    features = table(classes=6, backgrounds=4, templates=5)
+    kind = np.random.default_rng(2).normal(size=(4, 24))[features.background]
+    features = replace(features, values=(features.values + kind).astype(np.float32))
+    (wanted, rows), *_ = targets(features, "background", "seen", [])
+    for kinds in (("mlp", "linear"), ("mlp",), ("linear", "knn", "mlp")):
+        asked = Asked(kinds, control=False)
+        found = {each.probe: each for each in read(features, "all", features.values, wanted, rows, "seen", asked)}
+        assert list(found) == list(kinds)
+        if "linear" not in kinds:
+            assert found["mlp"].converged
+            continue
+        assert found["linear"].converged
+        assert found["mlp"].accuracy < found["linear"].accuracy - 0.02
+        assert not found["mlp"].converged
+        assert "below the linear probe on the same rows" in found["mlp"].endings[0]
+    with pytest.raises(ResultError, match="mlp probe did not converge .*below the linear probe on the same rows"):
+        sweeping.leakage(features.values, features, "mlp", 0)
+    right = sweeping.leakage(features.values, features, "linear", 0)
+    assert right.mean() == pytest.approx(only(features, "background", "unseen_background").accuracy)
 
 
 def test_what_is_not_there_is_not_read(table):

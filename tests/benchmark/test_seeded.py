@@ -15,7 +15,7 @@ EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "indep
 
 
 def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8, templates: int = 30):
-    """Return (seeds, m) right or wrong by two equal ways, the cells and the photos: `photos` of each group, once on each background."""
+    """Return (seeds, m) right or wrong by two equal ways, the cells and photos: a group's once on each background."""
     front, behind, own, both = effects
     photo, background = (
         np.repeat(np.arange(GROUPS * photos), BACKGROUNDS),
@@ -33,7 +33,7 @@ def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8,
 def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndarray, float]:
     """Return the bias of the worst group's estimate and of a raw minimum over all groups, and the coverages.
 
-    These are of tied, untied, a group, the worst group, tied - untied, and untied over another way of the same accuracy;
+    These are of tied, untied, a group, the worst group, tied - untied, and untied over another way as good;
     last is what Student's interval over seeds covers of the untied images.
     """
     rng, names = np.random.default_rng(0), [f"g{each}" for each in range(GROUPS)]

@@ -84,6 +84,12 @@ def test_the_files_for_people(five):
     assert (out / "README.md").read_text().startswith("---\ntitle: toy leaderboard\n")
     assert "sdk: static" in (out / "README.md").read_text()
     assert "| best | 1 | 1 | 80.0 |" in (out / "board.md").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', (out / "index.html").read_text())[1])
+    lines = (out / "board.md").read_text()
+    for each in data["entries"]:
+        whole, gap = each["numbers"]["all"], each["numbers"]["gap"]
+        row = rf"\| {each['model']} \|.*\| {whole['shown']} \| {re.escape(whole['ends'])} \|.*\| {gap['shown']} \|"
+        assert bool(re.search(row, lines)) == bool(each["rank"])  # the same text on the page and in the table
     assert len((out / "board.csv").read_text().splitlines()) == 6
     pages = {path.name for path in (out / "models").iterdir()}
     assert pages == {f"{each.id}.html" for each in board.entries if each.rank}
