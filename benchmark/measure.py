@@ -120,8 +120,12 @@ def _group(scored: _Scored, label: int) -> dict[str, Any]:
         "ci95": _interval(scored.found, label),
         "foreground_sources": fronts,
         "background_sources": behinds,
-        "doubts": doubts(*scored.found.photos[:, label].tolist(), top1),
+        "doubts": doubts(n, *_effective(scored.found, label), top1),
     }
+
+
+def _effective(found: Intervals, label: int) -> tuple[float, float]:
+    return float(found.photos[1, label]), float(found.photos[2, label])
 
 
 def _backgrounds(

@@ -90,9 +90,9 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
-        photos = behind_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
+        n, front, behind = behind_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
         answer[name] = Change(
-            n=int(photos[0]),
+            n=int(n),
             before=means[0][place],
             after=means[1][place],
             change=found.mean[place],
@@ -103,7 +103,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             lost=lost,
             odds_ratio=gained / lost if lost else None,
             cohens_h=cohens_h(means[1][place], means[0][place]),
-            doubts=doubts(*photos, 0.5),
+            doubts=doubts(n, front, behind, 0.5),
         )
     return answer
 

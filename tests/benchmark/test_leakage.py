@@ -132,7 +132,7 @@ def test_a_network_below_the_linear_probe_has_not_converged(table, monkeypatch):
         assert found["mlp"].accuracy < found["linear"].accuracy - 0.02
         assert not found["mlp"].converged
         assert "below the linear probe on the same rows" in found["mlp"].endings[0]
-    with pytest.raises(ResultError, match="mlp probe did not converge .*below the linear probe on the same rows"):
+    with pytest.raises(ResultError, match=r"mlp probe did not converge .*below the linear probe on the same rows"):
         sweeping.leakage(features.values, features, "mlp", 0)
     right = sweeping.leakage(features.values, features, "linear", 0)
     assert right.mean() == pytest.approx(only(features, "background", "unseen_background").accuracy)
