@@ -18,7 +18,7 @@ from benchmark.pairing import read
 from benchmark.run import describe
 from benchmark.shortcut import Task, correlate
 from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import grid, over_seeds
+from benchmark.tables import grid, over_seeds, points, worst_cells
 from benchmark.trials import Correlation
 from benchmark.values import share
 from d3s_dataset.atomic import write_atomic
@@ -26,21 +26,37 @@ from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.manifest import to_json
 
 _SEEDS = 5
+_WORST = (
+    "intervals over photos and seeds; worst group: of those with 30 images or more, whichever is the worst in truth; "
+    "split-sample: chosen and scored on different photos"
+)
 
 
 def table(found: Correlation) -> str:
-    """Return the rows as a table, in percent with 95 % intervals over seeds."""
-    headings = ("model, way", "tied", "untied", "drop", "untied over plain", "worst group")
+    """Return the rows as a table, in percent with 95 % intervals over photos and seeds."""
+    headings = (
+        "model, way",
+        "tied",
+        "untied",
+        "tied - untied",
+        "untied - plain",
+        "worst group",
+        "split-sample",
+        "which",
+    )
     rows = [
         (
             f"{each.model}, {each.way}",
-            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied, each.scores.drop)),
-            over_seeds(each.scores.gain),
-            over_seeds(each.scores.worst),
+            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied)),
+            over_seeds(each.scores.drop, points),
+            "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
+            *worst_cells(each.scores.worst_group),
         )
         for each in found.rows
     ]
-    return grid(headings, rows)
+    doubts = dict.fromkeys(text for each in found.rows for text in each.scores.doubts())
+    note = [f"* the interval may not cover 95 %: {'; '.join(doubts)}"] if doubts else []
+    return "\n".join([grid(headings, rows), _WORST, *note])
 
 
 def groups_table(found: Correlation) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
+from benchmark.intervals import Sample
 from benchmark.pairing import Pairing
-from benchmark.scores import Spread
-from benchmark.stats import LEVEL
+from benchmark.seeded import accuracies, difference, worst
 from benchmark.trials import Scores
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
@@ -20,6 +19,7 @@ from d3s_dataset.identity import hashed
 _USED = 0.8  # share of the smallest group's tied images that a seed draws, so that seeds differ
 _LEAST = 4  # images of a group: some to learn from, some to choose on
 NONE = -1
+_KINDS = ("tied", "untied")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,46 +110,39 @@ def _balanced(
     return np.concatenate([each[np.argsort(order[each])][: len(rows)] for each in places.values()])
 
 
-def score(right: np.ndarray, base: np.ndarray, cells: Cells, names: tuple[str, ...]) -> Scores:
+def score(
+    right: np.ndarray, base: np.ndarray, cells: Cells, names: Sequence[str], photos: tuple[np.ndarray, np.ndarray]
+) -> Scores:
     """Return the scores of a way of reading.
 
     Args:
-        right: (seeds, m) bool, which test images were told right.
+        right: (seeds, m) bool, which test images were classified correctly.
         base: the same of plain features.
         cells: of the m test images.
         names: of the groups.
+        photos: (m,) codes of foreground photos and of background photos, -1 where an image has none.
     """
-    kinds = {"tied": cells.tied, "untied": ~cells.tied}
-    tied, untied = (right[:, kind].mean(1) for kind in kinds.values())
-    parts = {
-        f"{name}, {kind}": right[:, chosen & (cells.group == index)]
-        for index, name in enumerate(names)
-        for kind, chosen in kinds.items()
-    }
-    accuracies = {name: part.mean(1) for name, part in parts.items() if part.shape[1]}
+    sample, kinds = _sample(cells, len(names), photos), [f"{name}, {kind}" for name in names for kind in _KINDS]
+    *own, tied, untied, _ = accuracies(right, sample)
+    half = difference(np.where(cells.tied, 1.0, -1.0) * right, sample, -1)  # the mean over both, (tied - untied) / 2
     return Scores(
-        tied=shares(tied),
-        untied=shares(untied),
-        drop=spread(tied - untied),
-        worst=shares(np.min([*accuracies.values()], axis=0)),
-        gain=spread(untied - base[:, ~cells.tied].mean(1)),
-        groups={name: shares(values) for name, values in accuracies.items()},
+        tied=tied,
+        untied=untied,
+        drop=half.model_copy(update={"mean": _twice(half.mean), "ci95": (_twice(half.ci95[0]), _twice(half.ci95[1]))}),
+        worst_group=worst(right, sample, kinds),
+        gain=difference(right.astype(np.float64) - base, sample, -2),
+        groups={name: each for name, each in zip(kinds, own, strict=True) if each.mean is not None},
     )
 
 
-def spread(values: np.ndarray) -> Spread:
-    """Return the mean of (seeds,) values and its interval."""
-    mean, count = float(values.mean()), len(values)
-    if count < 2:
-        return Spread(mean=mean, ci95=(None, None))
-    half = float(student.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
-    return Spread(mean=mean, ci95=(mean - half, mean + half))
+def _sample(cells: Cells, groups: int, photos: tuple[np.ndarray, np.ndarray]) -> Sample:
+    """Return the test images: groups tied and untied; the mixes are all tied, all untied, and half of either."""
+    label = np.where(cells.group == NONE, NONE, 2 * cells.group + ~cells.tied)
+    sizes = np.bincount(label[label >= 0], minlength=2 * groups).astype(np.float64)
+    kinds = [np.where(np.arange(2 * groups) % 2 == kind, sizes, 0) for kind in range(2)]
+    mixes = np.stack([*kinds, sum(each / max(1, each.sum()) for each in kinds)])
+    return Sample(*photos, cells.background, label, 2 * groups, mixes)
 
 
-def shares(values: np.ndarray) -> Spread:
-    """Return the same of accuracies, whose interval ends at 0 and 1."""
-    found = spread(values)
-    low, high = found.ci95
-    if low is None or high is None:
-        return found
-    return Spread(mean=found.mean, ci95=(max(0.0, low), min(1.0, high)))
+def _twice(value: float | None) -> float | None:
+    return None if value is None else min(1.0, max(-1.0, 2 * value))

@@ -71,13 +71,15 @@ def group_dro(
     rows = torch.from_numpy((features - mean) / scale)
     truth, parts = torch.from_numpy(labels), torch.from_numpy(np.unique(groups, return_inverse=True)[1])
     held = torch.from_numpy(hold_out(photo, labels, seed))
-    best, chosen, start = float("inf"), probes.L2[0], None
+    losses, start, least = [], None, False
     for l2 in probes.L2:
         start = _worst_group(rows[~held], truth[~held], parts[~held], classes, l2, start).weights
-        loss = float(_losses(start, rows[held], truth[held], parts[held]).max())
-        if loss >= best:
+        losses.append(float(_losses(start, rows[held], truth[held], parts[held]).max()))
+        if least := probes.negligible(start, l2):
             break
-        best, chosen = loss, l2
+    chosen = probes.L2[int(np.argmin(losses))]
+    edge = probes.on_edge(losses, len(losses) - 1 if least else None)
+    _check(not edge, f"l2 {chosen:g} is at the edge of its grid")
     found = _worst_group(rows, truth, parts, classes, chosen, None)
     _check(found.converged, f"gradient norm {found.gradient:.1e} after {found.iterations} iterations")
     return Head(found.weights, mean, scale)

@@ -74,19 +74,60 @@ def read(
     codes = np.unique(wanted.photo[rows], return_inverse=True)[1]
     random = (hashed(asked.seed, _CONTROL, codes) % np.uint64(wanted.classes)).astype(np.int64)
     controlled = asked.control and name in _CONTROLLED[wanted.name]
-    for kind in asked.kinds:
-        told = [_told(kind, values[at], labels, fold, wanted.classes, asked) for fold in folds]
-        reports, control = [each for _, each in told], None
+    tested = np.concatenate([fold.test for fold in folds])
+    real = read_all(values[at], labels, folds, wanted.classes, asked)
+    made = read_all(values[at], random, folds[:1], wanted.classes, asked) if controlled else {}
+    for kind, each in real.items():
+        reports, control = each.reports, None
         if controlled:
-            made, report = _told(kind, values[at], random, folds[0], wanted.classes, asked)
-            control = float((made.argmax(1) == random[folds[0].test]).mean())
-            reports.append(replace(report, chosen=f"control, {report.chosen}"))
-        tested = np.concatenate([fold.test for fold in folds])
-        made = np.concatenate([each for each, _ in told])
-        yield _reading(features, part, wanted, kind, name, at[tested], made, control, reports)
+            control = float(made[kind].right.mean())
+            reports = [*reports, *(replace(one, chosen=f"control, {one.chosen}") for one in made[kind].reports)]
+        yield _reading(features, part, wanted, kind, name, at[tested], each.probability, control, reports)
 
 
-def _told(
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What a probe reads on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
+
+    probability: np.ndarray
+    right: np.ndarray
+    reports: list[probes.Report]
+
+
+def read_all(
+    values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+) -> dict[str, Tested]:
+    """Return what each probe asked for reads on the same rows; a network below the linear probe has not converged.
+
+    Args:
+        values: (n, d) features.
+        labels: (n,) int in 0..classes-1.
+        folds: of row numbers.
+        classes: k.
+        asked: probes, seed, device.
+    """
+    found = {kind: _test(kind, values, labels, folds, classes, asked) for kind in asked.kinds}
+    if "linear" not in found:
+        return found
+    linear = float(found["linear"].right.mean())
+    return {
+        kind: replace(
+            each, reports=[probes.against_linear(one, float(each.right.mean()), linear) for one in each.reports]
+        )
+        for kind, each in found.items()
+    }
+
+
+def _test(
+    kind: str, values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+) -> Tested:
+    fits = [_fit(kind, values, labels, fold, classes, asked) for fold in folds]
+    probability = np.concatenate([each for each, _ in fits])
+    truth = labels[np.concatenate([fold.test for fold in folds])]
+    return Tested(probability, probability.argmax(1) == truth, [each for _, each in fits])
+
+
+def _fit(
     kind: str, values: np.ndarray, labels: np.ndarray, fold: Fold, classes: int, asked: Asked
 ) -> tuple[np.ndarray, probes.Report]:
     probe = probes.fit(
@@ -157,7 +198,7 @@ def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
     found = accuracy_intervals(right, sample_of(features, rows))
     mean = float(found.mean[-1])
     ends = float(found.low[-1]), float(found.high[-1])
-    n, fronts, behinds = behind_all(found.counts)
+    n, fronts, behinds = behind_all(found.photos)
     behinds = behinds if behinds == n else min(behinds, _fewest(features, rows))
     return Share(n=n, value=mean, ci95=ends, doubts=doubts(n, fronts, behinds, mean))
 

@@ -56,7 +56,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         top1=overall,
         top5=mean(top5),
         ci95=_interval(scored.found, -1),
-        doubts=doubts(*behind_all(scored.found.counts), overall),
+        doubts=doubts(*behind_all(scored.found.photos), overall),
         averages=_averages(predictions, groups, top1, top5),
         **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
         consistency=_consistency(top1, predictions),
@@ -121,8 +121,12 @@ def _group(scored: _Scored, label: int) -> dict[str, Any]:
         "ci95": _interval(scored.found, label),
         "foreground_sources": fronts,
         "background_sources": behinds,
-        "doubts": doubts(n, fronts, behinds, top1),
+        "doubts": doubts(n, *_effective(scored.found, label), top1),
     }
+
+
+def _effective(found: Intervals, label: int) -> tuple[float, float]:
+    return float(found.photos[1, label]), float(found.photos[2, label])
 
 
 def _backgrounds(
@@ -148,15 +152,30 @@ def _superclasses(scored: _Scored, backgrounds: Sequence[str]) -> dict[str, dict
 
 
 def _worst(scored: _Scored, least: int) -> scores.Worst | None:
-    groups = np.flatnonzero(scored.found.counts[0, :-1] >= least)
-    lowest = worst(np.where(np.isin(np.arange(len(scored.groups)), groups), scored.found.mean[:-1], np.nan))
+    return worst_of(scored.groups.names, scored.top1, scored.sample, scored.found, least)
+
+
+def worst_of(
+    names: Sequence[str], right: np.ndarray, sample: Sample, found: Intervals, least: int
+) -> scores.Worst | None:
+    """Return the worst group of those that are large enough; None where none is.
+
+    Args:
+        names: of the groups.
+        right: (n,) bool, or shares of seeds that are right.
+        sample: the images.
+        found: the groups' separate intervals.
+        least: images that a group needs.
+    """
+    groups = np.flatnonzero(found.counts[0, : len(names)] >= least)
+    lowest = worst(np.where(np.isin(np.arange(len(names)), groups), found.mean[: len(names)], np.nan))
     if lowest is None:
         return None
-    split = split_sample(scored.top1, scored.sample, groups)
+    split = split_sample(right, sample, groups)
     return scores.Worst(
-        name=scored.groups.names[lowest],
-        top1=float(scored.found.mean[lowest]),
-        ci95=worst_interval(scored.found, groups),
+        name=names[lowest],
+        top1=float(found.mean[lowest]),
+        ci95=worst_interval(found, groups),
         split_sample=split.estimate,
         picked=float(split.picked[lowest]),
     )

@@ -4,7 +4,7 @@ For one model on a release and its control sets, and for two models on the same 
 both, so differences are taken image by image, and photos are resampled as in `intervals`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +25,17 @@ CHAIN = (
     ("paste and scale", "control_original_guides", "control_scale_guides"),
     ("generator", "control_scale_guides", "control_scale"),
     ("background", "control_scale", "default"),
+    ("background, on guides", "control_scale_guides", "guides"),
     ("all of it", "control_original_guides", "default"),
 )
+# Where no generator redraws anything, the images themselves are guides.
+_GUIDES_CHAIN = (
+    ("paste and scale", "control_original_guides", "control_scale_guides"),
+    ("background", "control_scale_guides", "default"),
+    ("all of it", "control_original_guides", "default"),
+)
+_OF_GUIDES = ("guides", "sample")  # kinds of release that may have no generator
+_REDRAWN = {"control_scale", "guides"}  # configs that only releases with a generator have
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +90,9 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
-        n, fronts, behinds = behind_all(found.counts) if name == _ALL else found.counts[:, place].tolist()
+        n, front, behind = behind_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
         answer[name] = Change(
-            n=n,
+            n=int(n),
             before=means[0][place],
             after=means[1][place],
             change=found.mean[place],
@@ -94,7 +103,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             lost=lost,
             odds_ratio=gained / lost if lost else None,
             cohens_h=cohens_h(means[1][place], means[0][place]),
-            doubts=doubts(n, fronts, behinds, 0.5),
+            doubts=doubts(n, front, behind, 0.5),
         )
     return answer
 
@@ -113,12 +122,25 @@ def overall(before: np.ndarray, after: np.ndarray, images: Predictions) -> float
     return None if np.isnan(p) else p
 
 
-def chain(tables: dict[str, Predictions], backgrounds: Sequence[str]) -> dict[str, dict[str, Change]]:
+def steps_of(configs: Collection[str], kind: str) -> list[tuple[str, str, str]]:
+    """Return the steps (name, config before, config after) whose both configs are there.
+
+    Args:
+        configs: what there are predictions on, of one release.
+        kind: of the release (its manifest's). Without a generator, `default` holds guides: then the background step
+            starts from `control_scale_guides`.
+    """
+    guides = kind in _OF_GUIDES and _REDRAWN.isdisjoint(configs)
+    return [step for step in (_GUIDES_CHAIN if guides else CHAIN) if step[1] in configs and step[2] in configs]
+
+
+def chain(tables: dict[str, Predictions], backgrounds: Sequence[str], kind: str) -> dict[str, dict[str, Change]]:
     """Say which part of a drop each step makes: paste and scale, the generator, the background.
 
     Args:
         tables: one model's predictions by config, of the same release and split.
         backgrounds: the release's background names in label order.
+        kind: of the release.
 
     Returns:
         Step -> background (and `all images`) -> change, for the steps whose both configs are there. All steps are
@@ -128,7 +150,7 @@ def chain(tables: dict[str, Predictions], backgrounds: Sequence[str]) -> dict[st
     Raises:
         ResultError: no step can be taken, or the tables have no image in common.
     """
-    steps = [step for step in CHAIN if step[1] in tables and step[2] in tables]
+    steps = steps_of(tables, kind)
     if not steps:
         known = sorted({config for _, *pair in CHAIN for config in pair})
         raise ResultError(f"expected two configs of a step among {', '.join(known)}; got {', '.join(tables)}")

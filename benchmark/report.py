@@ -13,7 +13,7 @@ from benchmark import probe_tables, results
 from benchmark.pages import disentangled, figures, gallery, render, sections
 from benchmark.pages.given import Given, divide, read
 from benchmark.pages.sections import Measured
-from benchmark.paired import CHAIN, chain
+from benchmark.paired import chain, steps_of
 from benchmark.scores import Change
 from benchmark.tables import points
 from d3s_dataset.atomic import write_atomic
@@ -26,8 +26,9 @@ def drops(about: Sequence[Measured], controls: Sequence[Measured]) -> dict[str, 
     for each in about:
         same = [other for other in controls if other.result.model.digest == each.result.model.digest]
         tables = {other.result.dataset.config: other.predictions for other in [each, *same]}
-        if any({before, after} <= set(tables) for _, before, after in CHAIN):
-            answer[each.label] = chain(tables, each.result.dataset.backgrounds)
+        facts = each.result.dataset
+        if steps_of(tables, facts.kind):
+            answer[each.label] = chain(tables, facts.backgrounds, facts.kind)
     return answer
 
 

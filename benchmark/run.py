@@ -18,6 +18,7 @@ from benchmark.imagenet import Folder
 from benchmark.job import measure_one, process_start
 from benchmark.score import table
 from benchmark.subjects import add_weights, check_installed, subjects
+from benchmark.tables import percent, points
 from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import ModelError
 
@@ -76,7 +77,7 @@ def describe(facts: results.Dataset) -> str:
     if facts.kind == "sample":
         parts.append("drawn sample, not D3S")
     share = facts.verified_fraction
-    parts.append("nobody has verified them" if share is None else f"{100 * share:.1f} % verified by people")
+    parts.append("nobody has verified them" if share is None else f"{percent(share)} % verified by people")
     return "; ".join(parts)
 
 
@@ -85,7 +86,7 @@ def describe_run(run: results.Run) -> str:
     parts = [f"precision {run.precision}"]
     if run.agreement is not None:
         why = "too few" if run.precision == "fp32" else "enough"
-        share = f"{100 * run.agreement:.1f} % of the first images"
+        share = f"{percent(run.agreement)} % of the first images"
         parts = [f"precision {run.precision}: bf16 and fp32 give the same top-1 on {share}, {why} for bf16"]
     parts.append(f"batch {run.batch_size} on {', '.join(run.devices)}")
     return "; ".join([*parts, *(["compiled"] if run.compiled else [])])
@@ -140,7 +141,7 @@ def _show(result: results.Result, path: Path) -> None:
     say(table(result.metrics))
     if result.imagenet and result.imagenet.top1 is not None and result.drop is not None:
         n, top1 = result.imagenet.n, result.imagenet.top1
-        say(f"ImageNet ({n} photos): top-1 {100 * top1:.1f} %; drop {100 * result.drop:.1f} points")
+        say(f"ImageNet ({n} photos): top-1 {percent(top1)} %; change here {points(-result.drop)} points")
     say(f"predictions {path.with_suffix('.parquet')}\nresult {path}")
 
 

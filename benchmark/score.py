@@ -85,7 +85,7 @@ def _chain_of(read: dict[Path, Predictions]) -> results.Chain:
         raise ResultError(
             f"expected files of different configs, got {', '.join(f.dataset.config for f in facts.values())}"
         )
-    steps = chain(tables, facts[first].dataset.backgrounds)
+    steps = chain(tables, facts[first].dataset.backgrounds, facts[first].dataset.kind)
     return results.Chain(model=facts[first].model, datasets=[each.dataset for each in facts.values()], steps=steps)
 
 
@@ -99,22 +99,20 @@ def _chain_stem(steps: results.Chain) -> str:
 
 
 def chain_table(steps: dict[str, dict[str, Change]]) -> str:
-    """Return the drop step by step as text: points of top-1 lost at each step, with 95 % intervals."""
+    """Return the drop step by step as text: the change of top-1 at each step, in points, with 95 % intervals."""
     names = list(next(iter(steps.values())))
     rows = [
-        (name, str(next(iter(steps.values()))[name].n), *(_lost(step[name]) for step in steps.values()))
+        (name, str(next(iter(steps.values()))[name].n), *(_change(step[name]) for step in steps.values()))
         for name in names
     ]
     flagged = any(each.doubts for step in steps.values() for each in step.values() if each.change is not None)
     note = ["* the interval may not cover 95 %: too few images or photos"] if flagged else []
-    heading = "points of top-1 lost at each step, with 95 % intervals"
+    heading = "change of top-1 at each step in points, negative: lower accuracy; with 95 % intervals"
     return "\n".join([heading, grid(("background", "n", *steps), rows[:-1], rows[-1]), *note])
 
 
-def _lost(change: Change) -> str:
-    low, high = change.ci95
-    ends = between((None if high is None else -high, None if low is None else -low), points)
-    text = points(None if change.change is None else -change.change)
+def _change(change: Change) -> str:
+    ends, text = between(change.ci95, points), points(change.change)
     return text if ends == "-" else f"{text} ({ends}){'*' * bool(change.doubts)}"
 
 

@@ -30,10 +30,14 @@ class Accuracy(Strict):
 
 
 class Spread(Strict):
-    """A mean over seeds, and its 95 % interval (Student's); no interval of a single seed."""
+    """A mean over seeds, and its 95 % interval over photos and seeds; no interval of a single seed.
+
+    `doubts` as in `GroupScore`. Where a file's `intervals` are over seeds alone it is older: they are too narrow.
+    """
 
     mean: Number
     ci95: tuple[Number, Number]
+    doubts: list[str] = []
 
 
 class Averages(Strict):

@@ -15,8 +15,10 @@ from benchmark.cache import Options
 from benchmark.correlation import Cells, draw, score
 from benchmark.data import Split
 from benchmark.features import features_of
+from benchmark.groups import codes
 from benchmark.job import Subject
 from benchmark.pairing import Pairing, from_record
+from benchmark.seeded import OVER
 from benchmark.settings import RECORD, record_of
 from benchmark.trials import Correlation, Read
 from d3s_dataset.command import progress
@@ -64,6 +66,7 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     drawn = Cells.of(task.pairing, splits[0].foreground, splits[0].column("background"), backgrounds)
     draws = {each: draw(drawn, kinds, backgrounds, task.rho, each) for each in task.seeds}
     right: dict[tuple[str, str], list[np.ndarray]] = {}
+    photos = codes(splits[1].column("foreground_source")[kept]), codes(splits[1].column("background_source")[kept])
     for subject in subjects:
         train, test = (features_of(subject, split, task.options) for split in splits)
         rows = Rows(train.values, drawn, train.foreground_source)
@@ -83,9 +86,10 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
         disjoint=disjoint,
         n={"tied": int(cells.tied.sum()), "untied": int((~cells.tied).sum())},
         rows=[
-            Read(model=model, way=way, scores=score(np.stack(answers), base, cells, kinds))
+            Read(model=model, way=way, scores=score(np.stack(answers), base, cells, kinds, photos))
             for (model, way), answers in right.items()
         ],
+        intervals=OVER,
     )
 
 

@@ -5,37 +5,64 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
+from benchmark.groups import distinct
+
 LEVEL = 0.95
 FEW_FOREGROUNDS, FEW_BACKGROUNDS, FEW_IMAGES = 60, 30, 30
 SAFE = (0.1, 0.95)  # accuracies within which coverage was measured
 NORMAL_QUANTILE = float(ndtri((1 + LEVEL) / 2))
 
 
-def doubts(n: int, foregrounds: int, backgrounds: int, mean: float) -> list[str]:
-    """Say why an interval may not cover 95 %: one short text a reason, none inside the measured conditions."""
+def doubts(n: float, foregrounds: float, backgrounds: float, mean: float) -> list[str]:
+    """Return why an interval may not cover 95 %: one short text per reason, none inside the measured conditions.
+
+    Args:
+        n: images.
+        foregrounds: effective foreground photos (`effective`): 30 photos of which one stands in most of the images vary
+            as few would. Compared as a whole number, so that a few missing images raise no doubt.
+        backgrounds: effective background photos, of the background that has fewest.
+        mean: the accuracy.
+    """
     if not n:
         return []
     alone = foregrounds == backgrounds == n
     checks = {
         f"fewer than {FEW_IMAGES} images": n < FEW_IMAGES,
-        f"fewer than {FEW_FOREGROUNDS} foreground photos": foregrounds < FEW_FOREGROUNDS and not alone,
-        f"fewer than {FEW_BACKGROUNDS} background photos": backgrounds < FEW_BACKGROUNDS and not alone,
+        f"fewer than {FEW_FOREGROUNDS} effective foreground photos": round(foregrounds) < FEW_FOREGROUNDS and not alone,
+        f"fewer than {FEW_BACKGROUNDS} effective background photos": round(backgrounds) < FEW_BACKGROUNDS and not alone,
         f"accuracy outside {SAFE[0]} to {SAFE[1]}": not SAFE[0] <= mean <= SAFE[1],
     }
     return [text for text, true in checks.items() if true]
 
 
-def behind_all(counts: np.ndarray) -> tuple[int, int, int]:
-    """Return images, foreground and background photos behind the mean over all groups, for `doubts`.
+def behind_all(photos: np.ndarray) -> tuple[int, float, float]:
+    """Return images, effective foreground and background photos behind the mean over all groups, for `doubts`.
 
     Background photos are those of the group with fewest: each group has its own, and the worst known decides.
 
     Args:
-        counts: (3, groups + 1) images, foreground and background photos of each group and of all together.
+        photos: (3, groups + 1) images, effective foreground and background photos of each group and of all together.
     """
-    n, fronts, behinds = (int(each) for each in counts[:, -1])
-    filled = counts[2, :-1][counts[0, :-1] > 0]
-    return n, fronts, behinds if behinds == n else int(filled.min(initial=behinds))
+    n, fronts, behinds = (float(each) for each in photos[:, -1])
+    filled = photos[2, :-1][photos[0, :-1] > 0]
+    return int(n), fronts, behinds if behinds == n else float(filled.min(initial=behinds))
+
+
+def effective(photo: np.ndarray, group: np.ndarray, size: np.ndarray, groups: int) -> np.ndarray:
+    """Return (groups,) the effective number of photos of each group, 0 for none: (sum w)^2 / sum w^2 (Kish, 1965).
+
+    w is how many images a photo has: as many photos with as many images each would vary alike.
+
+    Args:
+        photo: (c,) codes from 0.
+        group: (c,) int in 0..groups-1.
+        size: (c,) images of each such cell.
+        groups: how many groups.
+    """
+    (_, owner), cell = distinct(photo, group)
+    images = np.bincount(cell, weights=size, minlength=len(owner))
+    total, squares = (np.bincount(owner, weights=each, minlength=groups) for each in (images, images**2))
+    return np.divide(total**2, squares, out=np.zeros(groups), where=squares > 0)
 
 
 def wilson(

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.correlation import shares
 from benchmark.features import Features
-from benchmark.folds import Photos, cut
+from benchmark.folds import cut
+from benchmark.seeded import OVER, accuracies
 from benchmark.trials import Point, Sweep
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ResultError
@@ -33,6 +33,7 @@ def sweep(
     Raises:
         ResultError: a split of one label, too few background photos, or a probe that did not converge.
     """
+    from benchmark.leakage import sample_of
     from benchmark.neck import Labelled
     from benchmark.neck import train as train_neck
 
@@ -40,14 +41,16 @@ def sweep(
     if len(known) < 2 or len(np.unique(train.background)) < 2:
         raise ResultError("the train split shows one foreground or background label only: expected two or more")
     rows = Labelled(train.values, labels, train.background)
-    found: dict[float, list[tuple[float, float]]] = {}
+    sample = sample_of(test, np.arange(len(test.key)))
+    found: dict[float, list[tuple[np.ndarray, np.ndarray]]] = {}
     turns = [(weight, seed) for weight in weights for seed in seeds]
     for weight, seed in progress(turns, label="sweep", unit="neck"):
         neck = train_neck(rows, objective, weight, seed)
         right = known[neck.told(test.values)] == test.foreground
         leaks = leakage(neck.part(test.values, "foreground"), test, probe, seed)
-        found.setdefault(weight, []).append((float(right.mean()), leaks))
-    means = {weight: np.mean(values, axis=0) for weight, values in found.items()}
+        found.setdefault(weight, []).append((right, leaks))
+    parts = {weight: [np.stack(part) for part in zip(*values, strict=True)] for weight, values in found.items()}
+    means = {weight: [float(part.mean()) for part in both] for weight, both in parts.items()}
     return Sweep(
         model=train.model,
         datasets=(train.dataset, test.dataset),
@@ -58,40 +61,35 @@ def sweep(
         points=[
             Point(
                 weight=weight,
-                accuracy=shares(np.array([each[0] for each in values])),
-                leakage=shares(np.array([each[1] for each in values])),
+                accuracy=accuracies(both[0], sample)[-1],
+                leakage=accuracies(both[1], sample)[-1],
                 pareto=not any(o[0] > means[weight][0] and o[1] < means[weight][1] for o in means.values()),
             )
-            for weight, values in found.items()
+            for weight, both in parts.items()
         ],
+        intervals=OVER,
     )
 
 
-def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> float:
-    """Return how often a fresh probe reads the background from features, on background photos it has not seen.
+def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> np.ndarray:
+    """Return (n,) bool: a new probe reads an image's background from (n, d) features, its background photo unseen.
 
     Raises:
-        ResultError: too few photos, or a probe that did not converge.
+        ResultError: too few photos, or a probe that did not converge; a network that reads less than a linear probe.
     """
-    from benchmark import probes
+    from benchmark.leakage import Asked, photos_of, read_all
+    from benchmark.targets import target
 
-    n, names = len(values), int(test.background.max()) + 1
-    photos = Photos(test.foreground_source, test.background_source, np.zeros(n, dtype=np.int64), test.background)
-    right = []
-    for fold in cut("unseen_background", photos, seed):
-        reader = probes.fit(
-            probe,
-            values[fold.train],
-            test.background[fold.train],
-            fold.held,
-            classes=names,
-            learn=fold.learn,
-            seed=seed,
-        )
-        if not reader.report.converged:
-            raise ResultError(f"a {probe} probe did not converge ({reader.report.ending}): its accuracy shows nothing")
-        right.append(reader(values[fold.test]).argmax(1) == test.background[fold.test])
-    return float(np.concatenate(right).mean())
+    wanted = target("background", test)
+    folds = cut("unseen_background", photos_of(test, wanted, np.ones(len(values), dtype=bool)), seed)
+    kinds = ("linear", "mlp") if probe == "mlp" else (probe,)  # a network is judged by a linear probe on the same rows
+    found = read_all(values, wanted.labels, folds, wanted.classes, Asked(kinds, seed))[probe]
+    ending = next((each.ending for each in found.reports if not each.converged), None)
+    if ending is not None:
+        raise ResultError(f"a {probe} probe did not converge ({ending}): its accuracy shows nothing")
+    right = np.zeros(len(values), dtype=bool)
+    right[np.concatenate([fold.test for fold in folds])] = found.right
+    return right
 
 
 def as_csv(found: Sweep) -> bytes:

@@ -3,10 +3,13 @@
 import io
 import math
 from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from benchmark import scores
 from d3s_dataset.errors import MissingExtra
 from d3s_dataset.escape import terminal
+
+PLACES = 6  # of a float in a board's files
 
 
 def table(metrics: scores.Metrics) -> str:
@@ -43,17 +46,29 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequenc
 
 def percent(value: float | None) -> str:
     """Return a share in percent, a dash for none."""
-    return "-" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+    return _text(value, 2, 1)
 
 
 def points(value: float | None) -> str:
-    """Return a difference of shares in points, with its sign."""
-    return "-" if value is None or math.isnan(value) else f"{round(100 * value, 1) + 0.0:+.1f}"
+    """Return a difference of shares in points, with its sign: negative where accuracy is lower than before."""
+    return _text(value, 2, 1, "+")
 
 
 def ratio(value: float | None) -> str:
     """Return a number with two decimals, a dash for none."""
-    return "-" if value is None or math.isnan(value) else f"{value:.2f}"
+    return _text(value, 0, 2)
+
+
+def _text(value: float | None, shift: int, decimals: int, sign: str = "") -> str:
+    """Return a number times 10^shift: the one rounding of all that is shown, ties to even.
+
+    It begins with the `PLACES` that files keep, so that a number and the same number read from a file look alike.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    exact = Decimal(repr(round(float(value), PLACES))).scaleb(shift)
+    shown = exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+    return f"{abs(shown) if shown == 0 else shown:{sign}}"
 
 
 def between(ends: tuple[float | None, float | None], show: Callable[[float | None], str] = percent) -> str:
@@ -64,7 +79,15 @@ def between(ends: tuple[float | None, float | None], show: Callable[[float | Non
 def over_seeds(value: scores.Spread, show: Callable[[float | None], str] = percent) -> str:
     """Return a mean over seeds and its interval, in percent or as `show` says."""
     ends = between(value.ci95, show)
-    return show(value.mean) + (f" ({ends})" if ends != "-" else "")
+    return show(value.mean) + (f" ({ends}){'*' * bool(value.doubts)}" if ends != "-" else "")
+
+
+def worst_cells(lowest: scores.Worst | None) -> tuple[str, str, str]:
+    """Return the worst group's accuracy with its interval, its split-sample estimate, and its name; dashes for none."""
+    if lowest is None:
+        return "-", "-", "-"
+    spread = scores.Spread(mean=lowest.top1, ci95=lowest.ci95)
+    return over_seeds(spread), percent(lowest.split_sample), lowest.name
 
 
 def _accuracy(each: scores.GroupScore | scores.Metrics) -> tuple[str, str, str]:

@@ -3,22 +3,32 @@
 from typing import Literal
 
 from benchmark.results import Dataset, Model
-from benchmark.scores import Spread, Strict
+from benchmark.scores import Spread, Strict, Worst
+
+Over = Literal["seeds", "photos and seeds"]  # what intervals are over; the first in older files
 
 
 class Scores(Strict):
     """What one way of reading scored.
 
-    Accuracies are per image. A group in `groups` is a superclass, tied or untied; `worst` is the lowest of them. `gain`
-    is the untied accuracy minus that of the first model's plain features, seed by seed, in [-1, 1].
+    Accuracies are per image. A group in `groups` is a superclass, tied or untied; `worst_group` is the lowest of those
+    with 30 images or more, null where none has. `gain` is the untied accuracy minus that of the first model's plain
+    features, image by image, in [-1, 1]. `worst` is in older files only: the lowest of all groups, however few images
+    they have, which is too low by many points.
     """
 
     tied: Spread
     untied: Spread
     drop: Spread
-    worst: Spread
+    worst: Spread | None = None
+    worst_group: Worst | None = None
     gain: Spread
     groups: dict[str, Spread]
+
+    def doubts(self) -> list[str]:
+        """Return why its intervals may not cover 95 %, each reason once."""
+        every = (self.tied, self.untied, self.drop, self.gain, *self.groups.values())
+        return list(dict.fromkeys(text for each in every for text in each.doubts))
 
 
 class Read(Strict):
@@ -46,6 +56,7 @@ class Correlation(Strict):
     disjoint: dict[str, bool]
     n: dict[str, int]
     rows: list[Read]
+    intervals: Over = "seeds"
 
 
 class Point(Strict):
@@ -72,3 +83,4 @@ class Sweep(Strict):
     seeds: list[int]
     chance: float
     points: list[Point]
+    intervals: Over = "seeds"

@@ -19,7 +19,9 @@ from timm.data.transforms_factory import create_transform
 
 from benchmark import erasers, probes
 from benchmark.erasers import Eraser
+from benchmark.folds import Fold
 from benchmark.kept import same_photo
+from benchmark.leakage import Asked, read_all
 from generation.guide import compose
 
 SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side
@@ -93,17 +95,23 @@ def fit(study: Study, name: str, photos: np.ndarray, seen: np.ndarray) -> Eraser
     return erasers.fit(name, study.rows(photos, seen), study.labels(photos, seen), keep)
 
 
-def leakage(study: Study, eraser: Eraser, probe: np.ndarray, test: np.ndarray, cut: str, seed: int) -> dict[str, float]:
-    """Return how often each probe, fitted on the probe's photos, reads the background of the test's."""
+def leakage(
+    study: Study, eraser: Eraser, probe: np.ndarray, test: np.ndarray, cut: str, seed: int
+) -> tuple[dict[str, float], list[str]]:
+    """Return how often each probe, fitted on the probe's photos, reads the background of the test's; which are weak.
+
+    Weak are those that have not converged, a network below the linear probe among them: they show lower bounds.
+    """
     seen, tested = behind(study, cut, seed)
     learn, ask = eraser(study.rows(probe, seen)), eraser(study.rows(test, tested))
     held = np.repeat(np.arange(len(probe)) % 4 == 0, len(seen))
+    labels = np.concatenate([study.labels(probe, seen), study.labels(test, tested)])
+    rows = np.arange(len(labels))
+    fold = Fold(rows[: len(learn)], rows[len(learn) :], ~held, held)
     classes = int(study.background.max()) + 1
-    answer = {}
-    for kind in READERS:
-        found = probes.fit(kind, learn, study.labels(probe, seen), held, classes=classes, seed=seed)
-        answer[kind] = float(np.mean(found(ask).argmax(1) == study.labels(test, tested)))
-    return answer
+    found = read_all(np.concatenate([learn, ask]), labels, [fold], classes, Asked(READERS, seed))
+    weak = [kind for kind, each in found.items() if not all(one.converged for one in each.reports)]
+    return {kind: float(each.right.mean()) for kind, each in found.items()}, weak
 
 
 def kept(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> dict[str, float]:

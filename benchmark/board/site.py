@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from benchmark.board.standing import Board, Entry, rounded, to_bytes
+from benchmark.board.standing import Board, Cell, Entry, rounded, to_bytes
 from benchmark.pages import render
 from benchmark.pages.sections import markdown
 from benchmark.submission.truth import Rules
@@ -126,7 +126,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     numbers = entry.numbers
     assert numbers is not None  # ranked
     worst = numbers.by_background[numbers.worst].top1 if numbers.worst else None
-    interval = between(numbers.all.ci95) + "*" * numbers.all.doubtful
+    interval = _interval(numbers.all) or "-"
     top1 = percent(numbers.all.top1)
     shown = (entry.model, str(entry.rank), str(entry.tier), top1, interval, numbers.worst or "-", percent(worst))
     # The numbers are of all images, what stands behind them are those that were run again.
@@ -143,18 +143,28 @@ def _counts(board: Board) -> dict[str, int]:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    """Return what the page's script shows of an entry; shares as they are in the JSON."""
+    """Return what the page's script shows of an entry: shares as in the JSON, to sort by, and as text, to show."""
     told = {
         name: getattr(entry, name)
         for name in ("id", "model", "source", "state", "reason", "section", "rank", "tier", "run_again")
     }
     told |= {"notes": entry.notes, "page": page_name(entry) if entry.rank else None, "numbers": None}
     if numbers := entry.numbers:
-        cells = {name: [each.top1, *each.ci95, each.n, each.doubtful] for name, each in numbers.by_background.items()}
+        cells = {name: _shown(each.top1, _interval(each)) for name, each in numbers.by_background.items()}
         plain = {"gap": numbers.gap, "flips": numbers.flip_rate, "ece": numbers.ece, "top5": numbers.top5}
-        every = [numbers.all.top1, *numbers.all.ci95, numbers.all.n, numbers.all.doubtful]
-        told["numbers"] = {"all": every, "cells": cells, "worst": numbers.worst, **plain}
+        shares = {name: _shown(value) for name, value in plain.items()}
+        every = _shown(numbers.all.top1, _interval(numbers.all))
+        told["numbers"] = {"all": every, "cells": cells, "worst": numbers.worst, **shares}
     return rounded(told)
+
+
+def _shown(value: float | None, interval: str = "") -> dict[str, Any]:
+    return {"value": value, "shown": percent(value), "ends": interval}
+
+
+def _interval(cell: Cell) -> str:
+    interval = between(cell.ci95)
+    return "" if interval == "-" else interval + "*" * cell.doubtful
 
 
 def _csv(board: Board) -> bytes:

@@ -12,8 +12,8 @@ from pydantic import Field
 from benchmark.results import Result
 from benchmark.scores import Number, Strict
 from benchmark.submission.truth import Rules
+from benchmark.tables import PLACES
 
-PLACES = 6
 State = Literal[
     "reproduced", "recomputed", "not reproduced", "duplicate", "superseded", "withdrawn", "refused"
 ]  # the first alone is ranked

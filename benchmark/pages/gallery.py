@@ -13,6 +13,7 @@ from benchmark.data import Split, open_split
 from benchmark.metrics import hits
 from benchmark.predictions import Predictions
 from benchmark.results import Dataset
+from benchmark.tables import percent
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.taxonomy import classes
 
@@ -97,7 +98,7 @@ def told(found: Sequence[Mistake], images: dict[str, str]) -> dict[str, Any]:
     """Return mistakes for the page's script: each picture once, however many models got it wrong."""
     return {
         "mistakes": [
-            [each.model, each.key, each.foreground, each.background, each.answer, round(each.confidence, 3)]
+            [each.model, each.key, each.foreground, each.background, each.answer, percent(each.confidence)]
             for each in found
         ],
         "images": images,

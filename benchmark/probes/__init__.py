@@ -5,12 +5,14 @@ their cross-entropy, takes from the same rows the temperature that calibrates it
 then fitted once more, to all training rows. Held-out rows must differ from the others in what test rows will differ in:
 where tests are on unseen photos, whole photos are held out (`folds`).
 
-A weak probe looks like absence, so each says how it ended: `Report.converged` is false where a linear probe's gradient
-is above `logistic.TOLERANCE`, or a network was still getting better at its last epoch.
+A weak probe looks like absence, so each reports how it ended: `Report.converged` is false where a linear probe's
+gradient is above `logistic.TOLERANCE`, where a network was still getting better at its last epoch, and where the best
+L2 or number of neighbours lies on its grid's edge (`on_edge`): the optimum may lie beyond. `against_linear` marks a
+network that reads less than the linear probe on the same rows.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,11 +22,14 @@ from torch.nn import functional
 from benchmark.probes import logistic, mlp
 from d3s_dataset.errors import ResultError
 
-L2 = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # of a linear probe, strongest first
-NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+L2 = tuple(10.0**power for power in range(3, -9, -1))  # of a linear probe, strongest first
+NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)
+BETTER = 1e-3  # nats by which an edge must beat what lies next to it
 _CHUNK = 1024  # rows compared with all others at once
 _ROUNDING = 1e-6
 _COLDEST, _HOTTEST = -4.0, 6.0  # natural logarithm of a temperature
+
+_EDGE = ", at the edge of its grid"
 
 Reader = Callable[[torch.Tensor], torch.Tensor]
 _Rows = tuple[torch.Tensor, torch.Tensor]  # features, labels
@@ -120,23 +125,31 @@ class _Choice:
 
 def _linear(learn: _Rows, held: _Rows, whole: _Rows, classes: int, seed: int) -> tuple[_Choice, Reader]:
     best, chosen, start, near = _Choice("", float("inf"), 1.0), L2[0], None, None
+    losses, least = [], False
     for l2 in L2:
         start = logistic.solve(*learn, classes, l2, start).weights
         loss, temperature = calibrate(torch.addmm(start[-1], held[0], start[:-1]), held[1])
+        losses.append(loss)
         if loss < best.loss:
             best, chosen, near = _Choice(f"l2 {l2:g}", loss, temperature), l2, start
+        if least := negligible(start, l2):
+            break
     found = logistic.solve(*whole, classes, chosen, near)
-    ending = f"gradient norm {found.gradient:.1e} after {found.iterations} iterations"
-    return _Choice(best.name, best.loss, best.temperature, found.converged, ending), found.logits
+    edge = on_edge(losses, len(losses) - 1 if least else None)
+    ending = f"gradient norm {found.gradient:.1e} after {found.iterations} iterations" + _EDGE * edge
+    return _Choice(best.name, best.loss, best.temperature, found.converged and not edge, ending), found.logits
 
 
 def _knn(learn: _Rows, held: _Rows, whole: _Rows, classes: int, seed: int) -> tuple[_Choice, Reader]:
-    best, chosen = _Choice("", float("inf"), 1.0), NEIGHBOURS[0]
+    best, chosen, losses = _Choice("", float("inf"), 1.0), NEIGHBOURS[0], []
     near = _nearest(held[0], learn, NEIGHBOURS[-1])
     for count in NEIGHBOURS:
         loss, temperature = calibrate(_votes(near, count, classes), held[1])
+        losses.append(loss)
         if loss < best.loss:
             best, chosen = _Choice(f"k {count}", loss, temperature, ending="nothing to converge"), count
+    if on_edge(losses, 0):  # fewer than one neighbour there cannot be
+        best = replace(best, converged=False, ending=best.ending + _EDGE)
     return best, lambda rows: _votes(_nearest(rows, whole, chosen), chosen, classes)
 
 
@@ -162,6 +175,43 @@ def _mlp(learn: _Rows, held: _Rows, whole: _Rows, classes: int, seed: int) -> tu
     ending = f"held-out loss {found.loss:.3f} at epoch {found.epochs}, {'' if found.stopped else 'still '}the lowest"
     again = mlp.train(*whole, classes, seed, epochs=epochs)
     return _Choice(f"{epochs} epochs", loss, temperature, found.stopped, ending), again.logits
+
+
+def on_edge(losses: Sequence[float], natural: int | None = None) -> bool:
+    """Return whether the lowest of a grid's losses is its first or last one, and falls towards it by `BETTER` or more.
+
+    Where the last two are equally good the loss has levelled off: nothing lies beyond.
+
+    Args:
+        losses: two or more, in nats, in the grid's order.
+        natural: number of an end beyond which nothing can lie.
+    """
+    at = int(np.argmin(losses))
+    inner = {0: 1, len(losses) - 1: len(losses) - 2}.get(at)
+    return inner is not None and at != natural and losses[inner] - losses[at] >= BETTER
+
+
+def negligible(weights: torch.Tensor, l2: float) -> bool:
+    """Return whether a penalty's gradient is below the solver's tolerance: weaker ones add nothing."""
+    return l2 * float(weights[:-1].norm()) < logistic.TOLERANCE
+
+
+def against_linear(report: Report, right: float, linear: float) -> Report:
+    """Return a network's report, not converged where it reads less than the linear probe on the same rows.
+
+    A network contains every linear reader, so it has not found what is there to be found.
+
+    Args:
+        report: of a probe of any kind; only a network's changes.
+        right: its accuracy.
+        linear: that of the linear probe, on the same rows.
+    """
+    if report.kind != "mlp" or right >= linear:
+        return report
+    ending = (
+        f"{report.ending}, below the linear probe on the same rows ({100 * right:.1f} against {100 * linear:.1f} %)"
+    )
+    return replace(report, converged=False, ending=ending)
 
 
 def calibrate(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from benchmark import correlate, last_layer, pairing, shortcut, train
-from benchmark.correlation import NONE, Cells, draw, score, shares, spread
+from benchmark.correlation import NONE, Cells, draw, score
 from benchmark.pairing import PairingError
+from benchmark.tables import worst_cells
+from benchmark.trials import Scores
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names
@@ -103,24 +105,33 @@ def test_a_damaged_pairing_is_refused(tmp_path, text, says):
         pairing.read(str(tmp_path / "a.json"))
 
 
-def test_scores_are_means_over_images_and_intervals_over_seeds():
+def test_scores_are_means_over_images_and_seeds():
     cells = Cells(np.array([0, 0, 1, 1]), np.array([0, 5, 1, 5]), np.array([True, False, True, False]))
     right = np.array([[1, 0, 1, 1], [1, 1, 1, 1]], dtype=bool)
     base = np.array([[1, 0, 1, 0], [1, 0, 1, 0]], dtype=bool)
-    found = score(right, base, cells, ("a", "b"))
+    found = score(right, base, cells, ("a", "b"), (np.arange(4), np.arange(4)))
     assert (found.tied.mean, found.untied.mean, found.drop.mean) == (1, 0.75, 0.25)
-    assert (found.worst.mean, found.gain.mean) == (0.5, 0.75)
+    assert found.gain.mean == 0.75
     assert {name: each.mean for name, each in found.groups.items()} == {
         "a, tied": 1,
         "a, untied": 0.5,
         "b, tied": 1,
         "b, untied": 1,
     }
-    assert spread(np.array([0.1, 0.2, 0.3])).ci95 == pytest.approx(
-        (0.2 - 4.30265 * 0.1 / 3**0.5, 0.2 + 0.248414), abs=1e-4
-    )
-    assert shares(np.array([0.9, 1.0])).ci95[1] == 1
-    assert spread(np.array([0.5])).ci95 == (None, None)
+    assert found.worst is None
+    assert found.worst_group is None  # of 30 images or more
+    assert "fewer than 30 images" in found.untied.doubts
+    alone = score(right[:1], base[:1], cells, ("a", "b"), (np.arange(4), np.arange(4)))
+    assert (alone.untied.mean, alone.untied.ci95, alone.gain.ci95) == (0.5, (None, None), (None, None))
+
+
+def test_files_of_the_older_form_are_read(tmp_path):
+    """They have a `worst` over groups of any size and intervals over seeds; tables leave that worst group out."""
+    some = {"mean": 0.8, "ci95": [0.7, 0.9]}
+    old = {"tied": some, "untied": some, "drop": some, "worst": some, "gain": some, "groups": {"a, tied": some}}
+    found = Scores.model_validate(old)
+    assert (found.worst.mean, found.worst_group, found.doubts()) == (0.8, None, [])
+    assert worst_cells(found.worst_group) == ("-", "-", "-")
 
 
 def test_group_dro_lowers_the_worst_groups_loss():

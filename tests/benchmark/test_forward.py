@@ -232,7 +232,7 @@ def test_imagenet_gives_the_drop(toy, real_weights, shared_data, tmp_path, capsy
     assert found.imagenet is not None
     assert (found.imagenet.n, found.imagenet.top1, found.imagenet.top5) == (200, pytest.approx(0.87), 0.99)
     assert found.drop == found.imagenet.top1 - found.metrics.top1
-    assert "ImageNet (200 photos): top-1 87.0 %; drop" in capsys.readouterr().out
+    assert "ImageNet (200 photos): top-1 87.0 %; change here -" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_no_imagenet_is_one_line(tmp_path):

@@ -7,11 +7,12 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from benchmark import erasers, erasure, probes, results
+from benchmark import erasers, erasure, probes, results, sweeping
 from benchmark.features import Features, Head
 from benchmark.kept import kept, same_photo
 from benchmark.leakage import Asked, read, share
 from benchmark.partition import Partition
+from benchmark.probes import mlp
 from benchmark.store import Finished
 from benchmark.targets import target, targets
 from d3s_dataset.errors import ResultError
@@ -85,15 +86,15 @@ def test_backgrounds_differ_by_no_chance_and_the_fewest_photos_of_one_raise_doub
     found = share(features.background % 2 == 0, features, rows)
     assert found.value == 0.5
     assert found.ci95[1] - found.ci95[0] < 0.12  # that of 360 images; 0.4 where photos of all are one sample
-    assert "fewer than 30 background photos" in found.doubts  # 3 of each, 30 in all
+    assert "fewer than 30 effective background photos" in found.doubts  # 3 of each, 30 in all
     single = replace(features, background_source=features.background)
     wide = share(features.background % 2 == 0, single, rows)
     assert wide.ci95[1] - wide.ci95[0] > 0.4
-    assert "fewer than 30 background photos" in wide.doubts
+    assert "fewer than 30 effective background photos" in wide.doubts
     many = table(classes=2, backgrounds=2, templates=40)
     shown = np.flatnonzero((many.background == 1) | (many.background_source == 0))
     assert (
-        "fewer than 30 background photos" in share(many.background[shown] == 1, many, shown).doubts
+        "fewer than 30 effective background photos" in share(many.background[shown] == 1, many, shown).doubts
     )  # one of the first
 
 
@@ -111,6 +112,30 @@ def test_an_unfinished_control_is_not_passed_over(table, monkeypatch):
     assert len(labels) == 2  # one fold and its control
     assert not found.converged
     assert found.endings[0].startswith("control, ")
+
+
+def test_a_network_below_the_linear_probe_has_not_converged(table, monkeypatch):
+    """A network that stops after its first epoch, as if there were no more to find."""
+    monkeypatch.setattr(mlp, "_BETTER", 10.0)
+    features = table(classes=6, backgrounds=4, templates=5)
+    kind = np.random.default_rng(2).normal(size=(4, 24))[features.background]
+    features = replace(features, values=(features.values + kind).astype(np.float32))
+    (wanted, rows), *_ = targets(features, "background", "seen", [])
+    for kinds in (("mlp", "linear"), ("mlp",), ("linear", "knn", "mlp")):
+        asked = Asked(kinds, control=False)
+        found = {each.probe: each for each in read(features, "all", features.values, wanted, rows, "seen", asked)}
+        assert list(found) == list(kinds)
+        if "linear" not in kinds:
+            assert found["mlp"].converged
+            continue
+        assert found["linear"].converged
+        assert found["mlp"].accuracy < found["linear"].accuracy - 0.02
+        assert not found["mlp"].converged
+        assert "below the linear probe on the same rows" in found["mlp"].endings[0]
+    with pytest.raises(ResultError, match=r"mlp probe did not converge .*below the linear probe on the same rows"):
+        sweeping.leakage(features.values, features, "mlp", 0)
+    right = sweeping.leakage(features.values, features, "linear", 0)
+    assert right.mean() == pytest.approx(only(features, "background", "unseen_background").accuracy)
 
 
 def test_what_is_not_there_is_not_read(table):

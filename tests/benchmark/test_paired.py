@@ -99,7 +99,7 @@ def test_steps_of_the_chain_add_up(make_predictions):
     for seed, name in enumerate(("control_scale_guides", "control_scale", "default")):
         tables[name] = _altered(list(tables.values())[-1], 0.2, seed)
     tables["default"] = take(tables["default"], np.arange(380)[::-1])
-    found = chain(tables, background_names())
+    found = chain(tables, background_names(), "d3s")
     assert list(found) == ["paste and scale", "generator", "background", "all of it"]
     for name in (*background_names(), "all images"):
         *parts, total = (step[name].change for step in found.values())
@@ -112,8 +112,27 @@ def test_steps_of_the_chain_add_up(make_predictions):
 
 def test_a_chain_needs_a_step(make_predictions):
     made = make_predictions()
-    assert list(chain({"default": made, "control_scale": made, "guides": made}, background_names())) == ["background"]
+    given = {"default": made, "control_scale": made, "guides": made}
+    assert list(chain(given, background_names(), "d3s")) == ["background"]
     with pytest.raises(
         ResultError, match=r"expected two configs of a step among control_original_guides, .*got default"
     ):
-        chain({"default": made, "guides": made}, background_names())
+        chain({"default": made, "guides": made}, background_names(), "d3s")
+
+
+def test_the_background_step_of_guides_starts_from_guides(make_predictions):
+    """Of a release without a generator, and of the guides of one that has it; a step is never over two changes."""
+    made = make_predictions(n=400, fronts=40, behinds=20, p=0.9)
+    grey = _altered(made, 0.1, 0)
+    last = _altered(grey, 0.3, 1)
+    tables = {"control_original_guides": made, "control_scale_guides": grey, "default": last}
+    for kind in ("guides", "sample"):
+        found = chain(tables, background_names(), kind)
+        assert list(found) == ["paste and scale", "background", "all of it"]
+        first, second, total = (step["all images"].change for step in found.values())
+        before, after = (hits(each.foreground, each.prediction).mean() for each in (grey, last))
+        assert second == pytest.approx(after - before)
+        assert first + second == pytest.approx(total)
+    assert list(chain(tables, background_names(), "d3s")) == ["paste and scale", "all of it"]
+    both = {"control_scale_guides": grey, "guides": last, "default": last, "control_scale": grey}
+    assert list(chain(both, background_names(), "d3s")) == ["generator", "background", "background, on guides"]

@@ -57,6 +57,41 @@ def test_a_network_still_getting_better_says_so(monkeypatch):
     assert not probes.fit("mlp", x, y, held, classes=4).report.converged
 
 
+@pytest.mark.parametrize(
+    ("kind", "grid", "narrow"),
+    [("linear", "L2", (1e-4, 1e-5)), ("linear", "L2", (1e3, 1e2)), ("knn", "NEIGHBOURS", (1, 3))],
+)
+def test_a_choice_at_the_edge_of_its_grid_is_no_optimum(monkeypatch, kind, grid, narrow):
+    """Weak signals: the best L2 and number of neighbours lie inside the full grids, and beyond the narrow ones."""
+    x, y, held = blobs(rows=400, size=60, apart=0.2)
+    report = probes.fit(kind, x, y, held, classes=4).report
+    assert report.converged
+    monkeypatch.setattr(probes, grid, narrow)
+    report = probes.fit(kind, x, y, held, classes=4).report
+    assert not report.converged
+    assert "at the edge of its grid" in report.ending
+
+
+def test_an_edge_beyond_which_nothing_lies_is_none():
+    assert probes.on_edge([1.0, 1.1, 1.2])
+    assert probes.on_edge([1.2, 1.1, 1.0])
+    assert not probes.on_edge([1.2, 1.0, 1.1])
+    assert not probes.on_edge([1.0, 1.0005, 1.2])  # levelled off
+    assert not probes.on_edge([1.0, 1.1, 1.2], 0)
+    assert probes.on_edge([1.2, 1.1, 1.0], 0)
+    assert not probes.on_edge([1.0])
+    weights = torch.ones(5, 4)
+    assert probes.negligible(weights, 1e-6)
+    assert not probes.negligible(weights, 1e-3)
+
+
+@pytest.mark.parametrize("apart", [0.0, 5.0])
+def test_neither_noise_nor_what_is_far_apart_ends_at_an_edge(apart):
+    """No L2 is too strong for noise, none too weak for classes that nothing mixes: that is convergence."""
+    x, y, held = blobs(rows=500, size=30, apart=apart)
+    assert probes.fit("linear", x, y, held, classes=4).report.converged
+
+
 def test_nearest_neighbours_are_scikit_learn_s():
     x, y, held = blobs(apart=0.6)
     probe = probes.fit("knn", x[:500], y[:500], held[:500], classes=4)

@@ -1,6 +1,7 @@
 """Scores against brute force, and the command without torch."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -73,7 +74,8 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
         write(tmp_path / f"{config}.parquet", replace(each, provenance=provenance(config=config, n=200)))
     score.main([*paths, "--out", str(tmp_path / "results")])
     shown = capsys.readouterr().out
-    assert "points of top-1 lost at each step" in shown
+    assert "change of top-1 at each step in points, negative: lower accuracy" in shown
+    assert re.search(r"all images +200 +-\d+\.\d \(-\d+\.\d to -\d+\.\d\)", shown)  # a loss, as in the report
     names = {f"toy--d3s-{config}-validation--abababab.json" for config in ("default", "control_scale", "chain")}
     assert {path.name for path in (tmp_path / "results").iterdir()} == names
     written = (tmp_path / "results" / "toy--d3s-chain-validation--abababab.json").read_text()

@@ -41,7 +41,7 @@ function showGallery() {
     }
     const caption = make("figcaption");
     caption.append(make("strong", truth.split(",")[0]), ` on ${place}: `, make("span", answer.split(",")[0]),
-      ` (${Math.round(100 * sure)} %)`);
+      ` (${sure} %)`);
     caption.title = key;
     figure.append(caption);
     return figure;

@@ -2,7 +2,7 @@
 
 from benchmark import results
 from benchmark.readings import Erasure, Kept, Probed, Reading, Share
-from benchmark.scores import Spread
+from benchmark.scores import Spread, Worst
 from benchmark.trials import Correlation, Point, Read, Scores, Sweep
 
 MODEL = results.Model(name="split|<i>", architecture=None, tag=None, kwargs={}, digest="ef" * 32, precision="fp32",
@@ -66,7 +66,9 @@ def spread(mean: float, half: float = 0.02) -> Spread:
 def correlation(dataset: results.Dataset) -> Correlation:
     def scores(untied: float) -> Scores:
         groups = {"dog, tied": spread(0.95), "dog, untied": spread(untied - 0.1), "bird, untied": spread(untied)}
-        return Scores(tied=spread(0.95), untied=spread(untied), drop=spread(0.95 - untied), worst=spread(untied - 0.1),
+        lowest = Worst(name="dog, untied", top1=untied - 0.1, ci95=(untied - 0.12, untied - 0.08), split_sample=untied,
+                       picked=0.9)  # fmt: skip
+        return Scores(tied=spread(0.95), untied=spread(untied), drop=spread(0.95 - untied), worst_group=lowest,
                       gain=spread(untied - 0.5), groups=groups)  # fmt: skip
 
     return Correlation(

@@ -95,6 +95,11 @@ def test_the_files_for_people(five):
     table = (out / "board.md").read_text()
     assert "| best | 1 | 1 | 80.0 |" in table
     assert "| timm | 9 of 120 |" in table  # what is claimed for 120 images stands on 9
+    data = json.loads(re.search(r'id="data">(.*?)</script>', (out / "index.html").read_text())[1])
+    for each in data["entries"]:
+        whole, gap = each["numbers"]["all"], each["numbers"]["gap"]
+        row = rf"\| {each['model']} \|.*\| {whole['shown']} \| {re.escape(whole['ends'])} \|.*\| {gap['shown']} \|"
+        assert bool(re.search(row, table)) == bool(each["rank"])  # the same text on the page and in the table
     assert len((out / "board.csv").read_text().splitlines()) == 6
     pages = {path.name for path in (out / "models").iterdir()}
     assert pages == {f"{each.id}.html" for each in board.entries if each.rank}

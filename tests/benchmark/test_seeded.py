@@ -1,0 +1,110 @@
+"""Several trainings on one test set: what the worst group and the intervals of `correlate` are worth, by simulation."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from benchmark.correlation import Cells, score
+from benchmark.intervals import Sample, between_seeds
+from benchmark.seeded import accuracies, photos_behind
+
+TRUTH, GROUPS, BACKGROUNDS, SEEDS = 0.9, 9, 10, 5
+# Standard deviations: of foreground photos, background photos, trainings, and a training's own way with an image.
+EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "independent": (0.0, 0.0, 0.0, 3.0)}
+
+
+def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8, templates: int = 30):
+    """Return (seeds, m) right or wrong by two equal ways, the cells and photos: a group's once on each background."""
+    front, behind, own, both = effects
+    photo, background = (
+        np.repeat(np.arange(GROUPS * photos), BACKGROUNDS),
+        np.tile(np.arange(BACKGROUNDS), GROUPS * photos),
+    )
+    template = background * templates + rng.integers(0, templates, len(photo))
+    group = photo // photos
+    images = rng.normal(size=photo.max() + 1)[photo] * front + rng.normal(size=len(photo))
+    images += rng.normal(size=BACKGROUNDS * templates)[template] * behind
+    ways = [images + rng.normal(size=(SEEDS, 1)) * own + rng.normal(size=(SEEDS, len(photo))) * both for _ in range(2)]
+    right, base = (way + norm.ppf(TRUTH) * np.sqrt(1 + sum(each**2 for each in effects)) > 0 for way in ways)
+    return right, base, Cells(group, background, group == background), (photo, template)
+
+
+def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndarray, float]:
+    """Return the bias of the worst group's estimate and of a raw minimum over all groups, and the coverages.
+
+    These are of tied, untied, a group, the worst group, tied - untied, and untied over another way as good;
+    last is what Student's interval over seeds covers of the untied images.
+    """
+    rng, names = np.random.default_rng(0), [f"g{each}" for each in range(GROUPS)]
+    errors, held, naive = [], [], []
+    for _ in range(repeats):
+        right, base, cells, photos = trial(rng, effects)
+        found = score(right, base, cells, names, photos)
+        assert found.worst_group is not None
+        errors.append(
+            (found.worst_group.split_sample - TRUTH, min(each.mean for each in found.groups.values()) - TRUTH)
+        )
+        parts = [found.tied.ci95, found.untied.ci95, found.groups["g0, untied"].ci95, found.worst_group.ci95]
+        inside = [low <= TRUTH <= high for low, high in parts]
+        held.append([*inside, *(low <= 0 <= high for low, high in (found.drop.ci95, found.gain.ci95))])
+        means = right[:, ~cells.tied].mean(1)
+        half = student.ppf(0.975, SEEDS - 1) * means.std(ddof=1) / np.sqrt(SEEDS)
+        naive.append(abs(means.mean() - TRUTH) <= half)
+    bias, raw = np.mean(errors, axis=0)
+    return float(bias), float(raw), np.mean(held, axis=0), float(np.mean(naive))
+
+
+def test_the_worst_group_of_equal_ones_is_not_the_luckless_one():
+    """Every cell truly 90 %: the estimate is within 1.5 points, a raw minimum over small groups 15 or more below."""
+    bias, raw, held, naive = run(EFFECTS["photos"], 60)
+    assert abs(bias) <= 0.015
+    assert raw < -0.1
+    assert (held >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 60)).all()
+    assert naive < 0.8
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("effects", EFFECTS)
+def test_intervals_over_photos_and_seeds_cover_long(effects, capsys):
+    bias, raw, held, naive = run(EFFECTS[effects], 300)
+    with capsys.disabled():
+        print(f"\n{effects}: bias {100 * bias:+.2f}, raw minimum {100 * raw:+.2f}, cover {held}, seeds {naive:.3f}")  # noqa: T201
+    error = np.sqrt(0.05 * 0.95 / 300)
+    assert abs(bias) <= 0.005 + 2 * 0.003
+    assert (held >= 0.93 - 2 * error).all()
+    if effects == "seeds":
+        assert held[1] <= 0.97 + 2 * error
+
+
+def test_one_image_a_photo_and_no_noise_leaves_the_variance_of_seeds():
+    """Seeds that shift all images alike, on many: their variance over seeds; and none where images differ alone."""
+    shift = np.array([[0.1], [0.2], [0.6]])
+    none = np.full(8, -1)
+    sample = Sample(np.arange(8), none, np.arange(8) % 2, np.arange(8) % 2, 2, np.ones((1, 2)))
+    found = between_seeds(np.tile(shift, (1, 8)), sample)
+    np.testing.assert_allclose(found.variance, shift.var(ddof=1) / 3)
+    assert found.freedom == 2
+    noise = np.random.default_rng(0).normal(size=(3, 8))
+    assert (between_seeds(noise, sample).variance < noise.var(ddof=1) / 3).all()
+
+
+def test_a_constant_accuracy_has_an_interval_over_photos_and_a_single_seed_none():
+    rng = np.random.default_rng(0)
+    right = np.tile(rng.random(400) < 0.5, (4, 1))  # four seeds that agree on all images
+    sample = Sample(
+        np.arange(400) % 80, np.arange(400) % 35, np.zeros(400, int), np.zeros(400, int), 1, np.ones((1, 1))
+    )
+    (found, _), (alone, _) = accuracies(right, sample), accuracies(right[:1], sample)
+    assert 0.08 < found.ci95[1] - found.ci95[0] < 0.14  # that of 400 images; over seeds alone it would be 0
+    assert found.doubts == []
+    assert (alone.mean, alone.ci95) == (found.mean, (None, None))
+
+
+def test_photos_are_counted_in_the_background_that_has_fewest():
+    background = np.repeat([0, 1], [60, 40])
+    behind = np.r_[np.arange(60) % 30, 30 + np.arange(40) % 4]
+    sample = Sample(np.arange(100) // 2, behind, background, np.zeros(100, int), 1, np.ones((1, 1)))
+    assert photos_behind(sample, 0) == (100, 50, 4)
+    alone = Sample(np.arange(100), np.full(100, -1), background, np.zeros(100, int), 1, np.ones((1, 1)))
+    assert photos_behind(alone, 1) == (100, 100, 100)
