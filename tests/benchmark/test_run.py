@@ -33,7 +33,10 @@ def test_real_weights_on_real_photos_give_what_a_plain_loop_gives(photos, real_w
     arguments = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--dataset", str(photos)]
     run.main([*arguments, "--model-kwargs", "pad_type=same", "--precision", "fp32", "--out", str(tmp_path / "same")])
     shown = capsys.readouterr().out
-    assert shown.startswith("toy (guides), config default, split validation: 200 images; nobody has verified them\n")
+    assert shown.startswith(
+        "toy (guides), config default, split validation: 200 images; "
+        "guides (no model has redrawn them), not D3S; nobody has verified them\n"
+    )
 
     # The independent loop: pyarrow, Pillow, timm, one image at a time.
     network = timm.create_model("mobilenetv2_100", pad_type="same").eval()
