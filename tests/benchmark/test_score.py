@@ -64,8 +64,9 @@ def test_predictions_without_provenance_are_shown_and_not_written(make_predictio
     shown = capsys.readouterr().out
     assert "no result written" in shown
     # Label 0 is grass on D3S and Australia on geography: nothing in the file says which.
-    assert {"background 0", "background 1"} <= {line[:12].strip() for line in shown.splitlines()}
-    assert not any(name in shown for name in background_names())
+    assert {"background 0", "background 1"} <= {line[:13].strip() for line in shown.splitlines()}
+    assert not {line.split()[0] for line in shown.splitlines()} & set(background_names())
+    assert "worst background: background " in shown
     assert not (tmp_path / "results").exists()
 
 
