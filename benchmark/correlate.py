@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(groups_table(found))
     for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):
         warn(f"test images share {kind} photos with the train split")
-    first = stem(found.models[0], found.datasets[1])
+    settings = found.model_dump(mode="json", include={"models", "datasets", "pairing", "as_paper", "seeds"})
+    first = stem(found.models[0], found.datasets[1], settings, args.erase)
     path = args.out / f"{first}--rho{found.rho:g}.correlation.json"
     write_atomic(path, to_json(found))
     say(f"result {path}")

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from benchmark.results import Dataset, Model
 from d3s_dataset.errors import ResultError
@@ -139,14 +140,22 @@ def describe(facts: Dataset) -> str:
     return "; ".join(parts)
 
 
-def stem(model: Model, dataset: Dataset) -> str:
+def stem(model: Model, dataset: Dataset, *settings: Any) -> str:
     """Return the file name, without suffix, that predictions and result of a model share.
 
-    `<model>[-<argument>-<value>]--<dataset>-<config>-<split>--<precision>--<first 8 of the digest of the identity>`, of
-    letters, digits and `._-`. A long model or data set keeps its end, which tells more; the digest tells all apart.
+    Args:
+        model: the model.
+        dataset: the images.
+        settings: what else the numbers depend on, as JSON values; none for predictions and their result.
+
+    Returns:
+        `<model>[-<argument>-<value>]--<dataset>-<config>-<split>--<precision>--<first 8 of the digest of
+        the identity and settings>`, of letters, digits and `._-`. A long model or data set keeps its end, which differs
+        more often than the start; the digest differs always.
     """
     found = identity(model, dataset)
-    own = digest([*vars(found.model).values(), found.release, found.images, found.config, found.split])[:_SHOWN]
+    parts = [*vars(found.model).values(), found.release, found.images, found.config, found.split, *settings]
+    own = digest(parts)[:_SHOWN]
     part = _FIRST.sub(r"-first\1", dataset.split)
     images = _end(f"{dataset.name}-{dataset.config}-{part}", _LONGEST_IMAGES)
     tail = f"--{images}--{_end(model.precision, _SHOWN)}--{own}"

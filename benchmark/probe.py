@@ -146,7 +146,8 @@ def _finish(found: readings.Probed, out: Path, eraser: str, allowed: bool) -> No
             raise ResultError(f"{line}; type --allow-unconverged to have the result all the same")
         warn(line)
     mark = "-probe" if eraser == _DONE else f"-probe-{eraser}"
-    path = out / f"{stem(found.model, found.dataset)}{mark}.json"
+    settings = found.seed, sorted({each.probe for each in found.readings})
+    path = out / f"{stem(found.model, found.dataset, *settings)}{mark}.json"
     write_atomic(path, to_json(found))
     say(f"result {path}")
 

@@ -48,6 +48,7 @@ def test_two_results_that_differ_in_any_part_have_two_names():
     every = list(itertools.product(MODELS, DATASETS))
     names = {stem(*each) for each in every}
     assert len(names) == len(every) == len({identity(*each) for each in every})
+    assert len({stem(model(), dataset(), *settings) for settings in ((), (0,), (1,), (1, ["linear"]))}) == 4
 
 
 def test_what_does_not_change_the_numbers_changes_no_name():
