@@ -99,6 +99,7 @@ def tables(board: Board) -> str:
             parts.append(f"Models {title}:\n\n{markdown(headings, [_cells(each) for each in ranked])}")
     body = "\n".join(parts) or "No model has been run again by the board's owner yet, so none is ranked.\n"
     where = f"{rules.name}, config {rules.config}, split {rules.split}, {rules.n} images, digest {rules.digest[:12]}"
+    where += f"; {rules.warning}" if rules.warning else ""
     note = "Ranked are models that the board's owner has run again; one tier: no difference by the paired test."
     return f"{where}. {note}\n\n{body}"
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark import submission
+from benchmark import predictions, submission
 from benchmark.board import fold
 from benchmark.board.intake import measure
 from benchmark.predictions import SCHEMA
@@ -96,6 +96,10 @@ def another_label(folder):
 
 def another_release(folder):
     edit(folder, RESULT, lambda said: said["dataset"].update(digest="0" * 64))
+
+
+def another_release_s_digest(folder):
+    edit(folder, RESULT, lambda said: said["dataset"].update(release="0" * 64))
 
 
 def backgrounds_renamed(folder):
@@ -201,6 +205,7 @@ REASONS = {
     another_key: "got another key or none: '../../etc/passwd'",
     another_label: "foreground of image",
     another_release: "expected a result on digest",
+    another_release_s_digest: "result.json says otherwise than the release: dataset.release is 0000",
     backgrounds_renamed: "result.json says otherwise than the release: dataset.backgrounds[0] is cave",
     the_drawn_sample: "expected a result on a release of kind d3s, got kind 'sample'",
     not_fp32: "expected a result in fp32, got bf16",
@@ -244,6 +249,14 @@ def test_the_good_one_is_not_refused(judge, good):
     entry = judge(good)
     assert (entry.state, entry.reason) == ("recomputed", "")
     assert entry.numbers.all.right == round(0.6 * IMAGES)
+
+
+def test_an_older_result_without_the_digest_of_its_release_is_taken(judge, bad):
+    made = predictions.read(bad / PREDICTIONS)
+    del made.provenance["dataset"]["release"]
+    predictions.write(bad / PREDICTIONS, made)
+    edit(bad, RESULT, lambda said: said["dataset"].pop("release"))
+    assert judge(bad).state == "recomputed"
 
 
 def test_a_folder_under_another_name(judge, bad):
