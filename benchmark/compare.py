@@ -63,12 +63,23 @@ def compare_table(found: results.Comparison) -> str:
             f"{letter} {label}: {describe(facts)}"
             for letter, label, facts in zip("AB", labels([found.first, found.second]), found.datasets, strict=True)
         ),
+        *_other_images(*found.datasets),
         f"{found.n} images in both; A lacks {found.first_lacks}, B lacks {found.second_lacks}",
         grid(headings, rows[:-1], rows[-1]),
         "top-1 in %, differences in points; odds: images gained over lost; h: Cohen's effect size",
     ]
     flagged = any(each.doubts for each in found.changes.values())
     return "\n".join(lines + ["* the interval may not cover 95 %: too few images or photos"] * flagged)
+
+
+def _other_images(first: results.Dataset, second: results.Dataset) -> list[str]:
+    """Return a warning where equal keys may stand for different images of the same config."""
+    if first.config != second.config or first.digest == second.digest:
+        return []
+    return [
+        f"A and B are of different releases (digests {first.digest[:8]}, {second.digest[:8]}): images with the same key "
+        "may differ"
+    ]
 
 
 def _row(name: str, each: Change) -> tuple[str, ...]:

@@ -257,6 +257,7 @@ def provenance() -> Callable[..., dict]:
         dataset = {"name": "d3s", "kind": "sample", "revision": None, "digest": "cd" * 32, "config": "default"}
         dataset |= {"split": "validation", "n": 40, "verified_fraction": None, "backgrounds": list(background_names())}
         dataset |= {"release": "cd" * 32}
+        dataset["digest"] = facts.pop("images", dataset["digest"])
         for name, value in facts.items():
             (model if name in ("name", "digest", "kwargs", "precision") else dataset)[name] = value
         return {"model": model, "dataset": dataset, "environment": {}, "seconds": 2.0}
