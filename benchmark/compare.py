@@ -76,10 +76,8 @@ def _other_images(first: results.Dataset, second: results.Dataset) -> list[str]:
     """Return a warning where equal keys may stand for different images of the same config."""
     if first.config != second.config or first.digest == second.digest:
         return []
-    return [
-        f"A and B are of different releases (digests {first.digest[:8]}, {second.digest[:8]}): images with the same key "
-        "may differ"
-    ]
+    digests = f"digests {first.digest[:8]}, {second.digest[:8]}"
+    return [f"A and B are of different releases ({digests}): images with the same key may differ"]
 
 
 def _row(name: str, each: Change) -> tuple[str, ...]:
