@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark import predictions as predictions_
 from benchmark import results
 from benchmark.beside import beside
+from benchmark.identity import describe, labels
 from benchmark.paired import changes, join
 from benchmark.predictions import Predictions
 from benchmark.scores import Change
@@ -58,14 +59,25 @@ def compare_table(found: results.Comparison) -> str:
     rows = [_row(name, each) for name, each in found.changes.items()]
     headings = ("background", "n", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "gained", "lost", "odds", "h")
     lines = [
-        f"A {found.first.name} ({found.datasets[0].name}, {found.datasets[0].config}, {found.datasets[0].split})",
-        f"B {found.second.name} ({found.datasets[1].name}, {found.datasets[1].config}, {found.datasets[1].split})",
+        *(
+            f"{letter} {label}: {describe(facts)}"
+            for letter, label, facts in zip("AB", labels([found.first, found.second]), found.datasets, strict=True)
+        ),
+        *_other_images(*found.datasets),
         f"{found.n} images in both; A lacks {found.first_lacks}, B lacks {found.second_lacks}",
         grid(headings, rows[:-1], rows[-1]),
         "top-1 in %, differences in points; odds: images gained over lost; h: Cohen's effect size",
     ]
     flagged = any(each.doubts for each in found.changes.values())
     return "\n".join(lines + ["* the interval may not cover 95 %: too few images or photos"] * flagged)
+
+
+def _other_images(first: results.Dataset, second: results.Dataset) -> list[str]:
+    """Return a warning where equal keys may stand for different images of the same config."""
+    if first.config != second.config or first.digest == second.digest:
+        return []
+    digests = f"digests {first.digest[:8]}, {second.digest[:8]}"
+    return [f"A and B are of different releases ({digests}): images with the same key may differ"]
 
 
 def _row(name: str, each: Change) -> tuple[str, ...]:

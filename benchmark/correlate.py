@@ -14,8 +14,8 @@ from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.entries import Entry
 from benchmark.erasers import NAMES
+from benchmark.identity import describe, stem
 from benchmark.pairing import read
-from benchmark.run import describe
 from benchmark.shortcut import Task, correlate
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import grid, over_seeds, points, worst_cells
@@ -104,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(groups_table(found))
     for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):
         warn(f"test images share {kind} photos with the train split")
-    first = results.stem(found.models[0], found.datasets[1])
+    settings = found.model_dump(mode="json", include={"models", "datasets", "pairing", "as_paper", "seeds"})
+    first = stem(found.models[0], found.datasets[1], settings, args.erase)
     path = args.out / f"{first}--rho{found.rho:g}.correlation.json"
     write_atomic(path, to_json(found))
     say(f"result {path}")

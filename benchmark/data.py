@@ -108,6 +108,7 @@ class Split:
             n=self.n,
             verified_fraction=verified_fraction(self.labels["verified"].to_pylist()),
             backgrounds=self.manifest.backgrounds,
+            release=self.manifest.digest,
         )
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from benchmark.trusted import name_from_data
 from d3s_dataset.errors import ModelError
 
 
@@ -22,20 +23,23 @@ class Entry:
 def read_list(name: str) -> list[Entry]:
     """Read a list of models.
 
-    A line is a name, then any number of `key=value`; `#` starts a comment; quotes keep spaces together.
+    A line is a name, then any number of `key=value`; `#` starts a comment; quotes keep spaces together. A name from a
+    file never stands for code or a folder.
 
     Args:
         name: of a shipped list, or the path of a file.
 
     Raises:
-        ModelError: no such list, no model in it, or a line that cannot be read.
+        ModelError: no such list, no model in it, a line that cannot be read, or a name that only a command line may
+            have.
     """
     entries = []
     for number, line in enumerate(_text(name).splitlines(), start=1):
         try:
             words = shlex.split(line, comments=True)
             if words:
-                entries.append(Entry(words[0], dict(map(argument, words[1:]))))
+                named = name_from_data(words[0], f"{name}, line {number},")
+                entries.append(Entry(named, dict(map(argument, words[1:]))))
         except (ValueError, ArgumentTypeError) as error:
             raise ModelError(f"{name}, line {number}: {error}") from None
     if not entries:

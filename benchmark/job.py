@@ -16,6 +16,7 @@ from benchmark import known, results
 from benchmark import predictions as predictions_
 from benchmark.cache import TRIAL_IMAGES, Cache, KnownModel, Options
 from benchmark.data import Split
+from benchmark.identity import stem
 from benchmark.imagenet import Folder, Images
 from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
@@ -144,10 +145,10 @@ def measure_one(
         model=subject.model(finished.run.precision), dataset=split.facts(), imagenet=whole, **dict(finished)
     )
     made = replace(split.predictions(said), provenance=facts.model_dump(mode="json"))
-    stem = out / results.stem(facts.model, facts.dataset)
-    path = stem.with_name(stem.name + ".json")
+    base = out / stem(facts.model, facts.dataset)
+    path = base.with_name(base.name + ".json")
     result = result_of(made, str(path))
-    predictions_.write(stem.with_name(stem.name + ".parquet"), made)
+    predictions_.write(base.with_name(base.name + ".parquet"), made)
     results.write(path, result)
     return result, path
 

@@ -130,7 +130,8 @@ def _begin(root: Path, rules: Rules) -> None:
     if path.exists():
         raise ResultError(f"{path} is there already: a board stays about the images it began with")
     write_atomic(path, to_json(rules))
-    say(f"board on {rules.name}, {rules.config}, {rules.split}, {rules.n} images: {path}")
+    warning = f" ({rules.warning})" if rules.warning else ""
+    say(f"board on {rules.name}, {rules.config}, {rules.split}, {rules.n} images{warning}: {path}")
 
 
 def _check(root: Path, dataset: str, out: Path, into: Sequence[Path]) -> None:

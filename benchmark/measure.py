@@ -16,7 +16,7 @@ from benchmark.stats import LEVEL, behind_all, doubts
 from benchmark.worst import LEAST_IMAGES, SPLITS, split_sample, worst_interval
 from d3s_dataset.errors import ResultError
 
-METRICS_VERSION = 1  # raised whenever the same predictions give another number: boards then compute anew
+METRICS_VERSION = 2  # raised whenever the same predictions give another number: boards then compute anew
 _METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
 _INTERVAL = {"method": _METHOD, "level": LEVEL, "resamples": RESAMPLES, "splits": SPLITS, "seed": SEED}
 

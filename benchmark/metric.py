@@ -25,6 +25,7 @@ Args:
     predictions: predicted class of each image, 0..999.
     references: true class of each image, 0..999.
     backgrounds: background label of each image, 0..9.
+    names: the backgrounds of the release in label order, as its `background` feature lists them; D3S's without it.
 
 Returns:
     `top1`, `top1_mean_of_backgrounds`, `gap`, `worst_background` (None without images), `top1_<background>`,
@@ -45,7 +46,8 @@ class D3SMetric(evaluate.Metric):
         )
 
     def _compute(self, *, predictions: Any = None, references: Any = None, **others: Any) -> dict[str, Any]:
-        names, backgrounds = background_names(), np.asarray(others["backgrounds"], dtype=np.int64)
+        names = others.get("names") or background_names()
+        backgrounds = np.asarray(others["backgrounds"], dtype=np.int64)
         outside = backgrounds[(backgrounds < 0) | (backgrounds >= len(names))]
         if len(outside):
             raise ValueError(f"expected background labels in 0..{len(names) - 1}, got {outside[0]}")

@@ -18,9 +18,9 @@ from benchmark.data import open_split
 from benchmark.entries import Entry
 from benchmark.features import Features, features_of
 from benchmark.folds import CUTS
+from benchmark.identity import describe, stem
 from benchmark.job import process_start
 from benchmark.probe_tables import show
-from benchmark.run import describe
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.values import seed
 from d3s_dataset.atomic import write_atomic
@@ -146,7 +146,8 @@ def _finish(found: readings.Probed, out: Path, eraser: str, allowed: bool) -> No
             raise ResultError(f"{line}; type --allow-unconverged to have the result all the same")
         warn(line)
     mark = "-probe" if eraser == _DONE else f"-probe-{eraser}"
-    path = out / f"{results.stem(found.model, found.dataset)}{mark}.json"
+    settings = found.seed, sorted({each.probe for each in found.readings})
+    path = out / f"{stem(found.model, found.dataset, *settings)}{mark}.json"
     write_atomic(path, to_json(found))
     say(f"result {path}")
 

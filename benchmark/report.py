@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import probe_tables, results
+from benchmark.identity import check_chain, model_identity
 from benchmark.pages import disentangled, figures, gallery, render, sections
 from benchmark.pages.given import Given, divide, read
 from benchmark.pages.sections import Measured
@@ -18,18 +19,37 @@ from benchmark.scores import Change
 from benchmark.tables import points
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, run_command, say
+from d3s_dataset.errors import ResultError
+from d3s_dataset.schema import not_d3s
 
 
 def drops(about: Sequence[Measured], controls: Sequence[Measured]) -> dict[str, dict[str, dict[str, Change]]]:
-    """Return model -> step -> background -> change, for models that were also measured on control sets."""
+    """Return model -> step -> background -> change, for models that were also measured on control sets.
+
+    Raises:
+        ResultError: a result on a control set that is of no model in `about`, or of another split or release.
+    """
     answer = {}
-    for each in about:
-        same = [other for other in controls if other.result.model.digest == each.result.model.digest]
-        tables = {other.result.dataset.config: other.predictions for other in [each, *same]}
+    models = [model_identity(each.result.model) for each in about]
+    for other in controls:
+        if model_identity(other.result.model) not in models:
+            raise ResultError(
+                f"{_called(other)}: expected the result of the same run of the "
+                f"model (weights, arguments, precision) on config {about[0].result.dataset.config} too"
+            )
+    for model, each in zip(models, about, strict=True):
+        parts = [each, *(other for other in controls if model_identity(other.result.model) == model)]
+        if len(parts) > 1:
+            check_chain([(_called(part), part.result.model, part.result.dataset) for part in parts])
+        tables = {part.result.dataset.config: part.predictions for part in parts}
         facts = each.result.dataset
         if steps_of(tables, facts.kind):
             answer[each.label] = chain(tables, facts.backgrounds, facts.kind)
     return answer
+
+
+def _called(part: Measured) -> str:
+    return f"{part.label} on config {part.result.dataset.config}"
 
 
 def page(given: Given, dataset: str | None, made: dict[str, Any] | None = None) -> bytes:
@@ -51,6 +71,7 @@ def page(given: Given, dataset: str | None, made: dict[str, Any] | None = None) 
     return render(
         "report.html",
         facts=facts,
+        warning=not_d3s(facts.kind, facts.config),
         about=about,
         given=given,
         sections=sections,

@@ -3,7 +3,6 @@
 The numbers themselves are typed in `scores`.
 """
 
-import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,8 +14,6 @@ from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
 
 Kind = TypeVar("Kind", bound=Strict)
-_DIGEST_SHOWN = 8
-_LONGEST_STEM = 200  # bytes; file systems allow 255 with the suffix and a temporary name's letters
 
 
 class Model(Strict):
@@ -36,7 +33,10 @@ class Model(Strict):
 
 
 class Dataset(Strict):
-    """Which images: the release, the split of its config, how many, and the share that people verified (or null)."""
+    """Which images: the release, the split of its config, how many, and the share that people verified (or null).
+
+    `digest` is that of the config's shards; `release` that of the release, whatever the config (older files lack it).
+    """
 
     name: str
     kind: str
@@ -47,6 +47,7 @@ class Dataset(Strict):
     n: int
     verified_fraction: float | None
     backgrounds: list[str]
+    release: str | None = None
 
 
 class Run(Strict):
@@ -105,7 +106,7 @@ class Chain(Strict):
 
 
 class Result(Strict):
-    """The file `<model>--<dataset>-<config>-<split>--<digest>.json`.
+    """The file `<model>--<dataset>-<config>-<split>--<precision>--<digest>.json` (`identity.stem`).
 
     `drop` is the top-1 on ImageNet minus that on this split. Older files lack `run`, `imagenet` and `drop`.
     """
@@ -131,19 +132,6 @@ def make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {out}: {error.strerror}") from None
-
-
-def stem(model: Model, dataset: Dataset) -> str:
-    """Return the file name, without suffix, that predictions and result of a model share.
-
-    Model arguments belong to the name: they change what a model computes but not the digest of its weights.
-    """
-    arguments = "".join(f",{key}={value}" for key, value in sorted(model.kwargs.items()))
-    tail = f"--{dataset.name}-{dataset.config}-{dataset.split}--{model.digest[:_DIGEST_SHOWN]}"
-    head = model.name + arguments
-    # A long path keeps its end, which tells models apart.
-    kept = head.encode()[-(_LONGEST_STEM - len(tail.encode())) :].decode(errors="ignore")
-    return re.sub(r"[/\\:]", "_", kept + tail)
 
 
 def write(path: Path, result: Result | Comparison | Chain) -> None:

@@ -6,6 +6,7 @@ names, then weights.
 """
 
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmark.again import run_again
 from benchmark.cache import Cache, Options
 from benchmark.data import Split, open_split
 from benchmark.entries import Entry, read_list
+from benchmark.identity import describe, labels
 from benchmark.imagenet import Folder
 from benchmark.job import measure_one, process_start
 from benchmark.score import table
@@ -21,6 +23,9 @@ from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import percent, points
 from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import ModelError
+
+# What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
+_WITH_FROM = {"from_", "model", "dataset", "checkpoint", "devices", "no_compile"}
 
 
 def measure(
@@ -71,16 +76,6 @@ def measure(
         raise ModelError(f"{len(failed)} of {len(models)} models could not be measured: {', '.join(failed)}")
 
 
-def describe(facts: results.Dataset) -> str:
-    """Return the line that says what is measured on, and how far it can be trusted."""
-    parts = [f"{facts.name} ({facts.kind}), config {facts.config}, split {facts.split}: {facts.n} images"]
-    if facts.kind == "sample":
-        parts.append("drawn sample, not D3S")
-    share = facts.verified_fraction
-    parts.append("nobody has verified them" if share is None else f"{percent(share)} % verified by people")
-    return "; ".join(parts)
-
-
 def describe_run(run: results.Run) -> str:
     """Return how a model was run, and why in that precision, on one line."""
     parts = [f"precision {run.precision}"]
@@ -118,12 +113,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = process_start()
     made = parser()
     args = made.parse_args(argv)
-    if sum(map(bool, (args.model, args.models_file, args.from_))) != 1:
-        made.error("expected one of the arguments --model, --models-file, --from")
     options = Options(args.precision, not args.no_compile, args.devices)
     if args.from_:
-        say(run_again(args.from_, args.dataset, args.checkpoint, options))
+        _check_again(made, argv)
+        say(run_again(args.from_, args.dataset, args.checkpoint, options, args.model and args.model[0]))
         return
+    if bool(args.model) == bool(args.models_file):
+        made.error("expected one of the arguments --model, --models-file, --from")
     names = [Entry(name) for name in args.model or ()] or read_list(args.models_file)
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
@@ -135,9 +131,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         _show(result, path)
 
 
+def _check_again(made: Parser, argv: Sequence[str] | None) -> None:
+    """Refuse what was typed beside --from and would do nothing: the result itself holds how it was made."""
+    untyped = object()
+    every = vars(made.parse_args(argv))
+    typed = vars(made.parse_args(argv, Namespace(**dict.fromkeys(every, untyped))))
+    ignored = [name for name, value in typed.items() if value is not untyped and name not in _WITH_FROM]
+    if ignored:
+        flag = f"--{ignored[0].replace('_', '-')}"
+        made.error(f"{flag} does nothing with --from, which runs what the result holds: leave it out")
+    if len(every["model"] or ()) > 1:
+        made.error("--from runs the model of one result: expected one name after --model, or no --model")
+
+
 def _show(result: results.Result, path: Path) -> None:
     used = f"; {describe_run(result.run)}" if result.run else ""
-    say(f"\n{result.model.tag or result.model.name}{used}; {result.seconds:.1f} s")
+    say(f"\n{labels([result.model])[0]}{used}; {result.seconds:.1f} s")
     say(table(result.metrics))
     if result.imagenet and result.imagenet.top1 is not None and result.drop is not None:
         n, top1 = result.imagenet.n, result.imagenet.top1

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
+from benchmark.identity import check_chain, describe, labels, release_of, stem
 from benchmark.measure import result_of, score
 from benchmark.paired import chain
 from benchmark.predictions import Predictions
 from benchmark.scores import Change
 from benchmark.tables import between, grid, points, table
 from d3s_dataset.command import Parser, run_command, say
-from d3s_dataset.errors import ResultError
-from d3s_dataset.taxonomy import background_names
 
 __all__ = ["result_of", "score", "table"]  # what benchmark.run takes from here
 
@@ -56,46 +55,40 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _score_one(path: Path, predictions: Predictions, out: Path) -> None:
     if not predictions.provenance:
-        say(table(score(predictions, background_names())))
-        say(f"{path} does not say which model and data set it is of: no result written")
+        say(table(score(predictions, _numbered(predictions))))
+        say(f"{path} does not say which model and data set it is of: no result written, backgrounds by number")
         return
     result = result_of(predictions, str(path))
-    path = out / f"{results.stem(result.model, result.dataset)}.json"
+    path = out / f"{stem(result.model, result.dataset)}.json"
     results.make_folder(out)
     results.write(path, result)
-    say(f"{result.model.name} on {result.dataset.name}, {result.dataset.config}, {result.dataset.split}")
+    say(f"{labels([result.model])[0]} on {describe(result.dataset)}")
     say(table(result.metrics))
     say(f"result {path}")
+
+
+def _numbered(predictions: Predictions) -> list[str]:
+    """Return neutral names of the backgrounds: labels alone do not identify the release whose names they have."""
+    return [f"background {label}" for label in range(int(predictions.background.max(initial=-1)) + 1)]
 
 
 def _chain_of(read: dict[Path, Predictions]) -> results.Chain:
     """Return the chain of several files.
 
     Raises:
-        ResultError: not one model, split and release, a config twice, or no step between the configs.
+        ResultError: not one model, precision, split and release, a config twice, or no step between the configs.
     """
     facts = {path: results.provenance(each.provenance, str(path)) for path, each in read.items()}
-    first, *others = facts
-    for path in others:
-        _same("model", path, facts[path].model.digest, first, facts[first].model.digest)
-        _same("model arguments", path, facts[path].model.kwargs, first, facts[first].model.kwargs)
-        _same("split", path, facts[path].dataset.split, first, facts[first].dataset.split)
+    check_chain([(str(path), each.model, each.dataset) for path, each in facts.items()])
     tables = {facts[path].dataset.config: each for path, each in read.items()}
-    if len(tables) < len(read):
-        raise ResultError(
-            f"expected files of different configs, got {', '.join(f.dataset.config for f in facts.values())}"
-        )
-    steps = chain(tables, facts[first].dataset.backgrounds, facts[first].dataset.kind)
-    return results.Chain(model=facts[first].model, datasets=[each.dataset for each in facts.values()], steps=steps)
-
-
-def _same(what: str, path: Path, found: object, first: Path, expected: object) -> None:
-    if found != expected:
-        raise ResultError(f"expected files of one {what}: {first} has {expected}, {path} has {found}")
+    first, *_ = facts.values()
+    steps = chain(tables, first.dataset.backgrounds, first.dataset.kind)
+    return results.Chain(model=first.model, datasets=[each.dataset for each in facts.values()], steps=steps)
 
 
 def _chain_stem(steps: results.Chain) -> str:
-    return results.stem(steps.model, steps.datasets[0].model_copy(update={"config": "chain"}))
+    facts = steps.datasets[0]
+    return stem(steps.model, facts.model_copy(update={"config": "chain", "digest": release_of(facts)}))
 
 
 def chain_table(steps: dict[str, dict[str, Change]]) -> str:

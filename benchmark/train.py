@@ -17,9 +17,9 @@ from pathlib import Path
 
 from benchmark import pairing
 from benchmark.data import open_split
+from benchmark.identity import describe
 from benchmark.imagenet import Folder
 from benchmark.objectives import OBJECTIVES
-from benchmark.run import describe
 from benchmark.settings import Settings
 from benchmark.training import Images, train
 from benchmark.values import positive, seed, share, weight

@@ -40,7 +40,7 @@ class Read(Strict):
 
 
 class Correlation(Strict):
-    """The file `<first model>--<dataset>-<config>-<split>--<digest>--rho<rho>.correlation.json`.
+    """The file `<first model>--<dataset>-<config>-<split>--<precision>--<digest>--rho<rho>.correlation.json`.
 
     `pairing` is the groups with their classes and backgrounds; `disjoint` says whether test images share no foreground
     and no background photo with the train split, `n` how many test images are tied and untied.

@@ -26,6 +26,9 @@ CONFIGS = {
     "votes": "the raw votes of human verification, anonymised",
 }
 
+# Kinds of releases whose numbers are not D3S's, and what they are.
+_OTHER_KINDS = {"sample": "drawn sample", "guides": "guides (no model has redrawn them)", "shift": "sibling shift"}
+
 # Those that are matched to the images by key.
 CONTROLS = tuple(name for name in CONFIGS if name not in ("default", "votes"))
 
@@ -103,6 +106,20 @@ class Ballot:
 
 
 _RECORDS = {"votes": Ballot}  # every other config holds images
+
+
+def not_d3s(kind: str, config: str = "default") -> str | None:
+    """Return what images are that are not D3S's, in a few words that say so; None for images of D3S.
+
+    Args:
+        kind: of their release.
+        config: theirs.
+    """
+    if kind in ("d3s", "shift") and config.endswith("guides"):
+        kind = "guides"
+    if kind == "d3s":
+        return None if config == "default" else f"config {config}, not D3S"
+    return f"{_OTHER_KINDS.get(kind, f'kind {kind!r}')}, not D3S"
 
 
 def column_names() -> tuple[str, ...]:

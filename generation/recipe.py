@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from d3s_dataset.errors import RecipeError
 from d3s_dataset.taxonomy import BACKGROUNDS
@@ -49,6 +49,8 @@ class Recipe(Section):
     generator: Generator = Generator()
     screen: Screen = Screen()
     image: ImageFile = ImageFile()
+    # No field: the description belongs to the plan's digest, so that a flag may not reword it.
+    _other_generator: bool = PrivateAttr(False)
 
     @model_validator(mode="after")
     def _possible(self) -> "Recipe":
@@ -75,6 +77,13 @@ class Recipe(Section):
         return self.generator.model != NO_MODEL
 
     @property
+    def summary(self) -> str:
+        """What is made, in a line: the description, or what holds in place of it with another generator."""
+        if not self._other_generator:
+            return self.description
+        return f"redrawn by {self.generator.model}" if self.diffuses else "its guides alone, not redrawn by any model"
+
+    @property
     def release_kind(self) -> str:
         """What a release of this recipe is called: its kind, or `guides` where nothing redraws photos."""
         return self.kind if self.diffuses or self.kind == "sample" else "guides"
@@ -96,7 +105,9 @@ class Recipe(Section):
             generator = generator.model_copy(update={"model": model, "revision": None})
         if clip is not None:
             screen = screen.model_copy(update={"clip": clip})
-        return self.model_copy(update={"rows": rows or self.rows, "generator": generator, "screen": screen})
+        made = self.model_copy(update={"rows": rows or self.rows, "generator": generator, "screen": screen})
+        made._other_generator = self._other_generator or generator.model != self.generator.model
+        return made
 
     def configs(self) -> list[str]:
         """Return the configs of a release: without a generator there are guides only, and `guides` is the default."""

@@ -98,7 +98,7 @@ def _manifest(plan: Plan, begun: Begun, entries: Sequence[Entry]) -> Manifest:
     return Manifest(
         name=recipe.name if recipe.release_kind == recipe.kind else f"{recipe.name}-{recipe.release_kind}",
         kind=recipe.release_kind,
-        recipe=recipe.to_json(),
+        recipe=recipe.to_json() | {"description": recipe.summary},
         plan_digest=plan.digest,
         planned_rows=len(plan),
         limit=begun.limit,

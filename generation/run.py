@@ -12,6 +12,7 @@ from pathlib import Path
 from d3s_dataset import manifest as manifests
 from d3s_dataset.command import Parser, natural, note, run_command, say, warn
 from d3s_dataset.errors import D3SError, RecipeError
+from d3s_dataset.schema import not_d3s
 from generation.estimate import estimate
 from generation.generate import Summary, finish_parts, generate, make_again
 from generation.how import SHARD_ROWS, How
@@ -43,7 +44,9 @@ def open_sources(
 
 def describe(plan: Plan, limit: int | None) -> list[str]:
     """Return what a plan holds, in lines for a person."""
-    lines = [f"plan {plan.digest[:16]} of recipe {plan.recipe.name}: {plan.recipe.description}"]
+    lines = [f"plan {plan.digest[:16]} of recipe {plan.recipe.name}: {plan.recipe.summary}"]
+    warning = not_d3s(plan.recipe.release_kind)
+    lines[0] += f"; {warning}" if warning else ""
     held = plan.split_rows(limit)
     for name, rows in held.items():
         if rows == 0:

@@ -103,6 +103,7 @@ def tables(board: Board) -> str:
     body = "\n".join(parts) or "No model has been run again by the board's owner yet, so none is ranked.\n"
     name, config, split, digest = map(escaped, (rules.name, rules.config, rules.split, rules.digest[:12]))
     where = f"{name}, config {config}, split {split}, {rules.n} images, digest {digest}"
+    where += f"; {rules.warning}" if rules.warning else ""
     note = "Ranked are models that the board's owner has run again; one tier: no difference by the paired test."
     return f"{where}. {note}\n\n{body}"
 

@@ -15,6 +15,7 @@ from benchmark.results import Dataset, Model
 from benchmark.scores import Spread
 from benchmark.tables import between, over_seeds, percent, points, worst_cells
 from benchmark.trials import Correlation, Read, Sweep
+from d3s_dataset.schema import not_d3s
 
 MAIN = "unseen_background"  # the cut of the main figure
 KEPT = ("features", "state", "n", "same photo nearest %", "95 % interval", "own head %", "95 % interval")
@@ -59,6 +60,8 @@ def label_of(model: Model) -> str:
 def where(facts: Dataset, about: Dataset) -> str:
     """Return which images something was measured on, and whether they are those that the report is about."""
     text = f"{facts.name}, config {facts.config}, split {facts.split}, {facts.n} images"
+    if warning := not_d3s(facts.kind, facts.config):
+        text += f"; {warning}"
     return text + f"; another release than above, digest {facts.digest[:12]}" * (facts.digest != about.digest)
 
 

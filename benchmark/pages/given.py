@@ -8,8 +8,9 @@ from pydantic_core import from_json
 
 from benchmark import results
 from benchmark.beside import beside
+from benchmark.identity import Identity, identity, labels
 from benchmark.pages.sections import Measured
-from benchmark.readings import Probed
+from benchmark.readings import Probed, Reading
 from benchmark.results import Chain, Dataset, Result
 from benchmark.trials import Correlation, Sweep
 from d3s_dataset.errors import ResultError
@@ -46,9 +47,9 @@ def read(paths: Sequence[Path]) -> Given:
     """
     found = {path: read_any(path) for path in paths}
     measured = {path: each for path, each in found.items() if isinstance(each, Result)}
-    there = [(each.model.digest, each.dataset) for each in measured.values()]
+    there = [identity(each.model, each.dataset) for each in measured.values()]
     for path, each in found.items():
-        if isinstance(each, Chain) and any((each.model.digest, dataset) not in there for dataset in each.datasets):
+        if isinstance(each, Chain) and any(identity(each.model, dataset) not in there for dataset in each.datasets):
             raise ResultError(f"{path} is computed from results on control sets: expected them too, all of its model's")
     return Given(
         _measured(measured),
@@ -79,21 +80,18 @@ def read_any(path: Path) -> Result | Probed | Correlation | Sweep | Chain:
 
 
 def _measured(found: dict[Path, Result]) -> list[Measured]:
-    named = [each.model.tag or each.model.name for each in found.values()]
-    answer = []
-    for path, result in found.items():
-        label = result.model.tag or result.model.name
-        others = {each.model.digest for each in found.values() if (each.model.tag or each.model.name) == label}
-        label += f" ({result.model.digest[:8]})" * (named.count(label) > 1 and len(others) > 1)
-        answer.append(Measured(label, result, beside(path, result, "a report")))
-    return answer
+    named = labels([each.model for each in found.values()])
+    return [
+        Measured(label, result, beside(path, result, "a report"))
+        for label, (path, result) in zip(named, found.items(), strict=True)
+    ]
 
 
 def _merged(probed: Sequence[Probed]) -> list[Probed]:
     """Return probes with the erasers of files that hold the same readings of the same model together."""
     answer: list[Probed] = []
     for each in probed:
-        same = [i for i, one in enumerate(answer) if (one.model, one.readings) == (each.model, each.readings)]
+        same = [i for i, one in enumerate(answer) if _read_from(one) == _read_from(each)]
         if not same:
             answer.append(each)
             continue
@@ -102,6 +100,10 @@ def _merged(probed: Sequence[Probed]) -> list[Probed]:
         notes = dict.fromkeys([*known.notes, *each.notes])
         answer[same[0]] = known.model_copy(update={"erasure": [*known.erasure, *more], "notes": list(notes)})
     return answer
+
+
+def _read_from(probed: Probed) -> tuple[Identity, list[Reading]]:
+    return identity(probed.model, probed.dataset), probed.readings
 
 
 def divide(measured: Sequence[Measured]) -> tuple[list[Measured], list[Measured]]:
@@ -125,8 +127,8 @@ def divide(measured: Sequence[Measured]) -> tuple[list[Measured], list[Measured]
                 f"expected results on the same images: {about[0].label} has {facts.name}, {facts.split} (digest "
                 f"{facts.digest[:8]}), {each.label} has {other.name}, {other.split} (digest {other.digest[:8]})"
             )
-    labels = [each.label for each in about]
-    twice = next((label for label in labels if labels.count(label) > 1), None)
+    named = [each.label for each in about]
+    twice = next((label for label in named if named.count(label) > 1), None)
     if twice:
         raise ResultError(f"expected each model once, got {twice} twice on config {config}")
     return about, [each for each in measured if each not in about]

@@ -12,6 +12,7 @@ from benchmark.predictions import Predictions
 from benchmark.results import Dataset, first_wrong
 from benchmark.scores import Strict
 from d3s_dataset.errors import ReleaseError, ResultError
+from d3s_dataset.schema import not_d3s
 
 FILE_NAME = "leaderboard.json"
 KIND = "d3s"  # the only kind with a board: the drawn sample and unredrawn guides are no D3S
@@ -33,6 +34,11 @@ class Rules(Strict):
     n: int
     repo: str | None = None
     revision: str | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What the images are if they are not D3S's, as those of `guides` or a control; else None."""
+        return not_d3s(self.kind, self.config)
 
     def check(self, facts: Dataset) -> None:
         """Raise ResultError where a result is on other images, or on a part of them."""

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ from benchmark.predictions import BEST, Predictions
 from d3s_dataset import manifest as manifests
 from d3s_dataset.command import run_command
 from d3s_dataset.identity import file_digest
-from d3s_dataset.schema import Record, arrow_schema
+from d3s_dataset.schema import CONTROLS, Record, arrow_schema
 from d3s_dataset.taxonomy import background_names, classes
 
 
@@ -57,20 +57,26 @@ def write_release(
     kind: str = "sample",
     shard_rows: int = 50,
     group_rows: int = 20,
+    controls: Mapping[str, Mapping[str, Iterable[Record]]] | None = None,
+    backgrounds: Sequence[str] = background_names(),
 ) -> Path:
-    """Write a release; each split is cut into shards of `shard_rows` with row groups of `group_rows`."""
+    """Write a release; each split is cut into shards of `shard_rows` with row groups of `group_rows`.
+
+    `controls` holds the other configs (`guides`, `control_scale`, ...), each with its splits.
+    """
+    configs: dict[str, Mapping[str, Iterable[Record]]] = {"default": splits, **(controls or {})}
     shards = []
-    for split, records in splits.items():
+    for config, split, records in ((name, split, own[split]) for name, own in configs.items() for split in own):
         rows = [vars(each) for each in records]
         parts = [rows[start : start + shard_rows] for start in range(0, len(rows), shard_rows)] or [[]]
         for index, part in enumerate(parts):
-            path = folder / manifests.shard_path("default", split, index, len(parts))
+            path = folder / manifests.shard_path(config, split, index, len(parts))
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.Table.from_pylist(part, arrow_schema()), path, row_group_size=group_rows)
+            pq.write_table(pa.Table.from_pylist(part, arrow_schema(backgrounds)), path, row_group_size=group_rows)
             shards.append(
                 manifests.Shard(
                     path=str(path.relative_to(folder)),
-                    config="default",
+                    config=config,
                     split=split,
                     index=index,
                     rows=len(part),
@@ -78,7 +84,7 @@ def write_release(
                     sha256=file_digest(path),
                 )
             )
-    total = sum(each.rows for each in shards)
+    total = sum(each.rows for each in shards if each.config == "default")
     manifest = manifests.Manifest(
         name="toy",
         kind=kind,
@@ -87,7 +93,7 @@ def write_release(
         planned_rows=total,
         limit=total,
         shard_rows=shard_rows,
-        backgrounds=list(background_names()),
+        backgrounds=list(backgrounds),
         image_size=64,
         sources=[],
         environment={},
@@ -121,6 +127,24 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return answer
 
     return write_release(tmp_path_factory.mktemp("toy") / "d3s", {"train": rows(120, 0), "validation": rows(90, 1000)})
+
+
+@pytest.fixture(scope="session")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of kind d3s: 8 photos on five backgrounds, with guides and all controls, each of other noise."""
+    configs = {
+        name: {"validation": [_noise(seed, i, name.startswith("control")) for i in range(40)]}
+        for seed, name in enumerate(("default", *CONTROLS))
+    }
+    return write_release(
+        tmp_path_factory.mktemp("controlled") / "d3s", configs.pop("default"), kind="d3s", controls=configs
+    )
+
+
+def _noise(seed: int, index: int, control: bool) -> Record:
+    pixels = np.random.default_rng([seed, index]).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    others = {"background_source": None} if control else {}
+    return record(index, jpeg(pixels), index // 5 * 83, index % 5, foreground_source=f"front-{index // 5}", **others)
 
 
 @pytest.fixture(scope="session")
@@ -232,8 +256,10 @@ def provenance() -> Callable[..., dict]:
         model |= {"precision": "fp32", "transform": {}}
         dataset = {"name": "d3s", "kind": "sample", "revision": None, "digest": "cd" * 32, "config": "default"}
         dataset |= {"split": "validation", "n": 40, "verified_fraction": None, "backgrounds": list(background_names())}
+        dataset |= {"release": "cd" * 32}
+        dataset["digest"] = facts.pop("images", dataset["digest"])
         for name, value in facts.items():
-            (model if name in ("name", "digest", "kwargs") else dataset)[name] = value
+            (model if name in ("name", "digest", "kwargs", "precision") else dataset)[name] = value
         return {"model": model, "dataset": dataset, "environment": {}, "seconds": 2.0}
 
     return make

@@ -47,6 +47,13 @@ def test_a_model_against_itself_differs_nowhere(make_predictions, save):
     assert {each.change for each in found.changes.values()} <= {0.0, None}
 
 
+def test_other_releases_are_pointed_out(make_predictions, save):
+    paths = [save(name, make_predictions(), digest=digit * 64) for name, digit in (("a", "1"), ("b", "1"))]
+    assert "different releases" not in compare.compare_table(compare.compare(*paths))
+    other = save("c", make_predictions(), images="2" * 64)
+    assert "different releases (digests cdcdcdcd, 22222222)" in compare.compare_table(compare.compare(paths[0], other))
+
+
 def _ended(*paths) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "benchmark.compare", *map(str, paths)]
     return subprocess.run(line, capture_output=True, text=True, check=False)

@@ -11,12 +11,12 @@ from d3s_dataset.errors import ModelError
 def test_a_line_is_a_name_and_its_arguments(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text(
-        "# mine\n\nresnet18  # small\n  mobilenetv2_100 pad_type=same depth=2 wide=True\n'local-dir:my folder'\n"
+        "# mine\n\nresnet18  # small\n  mobilenetv2_100 pad_type=same depth=2 wide=True\nhf-hub:lab/vit 'note=a b'\n"
     )
     assert read_list(str(path)) == [
         Entry("resnet18"),
         Entry("mobilenetv2_100", {"pad_type": "same", "depth": 2, "wide": True}),
-        Entry("local-dir:my folder"),
+        Entry("hf-hub:lab/vit", {"note": "a b"}),
     ]
 
 
@@ -27,6 +27,9 @@ def test_a_line_is_a_name_and_its_arguments(tmp_path):
         (b"resnet18\nresnet34 pad\n", "line 2: expected KEY=VALUE, got 'pad'"),
         (b"'resnet18\n", "line 1: No closing quotation"),
         (b"\xff\xfe", "is no text"),
+        (b"resnet18\nos:system\n", "line 2, names the model 'os:system': a name from a file may be a timm name"),
+        (b"'local-dir:my folder'\n", "line 1, names the model 'local-dir:my folder'"),
+        (b"transformers:../vit\n", "line 1, names the model"),
         (None, "no list of models .*: expected paper, or a text file"),
     ],
 )

@@ -214,14 +214,14 @@ def test_from_does_not_answer_from_the_cache(toy, small, tmp_path, monkeypatch):
     path = next(tmp_path.glob("*.json"))
     before = forward.Forward.logits
     monkeypatch.setattr(forward.Forward, "logits", lambda self, pixels: before(self, pixels).roll(1, 1))
-    said = again.run_again(path, str(toy), None, Options())
+    said = again.run_again(path, str(toy), None, Options(), f"local-dir:{small}")
     assert said.endswith("on 90 images: 90 predictions differ")
 
 
 def test_from_on_other_images_is_one_line(toy, small, sample_release, tmp_path):
     run.main(["--model", f"local-dir:{small}", "--dataset", str(toy), "--limit", "20", "--out", str(tmp_path)])
     with pytest.raises(ReleaseError, match="pass --dataset with the folder or repo it was measured on"):
-        again.run_again(next(tmp_path.glob("*.json")), str(sample_release), None, Options())
+        again.run_again(next(tmp_path.glob("*.json")), str(sample_release), None, Options(), f"local-dir:{small}")
 
 
 def test_imagenet_gives_the_drop(toy, real_weights, shared_data, tmp_path, capsys):

@@ -39,5 +39,7 @@ def test_batches_add_up_and_a_wrong_background_is_refused():
     metric.add_batch(predictions=[3], references=[3], backgrounds=[9])
     found = metric.compute()
     assert (found["top1"], found["top1_grass"], found["top1_cave"]) == (pytest.approx(2 / 3), 1, 0.5)
+    countries = metric.compute(predictions=[1], references=[1], backgrounds=[1], names=["australia", "brazil"])
+    assert (countries["top1_brazil"], countries["n_australia"], "top1_grass" in countries) == (1, 0, False)
     with pytest.raises(ValueError, match=r"background labels in 0\.\.9, got 10"):
         metric.compute(predictions=[1], references=[1], backgrounds=[10])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.results import Dataset, Model, Result, make_folder, read, stem, write
+from benchmark.results import Dataset, Model, Result, make_folder, read, write
 from benchmark.score import score
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.taxonomy import background_names
@@ -65,25 +65,6 @@ def test_the_contract_s_fields_are_there(result, tmp_path):
     assert wanted <= set(content["dataset"])
     assert {"top1", "top5", "by_background", "worst_background", "gap"} <= set(content["metrics"])
     assert list(content["metrics"]["by_background"]) == list(background_names())
-
-
-@pytest.mark.parametrize(
-    ("name", "others", "expected"),
-    [
-        ("convnext_base", {}, "convnext_base--d3s-default-validation--01234567"),
-        ("hf-hub:timm/resnet18", {}, "hf-hub_timm_resnet18--d3s-default-validation--01234567"),
-        ("a", {"kwargs": {"pad_type": "same"}}, "a,pad_type=same--d3s-default-validation--01234567"),
-    ],
-)
-def test_stem(name, others, expected):
-    assert stem(model(name, **others), dataset()) == expected
-
-
-def test_stem_tells_a_part_from_the_whole_and_stays_short():
-    assert stem(model(), dataset(split="validation[:9]")) == "resnet18--d3s-default-validation[_9]--01234567"
-    long = stem(model("local-dir:/" + "folder/" * 60 + "mine"), dataset())
-    assert len(long.encode()) <= 200
-    assert "folder_mine--d3s" in long
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -33,7 +35,10 @@ def test_real_weights_on_real_photos_give_what_a_plain_loop_gives(photos, real_w
     arguments = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--dataset", str(photos)]
     run.main([*arguments, "--model-kwargs", "pad_type=same", "--precision", "fp32", "--out", str(tmp_path / "same")])
     shown = capsys.readouterr().out
-    assert shown.startswith("toy (guides), config default, split validation: 200 images; nobody has verified them\n")
+    assert shown.startswith(
+        "toy (guides), config default, split validation: 200 images; "
+        "guides (no model has redrawn them), not D3S; nobody has verified them\n"
+    )
 
     # The independent loop: pyarrow, Pillow, timm, one image at a time.
     network = timm.create_model("mobilenetv2_100", pad_type="same").eval()
@@ -129,20 +134,34 @@ def test_several_models(toy, small, tmp_path, capsys):
     assert capsys.readouterr().out.count("worst background:") == 2
 
 
-def test_a_list_goes_on_after_a_model_that_cannot_be_had(toy, small, tmp_path, capsys):
-    broken = shutil.copytree(small, tmp_path / "broken")
-    (broken / "model.safetensors").unlink()
-    (tmp_path / "list.txt").write_text(
-        f"local-dir:{broken}\n# a comment\nlocal-dir:{small} drop_rate=0.5\nlocal-dir:{small}\n"
-    )
+@pytest.fixture
+def on_hub(monkeypatch, tmp_path):
+    """Put a model's folder where the Hub's client keeps repos, as a download would; return its name."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+    def put(folder, name: str) -> str:
+        commit, repo = "0" * 40, Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+        shutil.copytree(folder, repo / "snapshots" / commit)
+        (repo / "refs").mkdir()
+        (repo / "refs" / "main").write_text(commit)
+        return f"hf-hub:{name}"
+
+    return put
+
+
+def test_a_list_goes_on_after_a_model_that_cannot_be_had(toy, small, on_hub, tmp_path, capsys):
+    half = shutil.copytree(small, tmp_path / "half")
+    (half / "model.safetensors").unlink()
+    broken, whole = on_hub(half, "lab/broken"), on_hub(small, "lab/whole")
+    (tmp_path / "list.txt").write_text(f"{broken}\n# a comment\n{whole} drop_rate=0.5\n{whole}\n")
     on = ["--dataset", str(toy), "--limit", "20", "--out", str(tmp_path / "out"), "--model-kwargs", "drop_rate=0.1"]
     with pytest.raises(SystemExit) as ended:
         run_command(run.main, ["--models-file", str(tmp_path / "list.txt"), *on])
     assert ended.value.code == 1
     shown = capsys.readouterr()
     failure, last = shown.err.splitlines()
-    assert failure.startswith(f"warning: local-dir:{broken} cannot be loaded")
-    assert last == f"error: 1 of 3 models could not be measured: local-dir:{broken}"
+    assert failure.startswith(f"warning: the weights of {broken} are not on this machine")
+    assert last == f"error: 1 of 3 models could not be measured: {broken}"
     assert shown.out.count("worst background:") == 2
     found = [results.read(path).model.kwargs for path in (tmp_path / "out").glob("*.json")]
     assert sorted(each["drop_rate"] for each in found) == [0.1, 0.5]
@@ -155,6 +174,28 @@ def test_bad_arguments(fails):
     assert "expected KEY=VALUE" in fails(run.main, ["--model", "a", "--model-kwargs", "pad_type"])
     assert "invalid choice: 'fp8'" in fails(run.main, ["--model", "a", "--precision", "fp8"])
     assert "above 0" in fails(run.main, ["--model", "a", "--limit", "none"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["--limit", "20"], "--limit"),
+        (["--config", "default"], "--config"),
+        (["--split", "train"], "--split"),
+        (["--imagenet", "."], "--imagenet"),
+        (["--precision", "auto"], "--precision"),
+        (["--out", "results"], "--out"),
+        (["--model-kwargs", "pad_type=same"], "--model-kwargs"),
+        (["--models-file", "paper"], "--models-file"),
+    ],
+)
+def test_from_refuses_what_it_would_ignore(fails, typed, expected):
+    """Also where what was typed is the default: the result may have been made with something else."""
+    assert f"{expected} does nothing with --from" in fails(run.main, ["--from", "r.json", *typed])
+
+
+def test_from_takes_one_name(fails):
+    assert "expected one name after --model" in fails(run.main, ["--from", "r.json", "--model", "a", "b"])
 
 
 def test_bad_data_sets(toy, tmp_path, monkeypatch, fails):

@@ -51,9 +51,10 @@ def test_the_order_of_rows_does_not_matter(make_predictions):
 def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsys):
     write(tmp_path / "p.parquet", replace(make_predictions(), provenance=provenance()))
     score.main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
-    path = tmp_path / "results" / "toy--d3s-default-validation--abababab.json"
+    (path,) = (tmp_path / "results").glob("toy--d3s-default-validation--fp32--????????.json")
     shown = capsys.readouterr().out
     assert str(path) in shown
+    assert shown.startswith("toy on d3s (sample), config default, split validation: 40 images; drawn sample, not D3S;")
     assert "worst background" in shown
     assert results.read(path).metrics == score.score(make_predictions(), background_names())
 
@@ -61,7 +62,12 @@ def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsy
 def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys):
     write(tmp_path / "p.parquet", make_predictions())
     score.main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
-    assert "no result written" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "no result written" in shown
+    # Label 0 is grass on D3S and Australia on geography: nothing in the file says which.
+    assert {"background 0", "background 1"} <= {line[:13].strip() for line in shown.splitlines()}
+    assert not {line.split()[0] for line in shown.splitlines()} & set(background_names())
+    assert "worst background: background " in shown
     assert not (tmp_path / "results").exists()
 
 
@@ -76,9 +82,12 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
     shown = capsys.readouterr().out
     assert "change of top-1 at each step in points, negative: lower accuracy" in shown
     assert re.search(r"all images +200 +-\d+\.\d \(-\d+\.\d to -\d+\.\d\)", shown)  # a loss, as in the report
-    names = {f"toy--d3s-{config}-validation--abababab.json" for config in ("default", "control_scale", "chain")}
-    assert {path.name for path in (tmp_path / "results").iterdir()} == names
-    written = (tmp_path / "results" / "toy--d3s-chain-validation--abababab.json").read_text()
+    made_names = sorted(path.name.rpartition("--")[0] for path in (tmp_path / "results").iterdir())
+    assert made_names == [f"toy--d3s-{config}-validation--fp32" for config in ("chain", "control_scale", "default")]
+    (path,) = (tmp_path / "results").glob("toy--d3s-chain-*")
+    score.main([*reversed(paths), "--out", str(tmp_path / "reversed")])
+    assert path.name in {each.name for each in (tmp_path / "reversed").iterdir()}
+    written = path.read_text()
     found = results.Chain.model_validate_json(written).steps["background"]["all images"]
     assert found.change == pytest.approx(score.score(made, background_names()).top1 - 1)
 
@@ -87,7 +96,10 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
     ("first", "second", "expected"),
     [
         ({}, {"digest": "ef" * 32, "config": "control_scale"}, "expected files of one model"),
+        ({}, {"kwargs": {"pad": 1}, "config": "control_scale"}, "expected files of one model"),
+        ({}, {"precision": "bf16", "config": "control_scale"}, "expected files of one precision: .* fp32, .* bf16"),
         ({}, {"split": "train", "config": "control_scale"}, "expected files of one split"),
+        ({}, {"release": "ef" * 32, "config": "control_scale"}, "expected files of one release"),
         ({}, {}, "expected files of different configs"),
         ({}, {"config": "guides"}, "expected two configs of a step"),
     ],

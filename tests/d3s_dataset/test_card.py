@@ -29,6 +29,8 @@ def test_a_sample_release_says_that_it_is_not_d3s(sample_release):
 def test_guides_say_that_no_model_has_redrawn_them(guides_release):
     text = (guides_release / "README.md").read_text()
     assert "**Guides, not D3S.**" in text
+    assert "Stable Diffusion" not in text
+    assert "- Recipe `paper`: its guides alone, not redrawn by any model." in text
     assert "licence unknown; may not be passed on" in text
 
 

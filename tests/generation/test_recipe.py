@@ -38,6 +38,15 @@ def test_shifts_use_no_background_photo():
 
 def test_without_a_model_photos_give_guides():
     assert load_recipe("paper").changed(model="none").release_kind == "guides"
+
+
+def test_a_description_that_names_another_generator_is_not_repeated():
+    paper = load_recipe("paper")
+    assert paper.changed(rows=5, clip="none", model=paper.generator.model).summary == paper.description
+    none, other = paper.changed(model="none").changed(rows=5), paper.changed(model="lab/sd")
+    assert (none.summary, other.summary) == ("its guides alone, not redrawn by any model", "redrawn by lab/sd")
+    # The description stays part of what keys follow from.
+    assert none.to_json()["description"] == other.to_json()["description"] == paper.description
     assert load_recipe("paper").changed(rows=7).rows == 7
     other = load_recipe("paper").changed(model="runwayml/stable-diffusion-v1-5")
     assert other.generator.strength == 0.9

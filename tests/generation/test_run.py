@@ -2,6 +2,7 @@
 
 import filecmp
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -306,6 +307,15 @@ def test_plan_only_writes_nothing(tmp_path, command):
     result = command("generation.run", "--rows", 600, "--plan-only", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert "validation: 100 rows" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["--plan-only", "--dry-run"])
+def test_the_plan_of_guides_does_not_call_them_redrawn(photos, command, ending):
+    shown = command("generation.run", *arguments(photos, ending)).stdout
+    assert re.match(
+        r"plan \w+ of recipe paper: its guides alone, not redrawn by any model; guides \(no model .*\), not D3S", shown
+    )
+    assert "Stable Diffusion" not in shown
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import pytest
 from benchmark import leaderboard, results, submit
 from benchmark import predictions as predictions_
 from benchmark.data import open_split
+from benchmark.identity import stem
 from benchmark.measure import result_of
 from benchmark.predictions import BEST, Answers, Predictions
 from benchmark.submission import PREDICTIONS, RESULT, id_of
@@ -68,7 +69,7 @@ def provenance(dataset: results.Dataset, name: str, **facts: Any) -> dict[str, A
 
 def written(out: Path, made: Predictions) -> Path:
     result = result_of(made, "here")
-    path = out / f"{results.stem(result.model, result.dataset)}.json"
+    path = out / f"{stem(result.model, result.dataset)}.json"
     results.make_folder(out)
     predictions_.write(path.with_suffix(".parquet"), made)
     results.write(path, result)

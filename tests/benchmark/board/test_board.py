@@ -9,13 +9,14 @@ import yaml
 
 from benchmark import board as boards
 from benchmark import leaderboard
-from benchmark.board import reuse
+from benchmark.board import reuse, site
 from benchmark.board.intake import digest_or_none
 from benchmark.board.site import task_id
 from benchmark.board.standing import Board, Record
 from benchmark.board.states import REPRODUCED
 from benchmark.measure import METRICS_VERSION
 from benchmark.submission import FOLDER
+from benchmark.submission.truth import read_rules
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board.conftest import IMAGES, refused
 from tests.conftest import ROOT
@@ -306,6 +307,16 @@ def test_twenty_submissions_in_processes(empty_board, release, measured, send, c
 
 def without_place(entry):
     return entry.model_copy(update={"numbers": entry.numbers.model_dump_json()})
+
+
+@pytest.mark.parametrize("config", ["default", "guides"])
+def test_a_board_on_guides_says_that_it_is_not_about_d3s(controlled, tmp_path, capsys, config):
+    root, warning = tmp_path / "board", "guides (no model has redrawn them), not D3S"
+    leaderboard.main([str(root), "--begin", "--dataset", str(controlled), "--config", config])
+    empty = Board(rules=read_rules(root), entries=[])
+    shown = [capsys.readouterr().out, *(content.decode() for content in site.files(empty).values())]
+    assert (warning in shown[0], warning in site.tables(empty)) == (config == "guides",) * 2
+    assert sum(warning in each for each in shown) == (4 if config == "guides" else 0)
 
 
 def test_bad_input(board, release, tmp_path, toy):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark import submission
+from benchmark import predictions, submission
 from benchmark.board import fold, site
 from benchmark.board.intake import measure
 from benchmark.predictions import SCHEMA
@@ -141,6 +141,10 @@ def another_release(folder):
     edit(folder, RESULT, lambda said: said["dataset"].update(digest="0" * 64))
 
 
+def another_release_s_digest(folder):
+    edit(folder, RESULT, lambda said: said["dataset"].update(release="0" * 64))
+
+
 def backgrounds_renamed(folder):
     edit(folder, RESULT, lambda said: said["dataset"]["backgrounds"].reverse())
 
@@ -253,6 +257,7 @@ REASONS = {
     another_key: "got another key or none: '../../etc/passwd'",
     another_label: "foreground of image",
     another_release: "expected a result on digest",
+    another_release_s_digest: "result.json says otherwise than the release: dataset.release is 0000",
     backgrounds_renamed: "result.json says otherwise than the release: dataset.backgrounds[0] is cave",
     the_drawn_sample: "expected a result on a release of kind d3s, got kind 'sample'",
     not_fp32: "expected a result in fp32, got bf16",
@@ -321,6 +326,14 @@ def test_results_of_other_versions_are_recomputed_and_not_refused(judge, good, b
     entry = judge(bad)
     assert (entry.state, entry.reason) == ("recomputed", "")
     assert entry.numbers == judge(good).numbers  # what is shown does not come from the file
+
+
+def test_an_older_result_without_the_digest_of_its_release_is_taken(judge, bad):
+    made = predictions.read(bad / PREDICTIONS)
+    del made.provenance["dataset"]["release"]
+    predictions.write(bad / PREDICTIONS, made)
+    edit(bad, RESULT, lambda said: said["dataset"].pop("release"))
+    assert judge(bad).state == "recomputed"
 
 
 def test_a_folder_under_another_name(judge, bad):

@@ -5,14 +5,17 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from benchmark import predictions, report, results
 from benchmark.calibration import BINS, calibration_curve, calibration_error
+from benchmark.data import open_split
+from benchmark.pages.given import divide, read
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board import features
-from tests.benchmark.board.conftest import refused
+from tests.benchmark.board.conftest import answers, provenance, refused, written
 
 
 @pytest.fixture
@@ -35,6 +38,54 @@ def test_everything_beside_the_page(two, release, tmp_path):
     assert all(each.startswith("data:image/jpeg;base64,") for each in data["images"].values())
     assert sum(sum(right) for _, _, right in data["classes"][0]) == 60
     assert "two\\|&lt;b&gt;" in (out.parent / "report.md").read_text()
+
+
+@pytest.fixture
+def four(controlled, tmp_path):
+    """Two runs with the same weights and other arguments, each on a release and a control; right on 40 and 20 of 40."""
+
+    def write(config, kwargs, accuracy, **facts):
+        split = open_split(controlled, config, "validation")
+        made = split.predictions(answers(split.foreground, accuracy, 0))
+        return written(tmp_path, replace(made, provenance=provenance(split.facts(), "toy", kwargs=kwargs, **facts)))
+
+    plan = [("default", {}, 0.5), ("default", {"pad": 1}, 0.5), ("control_scale", {}, 0.5)]
+    return SimpleNamespace(write=write, paths=[*(write(*each) for each in plan), write("control_scale", {"pad": 1}, 1)])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2)])
+def test_each_run_is_set_against_its_own_controls(four, order):
+    about, controls = divide(read([four.paths[each] for each in order]).measured)
+    found = {name: step["background"]["all images"].change for name, step in report.drops(about, controls).items()}
+    assert found == {"toy (no arguments)": 0, "toy (pad=1)": -0.5}
+
+
+def test_controls_of_another_run_are_refused(four, tmp_path):
+    out = ["--out", tmp_path / "report.html"]
+    other = four.write("control_scale", {}, 1, precision="bf16")
+    said = refused(report.main, *four.paths[:3], other, *out)
+    assert said.startswith("toy (no arguments; bf16) on config control_scale: expected the result of the same run")
+    part = results.read(four.paths[2])
+    moved = part.dataset.model_copy(update={"release": "9" * 64})
+    made = predictions.read(four.paths[2].with_suffix(".parquet"))
+    path = written(tmp_path / "moved", replace(made, provenance=provenance(moved, "toy")))
+    assert "expected files of one release" in refused(report.main, four.paths[0], path, *out)
+    assert "different configs" in refused(report.main, four.paths[0], four.paths[2], copied(four.paths[2]), *out)
+
+
+def copied(path):
+    for ending in (".json", ".parquet"):
+        shutil.copy(path.with_suffix(ending), path.with_name(f"copy{ending}"))
+    return path.with_name("copy.json")
+
+
+def test_a_chain_of_another_run_needs_its_own_results(four, tmp_path):
+    chain = tmp_path / "chain.json"
+    found = results.read(four.paths[0])
+    of_run = results.Chain(model=found.model, datasets=[found.dataset], steps={})
+    chain.write_bytes(to_json(of_run))
+    said = refused(report.main, four.paths[1], chain, "--out", tmp_path / "report.html")
+    assert "is computed from results on control sets: expected them too" in said
 
 
 def test_without_images_it_says_so(two, tmp_path):
@@ -102,8 +153,8 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     assert {f"report-{name}.csv" for name in ("probes", "erased", "kept", "correlation", "sweep")} <= made
     assert {"report-correlation-1.png", "report-sweep-1.png"} <= made
     tied_rows = rows_of(out.with_name("report-correlation.csv"))
-    assert tied_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)", "+25.0 (+23.0 to +27.0)",
-                                 "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0", "dog, untied"]  # fmt: skip
+    assert tied_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)",
+                                 "+25.0 (+23.0 to +27.0)", "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0", "dog, untied"]  # fmt: skip
     assert [row[-1] for row in rows_of(out.with_name("report-sweep.csv"))[1:]] == ["yes", "", "yes"]
     kept = rows_of(out.with_name("report-kept.csv"))
     assert [row[2] for row in kept[1:]] == ["raw", "raw", "raw, test photos only", "erased: leace"]
