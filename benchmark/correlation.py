@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from benchmark.pairing import Pairing
 from benchmark.scores import Spread
@@ -142,6 +141,8 @@ def spread(values: np.ndarray) -> Spread:
     mean, count = float(values.mean()), len(values)
     if count < 2:
         return Spread(mean=mean, ci95=(None, None))
+    from scipy.stats import t as student
+
     half = float(student.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
     return Spread(mean=mean, ci95=(mean - half, mean + half))
 

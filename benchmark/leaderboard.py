@@ -23,6 +23,7 @@ from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ResultError
+from d3s_dataset.extras import require
 from d3s_dataset.manifest import to_json
 
 _NAMED = 5  # files that disagree, named one by one
@@ -107,6 +108,9 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Begin, build or check a board, or run a submission again."""
     args = parser().parse_args(argv)
+    require("score", "scipy", "jinja2", "matplotlib")
+    if args.reproduce:
+        require("benchmark", "torch", "timm", "torchvision")
     if args.begin:
         return _begin(args.submissions, truth.rules_of(args.dataset, args.config, args.split))
     if args.check:

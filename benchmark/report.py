@@ -18,6 +18,7 @@ from benchmark.scores import Change
 from benchmark.tables import points
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, run_command, say
+from d3s_dataset.extras import require
 
 
 def drops(about: Sequence[Measured], controls: Sequence[Measured]) -> dict[str, dict[str, dict[str, Change]]]:
@@ -91,6 +92,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page, its tables and its figures."""
     args = parser().parse_args(argv)
+    require("score", "scipy", "jinja2", "matplotlib")
     given = read(args.results)
     made = drawn(given)
     results.make_folder(args.out.parent)

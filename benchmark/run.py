@@ -117,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = process_start()
     made = parser()
     args = made.parse_args(argv)
+    check_installed()
     if sum(map(bool, (args.model, args.models_file, args.from_))) != 1:
         made.error("expected one of the arguments --model, --models-file, --from")
     options = Options(args.precision, not args.no_compile, args.devices)
@@ -127,7 +128,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
     imagenet = Folder(args.imagenet) if args.imagenet else None
-    check_installed()
     models = [Entry(each.name, dict(args.model_kwargs) | each.kwargs) for each in names]
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
     for result, path in measure(split, models, **sources, out=args.out, started=started):

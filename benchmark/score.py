@@ -20,6 +20,7 @@ from benchmark.scores import Change
 from benchmark.tables import between, grid, points, table
 from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.errors import ResultError
+from d3s_dataset.extras import require
 from d3s_dataset.taxonomy import background_names
 
 __all__ = ["result_of", "score", "table"]  # what benchmark.run takes from here
@@ -43,6 +44,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Score predictions, print the tables, write the results."""
     args = parser().parse_args(argv)
+    require("score", "scipy", "rich")
     read = {path: predictions_.read(path) for path in args.predictions}
     steps = _chain_of(read) if len(args.predictions) > 1 else None
     for path, predictions in read.items():

@@ -3,15 +3,14 @@
 import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.cache import Cache
 from benchmark.entries import Entry, argument
 from benchmark.job import Subject
-from d3s_dataset.errors import MissingExtra, ModelError
+from d3s_dataset.errors import ModelError
+from d3s_dataset.extras import require
 
-_NEEDED = ("rich", "timm", "torchvision")
 # MODULE:FUNCTION, whose code is in no file that the cache looks at.
 _UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")
 
@@ -45,11 +44,9 @@ def subjects(entries: Sequence[Entry], checkpoint: Path | None = None, cache: Ca
     return found
 
 
-def check_installed() -> None:
-    """Raise MissingExtra for a package that measuring needs and that is not here."""
-    for each in _NEEDED:
-        if find_spec(each) is None:
-            raise MissingExtra(each, "benchmark")
+def check_installed(*more: str) -> None:
+    """Raise MissingExtra for a package that running a model needs and that is not installed, or one of `more`."""
+    require("benchmark", "torch", "timm", "torchvision", "scipy", "rich", *more)
 
 
 def _uncached(name: str) -> bool:

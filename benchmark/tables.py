@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from benchmark import scores
-from d3s_dataset.errors import MissingExtra
+from d3s_dataset.extras import late
 
 
 def table(metrics: scores.Metrics) -> str:
@@ -21,19 +21,14 @@ def table(metrics: scores.Metrics) -> str:
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None) -> str:
     """Return a table whose first column is text and whose others are numbers."""
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        raise MissingExtra("rich", "benchmark") from None
-    answer = Table(box=SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
+    box, console, tables = (late(f"rich.{name}", "score") for name in ("box", "console", "table"))
+    answer = tables.Table(box=box.SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
     for index, heading in enumerate(headings):
         answer.add_column(heading, footer[index] if footer else "", justify="right" if index else "left", no_wrap=True)
     for row in rows:
         answer.add_row(*row)
     text = io.StringIO()
-    Console(file=text, width=200).print(answer)
+    console.Console(file=text, width=200).print(answer)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
 
 

@@ -21,10 +21,11 @@ from benchmark.imagenet import Folder
 from benchmark.objectives import OBJECTIVES
 from benchmark.run import describe
 from benchmark.settings import Settings
+from benchmark.subjects import check_installed
 from benchmark.training import Images, train
 from benchmark.values import positive, seed, share, weight
 from d3s_dataset.command import Parser, natural, run_command, say
-from d3s_dataset.errors import MissingExtra, ModelError
+from d3s_dataset.errors import ModelError
 
 
 def _several(text: str) -> int:
@@ -100,14 +101,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train a model on the train split, say where it lies and what to type next."""
     args = parser().parse_args(argv)
     settings = settings_of(args)
+    check_installed()
     tied_only = pairing.read(args.tied_only) if args.tied_only else None
     split = open_split(args.dataset, args.config, "train")
     photos = Folder(args.imagenet) if args.imagenet else None
-    try:
-        import timm  # noqa: F401
-        import torchvision  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(error.name or "timm", "benchmark") from None
     out = args.out or Path("models") / f"{args.model}-{args.objective}"
     tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
     tell(describe(split.facts()))

@@ -14,7 +14,7 @@ from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import D3SError, RecipeError
 from generation.estimate import estimate
 from generation.generate import Summary, finish_parts, generate, make_again
-from generation.how import SHARD_ROWS, How
+from generation.how import SHARD_ROWS, How, check_installed
 from generation.plan import Plan
 from generation.recipe import Recipe, load_recipe, shipped
 from generation.sources import DrawnBackgrounds, DrawnForegrounds, ImageSource, foreground_labels, open_source
@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     recipe = load_recipe(args.recipe).changed(rows=args.rows, model=args.model, clip=args.clip)
     _check(args, recipe)
+    if not (args.plan_only or args.finish):
+        check_installed(recipe, args.engine)
     plan = Plan(recipe, *open_sources(recipe, args.foregrounds, args.backgrounds))
     for text in plan.warnings:
         warn(text)

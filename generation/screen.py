@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from d3s_dataset.extras import late
 from generation.settings import Screen
 
 _LEVELS = np.arange(256)
@@ -41,8 +42,7 @@ def perceptual_hash(luminance: Image.Image) -> str:
     a fifth of the time, and on real guides 0.2 of the 64 bits away from the whole image's hash. Images that look alike
     differ in few bits; a blank image is 8000000000000000, or all zeros where it is black.
     """
-    import imagehash  # here, because it brings scipy: 0.7 s
-
+    imagehash = late("imagehash", "generation")  # here, because it brings scipy: 0.7 s
     reduced = luminance.reduce(max(1, min(luminance.size) // _HASHED_SIDE))
     return np.packbits(imagehash.phash(reduced).hash).tobytes().hex()
 

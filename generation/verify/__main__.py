@@ -2,18 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from d3s_dataset import extras
 from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
 from generation.verify.consensus import METHODS
 from generation.verify.cost import Terms, estimate
 from generation.verify.decide import RULES, Rule
-from generation.verify.late import late
 from generation.verify.prepare import Wish, prepare
 from generation.verify.quality import Limits
+
+late = partial(extras.late, extra="verify")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

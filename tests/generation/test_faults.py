@@ -380,9 +380,12 @@ def test_bad_input_is_one_clear_line(command, tmp_path, given, says):
 
 
 def test_a_run_without_ray_names_the_extra(command, tmp_path):
-    (tmp_path / "ray.py").write_text("raise ImportError('none', name='ray')")
-    result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--engine", "ray", PYTHONPATH=str(tmp_path))
-    assert "pip install '.[ray]'" in one_line_error(result)
+    # A module that is None in sys.modules is one that is not installed.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['ray'] = None")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--engine", "ray", PYTHONPATH=path)
+    assert "'ray', which is not installed: in the project's folder type pip install '.[ray]'" in one_line_error(result)
+    assert not (tmp_path / "d3s").exists()
 
 
 def test_a_dead_engine_ends_in_a_line(tmp_path, monkeypatch):
