@@ -79,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
     pairing = read(args.pairing or ("sample" if test.manifest.kind == "sample" else "paper"))
-    models = subjects([Entry(name, dict(args.model_kwargs)) for name in args.model], args.checkpoint, Cache())
+    entries = [Entry(name, dict(args.model_kwargs)) for name in args.model]
+    models = subjects(entries, args.checkpoint, Cache(), args.devices)
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
     results.make_folder(args.out)
     found = correlate(models, (train, test), task)

@@ -102,6 +102,10 @@ def parser() -> Parser:
     add("--rows", type=natural, default=500, metavar="N", help="with --reproduce: on how many images, drawn at random")
     add("--checkpoint", type=Path, metavar="FILE", help="with --reproduce: weights, if the result was made with a file")
     add("--devices", metavar="D,...", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
+    answer.only_with("--begin", "--config", "--split")
+    answer.only_with("--reproduce", "--rows", "--checkpoint", "--devices")
+    answer.never_with("--begin", "--check", "--reproduce", "--out", "--into", "--eval-yaml")
+    answer.never_with("--check", "--reproduce", "--eval-yaml")
     return answer
 
 

@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
     results.make_folder(args.out)
-    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
+    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
     from benchmark.devices import choose_devices
     from benchmark.leakage import Asked

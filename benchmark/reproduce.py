@@ -54,7 +54,7 @@ def reproduce(
     if folder is None or content is None:
         raise ResultError(f"no submission {name!r} in {root / FOLDER}: expected the name of a folder there")
     found = check(folder, rules, truth_of(dataset, rules))
-    subject = _subject(found, checkpoint)
+    subject = _subject(found, checkpoint, devices)
     split, seed = open_split(dataset, rules.config, rules.split), secrets.randbits(63)
     chosen = np.sort(np.random.default_rng(seed).permutation(split.n)[:rows])
     source = Rows(split, chosen)
@@ -68,14 +68,14 @@ def reproduce(
     return f"{name}: {same} of {source.n} answers are the same; {verdict}"
 
 
-def _subject(found: Submission, checkpoint: Path | None) -> Subject:
+def _subject(found: Submission, checkpoint: Path | None, devices: str | None) -> Subject:
     """Return the model named, after its weights were compared with those named."""
     model = found.result.model
     if not _WEIGHTS.fullmatch(model.name):
         raise ModelError(f"{found.id} names {model.name}: expected weights on the Hub or in a folder, not code")
     if model.checkpoint and checkpoint is None:
         raise ModelError(f"{found.id} was made with the weights in {model.checkpoint}: pass it as --checkpoint FILE")
-    subject = Subject(model.name, checkpoint, model.kwargs)
+    subject = Subject(model.name, checkpoint, model.kwargs, devices=devices)
     if subject.facts.digest != model.digest:
         got = subject.facts.digest[:8]
         raise ModelError(f"the weights of {model.name} are others (digest {got}) than named ({model.digest[:8]})")

@@ -55,9 +55,10 @@ def measure(
     started = time.monotonic() if started is None else started
     results.make_folder(out)
     failed = []
-    for each in subjects(models, checkpoint, cache):
+    options = options or Options()
+    for each in subjects(models, checkpoint, cache, options.devices):
         try:
-            answer = measure_one(each, split, options or Options(), out, started, imagenet)
+            answer = measure_one(each, split, options, out, started, imagenet)
         except ModelError as error:
             if len(models) == 1:
                 raise
@@ -109,6 +110,8 @@ def parser() -> Parser:
     add("--from", type=Path, metavar="RESULT", dest="from_", help="run a result's model again; does it say the same?")
     add("--limit", type=natural, metavar="N", help="measure the first N images only")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for predictions and results")
+    kept = ("--models-file", "--config", "--split", "--limit", "--model-kwargs", "--precision", "--imagenet", "--out")
+    answer.never_with("--from", *kept)  # the result says which images and how
     return answer
 
 

@@ -43,9 +43,12 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Score predictions, print the tables, write the results."""
-    args = parser().parse_args(argv)
+    made = parser()
+    args = made.parse_args(argv)
     require("score", "scipy", "rich")
     read = {path: predictions_.read(path) for path in args.predictions}
+    if not any(each.provenance for each in read.values()):
+        made.refuse_typed("takes results, and these predictions do not state their model and data set", "--out")
     steps = _chain_of(read) if len(args.predictions) > 1 else None
     for path, predictions in read.items():
         _score_one(path, predictions, args.out)

@@ -22,20 +22,26 @@ def add_weights(parser: ArgumentParser) -> None:
     add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
 
 
-def subjects(entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None) -> list[Subject]:
+def subjects(
+    entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None, devices: str | None = None
+) -> list[Subject]:
     """Return the models asked for, their names checked.
 
     Args:
         entries: names and arguments.
         checkpoint: a file of weights, for a single model.
         cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
+        devices: `D,...` as typed; None for all GPUs, else the CPU.
 
     Raises:
         ModelError: a name that cannot be a model, or a checkpoint for several.
     """
     if checkpoint and len(entries) > 1:
         raise ModelError(f"--checkpoint holds the weights of one model, got {len(entries)} models")
-    found = [Subject(each.name, checkpoint, each.kwargs, None if _uncached(each.name) else cache) for each in entries]
+    found = [
+        Subject(each.name, checkpoint, each.kwargs, None if _uncached(each.name) else cache, devices)
+        for each in entries
+    ]
     for each in found:
         if each.recalled is None:
             from benchmark.models import check

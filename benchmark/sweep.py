@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
     results.make_folder(args.out)
-    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
+    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
     found = sweep(features[0], features[1], args.objective, args.lambdas, range(args.seeds), args.probe)
     say(table(found))

@@ -59,9 +59,8 @@ def describe(plan: Plan, limit: int | None) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, make the release, say what was made."""
-    args = _parser().parse_args(argv)
-    recipe = load_recipe(args.recipe).changed(rows=args.rows, model=args.model, clip=args.clip)
-    _check(args, recipe)
+    args = arguments(argv)
+    recipe = _recipe(args)
     if not (args.plan_only or args.finish):
         check_installed(recipe, args.engine)
     plan = Plan(recipe, *open_sources(recipe, args.foregrounds, args.backgrounds))
@@ -95,23 +94,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     _report(make(plan, args.out, how, args.limit), args)
 
 
-def _check(args: argparse.Namespace, recipe: Recipe) -> None:
-    """Refuse flags that contradict each other or would do nothing."""
-    if not recipe.diffuses:
-        for name in ("device", "resample", "compile", "clip"):
-            if getattr(args, name):
-                raise RecipeError(f"--{name}: recipe {recipe.name!r} diffuses nothing: leave it out")
-    if args.engine == "ray" and (args.device or args.workers):
-        raise RecipeError("--engine ray takes the devices and cores of its cluster: leave out --device and --workers")
-    if args.resample and (args.only or args.finish):
-        raise RecipeError("--resample goes with the command that makes the release: leave it out here")
-    if args.sheets and (args.only or args.finish or args.dry_run or args.plan_only):
-        raise RecipeError("--sheets goes with the command that makes the release: leave it out here")
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the command line, parsed.
+
+    Raises:
+        RecipeError: flags that contradict each other, or no --out where one is needed.
+    """
+    args = _parser().parse_args(argv)
     once = [f"--{name.replace('_', '-')}" for name in ("plan_only", "dry_run", "only", "finish") if getattr(args, name)]
     if len(once) > 1 or (args.part and (args.only or args.finish)):
         raise RecipeError(f"expected one of {', '.join(once)}{' or --part' if args.part else ''}, got all of them")
     if args.out is None and not (args.plan_only or args.dry_run):
         raise RecipeError("expected --out DIR (or --plan-only, or --dry-run)")
+    return args
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    return load_recipe(args.recipe).changed(rows=args.rows, model=args.model, clip=args.clip)
 
 
 def _report(summary: Summary, args: argparse.Namespace) -> None:
@@ -124,7 +123,8 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
     )
     if args.part:
         part = f"part {args.part[0]} of {args.part[1]} of {args.out}"
-        say(f"made {part} ({made} rows); when all parts have ended: the same with --finish in place of --part")
+        say(f"made {part} ({made} rows)")
+        say("when all parts have ended: the same with --finish in place of --part, without --device and the like")
     else:
         say(f"{'already finished' if summary.already_finished else 'made'}: {args.out} ({made} rows)")
     if summary.failures:
@@ -170,7 +170,21 @@ def _parser() -> Parser:
     add("--device", type=_devices, help="torch devices of the generator, comma-separated (every GPU, else the CPU)")
     add("--compile", action="store_true", help="compile the generator (torch.compile)")
     add("--sheets", type=Path, metavar="DIR", help="write a contact sheet of each shard there")
+    _add_modes(parser)
     return parser
+
+
+def _add_modes(parser: Parser) -> None:
+    parser.only_where(
+        lambda args: _recipe(args).diffuses, "does nothing where the recipe diffuses nothing",
+        *("--device", "--resample", "--compile", "--clip"),
+    )  # fmt: skip
+    parser.never_with("--engine ray", "--device", "--workers")  # the cluster has its own
+    parser.never_with("--dry-run", "--resample", "--sheets")
+    parser.never_with("--only", "--resample", "--sheets")
+    how = ("--resample", "--sheets", "--engine", "--batch-size", "--workers", "--device", "--compile")
+    parser.never_with("--finish", *how)
+    parser.never_with("--plan-only", *how, "--out", "--part", "--shard-rows")
 
 
 if __name__ == "__main__":

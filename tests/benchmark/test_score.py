@@ -57,10 +57,12 @@ def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsy
     assert results.read(path).metrics == score.score(make_predictions(), background_names())
 
 
-def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys):
+def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys, fails):
     write(tmp_path / "p.parquet", make_predictions())
-    score.main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
+    score.main([str(tmp_path / "p.parquet")])
     assert "no result written" in capsys.readouterr().out
+    typed = [str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")]
+    assert "--out takes results, and these predictions do not state" in fails(score.main, typed)
     assert not (tmp_path / "results").exists()
 
 

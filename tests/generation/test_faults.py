@@ -366,8 +366,14 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path, command):
 BAD = {
     "a part of nothing": (["--part", "4/3"], "expected I/N such as 1/8, with I from 1 to N, got '4/3'"),
     "two things at once": (["--dry-run", "--finish"], "expected one of --dry-run, --finish"),
-    "another seed for guides": (["--resample", "2"], "--resample: recipe 'sample' diffuses nothing: leave it out"),
-    "Ray with devices of its own": (["--engine", "ray", "--workers", "2"], "leave out --device and --workers"),
+    "another seed for guides": (
+        ["--resample", "2"],
+        "--resample does nothing where the recipe diffuses nothing: leave it out",
+    ),
+    "Ray with devices of its own": (
+        ["--engine", "ray", "--workers", "2"],
+        "--workers does nothing with --engine ray: leave it out",
+    ),
     "an unreachable cluster": (["--engine", "ray"], "the cluster cannot be reached: 127.0.0.1:9: Connection refused"),
 }
 

@@ -154,6 +154,13 @@ def test_a_chain_says_what_its_results_say(two, tmp_path):
     )
 
 
+def test_a_release_without_errors_to_picture_is_refused(of_features, release, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        report.main([str(of_features[3]), "--out", str(tmp_path / "report.html"), "--dataset", str(release)])
+    assert "--dataset gives pictures to results of benchmark.run, and none is" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_bad_input(two, tmp_path, toy, measured):
     out = ["--out", tmp_path / "report.html"]
     assert "holds other images" in refused(report.main, two[0], *out, "--dataset", toy)
