@@ -41,7 +41,7 @@ def run_again(path: Path, dataset: str, checkpoint: Path | None, options: Option
     split = _same_split(result.dataset, dataset)
     if before.key.tolist() != split.key.tolist():
         raise ResultError(f"{path.with_suffix('.parquet')} holds predictions of other images than {path}")
-    subject = Subject(name, checkpoint, result.model.kwargs)
+    subject = Subject(name, checkpoint, result.model.kwargs, devices=options.devices)
     _check_weights(result.model, subject, path)
     options = replace(options, precision=result.model.precision)
     after = split.predictions(answers(subject, split, options, time.monotonic())[0])

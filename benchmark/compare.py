@@ -17,6 +17,7 @@ from benchmark.scores import Change
 from benchmark.tables import between, grid, percent, points, ratio
 from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.errors import ResultError
+from d3s_dataset.extras import require
 
 
 def compare(first: Path, second: Path) -> results.Comparison:
@@ -106,6 +107,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Compare two results, print the table, write it where asked."""
     args = parser().parse_args(argv)
+    require("score", "scipy", "rich")
     found = compare(args.first, args.second)
     say(compare_table(found))
     if args.out:

@@ -91,11 +91,12 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the task, print its table, write its result."""
     args = parser().parse_args(argv)
+    check_installed(*(["concept_erasure"] if args.erase else []))
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
     pairing = read(args.pairing or ("sample" if test.manifest.kind == "sample" else "paper"))
-    check_installed()
-    models = subjects([Entry(name, dict(args.model_kwargs)) for name in args.model], args.checkpoint, Cache())
+    entries = [Entry(name, dict(args.model_kwargs)) for name in args.model]
+    models = subjects(entries, args.checkpoint, Cache(), args.devices)
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
     results.make_folder(args.out)
     found = correlate(models, (train, test), task)

@@ -24,11 +24,11 @@ one class are taken as independent draws: for the fixed 1000 classes that errs o
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logit, ndtri, stdtr, stdtrit
 
 from benchmark.cells import Cells, cells
 from benchmark.groups import distinct
 from benchmark.resample import Moments, observed, resampled
+from benchmark.special import logit, ndtri, stdtr, stdtrit
 from benchmark.stats import LEVEL, NORMAL_QUANTILE, effective, upper, wilson
 
 RESAMPLES = 1000

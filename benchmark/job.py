@@ -38,6 +38,7 @@ class Subject:
     checkpoint: Path | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
     cache: Cache | None = None  # None: nothing is believed, nothing kept
+    devices: str | None = None  # `D,...` as typed; what is computed while a model is loaded is computed on the first
 
     @cached_property
     def facts(self) -> KnownModel:
@@ -56,9 +57,10 @@ class Subject:
         Raises:
             ModelError: it cannot be.
         """
+        from benchmark.devices import choose_devices
         from benchmark.models import load
 
-        return load(self.name, self.checkpoint, self.kwargs)
+        return load(self.name, self.checkpoint, self.kwargs, choose_devices(self.devices)[0])
 
     @cached_property
     def _learned(self) -> KnownModel:

@@ -23,6 +23,7 @@ from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ResultError
+from d3s_dataset.extras import require
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
 
@@ -100,12 +101,19 @@ def parser() -> Parser:
     add("--checkpoint", type=Path, metavar="FILE", help="with --reproduce: weights, if the result was made with a file")
     add("--model", metavar="NAME", help="with --reproduce: where the weights are here, such as local-dir:FOLDER")
     add("--devices", metavar="D,...", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
+    answer.only_with("--begin", "--config", "--split")
+    answer.only_with("--reproduce", "--rows", "--checkpoint", "--devices", "--model")
+    answer.never_with("--begin", "--check", "--reproduce", "--out", "--into", "--eval-yaml")
+    answer.never_with("--check", "--reproduce", "--eval-yaml")
     return answer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Begin, build or check a board, or run a submission again."""
     args = parser().parse_args(argv)
+    require("score", "scipy", "jinja2", "matplotlib")
+    if args.reproduce:
+        require("benchmark", "torch", "timm", "torchvision")
     if args.begin:
         return _begin(args.submissions, truth.rules_of(args.dataset, args.config, args.split))
     if args.check:

@@ -9,14 +9,19 @@
     metric.compute()
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
-import evaluate
 import numpy as np
 
 from benchmark.metrics import error_ratio, gap, group_means, mean, reweighted, worst
+from d3s_dataset.extras import late
 from d3s_dataset.taxonomy import background_names
+
+if TYPE_CHECKING:
+    import evaluate
+else:
+    evaluate = late("evaluate", "score")
 
 _DESCRIPTION = "Top-1 over all images, per background, on the worst background, and the gap between them."
 _CITATION = "Kattakinda, Levine, Feizi: Invariant Learning via Diffusion Dreamed Distribution Shifts, arXiv 2211.10370"

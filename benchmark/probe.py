@@ -121,11 +121,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(KINDS)}")
     if args.erase not in erasers.NAMES:
         raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.NAMES)}")
+    check_installed(*([] if args.erase == _DONE else ["concept_erasure"]))
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
-    check_installed()
     results.make_folder(args.out)
-    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
+    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
     from benchmark.devices import choose_devices
     from benchmark.leakage import Asked

@@ -20,6 +20,7 @@ from benchmark.tables import points
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.errors import ResultError
+from d3s_dataset.extras import require
 from d3s_dataset.schema import not_d3s
 
 
@@ -112,15 +113,19 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page, its tables and its figures."""
-    args = parser().parse_args(argv)
+    made = parser()
+    args = made.parse_args(argv)
+    require("score", "scipy", "jinja2", "matplotlib")
     given = read(args.results)
-    made = drawn(given)
+    if not given.measured:
+        made.refuse_typed("gives pictures to results of benchmark.run, and none is among these files", "--dataset")
+    figures_ = drawn(given)
     results.make_folder(args.out.parent)
-    write_atomic(args.out, page(given, args.dataset, made))
+    write_atomic(args.out, page(given, args.dataset, figures_))
     tables = [*sections.tables(divide(given.measured)[0]), *disentangled.tables(given)]
     for ending, content in sections.files(tables).items():
         write_atomic(args.out.with_name(args.out.stem + ending), content)
-    for name, figure in made.items():
+    for name, figure in figures_.items():
         figures.save(figure, args.out.with_name(f"{args.out.stem}-{name}.png"))
     say(f"report {args.out}; beside it {args.out.stem}.md, -*.csv, -*.png")
 

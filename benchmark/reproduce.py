@@ -127,7 +127,7 @@ def _check_arguments(model: Model, checkpoint: Path | None, name: str) -> None:
 
 def _run(asked: _Run) -> tuple[dict[str, np.ndarray], str]:
     """Return the columns of answers, and the device; in another process."""
-    subject = Subject(asked.name, asked.checkpoint, asked.model.kwargs)
+    subject = Subject(asked.name, asked.checkpoint, asked.model.kwargs, devices=asked.devices)
     import torch  # noqa: F401 - its own memory is not the model's
 
     with bounded_memory(_LOAD_BYTES):

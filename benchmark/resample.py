@@ -17,12 +17,15 @@ cells themselves is a few MB, whatever the number of samples.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from benchmark.cells import Cells, Way
 from benchmark.groups import distinct
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
 
@@ -95,6 +98,8 @@ class _Kernel:
 
     def __init__(self, table: Cells, mixes: np.ndarray) -> None:
         self.mixes = mixes
+        from scipy import sparse
+
         (self.group, self.behind), row = distinct(table.group, table.behind.code)
         self.to_group = _sum_by(self.group, table.groups)
         self.to_behind = _sum_by(self.behind, len(table.behind.start))
@@ -135,6 +140,8 @@ class _Shared:
     """
 
     def __init__(self, table: Cells, row: np.ndarray, rows: int) -> None:
+        from scipy import sparse
+
         (self.group, self.front), cluster = distinct(table.group, table.front.code)
         self.none = len(self.group) == len(row)
         self.to_group = _sum_by(self.group, table.groups)
@@ -162,7 +169,9 @@ def _kish(part: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.divide(1, inverse, out=np.full_like(inverse, np.nan), where=inverse > 0)
 
 
-def _sum_by(code: np.ndarray, count: int) -> sparse.csr_array:
+def _sum_by(code: np.ndarray, count: int) -> "sparse.csr_array":
+    from scipy import sparse
+
     return sparse.csr_array((np.ones(len(code)), (code, np.arange(len(code)))), shape=(count, len(code)))
 
 

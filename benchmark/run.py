@@ -6,7 +6,6 @@ names, then weights.
 """
 
 import time
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import ModelError
 
 # What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
-_WITH_FROM = {"from_", "model", "dataset", "checkpoint", "devices", "no_compile"}
 
 
 def measure(
@@ -61,9 +59,10 @@ def measure(
     started = time.monotonic() if started is None else started
     results.make_folder(out)
     failed = []
-    for each in subjects(models, checkpoint, cache):
+    options = options or Options()
+    for each in subjects(models, checkpoint, cache, options.devices):
         try:
-            answer = measure_one(each, split, options or Options(), out, started, imagenet)
+            answer = measure_one(each, split, options, out, started, imagenet)
         except ModelError as error:
             if len(models) == 1:
                 raise
@@ -105,6 +104,8 @@ def parser() -> Parser:
     add("--from", type=Path, metavar="RESULT", dest="from_", help="run a result's model again; does it say the same?")
     add("--limit", type=natural, metavar="N", help="measure the first N images only")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for predictions and results")
+    kept = ("--models-file", "--config", "--split", "--limit", "--model-kwargs", "--precision", "--imagenet", "--out")
+    answer.never_with("--from", *kept)  # the result says which images and how
     return answer
 
 
@@ -113,9 +114,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = process_start()
     made = parser()
     args = made.parse_args(argv)
+    check_installed()
     options = Options(args.precision, not args.no_compile, args.devices)
     if args.from_:
-        _check_again(made, argv)
+        if len(args.model or ()) > 1:
+            made.error("--from runs the model of one result: expected one name after --model, or no --model")
         say(run_again(args.from_, args.dataset, args.checkpoint, options, args.model and args.model[0]))
         return
     if bool(args.model) == bool(args.models_file):
@@ -124,24 +127,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
     imagenet = Folder(args.imagenet) if args.imagenet else None
-    check_installed()
     models = [Entry(each.name, dict(args.model_kwargs) | each.kwargs) for each in names]
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
     for result, path in measure(split, models, **sources, out=args.out, started=started):
         _show(result, path)
-
-
-def _check_again(made: Parser, argv: Sequence[str] | None) -> None:
-    """Refuse what was typed beside --from and would do nothing: the result itself holds how it was made."""
-    untyped = object()
-    every = vars(made.parse_args(argv))
-    typed = vars(made.parse_args(argv, Namespace(**dict.fromkeys(every, untyped))))
-    ignored = [name for name, value in typed.items() if value is not untyped and name not in _WITH_FROM]
-    if ignored:
-        flag = f"--{ignored[0].replace('_', '-')}"
-        made.error(f"{flag} does nothing with --from, which runs what the result holds: leave it out")
-    if len(every["model"] or ()) > 1:
-        made.error("--from runs the model of one result: expected one name after --model, or no --model")
 
 
 def _show(result: results.Result, path: Path) -> None:

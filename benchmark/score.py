@@ -20,6 +20,7 @@ from benchmark.predictions import Predictions
 from benchmark.scores import Change
 from benchmark.tables import between, grid, points, table
 from d3s_dataset.command import Parser, run_command, say
+from d3s_dataset.extras import require
 
 __all__ = ["result_of", "score", "table"]  # what benchmark.run takes from here
 
@@ -41,8 +42,12 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Score predictions, print the tables, write the results."""
-    args = parser().parse_args(argv)
+    made = parser()
+    args = made.parse_args(argv)
+    require("score", "scipy", "rich")
     read = {path: predictions_.read(path) for path in args.predictions}
+    if not any(each.provenance for each in read.values()):
+        made.refuse_typed("takes results, and these predictions do not state their model and data set", "--out")
     steps = _chain_of(read) if len(args.predictions) > 1 else None
     for path, predictions in read.items():
         _score_one(path, predictions, args.out)

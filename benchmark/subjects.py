@@ -3,15 +3,14 @@
 import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.cache import Cache
 from benchmark.entries import Entry, argument
 from benchmark.job import Subject
-from d3s_dataset.errors import MissingExtra, ModelError
+from d3s_dataset.errors import ModelError
+from d3s_dataset.extras import require
 
-_NEEDED = ("rich", "timm", "torchvision")
 # MODULE:FUNCTION, whose code is in no file that the cache looks at.
 _UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")
 
@@ -23,20 +22,26 @@ def add_weights(parser: ArgumentParser) -> None:
     add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
 
 
-def subjects(entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None) -> list[Subject]:
+def subjects(
+    entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None, devices: str | None = None
+) -> list[Subject]:
     """Return the models asked for, their names checked.
 
     Args:
         entries: names and arguments.
         checkpoint: a file of weights, for a single model.
         cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
+        devices: `D,...` as typed; None for all GPUs, else the CPU.
 
     Raises:
         ModelError: a name that cannot be a model, or a checkpoint for several.
     """
     if checkpoint and len(entries) > 1:
         raise ModelError(f"--checkpoint holds the weights of one model, got {len(entries)} models")
-    found = [Subject(each.name, checkpoint, each.kwargs, None if _uncached(each.name) else cache) for each in entries]
+    found = [
+        Subject(each.name, checkpoint, each.kwargs, None if _uncached(each.name) else cache, devices)
+        for each in entries
+    ]
     for each in found:
         if each.recalled is None:
             from benchmark.models import check
@@ -45,11 +50,9 @@ def subjects(entries: Sequence[Entry], checkpoint: Path | None = None, cache: Ca
     return found
 
 
-def check_installed() -> None:
-    """Raise MissingExtra for a package that measuring needs and that is not here."""
-    for each in _NEEDED:
-        if find_spec(each) is None:
-            raise MissingExtra(each, "benchmark")
+def check_installed(*more: str) -> None:
+    """Raise MissingExtra for a package that running a model needs and that is not installed, or one of `more`."""
+    require("benchmark", "torch", "timm", "torchvision", "scipy", "rich", *more)
 
 
 def _uncached(name: str) -> bool:

@@ -31,6 +31,7 @@ from d3s_dataset.atomic import write_atomic
 from d3s_dataset.blob import File, file_of
 from d3s_dataset.command import Parser, progress, run_command, say
 from d3s_dataset.errors import HubError, ResultError
+from d3s_dataset.extras import require
 from d3s_dataset.manifest import to_json
 from d3s_dataset.remote import Remote, Repo, connect, silence_client
 from d3s_dataset.retry import PATIENCE, Patience
@@ -185,6 +186,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> None:
     """Check a result, send it, say where it is."""
     args = parser().parse_args(argv)
+    require("score", "scipy")
     said = description_of(args.training_data, args.notes, args.supersedes)
     board = Path(args.repo_id) if Path(args.repo_id).is_dir() else None
     if board is None or args.model_repo:

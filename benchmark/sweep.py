@@ -58,11 +58,11 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Sweep, print the table, write the files."""
     args = parser().parse_args(argv)
+    check_installed("matplotlib")
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
-    check_installed()
     results.make_folder(args.out)
-    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache())
+    (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
     found = sweep(features[0], features[1], args.objective, args.lambdas, range(args.seeds), args.probe)
     say(table(found))

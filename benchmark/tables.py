@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from benchmark import scores
-from d3s_dataset.errors import MissingExtra
 from d3s_dataset.escape import terminal
+from d3s_dataset.extras import late
 
 PLACES = 6  # of a float in a board's files
 
@@ -25,23 +25,17 @@ def table(metrics: scores.Metrics) -> str:
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None) -> str:
     """Return a table whose first column is text and whose others are numbers."""
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError:
-        raise MissingExtra("rich", "benchmark") from None
-    answer = Table(box=SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
+    box, console, tables, text = (late(f"rich.{name}", "score") for name in ("box", "console", "table", "text"))
+    answer = tables.Table(box=box.SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
     for index, heading in enumerate(headings):
         answer.add_column(
-            Text(heading), footer[index] if footer else "", justify="right" if index else "left", no_wrap=True
+            text.Text(heading), footer[index] if footer else "", justify="right" if index else "left", no_wrap=True
         )
     for row in rows:
-        answer.add_row(*(Text(terminal(cell)) for cell in row))  # as a string, `[name]` would be markup
-    text = io.StringIO()
-    Console(file=text, width=200).print(answer)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
+        answer.add_row(*(text.Text(terminal(cell)) for cell in row))  # as a string, `[name]` would be markup
+    page = io.StringIO()
+    console.Console(file=page, width=200).print(answer)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines() if line.strip())
 
 
 def percent(value: float | None) -> str:

@@ -11,7 +11,7 @@ share of each batch.
 import argparse
 import os
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from benchmark import pairing
 from benchmark.data import open_split
 from benchmark.identity import describe
 from benchmark.imagenet import Folder
-from benchmark.objectives import OBJECTIVES
+from benchmark.objectives import OBJECTIVES, Objective
 from benchmark.settings import Settings
+from benchmark.subjects import check_installed
 from benchmark.training import Images, train
 from benchmark.values import positive, seed, share, weight
 from d3s_dataset.command import Parser, natural, run_command, say
-from d3s_dataset.errors import MissingExtra, ModelError
+from d3s_dataset.errors import ModelError
 
 
 def _several(text: str) -> int:
@@ -61,29 +62,30 @@ def parser() -> Parser:
     add("--warm-up", type=share, metavar="X", help="share of the steps with cross-entropy alone")
     add("--critic-steps", type=natural, metavar="N", help="steps of the critics a step of the network")
     add("--critic-lr", type=positive, metavar="X", dest="critic_rate", help="learning rate of the critics")
+    answer.only_with(_those(lambda each: each.make), "--lambda", "--foreground-features", "--warm-up")
+    answer.only_with(_those(lambda each: each.critic_steps), "--critic-steps", "--critic-lr")
     return answer
 
 
-_PENALTY = {"weight": "--lambda", "foreground_features": "--foreground-features", "warm_up": "--warm-up"}
-_CRITIC = {"critic_steps": "--critic-steps", "critic_rate": "--critic-lr"}
+def _those(have: Callable[[Objective], object]) -> str:
+    """Return the objectives that have something, as a mode of the parser."""
+    return f"--objective {'|'.join(name for name, each in OBJECTIVES.items() if have(each))}"
+
+
+_OWN = ("weight", "foreground_features", "warm_up", "critic_steps", "critic_rate")  # of the objective's recipe
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """Return the settings that arguments and the objective's recipe make.
 
     Raises:
-        ModelError: an argument that the objective has no use for, or fewer images a step than it needs.
+        ModelError: fewer images a step than the objective needs.
     """
     objective = OBJECTIVES[args.objective]
-    useless = ({} if objective.make else _PENALTY) | ({} if objective.critic_steps else _CRITIC)
-    for name, flag in useless.items():
-        if getattr(args, name) is not None:
-            lacks = "critic" if name in _CRITIC else "penalty and no split of features"
-            raise ModelError(f"--objective {args.objective} has no {lacks}: leave {flag} out")
     least = objective.least * (2 if args.imagenet else 1)
     if args.batch_size < least:
         raise ModelError(f"expected --batch-size of {least} or more for these, got {args.batch_size}")
-    chosen = {"rate": args.lr, **{name: getattr(args, name) for name in _PENALTY | _CRITIC}}
+    chosen = {"rate": args.lr, **{name: getattr(args, name) for name in _OWN}}
     settings = Settings(
         model=args.model,
         objective=args.objective,
@@ -100,14 +102,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train a model on the train split, say where it lies and what to type next."""
     args = parser().parse_args(argv)
     settings = settings_of(args)
+    check_installed()
     tied_only = pairing.read(args.tied_only) if args.tied_only else None
     split = open_split(args.dataset, args.config, "train")
     photos = Folder(args.imagenet) if args.imagenet else None
-    try:
-        import timm  # noqa: F401
-        import torchvision  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(error.name or "timm", "benchmark") from None
     out = args.out or Path("models") / f"{args.model}-{args.objective}"
     tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
     tell(describe(split.facts()))

@@ -209,11 +209,15 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"README.md: says {written} {split} rows of config {config}, {manifests.FILE_NAME} says {rows}"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, check the release, say what was found."""
+def _parser() -> Parser:
     parser = Parser("python -m d3s_dataset.check", description="Reopen a release and recompute everything it claims.")
     parser.add_argument("release", help="a folder, or a Hub repo such as org/d3s")
-    folder = fetch_all(parser.parse_args(argv).release)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, check the release, say what was found."""
+    folder = fetch_all(_parser().parse_args(argv).release)
     problems = check_release(folder)
     for problem in problems[:_MOST]:
         say(problem)

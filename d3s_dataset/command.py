@@ -2,6 +2,9 @@
 
 A command is parse, one library call, print. Bad input ends in one line on stderr and exit code 1; a bug keeps
 its traceback; Ctrl-C is 130, SIGTERM that was seen to in order 143, a reader that went away (`| head`) is silent.
+
+Every flag that is typed is obeyed or refused: a parser declares in which modes of its command a flag does nothing
+(`Parser.only_with`, `never_with`, `only_where`), and what shows only later is refused by `Parser.refuse_typed`.
 """
 
 import argparse
@@ -16,13 +19,60 @@ from d3s_dataset.escape import terminal
 T = TypeVar("T")
 
 
+_UNTYPED = object()
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line and exit code 1."""
+    """An ArgumentParser whose errors are one line and exit code 1, and which refuses flags that would do nothing.
+
+    A mode is a flag (`--check`: it was given) or a flag and its values (`--rule majority`, `--to mturk|csv`).
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
+        self._rules: list[tuple[Callable[[argparse.Namespace], bool], str, tuple[str, ...]]] = []
+        self._typed: set[str] = set()
         super().__init__(*args, **kwargs)
+
+    def only_with(self, mode: str, *flags: str) -> None:
+        """Refuse flags that are typed outside a mode."""
+        self.only_where(lambda args: self._in_mode(mode, args), f"goes with {mode.replace('|', ' or ')}", *flags)
+
+    def never_with(self, mode: str, *flags: str) -> None:
+        """Refuse flags that are typed in a mode."""
+        self.only_where(lambda args: not self._in_mode(mode, args), f"does nothing with {mode}", *flags)
+
+    def only_where(self, holds: Callable[[argparse.Namespace], bool], why: str, *flags: str) -> None:
+        """Refuse flags that are typed where `holds(args)` is false; `why` follows the flag in the line that is printed.
+
+        `holds` is called only where one of the flags was typed.
+        """
+        self._rules.append((holds, why, flags))
+
+    def refuse_typed(self, why: str, *flags: str) -> None:
+        """End with one line where one of some flags was typed in the command line that was parsed last."""
+        for flag in flags:
+            if flag in self._typed:
+                self.error(f"{flag} {why}: leave it out")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - its overloads
+        """Parse as ArgumentParser does, then refuse what was typed and would do nothing."""
+        found, rest = super().parse_known_args(args, namespace)
+        # What keeps its mark was not typed: a value that was typed may be the default.
+        flags = self._option_string_actions
+        marked = argparse.Namespace(**{action.dest: _UNTYPED for action in flags.values()})
+        seen, _ = super().parse_known_args(args, marked)
+        self._typed = {flag for flag, action in flags.items() if getattr(seen, action.dest, _UNTYPED) is not _UNTYPED}
+        for holds, why, each in self._rules:
+            if self._typed.intersection(each) and not holds(found):
+                self.refuse_typed(why, *each)
+        return found, rest
+
+    def _in_mode(self, mode: str, args: argparse.Namespace) -> bool:
+        flag, _, values = mode.partition(" ")
+        value = getattr(args, self._option_string_actions[flag].dest)
+        return str(value) in values.split("|") if values else value not in (None, False, [])
 
     def error(self, message: str) -> NoReturn:
         """Print one line that names the command whose `--help` lists what can be typed; exit with 1."""

@@ -91,8 +91,7 @@ def _first_images(
     return images
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, draw the sheet, say where it lies."""
+def _parser() -> Parser:
     parser = Parser("python -m d3s_dataset.sheet", description="Draw a contact sheet of classes x backgrounds.")
     parser.add_argument("release", help="a folder, or a Hub repo such as org/d3s")
     parser.add_argument("--out", type=Path, required=True, help="the picture's file, .png or .jpg")
@@ -100,7 +99,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="validation", help="split of the config")
     parser.add_argument("--rows", type=natural, default=24, help="greatest number of classes")
     parser.add_argument("--cell", type=natural, default=96, help="side of an image on the sheet, in pixels")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, draw the sheet, say where it lies."""
+    args = _parser().parse_args(argv)
     folder = fetch(args.release, args.config, args.split)
     sheet = contact_sheet(folder, args.config, args.split, args.rows, args.cell)
     try:

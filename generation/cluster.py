@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import Any
 
 from d3s_dataset.command import note
-from d3s_dataset.errors import D3SError, GenerationError, MissingExtra, one_line
+from d3s_dataset.errors import D3SError, GenerationError, one_line
+from d3s_dataset.extras import late
 from generation.actors import RayLane, RemoteLane
 from generation.engine import Engine, Lanes
 from generation.lane import LaneDied, Spec
@@ -40,10 +41,7 @@ def ray_engine(spec: Spec, probe: Row) -> "RayEngine":
         ModelError: a model cannot be loaded.
         SourceError: a node cannot read the photos.
     """
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("ray", "ray") from None
+    ray = late("ray", "ray")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from d3s_dataset.errors import MissingExtra, ModelError, one_line
+from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.extras import late
 from generation.embed import PromptCache
 from generation.judges import SafetyJudge
 from generation.maker import Redrawn
@@ -205,14 +206,9 @@ class ImageToImage:
 
 
 def _import() -> tuple[Any, Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of one of them about another
-            import diffusers
-            import torch
-            import transformers
-    except ImportError as error:
-        raise MissingExtra(error.name or "diffusers", "generation") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of one of them about another
+        diffusers, torch, transformers = (late(each, "generation") for each in ("diffusers", "torch", "transformers"))
     if not sys.stderr.isatty():
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()

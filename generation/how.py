@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d3s_dataset.command import cores
+from d3s_dataset.extras import late, require
 from d3s_dataset.taxonomy import classes
 from generation.engine import Engine, local_engine
 from generation.lane import Spec
 from generation.maker import Maker
 from generation.plan import Plan
+from generation.recipe import Recipe
 
 SHARD_ROWS = 1000  # at 512 px and JPEG quality 95 about 200 MB
 
@@ -42,6 +44,13 @@ class How:
     verify: bool = False
 
 
+def check_installed(recipe: Recipe, engine: str) -> None:
+    """Raise MissingExtra for a package that making images of a recipe needs and that is not installed."""
+    require("generation", "imagehash", *(("torch", "diffusers", "transformers") if recipe.diffuses else ()))
+    if engine == "ray":
+        require("ray", "ray")
+
+
 def open_engine(plan: Plan, how: How) -> Engine:
     """Return the engine that `how` names, its networks loaded.
 
@@ -65,8 +74,5 @@ def open_engine(plan: Plan, how: How) -> Engine:
 def _devices(diffuses: bool, wanted: tuple[str, ...] | None) -> list[str | None]:
     if wanted or not diffuses:
         return list(wanted or [None])
-    try:
-        import torch
-    except ImportError:
-        return [None]  # the lane says what is missing
+    torch = late("torch", "generation")
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or [None]

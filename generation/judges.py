@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from d3s_dataset.errors import MissingExtra, ModelError, one_line
+from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.extras import late
 from d3s_dataset.hub import cache_only_where_unreachable, unreachable
 from generation.recipe import Generator
 
@@ -148,11 +149,7 @@ def _pictures(images: Sequence[np.ndarray]) -> list[Image.Image]:
 
 
 def _import() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(error.name or "transformers", "generation") from None
+    torch, transformers = (late(each, "generation") for each in ("torch", "transformers"))
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     return torch, transformers

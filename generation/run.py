@@ -15,7 +15,7 @@ from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
 from generation.estimate import estimate
 from generation.generate import Summary, finish_parts, generate, make_again
-from generation.how import SHARD_ROWS, How
+from generation.how import SHARD_ROWS, How, check_installed
 from generation.plan import Plan
 from generation.recipe import Recipe, load_recipe, shipped
 from generation.sources import DrawnBackgrounds, DrawnForegrounds, ImageSource, foreground_labels, open_source
@@ -62,9 +62,10 @@ def describe(plan: Plan, limit: int | None) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, make the release, say what was made."""
-    args = _parser().parse_args(argv)
-    recipe = load_recipe(args.recipe).changed(rows=args.rows, model=args.model, clip=args.clip)
-    _check(args, recipe)
+    args = arguments(argv)
+    recipe = _recipe(args)
+    if not (args.plan_only or args.finish):
+        check_installed(recipe, args.engine)
     plan = Plan(recipe, *open_sources(recipe, args.foregrounds, args.backgrounds))
     for text in plan.warnings:
         warn(text)
@@ -97,25 +98,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     _report(make(plan, args.out, how, args.limit), args)
 
 
-def _check(args: argparse.Namespace, recipe: Recipe) -> None:
-    """Refuse flags that contradict each other or would do nothing."""
-    if not recipe.diffuses:
-        for name in ("device", "resample", "compile", "clip"):
-            if getattr(args, name):
-                raise RecipeError(f"--{name}: recipe {recipe.name!r} diffuses nothing: leave it out")
-    if args.engine == "ray" and (args.device or args.workers):
-        raise RecipeError("--engine ray takes the devices and cores of its cluster: leave out --device and --workers")
-    if args.resample and (args.only or args.finish):
-        raise RecipeError("--resample goes with the command that makes the release: leave it out here")
-    if args.sheets and (args.only or args.finish or args.dry_run or args.plan_only):
-        raise RecipeError("--sheets goes with the command that makes the release: leave it out here")
-    if args.verify and (args.dry_run or args.plan_only):
-        raise RecipeError("--verify reads what is finished and makes damaged shards again: leave it out here")
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the command line, parsed.
+
+    Raises:
+        RecipeError: flags that contradict each other, or no --out where one is needed.
+    """
+    args = _parser().parse_args(argv)
     once = [f"--{name.replace('_', '-')}" for name in ("plan_only", "dry_run", "only", "finish") if getattr(args, name)]
     if len(once) > 1 or (args.part and (args.only or args.finish)):
         raise RecipeError(f"expected one of {', '.join(once)}{' or --part' if args.part else ''}, got all of them")
     if args.out is None and not (args.plan_only or args.dry_run):
         raise RecipeError("expected --out DIR (or --plan-only, or --dry-run)")
+    return args
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    return load_recipe(args.recipe).changed(rows=args.rows, model=args.model, clip=args.clip)
 
 
 def _report(summary: Summary, args: argparse.Namespace) -> None:
@@ -128,7 +127,8 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
     )
     if args.part:
         part = f"part {args.part[0]} of {args.part[1]} of {args.out}"
-        say(f"made {part} ({made} rows); when all parts have ended: the same with --finish in place of --part")
+        say(f"made {part} ({made} rows)")
+        say("when all parts have ended: the same with --finish in place of --part, without --device and the like")
     else:
         done = "already finished" if summary.already_finished else "made"
         say(f"{done}: {args.out} ({made} rows)")
@@ -180,7 +180,21 @@ def _parser() -> Parser:
     add("--compile", action="store_true", help="compile the generator (torch.compile)")
     add("--sheets", type=Path, metavar="DIR", help="write a contact sheet of each shard there")
     add("--verify", action="store_true", help="read finished shards; make again those of another checksum")
+    _add_modes(parser)
     return parser
+
+
+def _add_modes(parser: Parser) -> None:
+    parser.only_where(
+        lambda args: _recipe(args).diffuses, "does nothing where the recipe diffuses nothing",
+        *("--device", "--resample", "--compile", "--clip"),
+    )  # fmt: skip
+    parser.never_with("--engine ray", "--device", "--workers")  # the cluster has its own
+    parser.never_with("--dry-run", "--resample", "--sheets", "--verify")
+    parser.never_with("--only", "--resample", "--sheets")
+    how = ("--resample", "--sheets", "--engine", "--batch-size", "--workers", "--device", "--compile")
+    parser.never_with("--finish", *how)
+    parser.never_with("--plan-only", *how, "--out", "--part", "--shard-rows", "--verify")
 
 
 if __name__ == "__main__":

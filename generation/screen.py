@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.check_image import measure
+from d3s_dataset.extras import late
 from generation.settings import Screen
 
 _HASHED_SIDE = 64  # pixels that the hash's own 32 x 32 are resized from, at least
@@ -29,8 +30,7 @@ def perceptual_hash(luminance: Image.Image) -> str:
     a fifth of the time, and on real guides 0.2 of the 64 bits away from the whole image's hash. Images that look alike
     differ in few bits; a blank image is 8000000000000000, or all zeros where it is black.
     """
-    import imagehash  # here, because it brings scipy: 0.7 s
-
+    imagehash = late("imagehash", "generation")  # here, because it brings scipy: 0.7 s
     reduced = luminance.reduce(max(1, min(luminance.size) // _HASHED_SIDE))
     return np.packbits(imagehash.phash(reduced).hash).tobytes().hex()
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from d3s_dataset.errors import MissingExtra, SourceError, one_line
+from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.manifest import Source
 from d3s_dataset.taxonomy import classes, wnid_to_label
 from generation import drawn
@@ -100,11 +100,9 @@ class HubSource:
         )
 
     def _load(self) -> Any:
-        try:
-            from datasets import ClassLabel, load_dataset
-            from datasets import Image as ImageFeature
-        except ImportError:
-            raise MissingExtra("datasets", "generation") from None
+        from datasets import ClassLabel, load_dataset
+        from datasets import Image as ImageFeature
+
         try:
             data = load_dataset(self.path, split=self.split)
         except Exception as error:  # noqa: BLE001 - datasets raises a dozen unrelated types for "cannot be had"

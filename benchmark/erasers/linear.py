@@ -3,11 +3,9 @@
 import warnings
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 from benchmark.erasers.rows import Map, Rows, affine, one_hot
-from d3s_dataset.errors import MissingExtra
+from d3s_dataset.extras import late
 
 ROUNDS = 35  # classifiers at most, as in the experiments of arXiv 2004.07667
 DECAY = 1e-2  # L2 penalty of each classifier, on features scaled to a mean variance of 1
@@ -24,13 +22,11 @@ def leace(rows: Rows, seed: int) -> tuple[Map, int]:
 
     Of all affine maps after which features and labels have no covariance, it moves features least.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the package compiles with torch.jit.script, which is old
-            import torch
-            from concept_erasure import LeaceEraser
-    except ImportError:
-        raise MissingExtra("concept-erasure", "benchmark") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the package compiles with torch.jit.script, which is old
+        LeaceEraser = late("concept_erasure", "benchmark").LeaceEraser
+    import torch
+
     labels = torch.from_numpy(one_hot(rows.erase))
     found = LeaceEraser.fit(torch.from_numpy(rows.features.astype(np.float64)), labels)
     size = rows.features.shape[1]
@@ -68,6 +64,9 @@ def classifier(x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
         x: (n, d).
         labels: (n, k) one-hot.
     """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
     size, k = x.shape[1], labels.shape[1]
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:

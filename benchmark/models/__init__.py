@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmark.models import from_function, from_timm, from_transformers, zero_shot
 from benchmark.models.classifier import Classifier, perhaps
 from d3s_dataset.errors import ModelError
@@ -23,38 +25,47 @@ class Source:
     Attributes:
         form: how such a name is typed.
         check: (name, pretrained) raises ModelError for a name that cannot be a model; asks no network.
-        load: (name, checkpoint, kwargs) to a Classifier.
+        load: (name, checkpoint, kwargs) to a Classifier; and the device, where it `embeds`.
+        embeds: whether loading runs the model: on the class names.
     """
 
     form: str
     check: Callable[[str, bool], None]
-    load: Callable[[str, Path | None, dict[str, Any]], Classifier]
+    load: Callable[..., Classifier]
+    embeds: bool = False
 
 
 _SOURCES: dict[str, Source] = {
     "": Source("a timm name", from_timm.check_registered, from_timm.load),
     "hf-hub": Source("hf-hub:ORG/NAME", lambda name, pretrained: None, from_timm.load),
     "local-dir": Source("local-dir:FOLDER", from_timm.check_folder, from_timm.load),
-    "zero-shot": Source("zero-shot:REPO_OR_FOLDER", from_transformers.check, zero_shot.load),
+    "zero-shot": Source("zero-shot:REPO_OR_FOLDER", from_transformers.check, zero_shot.load, embeds=True),
     "transformers": Source("transformers:REPO_OR_FOLDER", from_transformers.check, from_transformers.load),
 }
 _FUNCTION = Source("MODULE:FUNCTION", from_function.check, from_function.load)
 
 
-def load(name: str, checkpoint: Path | None = None, kwargs: dict[str, Any] | None = None) -> Classifier:
+def load(
+    name: str,
+    checkpoint: Path | None = None,
+    kwargs: dict[str, Any] | None = None,
+    device: torch.device | None = None,
+) -> Classifier:
     """Load a model with its weights.
 
     Args:
         name: a timm name, or one with a prefix (`hf-hub:ORG/NAME`, `MODULE:FUNCTION`, ...).
         checkpoint: a file of weights in place of the pretrained ones.
         kwargs: arguments of the model, such as `pad_type`.
+        device: where class names are embedded, for a zero-shot model; None: a GPU if there is one, else the CPU.
 
     Raises:
         ModelError: unknown, weights out of reach, other classes than ImageNet's, or arguments it does not take.
         CheckpointError: a weights file that is missing, unsafe, or of another architecture.
     """
     check(name, pretrained=checkpoint is None)
-    return _source(name).load(name, checkpoint, dict(kwargs or {}))
+    source = _source(name)
+    return source.load(name, checkpoint, dict(kwargs or {}), *([device] if source.embeds else []))
 
 
 def check(name: str, *, pretrained: bool) -> None:

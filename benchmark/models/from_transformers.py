@@ -20,6 +20,7 @@ from torch import nn
 from benchmark.models import heads, weights
 from benchmark.models.classifier import Classifier, ready
 from d3s_dataset.errors import MissingExtra, ModelError, one_line
+from d3s_dataset.extras import late
 from d3s_dataset.hub import cache_only_where_unreachable, unreachable
 
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -151,11 +152,7 @@ def _place(name: str) -> str:
 
 
 def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(error.name or "transformers", "benchmark") from None
-    return transformers
+    return late("transformers", "benchmark")
 
 
 @contextmanager

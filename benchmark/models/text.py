@@ -25,7 +25,9 @@ PADDING: dict[str, bool | str] = {"clip": True, "siglip": "max_length"}
 _BATCH = 250  # prompts a forward pass
 
 
-def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ...]) -> tuple[torch.Tensor, str]:
+def embeddings(
+    model: Any, tokenizer: Any, digest: str, templates: tuple[str, ...], device: torch.device | None = None
+) -> tuple[torch.Tensor, str]:
     """Return a unit vector a class: the normalised mean over templates of the prompts' unit embeddings.
 
     Args:
@@ -33,6 +35,7 @@ def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ..
         tokenizer: its tokenizer.
         digest: SHA-256 of its weights.
         templates: with `{}` where the class stands.
+        device: where they are computed; None: a GPU if there is one, else the CPU.
 
     Returns:
         (1000, d) float32, read from the cache folder if it is there, else computed and kept; and the digest of all that
@@ -53,7 +56,7 @@ def embeddings(model: Any, tokenizer: Any, digest: str, templates: tuple[str, ..
     kept = _read(path)
     if kept is not None:
         return kept, key
-    answer = normalize(_embed(model, tokens).reshape(len(classes()), len(templates), -1).mean(1), dim=1)
+    answer = normalize(_embed(model, tokens, device).reshape(len(classes()), len(templates), -1).mean(1), dim=1)
     _keep(path, answer)
     return answer, key
 
@@ -71,9 +74,9 @@ def features(output: Any) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _embed(model: Any, tokens: dict[str, torch.Tensor]) -> torch.Tensor:
+def _embed(model: Any, tokens: dict[str, torch.Tensor], device: torch.device | None) -> torch.Tensor:
     """Return a unit vector a prompt, (prompts, d), on the CPU."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     count = len(tokens["input_ids"])
     parts = []

@@ -18,13 +18,14 @@ from benchmark.models.from_transformers import image_processor, part, pretrained
 from d3s_dataset.errors import ModelError
 
 
-def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifier:
+def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any], device: torch.device | None = None) -> Classifier:
     """Load a zero-shot model and tell it the 1000 classes.
 
     Args:
         name: `zero-shot:REPO_OR_FOLDER`.
         checkpoint: None.
         kwargs: `templates`: `ensemble` (without it) or `single`.
+        device: where the class names are embedded; None: a GPU if there is one, else the CPU.
 
     Raises:
         ModelError: weights out of reach or incomplete, neither CLIP nor SigLIP, or unknown templates.
@@ -38,7 +39,8 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
         raise ModelError(f"{name} is a model of type {kind!r}: expected one of {', '.join(text.PADDING)}")
     model = ready(pretrained(name, "AutoModel"))
     digest, transform = weights.digest(model), image_processor(name)
-    vectors, told = text.embeddings(model, part(name, "AutoTokenizer"), digest, prompts.TEMPLATES[chosen])
+    tokenizer, templates = part(name, "AutoTokenizer"), prompts.TEMPLATES[chosen]
+    vectors, told = text.embeddings(model, tokenizer, digest, templates, device)
     return Classifier(
         name=name,
         architecture=type(model).__name__,

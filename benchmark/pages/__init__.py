@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from benchmark.tables import between, percent, points, ratio
-from d3s_dataset.errors import MissingExtra
+from d3s_dataset.extras import late
 
 
 def render(template: str, **values: Any) -> bytes:
@@ -19,14 +19,11 @@ def render(template: str, **values: Any) -> bytes:
 @cache
 def environment() -> Any:
     """Return the Jinja environment: autoescape on, a name that was not passed is a bug."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError:
-        raise MissingExtra("jinja2", "report") from None
-    made = Environment(
-        loader=PackageLoader("benchmark.pages"),
+    jinja2 = late("jinja2", "score")
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("benchmark.pages"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

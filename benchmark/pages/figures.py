@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.scores import Spread
 from benchmark.trials import Sweep
 from d3s_dataset.atomic import write_atomic
-from d3s_dataset.errors import MissingExtra
+from d3s_dataset.extras import late
 
 # Lines and letters have this colour while they are drawn; a page puts its own in its place.
 _INK = "#010203"
@@ -138,11 +138,7 @@ def svg(figure: Any, title: str) -> Any:
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
     """Return an empty figure of so many inches, without a window system."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "report") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = late("matplotlib.figure", "score").Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.tick_params(colors=_INK, labelsize=9)
     for spine in axes.spines.values():

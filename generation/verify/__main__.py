@@ -2,18 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from d3s_dataset import extras
 from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
 from generation.verify.consensus import METHODS
 from generation.verify.cost import Terms, estimate
 from generation.verify.decide import RULES, Rule
-from generation.verify.late import late
 from generation.verify.prepare import Wish, prepare
 from generation.verify.quality import Limits
+
+late = partial(extras.late, extra="verify")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -54,22 +57,10 @@ def _import(args: argparse.Namespace) -> None:
             warn(f"{path}: {line}")
 
 
-_FOR_TASKS = ("rule", "least", "min_gold", "min_agreement", "min_seconds", "count_fast")
-
-
-def _refuse(args: argparse.Namespace, names: Sequence[str]) -> None:
-    """Raise VerifyError for a flag that would do nothing here."""
-    for name in names:
-        if getattr(args, name) != args.default(name):
-            other = "the folder of tasks" if args.votes is not None else "--votes"
-            raise VerifyError(f"--{name.replace('_', '-')} goes with {other}: leave it out here")
-
-
 def _aggregate(args: argparse.Namespace) -> None:
     module = late("generation.verify.aggregate")
     if (args.tasks is None) == (args.votes is None):
         raise VerifyError("expected the folder of tasks, or --votes FILE.csv --out FILE.csv for votes alone")
-    _refuse(args, _FOR_TASKS if args.votes is not None else ("method", "out"))
     if args.votes is not None:
         if args.out is None:
             raise VerifyError("--votes: expected --out FILE.csv too")
@@ -77,8 +68,6 @@ def _aggregate(args: argparse.Namespace) -> None:
         undecided = sum(not each.label for each in found.values())
         say(f"written: {args.out} ({len(found):,} tasks, {undecided:,} of them ties without a label)")
         return
-    if args.ties is not None and args.rule != "majority":
-        raise VerifyError(f"--ties goes with --rule majority, not with {args.rule}")
     limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
     rule = Rule(args.rule, args.least, args.ties)
     found = module.aggregate(args.tasks, rule, limits, args.count_fast)
@@ -181,15 +170,16 @@ def _add_exchange(commands: Any) -> None:
     out.add_argument("--to", choices=("mturk", "label-studio", "csv"), required=True, help="csv: the votes, with ids")
     out.add_argument("--out", type=Path, required=True, help="the folder to write into")
     out.add_argument("--images-url", metavar="URL", help="where you have put the folder images/ for others to see")
+    out.never_with("--to csv", "--images-url")
     back = commands.add_parser("import", help="files from other tools -> votes", description="Import answers.")
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="the folder of tasks")
     back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk's results, Label Studio's JSON, or votes")
 
 
-def _add_aggregate(parser: argparse.ArgumentParser) -> None:
+def _add_aggregate(parser: Parser) -> None:
     add, rules = parser.add_argument, ", ".join(RULES)
-    parser.set_defaults(run=_aggregate, default=parser.get_default)
+    parser.set_defaults(run=_aggregate)
     add("tasks", type=Path, nargs="?", help="the folder of tasks")
     add("--rule", choices=RULES, default="full", help=f"what it takes to be verified: {rules}")
     add("--least", type=natural, default=3, help="people who must have answered, for any verdict")
@@ -207,6 +197,13 @@ def _add_aggregate(parser: argparse.ArgumentParser) -> None:
     add("--votes", type=Path, metavar="FILE", help="in place of tasks, votes alone: a CSV with worker, task, label")
     add("--method", choices=METHODS, default="majority", help="with --votes")
     add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
+    parser.only_with("--votes", "--method", "--out")
+    parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")
+    parser.only_where(
+        lambda args: (args.rule if args.votes is None else args.method) == "majority",
+        "goes with --rule majority, or with --votes and --method majority",
+        "--ties",
+    )
 
 
 if __name__ == "__main__":

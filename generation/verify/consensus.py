@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.extras import late
 
 Answers = Mapping[tuple[str, str], str]  # (worker, task) -> label
 METHODS = ("majority", "dawid-skene")
@@ -65,15 +66,13 @@ def dawid_skene(answers: Answers) -> dict[str, dict[str, float]]:
     """
     if not answers:
         return {}
-    import pandas
-    from crowdkit.aggregation import DawidSkene
-
+    pandas, crowdkit = (late(each, "verify") for each in ("pandas", "crowdkit.aggregation"))
     columns = [(worker, task, label) for (worker, task), label in sorted(answers.items())]
     frame = pandas.DataFrame(columns, columns=["worker", "task", "label"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # crowd-kit's own use of pandas
         # Its own stopping rule ended after 3 rounds on 5,000 real votes, with other labels than the fixed point has.
-        found = DawidSkene(n_iter=_ROUNDS, tol=-math.inf).fit_predict_proba(frame)
+        found = crowdkit.DawidSkene(n_iter=_ROUNDS, tol=-math.inf).fit_predict_proba(frame)
     return {str(task): {str(label): float(p) for label, p in row.items()} for task, row in found.iterrows()}
 
 

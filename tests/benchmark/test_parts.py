@@ -188,10 +188,10 @@ def test_untied_cells_are_not_seen(toy, tmp_path, fails):
 def test_bad_input(toy, trained, tmp_path, fails):
     on = ["--dataset", str(toy), "--out", str(tmp_path / "model")]
     assert "expected a lambda of 0 or more, got '-1'" in fails(train.main, [*WASSERSTEIN, *on, "--lambda", "-1"])
-    assert "erm has no penalty and no split of features: leave --lambda out" in fails(
+    assert "--lambda goes with --objective wasserstein or adversarial or hsic or mine or club: leave it out" in fails(
         train.main, ["--model", "a", "--lambda", "1"]
     )
-    assert "hsic has no critic: leave --critic-lr out" in fails(
+    assert "--critic-lr goes with --objective wasserstein or mine or club: leave it out" in fails(
         train.main, ["--model", "a", "--objective", "hsic", "--critic-lr", "1"]
     )
     assert "--batch-size of 4 or more" in fails(

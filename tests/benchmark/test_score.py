@@ -59,15 +59,17 @@ def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsy
     assert results.read(path).metrics == score.score(make_predictions(), background_names())
 
 
-def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys):
+def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys, fails):
     write(tmp_path / "p.parquet", make_predictions())
-    score.main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
+    score.main([str(tmp_path / "p.parquet")])
     shown = capsys.readouterr().out
     assert "no result written" in shown
     # Label 0 is grass on D3S and Australia on geography: nothing in the file says which.
     assert {"background 0", "background 1"} <= {line[:13].strip() for line in shown.splitlines()}
     assert not {line.split()[0] for line in shown.splitlines()} & set(background_names())
     assert "worst background: background " in shown
+    typed = [str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")]
+    assert "--out takes results, and these predictions do not state" in fails(score.main, typed)
     assert not (tmp_path / "results").exists()
 
 

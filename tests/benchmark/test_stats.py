@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtri
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmark.intervals import accuracy_intervals
-from benchmark.stats import doubts, effective, holm, photos, upper, wilson
+from benchmark.stats import LEVEL, NORMAL_QUANTILE, doubts, effective, holm, photos, upper, wilson
 
 
 @given(n=st.integers(1, 5000), share=st.floats(0, 1))
@@ -19,6 +20,10 @@ def test_wilson_is_statsmodels(n, share):
     right = round(n * share)
     expected = proportion_confint(right, n, alpha=0.05, method="wilson")
     np.testing.assert_allclose(wilson(right, n), expected, atol=1e-12)
+
+
+def test_the_normal_quantile_is_scipys_to_the_bit():
+    assert ndtri((1 + LEVEL) / 2) == NORMAL_QUANTILE
 
 
 def test_wilson_of_nothing_is_nan_and_of_all_ends_at_one():

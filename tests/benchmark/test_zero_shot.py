@@ -23,8 +23,10 @@ from transformers import (
 from benchmark import predictions, results, run
 from benchmark import prompts as prompts_
 from benchmark.cache import Cache
+from benchmark.entries import Entry
 from benchmark.job import Subject
 from benchmark.models import load, text, weights
+from benchmark.subjects import subjects
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 
@@ -87,6 +89,23 @@ def test_one_template_gives_what_transformers_gives(tiny, capfd):
     assert found.digest == weights.digest(model)
     assert found.kwargs == {"templates": "single"}
     assert capfd.readouterr().err == ""
+
+
+def test_class_names_are_embedded_on_the_device_that_was_typed(tiny, monkeypatch):
+    """A GPU that is there stays untouched where --devices names the CPU."""
+    kind, folder, _ = tiny
+    encoder = {"clip": CLIPModel, "siglip": SiglipModel}[kind]
+    asked, plain = [], encoder.to
+
+    def to(model, device):
+        asked.append(str(device))
+        return plain(model, "cpu")
+
+    monkeypatch.setattr(encoder, "to", to)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    (subject,) = subjects([Entry(f"zero-shot:{folder}")], devices="cpu")
+    assert subject.facts.architecture == encoder.__name__
+    assert set(asked) == {"cpu"}
 
 
 def test_the_whole_command(tiny, toy, tmp_path, capsys):

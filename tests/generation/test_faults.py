@@ -366,8 +366,14 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path, command):
 BAD = {
     "a part of nothing": (["--part", "4/3"], "expected I/N such as 1/8, with I from 1 to N, got '4/3'"),
     "two things at once": (["--dry-run", "--finish"], "expected one of --dry-run, --finish"),
-    "another seed for guides": (["--resample", "2"], "--resample: recipe 'sample' diffuses nothing: leave it out"),
-    "Ray with devices of its own": (["--engine", "ray", "--workers", "2"], "leave out --device and --workers"),
+    "another seed for guides": (
+        ["--resample", "2"],
+        "--resample does nothing where the recipe diffuses nothing: leave it out",
+    ),
+    "Ray with devices of its own": (
+        ["--engine", "ray", "--workers", "2"],
+        "--workers does nothing with --engine ray: leave it out",
+    ),
     "an unreachable cluster": (["--engine", "ray"], "the cluster cannot be reached: 127.0.0.1:9: Connection refused"),
 }
 
@@ -380,9 +386,12 @@ def test_bad_input_is_one_clear_line(command, tmp_path, given, says):
 
 
 def test_a_run_without_ray_names_the_extra(command, tmp_path):
-    (tmp_path / "ray.py").write_text("raise ImportError('none', name='ray')")
-    result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--engine", "ray", PYTHONPATH=str(tmp_path))
-    assert "pip install '.[ray]'" in one_line_error(result)
+    # A module that is None in sys.modules is one that is not installed.
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['ray'] = None")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--engine", "ray", PYTHONPATH=path)
+    assert "'ray', which is not installed: in the project's folder type pip install '.[ray]'" in one_line_error(result)
+    assert not (tmp_path / "d3s").exists()
 
 
 def test_a_dead_engine_ends_in_a_line(tmp_path, monkeypatch):

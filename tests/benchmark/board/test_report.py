@@ -154,7 +154,8 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     assert {"report-correlation-1.png", "report-sweep-1.png"} <= made
     tied_rows = rows_of(out.with_name("report-correlation.csv"))
     assert tied_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)",
-                                 "+25.0 (+23.0 to +27.0)", "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0", "dog, untied"]  # fmt: skip
+                                 "+25.0 (+23.0 to +27.0)", "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0",
+                                 "dog, untied"]  # fmt: skip
     assert [row[-1] for row in rows_of(out.with_name("report-sweep.csv"))[1:]] == ["yes", "", "yes"]
     kept = rows_of(out.with_name("report-kept.csv"))
     assert [row[2] for row in kept[1:]] == ["raw", "raw", "raw, test photos only", "erased: leace"]
@@ -203,6 +204,13 @@ def test_a_chain_says_what_its_results_say(two, tmp_path):
         said
         == f"{tmp_path / 'chain.json'} is computed from results on control sets: expected them too, all of its model's"
     )
+
+
+def test_a_release_without_errors_to_picture_is_refused(of_features, release, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        report.main([str(of_features[3]), "--out", str(tmp_path / "report.html"), "--dataset", str(release)])
+    assert "--dataset gives pictures to results of benchmark.run, and none is" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_bad_input(two, tmp_path, toy, measured):

@@ -194,8 +194,6 @@ BAD = {
     "no columns": ("a,b\n1,2\n", [], "expected columns worker, task, label, got none named worker, task, label"),
     "cut short": ("worker,task,label\na,t,x\nb,t", [], "line 3: expected 3 columns, got 2 (cut short?)"),
     "no votes": ("worker,task,label\n", [], "holds no votes"),
-    "ties of another method": ("worker,task,label\na,t,x\n", ["--method", "dawid-skene", "--ties", "x"], "--ties goes"),
-    "a rule for tasks": ("worker,task,label\na,t,x\n", ["--rule", "paper"], "--rule goes with the folder of tasks"),
 }
 
 
@@ -205,6 +203,21 @@ def test_bad_votes_are_one_clear_line(text, more, says, tmp_path):
     path.write_text(text)
     line = ["aggregate", "--votes", path, "--out", tmp_path / "out.csv", *more]
     assert says in refused(*line)
+    assert not (tmp_path / "out.csv").exists()
+
+
+FOR_OTHERS = {
+    "ties of another method": (["--method", "dawid-skene", "--ties", "x"], "--ties goes with --rule majority, or with"),
+    "a rule for tasks": (["--rule", "paper"], "--rule does nothing with --votes: leave it out"),
+}
+
+
+@pytest.mark.parametrize(("more", "says"), FOR_OTHERS.values(), ids=FOR_OTHERS.keys())
+def test_flags_for_something_else_are_refused(more, says, tmp_path, capsys):
+    (tmp_path / "votes.csv").write_text("worker,task,label\na,t,x\n")
+    with pytest.raises(SystemExit):
+        main(["aggregate", "--votes", str(tmp_path / "votes.csv"), "--out", str(tmp_path / "out.csv"), *more])
+    assert says in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
 
 

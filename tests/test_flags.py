@@ -1,0 +1,162 @@
+"""Every flag of every command, in every mode of it: obeyed, as listed here, or refused in one line that names it."""
+
+import argparse
+import importlib
+import shlex
+
+import pytest
+
+from benchmark.objectives import OBJECTIVES
+from d3s_dataset.command import Parser
+from d3s_dataset.errors import D3SError
+from tests.test_docs import MODULES
+
+NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --seeds --seed --epochs --image-size
+    --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images --per-task --gold --pay
+    --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds"""
+# What to type after a flag whose type takes no plain word.
+VALUES = {
+    "--part": "1/8", "--model-kwargs": "a=1", "--lambdas": "0,1", "--rho": "0.5", "--warm-up": "0.5",
+    **dict.fromkeys(NUMBERS.split(), "3"),
+}  # fmt: skip
+
+# Which models: one of these, as test_run says.
+INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}}
+
+MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
+TRAIN = "--dataset --config --imagenet --tied-only --checkpoint --out --epochs --image-size --batch-size --seed "
+TRAIN += "--checkpoint-every --lr --objective"
+PENALTY = "--lambda --foreground-features --warm-up"
+RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"
+MAKE = "--out --shard-rows --batch-size --workers --engine"
+REDRAW = "--device --resample --compile --clip"
+INSTEAD = "--dry-run --only --finish"  # --plan-only goes without --out
+BOARD = "--out --dataset --into"
+
+# (module, a command line in one of its modes) -> all flags that do something there, beside those of the line.
+OBEYED = {
+    ("d3s_dataset.check", "DIR"): "",
+    ("d3s_dataset.sheet", "DIR --out sheet.png"): "--config --split --rows --cell",
+    ("generation.run", "--out DIR"): f"{RECIPE} {MAKE} --part --sheets {INSTEAD}",
+    ("generation.run", "--out DIR --part 1/2"): f"{RECIPE} {MAKE} --sheets --dry-run",
+    (
+        "generation.run",
+        "--out DIR --engine ray",
+    ): f"{RECIPE} --shard-rows --batch-size --part --sheets --dry-run --only",
+    ("generation.run", "--out DIR --recipe paper"): f"{RECIPE} {MAKE} {REDRAW} --part --sheets {INSTEAD}",
+    ("generation.run", "--out DIR --recipe paper --part 1/2"): f"{RECIPE} {MAKE} {REDRAW} --sheets --dry-run",
+    ("generation.run", "--out DIR --recipe paper --model none"): f"{RECIPE} {MAKE} --part --sheets {INSTEAD}",
+    ("generation.run", "--out DIR --recipe paper --only KEY"): f"{RECIPE} {MAKE} --device --compile --clip",
+    ("generation.run", "--out DIR --recipe paper --finish"): f"{RECIPE} --shard-rows --clip",
+    ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --device --compile --clip --part",
+    ("generation.run", "--recipe paper --plan-only"): f"{RECIPE} --clip",
+    ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --gated --dry-run",
+    ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --workers --seed --examples --pay "
+    "--fee --seconds",
+    ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days",
+    ("generation.verify", "export DIR --to csv --out DIR"): "",
+    ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url",
+    ("generation.verify", "import DIR file.csv"): "",
+    ("generation.verify", "aggregate DIR"): "--rule --least --min-gold --min-agreement --min-seconds --votes",
+    ("generation.verify", "aggregate DIR --rule majority"): "--least --ties --min-gold --min-agreement --min-seconds",
+    ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
+    ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
+    ("generation.verify", "apply DIR DIR --out DIR"): "",
+    ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit",
+    ("benchmark.run", "--models-file paper"): f"{MODEL} --split --precision --no-compile --imagenet --limit",
+    ("benchmark.run", "--from RESULT"): "--dataset --checkpoint --devices --no-compile",
+    ("benchmark.score", "FILE"): "--out",
+    ("benchmark.compare", "FILE FILE"): "--out",
+    ("benchmark.probe", "--model a"): f"{MODEL} --split --limit --no-compile --probes --erase --allow-unconverged "
+    "--seed",
+    ("benchmark.train", "--model a"): TRAIN,
+    **{
+        ("benchmark.train", f"--model a --objective {name}"): f"{TRAIN} {PENALTY if each.make else ''}"
+        + (" --critic-steps --critic-lr" if each.critic_steps else "")
+        for name, each in OBJECTIVES.items()
+    },
+    ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --seeds",
+    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --seeds",
+    ("benchmark.report", "FILE"): "--dataset --out",
+    ("benchmark.submit", "FILE --repo-id a/b --training-data web"): "--notes --supersedes --model-repo --dataset "
+    "--dry-run",
+    ("benchmark.leaderboard", "DIR"): f"{BOARD} --eval-yaml --check --reproduce --begin",
+    ("benchmark.leaderboard", "DIR --reproduce ID"): f"{BOARD} --eval-yaml --rows --checkpoint --devices",
+    ("benchmark.leaderboard", "DIR --begin"): "--dataset --config --split",
+    ("benchmark.leaderboard", "DIR --check"): BOARD,
+}
+
+
+def parser_of(module: str) -> Parser:
+    found = importlib.import_module("generation.verify.__main__" if module == "generation.verify" else module)
+    return (getattr(found, "parser", None) or found._parser)()
+
+
+def parsed(module: str, line: list[str]) -> argparse.Namespace:
+    if module == "generation.run":
+        from generation.run import arguments
+
+        return arguments(line)
+    return parser_of(module).parse_args(line)
+
+
+def flags_of(module: str, words: list[str]) -> dict[str, argparse.Action]:
+    """Return the flags that a command, or the one below it that a line names, has beside --help."""
+    made = parser_of(module)
+    if made._subparsers:
+        made = made._subparsers._group_actions[0].choices[words[0]]
+    return {
+        flag: each
+        for flag, each in made._option_string_actions.items()
+        if flag.startswith("--") and each.dest != "help"
+    }
+
+
+def typed(flag: str, action: argparse.Action) -> list[str]:
+    if action.nargs == 0:
+        return [flag]
+    return [flag, str(list(action.choices)[-1]) if action.choices else VALUES.get(flag, "word")]
+
+
+def outcome(module: str, line: list[str], capsys) -> str | None:
+    """Return why a command line is refused, or None."""
+    try:
+        parsed(module, line)
+    except D3SError as error:
+        return str(error)
+    except SystemExit:
+        shown = capsys.readouterr().err
+        assert shown.count("\n") == 1, shown
+        return shown.partition(": ")[2]
+    return None
+
+
+@pytest.mark.parametrize(("module", "line"), OBEYED, ids=[" ".join(each) for each in OBEYED])
+def test_every_flag_is_obeyed_or_refused(module, line, capsys):
+    words, obeyed = shlex.split(line), set(OBEYED[module, line].split())
+    assert outcome(module, words, capsys) is None
+    flags = flags_of(module, words)
+    assert obeyed <= flags.keys()
+    for flag, action in flags.items():
+        if flag in words or flag in INSTEAD_OF_EACH_OTHER.get(module, ()):
+            continue
+        why = outcome(module, [*words, *typed(flag, action)], capsys)
+        if flag in obeyed:
+            assert why is None, f"{line} {flag}: {why}"
+        else:
+            assert why is not None, f"{line} {flag} does nothing, and is taken"
+            assert flag in why
+
+
+def test_every_command_stands_in_the_list():
+    assert {module for module, _ in OBEYED} == set(MODULES)
+    below = parser_of("generation.verify")._subparsers._group_actions[0].choices
+    assert {line.split()[0] for module, line in OBEYED if module == "generation.verify"} == set(below)
+
+
+def test_a_flag_typed_with_its_default_is_typed(capsys):
+    assert "--rows goes with --reproduce: leave it out" in outcome(
+        "benchmark.leaderboard", ["DIR", "--rows", "500"], capsys
+    )
+    given = ["aggregate", "--votes", "FILE", "--out", "FILE", "--rule", "full"]
+    assert "--rule does nothing with --votes" in outcome("generation.verify", given, capsys)
