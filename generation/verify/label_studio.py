@@ -9,6 +9,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.nested import parse_json
 from generation.verify.ballots import Ballot
 from generation.verify.questions import ANSWERS, QUESTIONS
 from generation.verify.shown import shown
@@ -59,7 +60,7 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
         VerifyError: another file, or one that was cut short.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         found, skipped = [], 0
         for number, task in enumerate(content, 1):
             for annotation in task["annotations"]:
