@@ -62,6 +62,7 @@ class KnownModel(Strict):
     tag: str | None
     digest: str
     transform: dict[str, Any]
+    left_out: tuple[str, ...] = ()
 
 
 class Cache:

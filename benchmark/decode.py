@@ -23,6 +23,7 @@ from PIL import Image
 from d3s_dataset.command import cores
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.parent import end_with_parent
+from d3s_dataset.pixels import UNREADABLE, eight_bits
 
 _MOST_WORKERS = 32
 _FEW_IMAGES = 64  # starting workers for fewer costs more than they save
@@ -158,7 +159,11 @@ def _first(source: Source, prepare: Prepare, index: int) -> np.ndarray:
 
 
 def _prepared(prepare: Prepare, content: bytes | None) -> np.ndarray:
-    return np.asarray(prepare(Image.open(io.BytesIO(content or b"")).convert("RGB")))
+    try:
+        image = eight_bits(Image.open(io.BytesIO(content or b""))).convert("RGB")
+    except UNREADABLE as error:
+        raise ValueError(one_line(error)) from None
+    return np.asarray(prepare(image))
 
 
 def _shared(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:

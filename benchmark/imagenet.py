@@ -8,31 +8,33 @@ import numpy as np
 
 from benchmark.cache import Cache
 from benchmark.data import Rows, Split
+from d3s_dataset import folders
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import classes
-
-_SUFFIXES = {".jpeg", ".jpg", ".png"}
 
 
 class Folder:
     """The photos of a folder, ordered by path; a `decode.Source` with labels.
 
     Raises:
-        SourceError: no folder, a subfolder that is no ImageNet class, or no photo.
+        SourceError: no folder, a subfolder that is no ImageNet class, no photo, or one that is no file.
     """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise SourceError(f"no folder at {folder}: expected subfolders named by WordNet ids, such as n01440764")
         self._folder = folder
-        self.paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in _SUFFIXES)
+        names = [name for each in folders.subfolders(folder) for name in folders.photos(folder / each, f"{each}/")]
+        self.paths = sorted(folder / name for name in names if name.count("/") == 1)
         known = {each.wnid for each in classes()}
         strange = sorted({path.parent.name for path in self.paths} - known)
         if strange:
             raise SourceError(f"{folder / strange[0]} is no WordNet id of the 1000 classes, such as n01440764")
         if not self.paths:
             raise SourceError(f"{folder} holds no photos: expected subfolders named by WordNet ids with .jpg or .png")
+        if no_file := next((path for path in self.paths if not path.is_file()), None):
+            raise SourceError(f"{no_file} is no file: expected a photo; remove it")
         self.n = len(self.paths)
 
     @property

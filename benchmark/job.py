@@ -66,6 +66,7 @@ class Subject:
     def _learned(self) -> KnownModel:
         loaded = self.classifier
         facts: dict[str, Any] = {"architecture": loaded.architecture, "tag": loaded.tag, "digest": loaded.digest}
+        facts["left_out"] = loaded.left_out
         # As JSON gives it back: a first and a second call ask the same question.
         made = KnownModel(files="", hub=[], transform=loaded.preprocessing, **facts)
         facts["transform"] = made.model_dump(mode="json")["transform"]

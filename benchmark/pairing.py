@@ -6,7 +6,6 @@ Needs no torch.
 classes of the drawn sample, of which nine stay in no group, as 630 of the 1000 do in the paper's.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.nested import parse_json
 from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
 
 Groups = dict[str, tuple[tuple[int, ...], str]]
@@ -105,7 +105,7 @@ def read(text: str) -> Pairing:
         names = np.random.default_rng(int(text)).permutation(background_names())
         return from_record(dict(zip(SUPERCLASSES, names.tolist(), strict=False)), text)
     try:
-        content = json.loads(Path(text).read_bytes())
+        content = parse_json(Path(text).read_bytes())
     except FileNotFoundError:
         raise PairingError(f"no pairing {text!r}: expected paper, sample, a seed or a JSON file {_FORM}") from None
     except (OSError, ValueError) as error:

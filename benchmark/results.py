@@ -19,7 +19,8 @@ Kind = TypeVar("Kind", bound=Strict)
 class Model(Strict):
     """Which model: its name as typed, timm's tag of its weights, their digest, how it was run.
 
-    `checkpoint` is the name of the file that the weights came from, null where they came with the model.
+    `checkpoint` is the name of the file that the weights came from, null where they came with the model; `left_out`
+    the auxiliary heads in it that the model has not.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Model(Strict):
     precision: str
     transform: dict[str, Any]
     checkpoint: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class Dataset(Strict):

@@ -1,7 +1,6 @@
 """What one model gives on one source of images, part by part, so that a killed run goes on. Needs no torch."""
 
 import io
-import json
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from benchmark.scores import Strict
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
+from d3s_dataset.nested import parse_json
 
 BLOCK = 256  # rows a part holds; what a kill can cost
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -134,7 +134,7 @@ class Store(Generic[P]):
 def load(model: type[M], path: Path) -> M | None:
     """Return a small file's content, or None where there is none that can be read."""
     try:
-        return model.model_validate(json.loads(path.read_bytes()))
+        return model.model_validate(parse_json(path.read_bytes()))
     except (OSError, ValueError, ValidationError):
         return None
 

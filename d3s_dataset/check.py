@@ -198,7 +198,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
             for info in head["dataset_info"]
             for split in info["splits"]
         }
-    except (yaml.YAMLError, UnicodeDecodeError, IndexError, KeyError, TypeError):
+    except (yaml.YAMLError, ValueError, RecursionError, IndexError, KeyError, TypeError):
         yield "README.md: its front matter cannot be read as a card's, with dataset_info"
         return
     held = {(config, split): manifest.rows(config, split) for config in manifest.configs()

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from d3s_dataset.errors import D3SError, Interrupted, redacted
+from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
 from d3s_dataset.escape import terminal
 
 T = TypeVar("T")
@@ -126,10 +126,22 @@ def progress(
 
 
 def natural(text: str) -> int:
-    """Parse a whole number above zero (an argparse type)."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
+    """Parse a whole number from 1 to 2^31 - 1 (an argparse type)."""
+    return natural_to(2**31 - 1)(text)
+
+
+def natural_to(most: int) -> Callable[[str], int]:
+    """Return an argparse type: a whole number from 1 to `most`."""
+
+    def parse(text: str) -> int:
+        # Leading zeros aside, more digits than `most` has are too many, and beyond 4300 int() would refuse them.
+        digits = text.lstrip("0")
+        if not digits.isdecimal() or len(digits) > len(str(most)) or int(digits) > most:
+            bound = f" and at most {most}" if digits.isdecimal() else ""
+            raise argparse.ArgumentTypeError(f"expected a whole number above 0{bound}, got {shortened(text)!r}")
+        return int(digits)
+
+    return parse
 
 
 def cores() -> int:

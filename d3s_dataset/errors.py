@@ -105,6 +105,11 @@ class MissingExtra(D3SError):
         return MissingExtra, self._given  # it may come out of another process
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """Return text of at most `most` characters, its end cut off where it is longer."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's own words, without a Hub token, on one line of at most 300 characters, or its type if none."""
     return redacted(" ".join(str(error).split()))[:300] or type(error).__name__

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.atomic import replacing
-from d3s_dataset.command import Parser, natural, run_command, say
+from d3s_dataset.command import Parser, natural_to, run_command, say
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.load import fetch
 from d3s_dataset.taxonomy import classes
@@ -97,8 +97,8 @@ def _parser() -> Parser:
     parser.add_argument("--out", type=Path, required=True, help="the picture's file, .png or .jpg")
     parser.add_argument("--config", default="default", help="config of the release")
     parser.add_argument("--split", default="validation", help="split of the config")
-    parser.add_argument("--rows", type=natural, default=24, help="greatest number of classes")
-    parser.add_argument("--cell", type=natural, default=96, help="side of an image on the sheet, in pixels")
+    parser.add_argument("--rows", type=natural_to(1000), default=24, help="greatest number of classes")
+    parser.add_argument("--cell", type=natural_to(1024), default=96, help="side of an image on the sheet, in pixels")
     return parser
 
 

@@ -1,27 +1,60 @@
 """A file -> one photo: upright, RGB or RGBA, or a reason why not."""
 
+import os
+import stat
+from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from d3s_dataset.errors import PhotoError
+from d3s_dataset.pixels import UNREADABLE, eight_bits
 
-_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # all that Pillow's plugins raise
+_MASKED = ("RGBA", "LA", "PA", "RGBa")
+
+_TRANSPOSED = {  # EXIF 2.3, tag Orientation: what brings the pixels upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_photo(file: Any, name: str) -> Image.Image:
-    """Decode an image file fully: upright, RGB, or RGBA where it has transparency.
+    """Decode an image file fully: upright, RGB, or RGBA where it has transparency; 8 bits per channel.
 
     Raises:
         PhotoError: the file is missing, cut short, no image, or too large to be a photo.
     """
     try:
+        _require_file(file)
         with Image.open(file) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            transparent = "A" in image.getbands() or "transparency" in image.info
-            return image.convert("RGBA" if transparent else "RGB")
-    except _UNREADABLE as error:
+            return _upright(_coloured(image), image)
+    except UNREADABLE as error:
         text = str(error).splitlines() or [""]
         # Without the path: a reason in the manifest must not depend on where the photos lay.
         reason = "no such file" if isinstance(error, FileNotFoundError) else text[0].split(" '/")[0].split(" <")[0]
         raise PhotoError(f"photo {name} cannot be read: {type(error).__name__}: {reason}") from None
+
+
+def _require_file(file: Any) -> None:
+    """Raise OSError for a path that is no regular file: opening a FIFO waits for ever."""
+    if isinstance(file, str | Path) and not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - also of a str
+        raise OSError("no regular file")
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    pixels = eight_bits(image)
+    if pixels.mode == "La":
+        pixels = pixels.convert("LA")  # Pillow has no direct way from premultiplied greys
+    transparent = pixels.mode in _MASKED or "transparency" in pixels.info
+    return pixels.convert("RGBA" if transparent else "RGB")
+
+
+def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
+    """Turn pixels by the photo's orientation tag alone: `ImageOps.exif_transpose` writes the other tags back too."""
+    turn = _TRANSPOSED.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return pixels if turn is None else pixels.transpose(turn)

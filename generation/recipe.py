@@ -5,16 +5,18 @@ path. A recipe with an unknown key or a value out of range is refused in one lin
 """
 
 import difflib
-import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from d3s_dataset.errors import RecipeError
+from d3s_dataset.errors import RecipeError, one_line, shortened
+from d3s_dataset.nested import parse_toml
 from d3s_dataset.taxonomy import BACKGROUNDS
 from generation.settings import (
+    MOST_ROWS,
     NO_MODEL,
     BackgroundSpec,
     Controls,
@@ -33,12 +35,12 @@ from generation.settings import (
 class Recipe(Section):
     """Everything that decides what a release looks like (module docstring)."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
     kind: Literal["d3s", "sample", "shift"]
-    description: Annotated[str, Field(min_length=1)]
-    rows: Annotated[int, Field(ge=1)]
+    description: Annotated[str, Field(min_length=1, max_length=10_000)]
+    rows: Annotated[int, Field(ge=1, le=MOST_ROWS)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    backgrounds: Annotated[tuple[BackgroundSpec, ...], Field(min_length=1)] = tuple(
+    backgrounds: Annotated[tuple[BackgroundSpec, ...], Field(min_length=1, max_length=1000)] = tuple(
         BackgroundSpec(name=each.name, phrase=each.phrase) for each in BACKGROUNDS
     )
     drawn: Drawn | None = None
@@ -142,28 +144,30 @@ def load_recipe(name: str) -> Recipe:
 def parse_recipe(text: str, name: str) -> Recipe:
     """Read a recipe from TOML text; `name` is what errors call it."""
     try:
-        return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {name} is no valid TOML: {error}") from None
+        return Recipe.model_validate(parse_toml(text))
     except ValidationError as error:
         raise RecipeError(f"recipe {name}: {_explain(error)}") from None
+    except ValueError as error:
+        raise RecipeError(f"recipe {name} is no valid TOML: {one_line(error)}") from None
 
 
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = shortened(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}{_near(first['loc'])}"
     if first["type"] == "missing":
         return f"key {where!r} is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}, got {first['input']!r}" if where else message
+    message = shortened(first["msg"].removeprefix("Value error, "), 300)
+    return f"{where}: {message}, got {shortened(repr(first['input']))}" if where else message
 
 
 def _near(location: tuple[Any, ...]) -> str:
     model: Any = Recipe
     for part in location[:-1]:
-        model = getattr(model.model_fields.get(part), "annotation", None)
+        inner = get_args(model)[0] if isinstance(part, int) and get_args(model) else None
+        model = inner or getattr(getattr(model, "model_fields", {}).get(part), "annotation", None)
+        model = next((each for each in get_args(model) if get_origin(model) is UnionType), model)
     known = list(getattr(model, "model_fields", {}))
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
     return f"; did you mean {near[0]!r}?" if near else (f"; it takes {', '.join(known)}" if known else "")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.command import Parser, natural, note, run_command, say, warn
+from d3s_dataset.command import Parser, natural, natural_to, note, run_command, say, warn
 from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
 from generation.estimate import estimate
@@ -18,6 +18,7 @@ from generation.generate import Summary, finish_parts, generate, make_again
 from generation.how import SHARD_ROWS, How, check_installed
 from generation.plan import Plan
 from generation.recipe import Recipe, load_recipe, shipped
+from generation.settings import MOST_ROWS
 from generation.sources import DrawnBackgrounds, DrawnForegrounds, ImageSource, foreground_labels, open_source
 
 
@@ -164,18 +165,18 @@ def _parser() -> Parser:
     add("--backgrounds", help="photos of backgrounds: a folder of named folders, or hf:REPO[:SPLIT]")
     add("--model", help="Hub id or folder of a diffusers pipeline; none: the guides are the images")
     add("--clip", help="Hub id or folder of the CLIP model that screens redrawn images; none: no such screen")
-    add("--rows", type=natural, help="size of the plan")
+    add("--rows", type=natural_to(MOST_ROWS), help="size of the plan")
     add("--limit", type=natural, help="make only the first rows; a larger one extends the release")
     add("--plan-only", action="store_true", help="say what would be made, and stop")
     add("--dry-run", action="store_true", help="make a few rows, say what all of them would take, and stop")
     add("--only", metavar="KEY", help="make the images of one key of a release again")
-    add("--resample", type=natural, metavar="N", help="up to N new seeds for redrawn images that fail a screen")
+    add("--resample", type=natural_to(1000), metavar="N", help="up to N new seeds for redrawn images that fail")
     add("--engine", choices=("local", "ray"), default="local", help="this machine, or the Ray cluster of RAY_ADDRESS")
     add("--part", type=_part, metavar="I/N", help="make every N-th shard, from the I-th, beside the other parts")
     add("--finish", action="store_true", help="write the card and manifest of a release made in parts")
-    add("--batch-size", type=natural, help="rows a batch (found by itself)")
+    add("--batch-size", type=natural_to(100_000), help="rows a batch (found by itself)")
     add("--shard-rows", type=natural, default=SHARD_ROWS, help="rows a shard")
-    add("--workers", type=natural, help="processes that compose and encode (one per core)")
+    add("--workers", type=natural_to(1024), help="processes that compose and encode (one per core)")
     add("--device", type=_devices, help="torch devices of the generator, comma-separated (every GPU, else the CPU)")
     add("--compile", action="store_true", help="compile the generator (torch.compile)")
     add("--sheets", type=Path, metavar="DIR", help="write a contact sheet of each shard there")

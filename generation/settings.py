@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,20 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from d3s_dataset.identity import digest, file_digest
 
 NO_MODEL = "none"
+MOST_ROWS = 100_000_000
+ModelName = Annotated[str, Field(min_length=1, max_length=1000)]
+Template = Annotated[str, Field(max_length=2000)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):
     """A part of a recipe: frozen, and with an unknown key refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackgroundSpec(Section):
     """A background label and the phrase that the prompt uses for it."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    phrase: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+    phrase: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class Splits(Section):
@@ -39,16 +43,14 @@ class Prompt(Section):
     `control` is the sentence of the config control_scale, which says nothing of the background.
     """
 
-    template: str = "a photo of a {synonym}, {gloss}, {phrase}"
-    control: str = "a photo of a {synonym}, {gloss}"
+    template: Template = "a photo of a {synonym}, {gloss}, {phrase}"
+    control: Template = "a photo of a {synonym}, {gloss}"
 
     @model_validator(mode="after")
     def _fields_exist(self) -> "Prompt":
         for template in (self.template, self.control):
-            try:
-                template.format(synonym="", gloss="", phrase="")
-            except (KeyError, IndexError, ValueError):
-                raise ValueError(f"expected only {{synonym}}, {{gloss}} and {{phrase}}, got {template!r}") from None
+            if not _only_fields(template):
+                raise ValueError(f"expected only {{synonym}}, {{gloss}} and {{phrase}}, got {template!r}")
         if "{phrase}" in self.control:
             raise ValueError(f"control: expected a sentence without {{phrase}}, got {self.control!r}")
         return self
@@ -59,8 +61,8 @@ class Controls(Section):
 
     configs: tuple[
         Literal["guides", "control_scale", "control_scale_guides", "control_original", "control_original_guides"], ...
-    ] = ()
-    splits: Annotated[tuple[Literal["train", "validation"], ...], Field(min_length=1)] = ("validation",)
+    ] = Field(default=(), max_length=5)
+    splits: Annotated[tuple[Literal["train", "validation"], ...], Field(min_length=1, max_length=2)] = ("validation",)
 
 
 class Guide(Section):
@@ -84,9 +86,9 @@ class Guide(Section):
 class Generator(Section):
     """The image-to-image model and its settings (`model = "none"`: the guides are the images)."""
 
-    model: str = NO_MODEL
-    revision: str | None = None
-    scheduler: Annotated[str, Field(pattern=r"^\w+Scheduler$")] | None = None
+    model: ModelName = NO_MODEL
+    revision: ModelName | None = None
+    scheduler: Annotated[str, Field(pattern=r"^\w+Scheduler$", max_length=100)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] = 50
     strength: Fraction = 0.9
     guidance_scale: Annotated[float, Field(ge=0, le=100)] = 5.0
@@ -106,7 +108,7 @@ class Screen(Section):
     background photos and 600 guides made of them, and failed by blank, black and burnt-out images.
     """
 
-    clip: str = NO_MODEL
+    clip: ModelName = NO_MODEL
     safety: bool = True
     min_contrast: Annotated[float, Field(ge=0, le=127.5)] = 8.0
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -125,8 +127,20 @@ class ImageFile(Section):
 class Drawn(Section):
     """How many foregrounds a class, and templates a background, the drawn sample has."""
 
-    instances: Annotated[int, Field(ge=2)]
-    templates: Annotated[int, Field(ge=2)]
+    instances: Annotated[int, Field(ge=2, le=10_000)]
+    templates: Annotated[int, Field(ge=2, le=10_000)]
+
+
+def _only_fields(template: str) -> bool:
+    """Return whether a template holds only the three plain fields: a width or an attribute could ask for anything."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        return False
+    return all(
+        name is None or (name in ("synonym", "gloss", "phrase") and not width and not conversion)
+        for _, name, width, conversion in parts
+    )
 
 
 def identified(model: str) -> str:

@@ -6,21 +6,20 @@ A source lists the photos of every label and opens one by its name; the names ar
 """
 
 import io
-import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
+from d3s_dataset import folders
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.manifest import Source
+from d3s_dataset.nested import parse_json
 from d3s_dataset.taxonomy import classes, wnid_to_label
 from generation import drawn
 from generation.photo import read_photo
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 HF_PREFIX = "hf:"
 Photos = Mapping[int, Sequence[str]]
 
@@ -62,7 +61,7 @@ class FolderSource:
         """Return the photos' paths relative to the root, by label."""
         found: dict[int, list[str]] = {}
         for name, label in self.labels.items():
-            names = sorted(_images(self.root / name, name))
+            names = folders.photos(self.root / name, f"{name}/")
             if names:
                 found[label] = names
         if not found:
@@ -192,27 +191,15 @@ def _numbered(prefix: str, count: int) -> list[str]:
     return [f"{prefix}/{number:05d}" for number in range(count)]
 
 
-def _images(folder: Path, prefix: str) -> list[str]:
-    if not folder.is_dir():
-        return []
-    names: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                names += _images(Path(entry.path), f"{prefix}/{entry.name}")
-            elif os.path.splitext(entry.name)[1].lower() in _SUFFIXES:  # noqa: PTH122 - a million Path objects cost 3 s
-                names.append(f"{prefix}/{entry.name}")
-    return names
-
-
 def _folder_info(root: Path, role: str) -> Source:
     path = root / "source.json"
     if not path.is_file():
-        return Source(role=role, name=root.resolve().name, licence="unknown", redistribution=False)
+        name = folders.utf8_name(root.resolve().name)
+        return Source(role=role, name=name, licence="unknown", redistribution=False)
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = parse_json(path.read_text(encoding="utf-8"))
         return Source(role=role, name=said["name"], licence=said["licence"], redistribution=said["redistribution"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
             f'{path}: expected {{"name": ..., "licence": ..., "redistribution": true|false}}: {one_line(error)}'
         ) from None

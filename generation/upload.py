@@ -6,7 +6,6 @@ verification. New shards travel first. One last commit brings card, manifest and
 that no longer belong: at no commit does the manifest name a file that is not there.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from d3s_dataset.blob import File
 from d3s_dataset.command import progress
 from d3s_dataset.errors import HubError
 from d3s_dataset.manifest import Manifest
+from d3s_dataset.nested import parse_json
 from d3s_dataset.remote import MAIN, Remote, Repo
 from d3s_dataset.retry import PATIENCE, Patience, Tries
 from generation.staging import METADATA, Staged
@@ -112,7 +112,7 @@ def _refuse_other(repo: Repo, remote: Remote, release: Manifest) -> None:
 def _name(content: bytes) -> str | None:
     """Return the name of the release whose manifest this is, or None where it is no manifest."""
     try:
-        held = json.loads(content)  # not as a Manifest: an older one may lack what today's has
+        held = parse_json(content)  # not as a Manifest: an older one may lack what today's has
     except ValueError:
         return None
     return held["name"] if isinstance(held, dict) and {"name", "plan_digest", "shards"} <= held.keys() else None

@@ -25,6 +25,7 @@ class Classifier:
         network: in evaluation mode; (n, 3, height, width) float to (n, 1000) logits.
         transform: a PIL image to (3, height, width) float32, exactly the model's own.
         preprocessing: the transform's settings as JSON.
+        left_out: auxiliary heads in its file of weights that it has not.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Classifier:
     network: nn.Module
     transform: Callable[[Image], torch.Tensor]
     preprocessing: dict[str, Any]
+    left_out: tuple[str, ...] = ()
 
 
 def ready(network: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ A network of timm may come alone: it knows its transform, and its head is mapped
 import difflib
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,9 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
         CheckpointError: a weights file that is missing, unsafe, or of another architecture.
     """
     network, transform = _call(name, kwargs)
-    if checkpoint:
-        weights.load_into(network, weights.read(checkpoint), checkpoint, name)
+    left_out = weights.load_into(network, weights.read(checkpoint), checkpoint, name) if checkpoint else ()
     if transform is None:
-        return as_classifier(name, network, kwargs, tag=None)
+        return replace(as_classifier(name, network, kwargs, tag=None), left_out=left_out)
     return Classifier(
         name=name,
         architecture=type(network).__name__,
@@ -56,6 +56,7 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
         network=ready(network),
         transform=transform,
         preprocessing={"transform": getattr(transform, "__qualname__", None) or repr(transform)},
+        left_out=left_out,
     )
 
 

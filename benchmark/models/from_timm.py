@@ -5,6 +5,7 @@ Torch half. A model comes with trained weights or not at all: nothing here leave
 
 import difflib
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
     Args:
         name: a timm name, `hf-hub:ORG/NAME` or `local-dir:FOLDER`.
         checkpoint: a file of weights in place of the pretrained ones.
-        kwargs: arguments of the model, such as `pad_type`.
+        kwargs: arguments of the model, such as `pad_type`; and `head`, one of `heads.MAPS`, for outputs in another
+            order.
 
     Raises:
         ModelError: weights out of reach, a head without the 1000 classes, or arguments it does not take.
@@ -42,24 +44,34 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
     for each in _OURS:
         if each in kwargs:
             raise ModelError(f"--model-kwargs {each}: which weights are loaded is not a model's argument")
+    head, own = kwargs.get("head"), {key: value for key, value in kwargs.items() if key != "head"}
+    wide = {} if head is None else {"num_classes": heads.outputs(head)}
+    left_out: tuple[str, ...] = ()
     if checkpoint is None:
-        network = _pretrained(name, kwargs)
+        network = _pretrained(name, own)
     else:
         found = weights.read(checkpoint)
-        network = _create(name, kwargs, pretrained=False)
-        weights.load_into(network, found, checkpoint, name)
-    return as_classifier(name, network, kwargs, _tag(network) if checkpoint is None else None)
+        network = _create(name, wide | own, pretrained=False)
+        try:
+            left_out = weights.load_into(network, found, checkpoint, name)
+        except CheckpointError as error:
+            bias = found.get(f"{_config(network).get('classifier')}.bias")
+            raise CheckpointError(f"{error}{heads.advice(0 if head or bias is None else len(bias))}") from None
+    tag = _tag(network) if checkpoint is None else None
+    return replace(as_classifier(name, network, kwargs, tag, head), left_out=left_out)
 
 
-def as_classifier(name: str, network: nn.Module, kwargs: dict[str, Any], tag: str | None) -> Classifier:
+def as_classifier(
+    name: str, network: nn.Module, kwargs: dict[str, Any], tag: str | None, head: str | None = None
+) -> Classifier:
     """Return a network of timm with the transform that its own data config asks for.
 
     Raises:
-        ModelError: its head lacks some of the 1000 classes.
+        ModelError: its head lacks some of the 1000 classes, or is not the `head` named.
     """
     facts = _config(network)
     count = getattr(network, "num_classes", 0)
-    wanted = heads.columns(name, count, _labels(facts))
+    wanted = heads.columns(name, count, _labels(facts), head)
     config: dict[str, Any] = resolve_model_data_config(network)
     return Classifier(
         name=name,

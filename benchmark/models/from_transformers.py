@@ -46,15 +46,15 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
     Args:
         name: `transformers:REPO_OR_FOLDER`.
         checkpoint: None.
-        kwargs: empty.
+        kwargs: `head`: one of `heads.MAPS`, for outputs that `id2label` does not name as ImageNet's classes.
 
     Raises:
         ModelError: weights out of reach or incomplete, or a head without the 1000 classes.
     """
-    refuse_unknown(name, kwargs, known=())
+    refuse_unknown(name, kwargs, known=("head",))
     model = pretrained(name, "AutoModelForImageClassification")
     labels = [model.config.id2label[output] for output in range(model.config.num_labels)]
-    wanted = heads.columns(name, len(labels), labels)
+    wanted = heads.columns(name, len(labels), labels, kwargs.get("head"))
     transform = image_processor(name)
     return Classifier(
         name=name,

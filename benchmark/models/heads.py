@@ -15,25 +15,31 @@ from torch import nn
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import classes, wnid_to_label
 
+# Heads that ImageNet training sets outside of timm gave their models: name -> (outputs, the output of the first class).
+MAPS = {"tf1001": (1001, 1)}  # TensorFlow's: output 0 is the background
 _WNID = re.compile(r"n\d{8}")
 
 
-def columns(name: str, count: int, labels: Sequence[str] | None = None) -> list[int]:
+def columns(name: str, count: int, labels: Sequence[str] | None = None, head: str | None = None) -> list[int]:
     """Return, for each of the 1000 classes, the output that speaks for it.
 
     Args:
         name: the model's, for errors.
         count: how many outputs it has.
         labels: what it calls each output, if it says: WordNet ids, or names where there are 1000.
+        head: one of `MAPS`, as typed; it goes before the labels.
 
     Raises:
         ModelError: a class has no output of its own, or nothing says what the outputs are.
     """
+    if head is not None:
+        return _mapped(name, count, head)
     subset = infer_imagenet_subset({"num_classes": count})
     if labels is None or (count != len(classes()) and not all(map(_WNID.match, labels))):
         if subset is None:
             raise ModelError(
                 f"{name} {_tells(count)}: expected the 1000 of ImageNet-1k or a label set with all of them"
+                f"{advice(count)}"
             )
         labels = ImageNetInfo(subset).label_names()
     claims: dict[int | None, list[int]] = {}
@@ -44,6 +50,7 @@ def columns(name: str, count: int, labels: Sequence[str] | None = None) -> list[
         raise ModelError(
             f"{name} {_tells(count)}, and {len(missing)} of the 1000 of ImageNet-1k cannot be told among them, first "
             f"{missing[0].wnid} ({missing[0].synonym}); output 0 is {labels[0]!r}: expected an output for each"
+            f"{advice(count)}"
         )
     return [claims[each.index][0] for each in classes()]
 
@@ -65,6 +72,26 @@ class Columns(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits of the 1000 classes, (n, 1000)."""
         return self.network(images)[:, self.wanted]
+
+
+def outputs(head: str) -> int:
+    """Return how many outputs a head of `MAPS` has; raises ModelError for another name."""
+    if head not in MAPS:
+        raise ModelError(f"--model-kwargs head={head}: expected {' or '.join(MAPS)}")
+    return MAPS[head][0]
+
+
+def _mapped(name: str, count: int, head: str) -> list[int]:
+    if count != outputs(head):
+        raise ModelError(f"{name} {_tells(count)}: expected {outputs(head)} outputs for --model-kwargs head={head}")
+    first = MAPS[head][1]
+    return list(range(first, first + len(classes())))
+
+
+def advice(count: int) -> str:
+    """Return the end of an error that offers the heads of `MAPS` with so many outputs; empty without any."""
+    fitting = [head for head, (wanted, _) in MAPS.items() if wanted == count]
+    return "".join(f"; if its outputs are those of {head}: --model-kwargs head={head}" for head in fitting)
 
 
 def _tells(count: int) -> str:

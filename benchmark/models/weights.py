@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -21,12 +22,16 @@ from torch import nn
 
 from benchmark.settings import RECORD
 from d3s_dataset.atomic import publish, write_atomic
+from d3s_dataset.command import warn
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
 
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
 _PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and DistributedDataParallel put before a name
 UNFINISHED = ("checkpoint.pt", "log.jsonl")  # what lies in a folder before its training has ended
+# Heads that serve the training alone, next to whose weights the network's own are complete. Anything else too many is
+# another architecture: the tensors of a resnet34 hold all of a resnet18's, name for name and shape for shape.
+_AUXILIARY = re.compile(r"(?:aux\w*|head_dist)\.", re.IGNORECASE)
 _COUNTER = "num_batches_tracked"  # batch norm's step counter: some files lack it and no prediction depends on it
 
 
@@ -50,20 +55,30 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     return _tensors(path, content)
 
 
-def load_into(network: nn.Module, weights: dict[str, torch.Tensor], path: Path, name: str) -> None:
-    """Put weights into a network, all of them.
+def load_into(network: nn.Module, weights: dict[str, torch.Tensor], path: Path, name: str) -> tuple[str, ...]:
+    """Put weights into a network, all of its own.
+
+    Returns:
+        The auxiliary heads of the training that were left out (`AuxLogits`, `aux1`, `head_dist`), which a warning
+        names too.
 
     Raises:
-        CheckpointError: a name or shape differs; the network is left as it was.
+        CheckpointError: a name, shape or kind of number differs; the network is left as it was.
     """
     own = network.state_dict()
+    extra = [key for key in weights if key not in own and _AUXILIARY.match(key)]
     wrong = [
         *(f"lacks {key}" for key in own if key not in weights and not key.endswith(_COUNTER)),
-        *(f"has {key}, which {name} has not" for key in weights if key not in own),
+        *(f"has {key}, which {name} has not" for key in weights if key not in own and key not in extra),
         *(
             f"{key} is {_shape(weights[key])} where {name} has {_shape(own[key])}"
             for key in own
             if key in weights and weights[key].shape != own[key].shape
+        ),
+        *(
+            f"{key} holds {weights[key].dtype}, expected floating-point numbers"
+            for key in own
+            if key in weights and own[key].is_floating_point() and not weights[key].is_floating_point()
         ),
     ]
     if wrong:
@@ -71,7 +86,11 @@ def load_into(network: nn.Module, weights: dict[str, torch.Tensor], path: Path, 
         raise CheckpointError(
             f"{path} is a checkpoint of another architecture than {name}: {'; '.join(wrong[:_SHOWN])}{more}"
         )
-    network.load_state_dict(weights, strict=False)  # only counters can be missing now
+    network.load_state_dict({key: weights[key] for key in own if key in weights}, strict=False)  # counters may lack
+    left_out = tuple(sorted({key.partition(".")[0] for key in extra}))
+    if left_out:
+        warn(f"{path}: {len(extra)} tensors of auxiliary heads left out, which {name} has not: {', '.join(left_out)}")
+    return left_out
 
 
 def digest(network: nn.Module) -> str:
@@ -143,7 +162,12 @@ def _tensors(path: Path, content: Any) -> dict[str, torch.Tensor]:
     inner = next((content[key] for key in _NESTED if isinstance(content, dict) and key in content), content)
     if not isinstance(inner, dict) or not inner or not all(isinstance(each, torch.Tensor) for each in inner.values()):
         raise CheckpointError(f"{path} holds no weights: expected tensors by name, as model.state_dict() gives them")
-    return {_plain(str(name)): tensor for name, tensor in inner.items()}
+    plain: dict[str, torch.Tensor] = {}
+    for name, tensor in inner.items():
+        if (key := _plain(str(name))) in plain:
+            raise CheckpointError(f"{path} holds {key} twice, with and without a prefix: expected one model's weights")
+        plain[key] = tensor
+    return plain
 
 
 def _plain(name: str) -> str:

@@ -22,6 +22,7 @@ from benchmark.training.augment import augment, decode, resized
 from benchmark.training.processes import World
 from d3s_dataset.command import cores
 from d3s_dataset.errors import SourceError, one_line
+from d3s_dataset.pixels import UNREADABLE, eight_bits
 
 _AHEAD = 4  # steps whose photos are decoded while the network works
 
@@ -140,8 +141,8 @@ class Batches:
         assert self._photos is not None
         path = self._photos.paths[index]
         try:
-            return resized(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"), self._pixels.shape[-1])
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return resized(eight_bits(Image.open(io.BytesIO(path.read_bytes()))).convert("RGB"), self._pixels.shape[-1])
+        except UNREADABLE as error:
             raise SourceError(f"{path} cannot be read: {one_line(error)}") from None
 
 

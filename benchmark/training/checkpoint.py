@@ -14,6 +14,7 @@ import torch
 from benchmark.models.weights import UNFINISHED
 from d3s_dataset.atomic import replacing, write_atomic
 from d3s_dataset.errors import ModelError, WriteError, one_line
+from d3s_dataset.nested import parse_json
 
 FILE, LOG = UNFINISHED
 
@@ -42,7 +43,7 @@ def read(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-        theirs, state = json.loads(found["settings"]), found["state"]
+        theirs, state = parse_json(found["settings"]), found["state"]
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(f"{path} cannot be read, delete it to start again: {one_line(error)}") from None
     ours = json.loads(json.dumps(settings))

@@ -9,6 +9,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from d3s_dataset.errors import VerifyError, one_line
+from d3s_dataset.nested import parse_json
 from generation.verify.ballots import Ballot, duration, named, plain_text
 from generation.verify.questions import ANSWERS, QUESTIONS
 from generation.verify.rows import check_regular
@@ -61,7 +62,7 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
     """
     check_regular(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
         found, skipped = [], 0
         for number, task in enumerate(content, 1):
             for annotation in task["annotations"]:

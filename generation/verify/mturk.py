@@ -7,7 +7,6 @@ them as JSON in `Answer.taskAnswers`, depending on how the batch was published; 
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.nested import parse_json
 from generation.verify.ballots import Ballot, duration, named, plain_text
 from generation.verify.questions import ANSWERS, NAMES, QUESTIONS
 from generation.verify.rows import read_rows
@@ -100,7 +100,7 @@ def _answers(path: Path, where: str, row: dict[str, str]) -> Iterator[tuple[str,
 
 def _json_answers(path: Path, where: str, text: str) -> Iterator[tuple[str, str]]:
     try:
-        forms: Any = json.loads(text)
+        forms: Any = parse_json(text)
         for name, value in (pair for form in forms for pair in form.items()):
             chosen = [option for option, on in value.items() if on] if isinstance(value, dict) else [value]
             yield from ((name, plain_text(option)) for option in chosen)

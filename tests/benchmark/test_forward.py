@@ -1,5 +1,6 @@
 """The transform is timm's to the last bit; memory runs out in one line; devices, compilation and memory behave."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch._dynamo.utils import counters
 
-from benchmark import again, forward, predict, results, run
+from benchmark import again, decode, forward, predict, results, run
 from benchmark.cache import Options
 from benchmark.data import open_split
 from benchmark.devices import choose_devices
@@ -247,3 +248,20 @@ def test_a_folder_that_is_no_imagenet_is_one_line(tmp_path):
     (tmp_path / "cats").rename(tmp_path / "n01440764")
     folder = Folder(tmp_path)
     assert (folder.n, folder.key.tolist(), folder.foreground.tolist()) == (1, ["n01440764/a.png"], [0])
+    os.mkfifo(tmp_path / "n01440764" / "pipe.jpg")
+    with pytest.raises(SourceError, match=r"pipe\.jpg is no file: expected a photo; remove it"):
+        Folder(tmp_path)
+    (tmp_path / "n01440764" / "pipe.jpg").unlink()
+    (tmp_path / "n01440764" / "up").symlink_to(tmp_path)
+    assert Folder(tmp_path).n == 1
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/n01440764/caf\xe9.jpg")).touch()
+    with pytest.raises(SourceError, match="is not UTF-8"):
+        Folder(tmp_path)
+
+
+def test_a_deep_photo_of_imagenet_is_no_white_square(tmp_path):
+    (tmp_path / "n01440764").mkdir()
+    ramp = np.tile(np.linspace(0, 65535, 256).astype(np.uint16), (8, 1))
+    Image.fromarray(ramp).save(tmp_path / "n01440764" / "a.png")
+    ((_, block),) = decode.blocks(Folder(tmp_path), np.asarray, [(0, 1)])
+    assert np.abs(block[0] - np.arange(256.0)[None, :, None]).max() <= 1

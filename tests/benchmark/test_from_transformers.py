@@ -54,6 +54,17 @@ def test_answers_are_those_of_transformers_by_name(shuffled, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_tensorflow_s_head_is_cut_where_it_is_named(tmp_path):
+    """As MobileNets of transformers have it: 1001 outputs, `background` first."""
+    model = build(tmp_path / "vit", ["background", *NAMES])
+    found = load(f"transformers:{tmp_path / 'vit'}", kwargs={"head": "tf1001"})
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(found.network(images), model(pixel_values=images).logits[:, 1:])
+    with pytest.raises(ModelError, match=r"1001 classes apart: .*--model-kwargs head=tf1001"):
+        load(f"transformers:{tmp_path / 'vit'}")
+
+
 def test_answers_are_kept(shuffled, toy, make, twice):
     make.age(shuffled[0])
     twice("--model", f"transformers:{shuffled[0]}", "--dataset", str(toy), "--limit", "20")
@@ -69,7 +80,7 @@ def test_what_does_not_fit_is_one_line(shuffled, tmp_path, capfd):
         assert "\n" not in str(caught.value)
         assert capfd.readouterr().err == ""
 
-    fails(folder, "does not take --model-kwargs pad_type: expected none", pad_type="same")
+    fails(folder, "does not take --model-kwargs pad_type: expected head", pad_type="same")
     with pytest.raises(ModelError, match="comes with its own weights: expected no --checkpoint"):
         load(f"transformers:{folder}", tmp_path / "w.pth")
     build(tmp_path / "ten", NAMES[:10])

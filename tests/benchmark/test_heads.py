@@ -7,6 +7,8 @@ import torch
 from timm.data import ImageNetInfo
 from timm.models import save_for_hf
 
+from benchmark.cache import Cache
+from benchmark.job import Subject
 from benchmark.models import load
 from benchmark.models.heads import columns, over_imagenet
 from d3s_dataset.errors import ModelError
@@ -84,3 +86,44 @@ def test_a_timm_model_with_a_head_of_22k_is_mapped(tmp_path):
         with torch.no_grad():
             expected = network(images)[:, [labels.index(wnid) for wnid in WNIDS]]
             assert torch.equal(found.network(images), expected)
+
+
+def test_tensorflow_s_head_is_cut_where_it_is_named(tmp_path):
+    """1001 outputs, background first: refused with what to type, and cut by `head=tf1001`, from a file and a folder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_resnet", num_classes=1001).eval()
+    save_for_hf(network, str(tmp_path), {"label_names": None}, safe_serialization=True)
+    file, images = tmp_path / "model.safetensors", torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = network(images)[:, 1:]
+        for name, checkpoint in (("test_resnet", file), (f"local-dir:{tmp_path}", None)):
+            found = load(name, checkpoint, {"head": "tf1001"})
+            assert torch.equal(found.network(images), expected)
+            assert found.kwargs == {"head": "tf1001"}
+    for kwargs, says in (
+        ({}, "1001 classes apart: .*if its outputs are those of tf1001: --model-kwargs head=tf1001"),
+        ({"head": "tf1002"}, "--model-kwargs head=tf1002: expected tf1001"),
+    ):
+        with pytest.raises(ModelError, match=says):
+            load(f"local-dir:{tmp_path}", None, kwargs)
+    with pytest.raises(ModelError, match=r"is 1001x.* --model-kwargs head=tf1001"):
+        load("test_resnet", file)
+    with pytest.raises(ModelError, match="tells 1000 classes apart: expected 1001 outputs"):
+        columns("toy", 1000, None, "tf1001")
+    assert columns("toy", 1001, ["background", *NAMES], "tf1001") == list(range(1, 1001))
+
+
+def test_an_inception_with_its_auxiliary_head_is_the_one_without(tmp_path):
+    """As torchvision's and timm's own files have it: the result names what was left out."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trained = timm.create_model("inception_v3", aux_logits=True)
+    torch.save(trained.state_dict(), tmp_path / "a.pth")
+    found = load("inception_v3", tmp_path / "a.pth")
+    assert found.left_out == ("AuxLogits",)
+    for _ in range(2):  # loaded, then from the cache
+        facts = Subject("inception_v3", tmp_path / "a.pth", {}, Cache(tmp_path / "cache")).model("fp32")
+        assert (facts.left_out, facts.digest) == (("AuxLogits",), found.digest)
+    own = found.network.state_dict()
+    assert all(torch.equal(value, trained.state_dict()[key]) for key, value in own.items())

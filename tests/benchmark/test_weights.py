@@ -3,6 +3,7 @@
 import pickle
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -55,6 +56,50 @@ def test_another_architecture_is_refused_whole(network, tmp_path):
         weights.load_into(network, {"0.weight": network[0].weight}, tmp_path / "a.pth", "toy")
     with pytest.raises(CheckpointError, match="has extra, which toy has not"):
         weights.load_into(network, network.state_dict() | {"extra": torch.ones(1)}, tmp_path / "a.pth", "toy")
+
+
+def test_auxiliary_heads_are_left_out_by_name_next_to_complete_weights(network, tmp_path, capsys):
+    extra = {"AuxLogits.fc.weight": torch.ones(2), "aux1.conv.weight": torch.ones(1), "head_dist.bias": torch.ones(1)}
+    other = _network()
+    left_out = weights.load_into(other, extra | network.state_dict(), tmp_path / "a.pth", "toy")
+    assert left_out == ("AuxLogits", "aux1", "head_dist")
+    assert weights.digest(other) == weights.digest(network)
+    assert (
+        "3 tensors of auxiliary heads left out, which toy has not: AuxLogits, aux1, head_dist"
+        in capsys.readouterr().err
+    )
+    assert weights.load_into(other, network.state_dict(), tmp_path / "a.pth", "toy") == ()
+    incomplete = {key: value for key, value in network.state_dict().items() if key != "2.bias"}
+    with pytest.raises(CheckpointError, match=r"lacks 2\.bias$"):
+        weights.load_into(other, incomplete | extra, tmp_path / "a.pth", "toy")
+
+
+def test_a_deeper_network_is_no_auxiliary_head(tmp_path):
+    """A resnet34 holds all tensors of a resnet18 with their names and shapes: taking them would be wrong in silence."""
+    shallow, deep = (timm.create_model(name, num_classes=7) for name in ("resnet18", "resnet34"))
+    held = deep.state_dict()
+    assert all(held[key].shape == value.shape for key, value in shallow.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"has layer1\.2\.conv1\.weight, which resnet18 has not"):
+        weights.load_into(shallow, held, tmp_path / "a.pth", "resnet18")
+
+
+def test_weights_that_would_be_wrong_in_silence_are_refused(network, tmp_path):
+    state = network.state_dict()
+    torch.save({**state, "module.0.weight": state["0.weight"] + 1}, tmp_path / "twice.pth")
+    with pytest.raises(CheckpointError, match=r"holds 0\.weight twice"):
+        weights.read(tmp_path / "twice.pth")
+    quantised = state | {"0.weight": torch.ones(4, 3, dtype=torch.int8)}
+    with pytest.raises(CheckpointError, match=r"0\.weight holds torch\.int8, expected floating-point numbers"):
+        weights.load_into(network, quantised, tmp_path / "a.pth", "toy")
+
+
+def test_half_precision_and_the_moving_average_are_taken(network, tmp_path):
+    half = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
+    worse = {name: torch.zeros_like(value) for name, value in half.items()}
+    torch.save({"state_dict": worse, "model_ema": half}, tmp_path / "a.pth")
+    other = _network()
+    weights.load_into(other, weights.read(tmp_path / "a.pth"), tmp_path / "a.pth", "toy")
+    assert torch.equal(other[0].weight, network[0].weight.half().float())
 
 
 class _Harmful:

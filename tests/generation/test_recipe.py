@@ -1,8 +1,13 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from d3s_dataset.errors import RecipeError
+from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import background_names
-from generation.recipe import load_recipe, parse_recipe, shipped
+from generation import run
+from generation.recipe import Recipe, load_recipe, parse_recipe, shipped
+from generation.settings import MOST_ROWS
 
 SMALL = 'name = "a"\nkind = "d3s"\ndescription = "d"\nrows = 10\nseed = 1\n'
 PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
@@ -101,3 +106,100 @@ def test_a_local_model_is_named_by_its_content_not_its_path(tmp_path):
     assert str(tmp_path) not in str(here.to_json())
     (tmp_path / "there" / "sd" / "weights").write_bytes(b"two")
     assert here.to_json() != there.to_json()
+
+
+ENOUGH = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 400_000  # ten megabytes
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (SMALL.replace("rows = 10", f"rows = {10**12}"), "rows: .* less than or equal to 100000000, got 1000000000000"),
+        (SMALL.replace("rows = 10", "rows = " + "9" * 5000), "is no valid TOML"),
+        (SMALL.replace("seed = 1", f"seed = {2**63}"), "seed: .* less than 9223372036854775808"),
+        (SMALL.replace("seed = 1", "seed = -1"), "seed: .* greater than or equal to 0"),
+        (SMALL.replace('"a"', f'"{ENOUGH.lower()}"'), r"name: .*at most 64 characters, got 'abc.*\.\.\."),
+        (SMALL + f"{ENOUGH} = 1\n", "unknown key 'ABC"),
+        (SMALL + "[guide]\nsize = 1000000\n", "guide.size: .* less than or equal to 4096"),
+        (SMALL + "[guide]\nscale = [nan, 0.5]\n", "guide.scale.0: Input should be a finite number"),
+        (SMALL + "[guide]\nscale = []\n", "guide.scale.0"),
+        (SMALL + "[generator]\nstrength = inf\n", "generator.strength: Input should be a finite number"),
+        (SMALL + f"[generator]\nsteps = {10**9}\n", "generator.steps: .* less than or equal to 1000"),
+        (SMALL + "[generator]\nguidance_scale = nan\n", "generator.guidance_scale: Input should be a finite number"),
+        (SMALL + "[drawn]\ninstances = 1000000000\ntemplates = 2\n", "drawn.instances: .* or equal to 10000"),
+        (SMALL + "[drawn]\ninstances = 2\ntemplates = 2\ncolor = 1\n", "unknown key 'drawn.color'; it takes instances"),
+        (SMALL + PLACE + "phrse = 1\n", r"unknown key 'backgrounds.0.phrse'; did you mean 'phrase'\?"),
+        (SMALL + "backgrounds = []\n", "backgrounds: .* at least 1 item"),
+        (SMALL + '[prompt]\ntemplate = "{synonym:>9999999999}"\n', "expected only {synonym}, {gloss} and {phrase}"),
+        (SMALL + '[prompt]\ntemplate = "{synonym.__class__}"\n', "expected only {synonym}, {gloss} and {phrase}"),
+        (SMALL + '[prompt]\ntemplate = "{synonym"\n', "expected only {synonym}, {gloss} and {phrase}"),
+        (SMALL + "[controls]\nsplits = []\n", "controls.splits: .* at least 1 item"),
+        ("a = " + "[" * 100_000, "is no valid TOML: nested too deeply"),
+    ],
+    ids=range(21),
+)
+def test_a_value_beyond_all_bounds_is_one_short_line(text, says):
+    with pytest.raises(RecipeError, match=says) as caught:
+        parse_recipe(text, "mine.toml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+FIELDS = [
+    (section, name)
+    for section, model in [("", Recipe), *((name, each.annotation) for name, each in Recipe.model_fields.items())]
+    for name in getattr(model, "model_fields", {})
+    if not (section == "" and hasattr(Recipe.model_fields[name].annotation, "model_fields"))
+]
+VALUES = st.one_of(
+    st.integers(-(2**70), 2**70),
+    st.sampled_from(["nan", "inf", "-inf", "1e400", "[]", "[[]]", "{}", "true", "1979-05-27", '""', '"{}"', "'{0}'"]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="ascii", exclude_characters="'", categories=["L", "N", "P"])).map("'{}'".format),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(FIELDS), VALUES)
+def test_any_value_in_any_field_is_taken_or_refused_in_one_line(field, value):
+    section, name = field
+    lines = {line.split(" =")[0]: line for line in SMALL.splitlines()}
+    written = f"{name} = {value}"
+    text = "\n".join((lines | {name: written}).values() if not section else [*lines.values(), f"[{section}]", written])
+    try:
+        recipe = parse_recipe(text, "mine.toml")
+    except RecipeError as error:
+        message = str(error)
+    else:
+        message = digest(recipe.to_json())
+    assert "\n" not in message
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--rows", 10**12),
+        ("--rows", "9" * 5000),
+        ("--limit", 10**30),
+        ("--limit", "000"),
+        ("--workers", 10**6),
+        ("--batch-size", 10**9),
+        ("--shard-rows", 10**15),
+        ("--resample", 10**9),
+        ("--rows", "²"),
+    ],
+)
+def test_numbers_beyond_their_bounds_are_one_line(flags, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run.main([flags[0], str(flags[1]), "--plan-only"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert f"{flags[0]}: expected a whole number above 0" in said
+    assert said.count("\n") == 1
+    assert len(said) < 300
+
+
+def test_the_largest_plan_is_described_at_once(capsys):
+    run.main(["--rows", str(MOST_ROWS), "--plan-only"])
+    assert "rows" in capsys.readouterr().out

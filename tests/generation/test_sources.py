@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,9 +96,30 @@ def test_a_folder_says_its_licence(tmp_path):
     (tmp_path / "source.json").write_text(json.dumps(said))
     info = FolderSource(tmp_path, PLACES, "backgrounds").info
     assert (info.name, info.licence, info.redistribution) == ("my photos", "CC-BY-4.0", True)
-    (tmp_path / "source.json").write_text("{}")
-    with pytest.raises(SourceError, match=r"source\.json: expected"):
-        FolderSource(tmp_path, PLACES, "backgrounds")
+    for bad in (b"{}", b"[" * 100_000, b"\xff", b'{"name": [], "licence": "", "redistribution": true}'):
+        (tmp_path / "source.json").write_bytes(bad)
+        with pytest.raises(SourceError, match=r"source\.json: expected"):
+            FolderSource(tmp_path, PLACES, "backgrounds")
+
+
+def test_a_folder_of_a_stranger_is_listed_or_one_line(tmp_path):
+    photo(tmp_path / "grass" / "a.jpg")
+    photo(tmp_path / "cave" / "b.jpg")
+    (tmp_path / "grass" / "up").symlink_to(tmp_path)
+    (tmp_path / "grass" / "self").symlink_to(tmp_path / "grass" / "self")
+    (tmp_path / "snow").symlink_to(tmp_path / "snow")
+    os.mkfifo(tmp_path / "grass" / "pipe.jpg")
+    os.mkfifo(tmp_path / "source.json")
+    source = FolderSource(tmp_path, PLACES, "backgrounds")
+    assert source.photos() == {
+        PLACES["cave"]: ["cave/b.jpg"],
+        PLACES["grass"]: ["grass/a.jpg", "grass/pipe.jpg"],
+    }
+    with pytest.raises(PhotoError, match=r"photo grass/pipe\.jpg cannot be read: OSError: no regular file"):
+        source.open("grass/pipe.jpg", 8)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/grass/caf\xe9.jpg")).touch()
+    with pytest.raises(SourceError, match="is not UTF-8"):
+        source.photos()
 
 
 @pytest.fixture
