@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 PYTEST := $(BIN)/python -m pytest
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile
 
-.PHONY: demo disentangle test test-all bench clean
+.PHONY: demo disentangle test test-all test-browser bench clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -44,6 +45,11 @@ test: $(INSTALLED)
 
 test-all: $(INSTALLED)
 	$(PARALLEL) -m 'not bench'
+
+# The tests that need a browser, which Debian and its kin bring: as root, or with sudo.
+test-browser: $(INSTALLED)
+	command -v chromium || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes chromium; }
+	$(PYTEST) tests -k browser -m 'not bench'
 
 bench: $(INSTALLED)
 	$(PYTEST) tests/bench -m bench -s

@@ -48,8 +48,12 @@ class Forward:
         """Whether whole batches go through torch.compile."""
         return self._compiled is not None
 
-    def logits(self, pixels: np.ndarray) -> torch.Tensor:
+    def logits(self, pixels: np.ndarray, done: Callable[[int], object] = lambda count: None) -> torch.Tensor:
         """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) where it says so.
+
+        Args:
+            pixels: the prepared images.
+            done: called after each batch with its number of images.
 
         Raises:
             ModelError: logits of another shape, or a single image does not fit into the memory.
@@ -69,6 +73,7 @@ class Forward:
                     shortage = one_line(error)
                 else:
                     start += len(answers[-1])
+                    done(len(answers[-1]))
                     continue
                 self._halve(shortage)  # outside the handler, whose traceback keeps the batch alive
         return torch.cat(answers)

@@ -22,7 +22,7 @@ from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
 from benchmark.predictions import BEST, Answers
 from benchmark.store import Finished, Store
-from d3s_dataset.command import cores
+from d3s_dataset.command import cores, working
 
 if TYPE_CHECKING:
     from benchmark.models import Classifier
@@ -60,7 +60,8 @@ class Subject:
         from benchmark.devices import choose_devices
         from benchmark.models import load
 
-        return load(self.name, self.checkpoint, self.kwargs, choose_devices(self.devices)[0])
+        with working(f"loading {self.name}"):
+            return load(self.name, self.checkpoint, self.kwargs, choose_devices(self.devices)[0])
 
     @cached_property
     def _learned(self) -> KnownModel:

@@ -81,17 +81,16 @@ def fill(
     ahead = 0 if runners[0].device.type == "cpu" else 1
     stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
     left = sum(stop - start for start, stop in spans)
-    agreement, first = _settle(runners, stream, left, options, store)
     with progress(total=source.n, label=classifier.name) as bar:
         bar.update(source.n - left)
-        for span, logits in chain(first, _spread(runners, stream)):
+        agreement, first = _settle(runners, stream, left, options, store, bar.update)
+        for span, logits in chain(first, _spread(runners, stream, bar.update)):
             store.write(span, reduce(slice(*span), logits))
-            bar.update(len(logits))
     return _run(runners, agreement)
 
 
 def _settle(
-    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store[P]
+    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store[P], done: Callable[[int], object]
 ) -> tuple[float | None, list[tuple[Span, torch.Tensor]]]:
     """Choose precision and compilation on the first block, or take an earlier part's; compile what that one did not.
 
@@ -101,6 +100,7 @@ def _settle(
         n: how many images are to be run.
         options: how.
         store: what says how earlier parts were made.
+        done: called after each batch with its number of images.
 
     Returns:
         On which share of the block bf16 and fp32 agreed (None: not compared), and its span with its logits.
@@ -108,11 +108,11 @@ def _settle(
     span, pixels = next(stream)
     before, begun = store.run, time.perf_counter()
     if before is None:
-        precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision)
+        precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision, done)
     else:
         precision, agreement = before.precision, before.agreement
         _set(runners, precision, before.compiled)
-        logits = runners[0].logits(pixels)
+        logits = runners[0].logits(pixels, done)
     seconds = time.perf_counter() - begun
     _set(runners, precision, compiled=False)
     mine = options.compile and not runners[0].compiled
@@ -123,11 +123,13 @@ def _settle(
     return agreement, [(span, logits)]
 
 
-def _try(runner: Forward, pixels: np.ndarray, precision: str) -> tuple[str, float | None, torch.Tensor]:
+def _try(
+    runner: Forward, pixels: np.ndarray, precision: str, done: Callable[[int], object]
+) -> tuple[str, float | None, torch.Tensor]:
     """Return the precision to use, on which share bf16 and fp32 agree (None: not compared), and its logits."""
     wanted = precision if precision != "auto" else "bf16" if fast_bf16(runner.device) else "fp32"
     runner.precision = wanted
-    logits = runner.logits(pixels)
+    logits = runner.logits(pixels, done)
     if wanted == precision or wanted == "fp32":
         return wanted, None, logits
     runner.precision = "fp32"
@@ -153,17 +155,19 @@ def _run(runners: list[Forward], agreement: float | None) -> Run:
     )
 
 
-def _spread(runners: list[Forward], stream: _Blocks) -> Iterator[tuple[Span, torch.Tensor]]:
+def _spread(
+    runners: list[Forward], stream: _Blocks, tick: Callable[[int], object]
+) -> Iterator[tuple[Span, torch.Tensor]]:
     """Yield each block's logits, in order; blocks go to the devices in turn, each with a thread of its own."""
     if len(runners) == 1:
-        yield from ((span, runners[0].logits(pixels)) for span, pixels in stream)
+        yield from ((span, runners[0].logits(pixels, tick)) for span, pixels in stream)
         return
     pools = [ThreadPoolExecutor(1) for _ in runners]
     try:
         under_way: deque[tuple[Span, Future[torch.Tensor]]] = deque()
         for turn, (span, pixels) in enumerate(stream):
             at = turn % len(runners)
-            under_way.append((span, pools[at].submit(runners[at].logits, pixels)))
+            under_way.append((span, pools[at].submit(runners[at].logits, pixels, tick)))
             # The next block is decoded into the memory of the oldest.
             if len(under_way) == len(runners):
                 done, logits = under_way.popleft()

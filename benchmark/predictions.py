@@ -112,6 +112,9 @@ def _open(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise ResultError(f"no predictions at {path}: expected the Parquet file that benchmark.run writes") from None
     except (pa.ArrowException, OSError) as error:
+        if path.suffix == ".json":
+            other = path.with_suffix(".parquet")
+            raise ResultError(f"{path} is a JSON file: expected the predictions next to it, {other}") from None
         raise ResultError(f"{path} cannot be read as a Parquet file of predictions: {one_line(error)}") from None
 
 

@@ -174,11 +174,14 @@ def parse(kind: type[Kind], content: bytes, where: str) -> Kind:
 def content_of(path: Path) -> bytes:
     """Return a file's bytes; raises ResultError where it cannot be read."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ResultError(f"no result at {path}: expected the JSON file that benchmark.run writes") from None
     except OSError as error:
         raise ResultError(f"{path} cannot be read as a result: {error.strerror}") from None
+    if content.startswith(b"PAR1"):
+        raise ResultError(f"{path} is a Parquet file: expected the result next to it, {path.with_suffix('.json')}")
+    return content
 
 
 def first_wrong(error: ValidationError) -> str:

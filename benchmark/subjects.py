@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmark.cache import Cache
 from benchmark.entries import Entry, argument
 from benchmark.job import Subject
+from d3s_dataset.command import working
 from d3s_dataset.errors import ModelError
 from d3s_dataset.extras import require
 
@@ -44,7 +45,8 @@ def subjects(
     ]
     for each in found:
         if each.recalled is None:
-            from benchmark.models import check
+            with working("loading torch"):
+                from benchmark.models import check
 
             check(each.name, pretrained=checkpoint is None)
     return found

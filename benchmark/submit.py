@@ -5,6 +5,7 @@ to the leaderboard's data set repo, and with `--model-repo` another one the scor
 of the repo gets the files. Type it again as often as you like: what is there, or proposed, is not sent twice.
 """
 
+import re
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -189,6 +190,11 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
     require("score", "scipy")
     said = description_of(args.training_data, args.notes, args.supersedes)
     board = Path(args.repo_id) if Path(args.repo_id).is_dir() else None
+    if board is None and re.fullmatch(r"[\w.-]+/[\w.-]+", args.repo_id) is None:
+        raise ResultError(
+            f"--repo-id: expected ORG/NAME or the folder of a board, got {args.repo_id!r}, which is neither; "
+            "`python -m benchmark.leaderboard FOLDER --begin --dataset d3s` begins a board"
+        )
     if board is None or args.model_repo:
         silence_client()
     repo = connect(args.repo_id, patience) if board is None else None

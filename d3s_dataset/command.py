@@ -125,6 +125,13 @@ def progress(
     return tqdm(items, total=total, desc=label, unit=unit, unit_scale=scale, disable=silent, leave=False)
 
 
+def working(text: str) -> Any:
+    """Return a context in which a terminal shows what the wait is for; silent where stderr is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(total=0, desc=text, bar_format="{desc} ...", disable=not sys.stderr.isatty(), leave=False)
+
+
 def natural(text: str) -> int:
     """Parse a whole number from 1 to 2^31 - 1 (an argparse type)."""
     return natural_to(2**31 - 1)(text)

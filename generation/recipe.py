@@ -86,7 +86,7 @@ class Recipe(Section):
         return f"redrawn by {self.generator.model}" if self.diffuses else "its guides alone, not redrawn by any model"
 
     @property
-    def release_kind(self) -> str:
+    def release_kind(self) -> Literal["d3s", "sample", "shift", "guides"]:
         """What a release of this recipe is called: its kind, or `guides` where nothing redraws photos."""
         return self.kind if self.diffuses or self.kind == "sample" else "guides"
 

@@ -103,3 +103,11 @@ def one_line_error(result: subprocess.CompletedProcess[str]) -> str:
     assert len(lines) == 1, result.stderr
     assert "Traceback" not in result.stderr
     return lines[0]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print once, below everything, how to get the browser that skipped tests need."""
+    skipped = [each for each in terminalreporter.stats.get("skipped", []) if "no browser" in str(each.longrepr)]
+    if skipped:
+        line = f"{len(skipped)} skipped for want of a browser: `make test-browser` installs Chromium and runs them"
+        terminalreporter.write_line(line)

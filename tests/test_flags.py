@@ -37,28 +37,31 @@ BOARD = "--out --dataset --into"
 OBEYED = {
     ("d3s_dataset.check", "DIR"): "",
     ("d3s_dataset.sheet", "DIR --out sheet.png"): "--config --split --rows --cell",
-    ("generation.run", "--out DIR"): f"{RECIPE} {MAKE} --part --sheets {INSTEAD}",
-    ("generation.run", "--out DIR --part 1/2"): f"{RECIPE} {MAKE} --sheets --dry-run",
+    ("generation.run", "--out DIR"): f"{RECIPE} --verify {MAKE} --part --sheets {INSTEAD}",
+    ("generation.run", "--out DIR --part 1/2"): f"{RECIPE} --verify {MAKE} --sheets --dry-run",
     (
         "generation.run",
         "--out DIR --engine ray",
-    ): f"{RECIPE} --shard-rows --batch-size --part --sheets --dry-run --only",
-    ("generation.run", "--out DIR --recipe paper"): f"{RECIPE} {MAKE} {REDRAW} --part --sheets {INSTEAD}",
-    ("generation.run", "--out DIR --recipe paper --part 1/2"): f"{RECIPE} {MAKE} {REDRAW} --sheets --dry-run",
-    ("generation.run", "--out DIR --recipe paper --model none"): f"{RECIPE} {MAKE} --part --sheets {INSTEAD}",
-    ("generation.run", "--out DIR --recipe paper --only KEY"): f"{RECIPE} {MAKE} --device --compile --clip",
-    ("generation.run", "--out DIR --recipe paper --finish"): f"{RECIPE} --shard-rows --clip",
+    ): f"{RECIPE} --verify --shard-rows --batch-size --part --sheets --dry-run --only",
+    ("generation.run", "--out DIR --recipe paper"): f"{RECIPE} --verify {MAKE} {REDRAW} --part --sheets {INSTEAD}",
+    ("generation.run", "--out DIR --recipe paper --part 1/2"): f"{RECIPE} --verify {MAKE} {REDRAW} --sheets --dry-run",
+    ("generation.run", "--out DIR --recipe paper --model none"): f"{RECIPE} --verify {MAKE} --part --sheets {INSTEAD}",
+    ("generation.run", "--out DIR --recipe paper --only KEY"): f"{RECIPE} --verify {MAKE} --device --compile --clip",
+    ("generation.run", "--out DIR --recipe paper --finish"): f"{RECIPE} --verify --shard-rows --clip",
     ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --device --compile --clip --part",
     ("generation.run", "--recipe paper --plan-only"): f"{RECIPE} --clip",
     ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --gated --dry-run",
     ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --workers --seed --examples --pay "
     "--fee --seconds",
-    ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days",
+    ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
+    "--connections-per-address --open-per-address --floor",
     ("generation.verify", "export DIR --to csv --out DIR"): "",
     ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url",
     ("generation.verify", "import DIR file.csv"): "",
-    ("generation.verify", "aggregate DIR"): "--rule --least --min-gold --min-agreement --min-seconds --votes",
-    ("generation.verify", "aggregate DIR --rule majority"): "--least --ties --min-gold --min-agreement --min-seconds",
+    ("generation.verify", "aggregate DIR"): "--rule --least --min-gold --min-agreement --min-seconds --votes "
+    "--count-fast",
+    ("generation.verify", "aggregate DIR --rule majority"): "--least --ties --min-gold --min-agreement --min-seconds "
+    "--count-fast",
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
     ("generation.verify", "apply DIR DIR --out DIR"): "",
@@ -81,7 +84,7 @@ OBEYED = {
     ("benchmark.submit", "FILE --repo-id a/b --training-data web"): "--notes --supersedes --model-repo --dataset "
     "--dry-run",
     ("benchmark.leaderboard", "DIR"): f"{BOARD} --eval-yaml --check --reproduce --begin",
-    ("benchmark.leaderboard", "DIR --reproduce ID"): f"{BOARD} --eval-yaml --rows --checkpoint --devices",
+    ("benchmark.leaderboard", "DIR --reproduce ID"): f"{BOARD} --eval-yaml --rows --checkpoint --devices --model",
     ("benchmark.leaderboard", "DIR --begin"): "--dataset --config --split",
     ("benchmark.leaderboard", "DIR --check"): BOARD,
 }

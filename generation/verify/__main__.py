@@ -58,6 +58,7 @@ def _import(args: argparse.Namespace) -> None:
 
 
 def _aggregate(args: argparse.Namespace) -> None:
+    extras.require("verify", "crowdkit", "pandas")
     module = late("generation.verify.aggregate")
     if (args.tasks is None) == (args.votes is None):
         raise VerifyError("expected the folder of tasks, or --votes FILE.csv --out FILE.csv for votes alone")

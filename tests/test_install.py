@@ -1,0 +1,249 @@
+"""What each extra brings, in fresh environments: a command works or names the extra it lacks, without a traceback.
+
+The wheel that users would get is installed by uv, without this project's own environment: commands run outside the
+repository and without PYTHONPATH.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from d3s_dataset.command import cores
+from d3s_dataset.taxonomy import BACKGROUNDS, classes
+from tests.conftest import ROOT, one_line_error
+from tests.test_docs import MODULES
+
+UV = str(Path(sys.executable).with_name("uv"))
+OFFLINE = re.compile(r"dns error|failed to lookup|error sending request|Connection refused|timed out", re.IGNORECASE)
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+HEAVY = {"torch", "timm", "diffusers", "transformers", "ray", "fastapi", "scipy", "imagehash"}
+
+
+def uv(*line: object) -> None:
+    """Run uv; skip where the package index cannot be reached and the cache does not suffice."""
+    done = subprocess.run([UV, *map(str, line)], env=ENVIRONMENT, capture_output=True, text=True, timeout=900)
+    if done.returncode and OFFLINE.search(done.stderr):
+        pytest.skip(f"no package index: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment of its own, and the folder outside the repository in which its commands run."""
+
+    folder: Path
+    home: Path
+
+    def python(self, *line: object) -> subprocess.CompletedProcess[str]:
+        words = [self.folder / "bin" / "python", *line]
+        return subprocess.run(
+            list(map(str, words)), cwd=self.home, env=ENVIRONMENT, capture_output=True, text=True, timeout=900
+        )
+
+    def run(self, line: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", *shlex.split(line))
+
+    def work(self, line: str) -> str:
+        """Run a command that must work; return what it prints."""
+        done = self.run(line)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    def has(self) -> set[str]:
+        """Return which heavy packages can be imported."""
+        code = f"import importlib.util as u; print(*[each for each in {sorted(HEAVY)} if u.find_spec(each)])"
+        return set(self.python("-c", code).stdout.split())
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    uv("build", "--quiet", "--wheel", "--out-dir", out, ROOT)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Installed]:
+    """Install an extra, once; `""` is none of them."""
+    made: dict[str, Installed] = {}
+
+    def install(extra: str, *more: str) -> Installed:
+        if extra not in made:
+            folder, home = tmp_path_factory.mktemp("venv") / "venv", tmp_path_factory.mktemp("home")
+            uv("venv", "--quiet", "--python", sys.executable, folder)
+            what = f"d3s[{extra}] @ {wheel.as_uri()}" if extra else f"d3s @ {wheel.as_uri()}"
+            uv("pip", "install", "--quiet", "--python", folder / "bin" / "python", *more, what)
+            made[extra] = Installed(folder, home)
+        return made[extra]
+
+    return install
+
+
+def all_of(here: Installed, lines: list[str]) -> dict[str, subprocess.CompletedProcess[str]]:
+    with ThreadPoolExecutor(cores()) as pool:
+        return dict(zip(lines, pool.map(here.run, lines), strict=True))
+
+
+@pytest.mark.parametrize("extra", ["", "score"])
+def test_every_help_works(installed, extra):
+    here = installed(extra)
+    assert here.has() == ({"scipy"} if extra else set())
+    for line, done in all_of(here, [f"{module} --help" for module in MODULES]).items():
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout.startswith("usage: python -m ")
+        assert done.stderr == ""
+
+
+# Which extras do, the one that is named first; `{release}` is a sample, and no other file exists.
+NEEDS = {
+    "generation.run --rows 60 --out d3s": "generation",
+    "generation.run --recipe paper --foregrounds a --backgrounds b --dry-run": "generation",
+    "generation.verify serve tasks": "verify",
+    "generation.verify export tasks --to csv --out votes": "verify score",
+    "generation.verify import tasks votes.csv": "verify score",
+    "generation.verify aggregate tasks": "verify",
+    "generation.verify apply {release} tasks --out d3s-verified": "",
+    "benchmark.run --model resnet18 --dataset {release}": "benchmark",
+    "benchmark.run --from a.json --dataset {release}": "benchmark",
+    "benchmark.train --model resnet18 --dataset {release}": "benchmark",
+    "benchmark.probe --model resnet18 --dataset {release}": "benchmark",
+    "benchmark.correlate --model resnet18 --dataset {release}": "benchmark",
+    "benchmark.sweep --model resnet18 --dataset {release}": "benchmark",
+    "benchmark.score a.parquet": "score",
+    "benchmark.compare a.json b.json": "score",
+    "benchmark.report a.json": "score",
+    "benchmark.submit a.json --repo-id a --training-data web --dataset {release}": "score",
+    "benchmark.leaderboard a --dataset {release}": "score",
+}
+
+
+@pytest.mark.parametrize("extra", ["", "score"])
+def test_a_command_without_its_packages_is_one_line_with_its_extra(installed, sample_release, extra):
+    here = installed(extra)
+    lines = {line.format(release=sample_release): needs for line, needs in NEEDS.items()}
+    before = list(here.home.iterdir())
+    for line, done in all_of(here, list(lines)).items():
+        said = one_line_error(done)
+        enough = lines[line].split()
+        if not enough or extra in enough:
+            assert "not installed" not in said, line
+        else:
+            assert "which is not installed" in said, line
+            assert said.endswith(f"pip install '.[{enough[0]}]'"), line
+    assert list(here.home.iterdir()) == before
+
+
+def test_reading_a_release_needs_no_extra(installed, sample_release):
+    here = installed("")
+    assert "all claims hold" in here.work(f"d3s_dataset.check {sample_release}")
+    here.work(f"d3s_dataset.sheet {sample_release} --out sheet.png")
+    assert "validation: 100 rows" in here.work("generation.run --rows 600 --plan-only")
+    code = f"from d3s_dataset import load; print(load({str(sample_release)!r}, split='validation')[0]['background'])"
+    assert here.python("-c", code).stdout.strip().isdecimal()
+
+
+def test_the_board_names_the_extra_of_a_reproduction_only(installed):
+    said = one_line_error(installed("score").run("benchmark.leaderboard a --reproduce b"))
+    assert said.endswith("pip install '.[benchmark]'")
+
+
+def draw_photos(folder: Path) -> None:
+    """Draw photos of two classes and of every background."""
+    rng = np.random.default_rng(0)
+    kinds = {
+        "foregrounds": [classes()[label].wnid for label in (1, 7)],
+        "backgrounds": [each.name for each in BACKGROUNDS],
+    }
+    for kind, names in kinds.items():
+        for name in names:
+            (folder / kind / name).mkdir(parents=True)
+            for index in range(4):
+                pixels = rng.integers(0, 255, (6, 6, 3)).astype(np.uint8)
+                picture = Image.fromarray(pixels).resize((300, 300), Image.Resampling.BICUBIC)
+                picture.save(folder / kind / name / f"{index}.jpg", quality=90)
+
+
+@pytest.fixture(scope="session")
+def guides(installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of guides, made by the extra `generation` alone."""
+    here, photos = installed("generation"), tmp_path_factory.mktemp("photos")
+    draw_photos(photos)
+    line = f"generation.run --recipe paper --model none --rows 240 --foregrounds {photos / 'foregrounds'}"
+    here.work(f"{line} --backgrounds {photos / 'backgrounds'} --out guides")
+    here.work("d3s_dataset.check guides")
+    return here.home / "guides"
+
+
+@pytest.fixture(scope="session")
+def measured(installed, guides: Path) -> list[Path]:
+    """Results of two models on them, trained and run by the extra `benchmark` alone."""
+    here = installed("benchmark")
+    for seed in (0, 1):
+        train = f"benchmark.train --model test_resnet --image-size 32 --epochs 1 --seed {seed} --dataset {guides}"
+        here.work(f"{train} --out model-{seed}")
+        run = f"benchmark.run --model local-dir:model-{seed} --dataset {guides} --precision fp32 --no-compile"
+        here.work(f"{run} --out results")
+    return sorted((here.home / "results").glob("*.json"))
+
+
+@pytest.mark.long
+def test_generation_makes_a_release(installed, guides):
+    here = installed("generation")
+    here.work("generation.run --rows 60 --out d3s")
+    assert "all claims hold" in here.work("d3s_dataset.check d3s")
+    said = one_line_error(here.run("generation.run --rows 60 --out d3s --engine ray"))
+    assert said.endswith("pip install '.[ray]'")
+
+
+@pytest.mark.long
+def test_benchmark_trains_runs_probes_and_reports(installed, guides, measured):
+    here = installed("benchmark")
+    assert len(measured) == 2
+    here.work(
+        f"benchmark.probe --model local-dir:model-0 --probes knn --erase leace --dataset {guides} --allow-unconverged"
+    )
+    here.work(f"benchmark.report {measured[0]} {measured[1]} --out report.html --dataset {guides}")
+    assert (here.home / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.long
+def test_score_scores_compares_reports_and_submits_without_torch(installed, guides, measured):
+    here = installed("score")
+    first, second = measured
+    for path in measured:
+        here.work(f"benchmark.score {path.with_suffix('.parquet')} --out again")
+        assert (here.home / "again" / path.name).read_bytes() == path.read_bytes()
+    assert "images in both" in here.work(f"benchmark.compare {first} {second} --out comparison.json")
+    here.work(f"benchmark.report {first} {second} --out report.html --dataset {guides}")
+    assert (here.home / "report.html").stat().st_size > 10_000
+    here.work(f"benchmark.leaderboard board --begin --dataset {guides}")
+    submit = f"benchmark.submit {first} --repo-id board --training-data d3s --dataset {guides}"
+    assert "nothing was sent" in here.work(f"{submit} --dry-run")
+    here.work(submit)
+    assert "1 submissions" in here.work(f"benchmark.leaderboard board --out page --dataset {guides}")
+    code = "from benchmark.metric import D3SMetric; m = D3SMetric(); m.add_batch(predictions=[1], references=[1], "
+    done = here.python("-c", f"{code}backgrounds=[0]); print(m.compute()['top1'])")
+    assert done.stdout.strip() == "1.0", done.stderr
+    assert "torch" not in here.has()
+
+
+@pytest.mark.long
+def test_verify_prepares_serves_and_decides(installed, guides):
+    here = installed("verify")
+    here.work(f"generation.verify prepare {guides} --out tasks --images 10 --workers 1 --gold 1")
+    here.work("generation.verify export tasks --to csv --out votes")
+    (here.home / "votes.csv").write_text("worker,task,label\na,t,x\nb,t,x\nc,t,y\n")
+    for method in ("majority", "dawid-skene"):
+        here.work(f"generation.verify aggregate --votes votes.csv --method {method} --out labels.csv")
+        assert (here.home / "labels.csv").read_text().splitlines()[1].startswith("t,x,")
