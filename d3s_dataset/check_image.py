@@ -10,8 +10,9 @@ from PIL import Image
 
 _FORMATS = ("PNG", "JPEG", "WEBP")  # of others Pillow hands some to programs of their own
 _LEVELS = np.arange(256)
-# Screens are measured before an image is encoded: the most that JPEG may change in each.
-_TOLERANCES = {"screen_contrast": 1.0, "screen_clipped": 0.2}
+# Screens are measured before an image is encoded. JPEG at a low quality moves the contrast by less than this; the share
+# of clipped values it can move by a third where flat areas lie near 0 or 255, so that one is not compared.
+_CONTRAST = 2.0
 
 
 def check_image(row: Mapping[str, Any], size: int) -> Iterator[str]:
@@ -62,6 +63,6 @@ def _differ(row: Mapping[str, Any], measured: Mapping[str, float]) -> Iterator[s
     path = row["image"]["path"]
     if path is not None and path.rpartition(".")[0] != row["key"]:
         yield f"its image was stored as {path[:100]!r}, under another key"
-    for name, tolerance in _TOLERANCES.items():
-        if row[name] is not None and not abs(row[name] - measured[name]) <= tolerance:
-            yield f"{name} is {row[name]:.4g}, its image has {measured[name]:.4g}: is it the image of another row?"
+    claimed, found = row["screen_contrast"], measured["screen_contrast"]
+    if claimed is not None and not abs(claimed - found) <= _CONTRAST:
+        yield f"screen_contrast is {claimed:.4g}, its image has {found:.4g}: is it the image of another row?"
