@@ -81,8 +81,8 @@ def _source(name: str) -> Source:
         return _SOURCES[prefix if colon else ""]
     if not _importable(prefix):
         near = difflib.get_close_matches(prefix, filter(None, _SOURCES), n=1)
-        missing = f"Python finds no module {prefix!r} here" if place.isidentifier() else _expected()
-        raise ModelError(f"unknown model {name!r}{perhaps(near)}: {missing}")
+        missing = f"; Python finds no module {prefix!r} here"
+        raise ModelError(f"unknown model {name!r}{perhaps(near)}: {_expected()}{missing}")
     return _FUNCTION
 
 
