@@ -214,7 +214,7 @@ def test_from_does_not_answer_from_the_cache(toy, small, tmp_path, monkeypatch):
     run.main(["--model", f"local-dir:{small}", "--dataset", str(toy), "--precision", "fp32", "--out", str(tmp_path)])
     path = next(tmp_path.glob("*.json"))
     before = forward.Forward.logits
-    monkeypatch.setattr(forward.Forward, "logits", lambda self, pixels: before(self, pixels).roll(1, 1))
+    monkeypatch.setattr(forward.Forward, "logits", lambda self, *given: before(self, *given).roll(1, 1))
     said = again.run_again(path, str(toy), None, Options(), f"local-dir:{small}")
     assert said.endswith("on 90 images: 90 predictions differ")
 

@@ -17,6 +17,7 @@ from benchmark.board.states import REPRODUCED
 from benchmark.measure import METRICS_VERSION
 from benchmark.submission import FOLDER
 from benchmark.submission.truth import read_rules
+from d3s_dataset.escape import markdown
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board.conftest import IMAGES, refused
 from tests.conftest import ROOT
@@ -99,7 +100,8 @@ def test_the_files_for_people(five):
     data = json.loads(re.search(r'id="data">(.*?)</script>', (out / "index.html").read_text())[1])
     for each in data["entries"]:
         whole, gap = each["numbers"]["all"], each["numbers"]["gap"]
-        row = rf"\| {each['model']} \|.*\| {whole['shown']} \| {re.escape(whole['ends'])} \|.*\| {gap['shown']} \|"
+        ends = re.escape(markdown(whole["ends"]))
+        row = rf"\| {each['model']} \|.*\| {whole['shown']} \| {ends} \|.*\| {gap['shown']} \|"
         assert bool(re.search(row, table)) == bool(each["rank"])  # the same text on the page and in the table
     assert len((out / "board.csv").read_text().splitlines()) == 6
     pages = {path.name for path in (out / "models").iterdir()}
