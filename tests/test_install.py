@@ -23,6 +23,7 @@ from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from tests.conftest import ROOT, one_line_error
 from tests.test_docs import MODULES
 
+pytestmark = pytest.mark.long  # installs; the short form waits for a measurement of its minutes
 UV = str(Path(sys.executable).with_name("uv"))
 OFFLINE = re.compile(r"dns error|failed to lookup|error sending request|Connection refused|timed out", re.IGNORECASE)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
