@@ -40,3 +40,9 @@ def csv_cell(value: object) -> object:
         return value
     formula = value.lstrip(" ").startswith(_FORMULA) and not _FIGURE.fullmatch(value)
     return "'" * formula + terminal(value)
+
+
+def csv_text(cell: str) -> str:
+    """Return what a text cell was before `csv_cell` put an apostrophe in front of it."""
+    bare = cell[1:]
+    return bare if cell.startswith("'") and bare.lstrip(" ").startswith(_FORMULA) else cell

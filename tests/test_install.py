@@ -4,6 +4,7 @@ The wheel that users would get is installed by uv, without this project's own en
 repository and without PYTHONPATH.
 """
 
+import json
 import os
 import re
 import shlex
@@ -20,10 +21,10 @@ from PIL import Image
 
 from d3s_dataset.command import cores
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
+from generation.verify.questions import QUESTIONS
 from tests.conftest import ROOT, one_line_error
 from tests.test_docs import MODULES
 
-pytestmark = pytest.mark.long  # installs; the short form waits for a measurement of its minutes
 UV = str(Path(sys.executable).with_name("uv"))
 OFFLINE = re.compile(r"dns error|failed to lookup|error sending request|Connection refused|timed out", re.IGNORECASE)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
@@ -74,17 +75,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
-@pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Installed]:
-    """Install an extra, once; `""` is none of them."""
+@pytest.fixture(scope="session", params=["newest", pytest.param("lowest", marks=pytest.mark.long)])
+def installed(request, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Installed]:
+    """Install an extra, once; `""` is none of them. The second time, each dependency at its lower bound."""
     made: dict[str, Installed] = {}
 
-    def install(extra: str, *more: str) -> Installed:
+    def install(extra: str) -> Installed:
         if extra not in made:
             folder, home = tmp_path_factory.mktemp("venv") / "venv", tmp_path_factory.mktemp("home")
             uv("venv", "--quiet", "--python", sys.executable, folder)
-            what = f"d3s[{extra}] @ {wheel.as_uri()}" if extra else f"d3s @ {wheel.as_uri()}"
-            uv("pip", "install", "--quiet", "--python", folder / "bin" / "python", *more, what)
+            pip = ("pip", "install", "--quiet", "--python", folder / "bin" / "python")
+            if request.param == "lowest":
+                which = ("--extra", extra) if extra else ()
+                uv(*pip, "--resolution", "lowest-direct", "-r", ROOT / "pyproject.toml", *which)
+            uv(*pip, f"d3s[{extra}] @ {wheel.as_uri()}" if extra else f"d3s @ {wheel.as_uri()}")
             made[extra] = Installed(folder, home)
         return made[extra]
 
@@ -169,7 +173,7 @@ def draw_photos(folder: Path) -> None:
     for kind, names in kinds.items():
         for name in names:
             (folder / kind / name).mkdir(parents=True)
-            for index in range(4):
+            for index in range(24):
                 pixels = rng.integers(0, 255, (6, 6, 3)).astype(np.uint8)
                 picture = Image.fromarray(pixels).resize((300, 300), Image.Resampling.BICUBIC)
                 picture.save(folder / kind / name / f"{index}.jpg", quality=90)
@@ -180,10 +184,13 @@ def guides(installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of guides, made by the extra `generation` alone."""
     here, photos = installed("generation"), tmp_path_factory.mktemp("photos")
     draw_photos(photos)
-    line = f"generation.run --recipe paper --model none --rows 240 --foregrounds {photos / 'foregrounds'}"
+    line = f"generation.run --recipe paper --model none --rows 720 --foregrounds {photos / 'foregrounds'}"
     here.work(f"{line} --backgrounds {photos / 'backgrounds'} --out guides")
+    path = here.home / "guides" / "manifest.json"
+    # As if redrawn, which takes weights: a board takes releases of kind d3s alone.
+    path.write_text(path.read_text().replace('"kind": "guides"', '"kind": "d3s"'))
     here.work("d3s_dataset.check guides")
-    return here.home / "guides"
+    return path.parent
 
 
 @pytest.fixture(scope="session")
@@ -244,7 +251,18 @@ def test_verify_prepares_serves_and_decides(installed, guides):
     here = installed("verify")
     here.work(f"generation.verify prepare {guides} --out tasks --images 10 --workers 1 --gold 1")
     here.work("generation.verify export tasks --to csv --out votes")
-    (here.home / "votes.csv").write_text("worker,task,label\na,t,x\nb,t,x\nc,t,y\n")
+    tasks = json.loads((here.home / "tasks" / "tasks.json").read_text())
+    good = {each.name: each.good for each in QUESTIONS}
+    lines = ["release,worker,item,question,answer"]
+    for item in tasks["items"]:
+        right = item["expected"] or good
+        lines += [f"{tasks['release']},ann,{item['id']},{name},{answer}" for name, answer in right.items()]
+    (here.home / "votes.csv").write_text("\n".join(lines) + "\n")
+    here.work("generation.verify import tasks votes.csv")
+    assert "10 images have votes: 10 verified" in here.work("generation.verify aggregate tasks --least 1")
+    here.work(f"generation.verify apply {guides} tasks --out verified")
+    assert "all claims hold" in here.work("d3s_dataset.check verified")
+    (here.home / "labels-in.csv").write_text("worker,task,label\na,t,x\nb,t,x\nc,t,y\n")
     for method in ("majority", "dawid-skene"):
-        here.work(f"generation.verify aggregate --votes votes.csv --method {method} --out labels.csv")
+        here.work(f"generation.verify aggregate --votes labels-in.csv --method {method} --out labels.csv")
         assert (here.home / "labels.csv").read_text().splitlines()[1].startswith("t,x,")

@@ -10,6 +10,7 @@ from pathlib import Path
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import warn
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.escape import csv_cell
 from d3s_dataset.manifest import Agreement, Verification
 from generation.verify import tasks as files
 from generation.verify import verdicts as results
@@ -145,6 +146,7 @@ def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, L
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["task", "label", "probability"])
-    writer.writerows([task, each.label, f"{each.probability:.6f}"] for task, each in found.items())
+    cells = ((task, each.label, f"{each.probability:.6f}") for task, each in found.items())
+    writer.writerows(map(csv_cell, row) for row in cells)
     write_atomic(out, text.getvalue().encode())
     return found

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from d3s_dataset.escape import csv_cell
 from generation.verify.ballots import Ballot, duration
 from generation.verify.rows import read_rows
 from generation.verify.tasks import Tasks
@@ -19,7 +20,8 @@ def votes_csv(tasks: Tasks, votes: list[Vote]) -> bytes:
     writer.writerow([*NEEDED, "seconds"])
     for vote in votes:
         seconds = "" if vote.seconds is None else vote.seconds
-        writer.writerow([tasks.release, vote.worker, vote.item, vote.question, vote.answer, seconds])
+        cells = (tasks.release, vote.worker, vote.item, vote.question, vote.answer, seconds)
+        writer.writerow(map(csv_cell, cells))
     return out.getvalue().encode()
 
 

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.escape import csv_text
 
 
 def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
@@ -30,7 +31,7 @@ def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
                         f"{path}, line {reader.line_num}: expected {len(head)} columns, got {len(cells)} (cut short?): "
                         "nothing was imported"
                     )
-                rows.append({name: cell.strip() for name, cell in zip(head, cells, strict=True)})
+                rows.append({name: csv_text(cell.strip()) for name, cell in zip(head, cells, strict=True)})
             return rows
     except OSError as error:
         raise VerifyError(f"{path} cannot be read: {error.strerror}") from None

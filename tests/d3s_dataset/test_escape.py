@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from benchmark.tables import grid
 from d3s_dataset.command import run_command, say
 from d3s_dataset.errors import ResultError
-from d3s_dataset.escape import csv_cell, markdown, terminal
+from d3s_dataset.escape import csv_cell, csv_text, markdown, terminal
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,13 @@ def test_any_text_stays_on_one_line(text):
     assert terminal(text).isprintable()
     assert markdown(text).isprintable()
     assert str(csv_cell(text)).isprintable()
+
+
+@given(st.text(st.characters(exclude_categories=("C", "Z")), max_size=20))
+def test_a_protected_cell_is_read_back(text):
+    assert csv_text(csv_cell(text)) == text
+
+
+@pytest.mark.parametrize("cell", ["'quoted'", "''", "'", "don't", "a=b", "7"])
+def test_an_apostrophe_that_protects_nothing_stays(cell):
+    assert csv_text(cell) == cell
