@@ -10,11 +10,11 @@ from pathlib import Path
 from benchmark import predictions as predictions_
 from benchmark import results
 from benchmark.beside import beside
-from benchmark.identity import describe, labels
+from benchmark.identity import labels
 from benchmark.paired import changes, join
 from benchmark.predictions import Predictions
 from benchmark.scores import Change
-from benchmark.tables import between, grid, percent, points, ratio
+from benchmark.tables import between, describe, grid, percent, points, ratio
 from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.errors import ResultError
 from d3s_dataset.extras import require

@@ -14,11 +14,11 @@ from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.entries import Entry
 from benchmark.erasers import NAMES
-from benchmark.identity import describe, stem
+from benchmark.identity import stem
 from benchmark.pairing import read
 from benchmark.shortcut import Task, correlate
 from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import grid, over_seeds, points, worst_cells
+from benchmark.tables import describe, grid, over_seeds, points, worst_cells
 from benchmark.trials import Correlation
 from benchmark.values import share
 from d3s_dataset.atomic import write_atomic

@@ -5,7 +5,6 @@ of the network wait for the thread whose core a decoder has. With a GPU the next
 holds the blocks under way, however many images there are.
 """
 
-import io
 import mmap
 import multiprocessing
 import sys
@@ -23,7 +22,7 @@ from PIL import Image
 from d3s_dataset.command import cores
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.parent import end_with_parent
-from d3s_dataset.pixels import UNREADABLE, eight_bits
+from d3s_dataset.pixels import rgb
 
 _MOST_WORKERS = 32
 _FEW_IMAGES = 64  # starting workers for fewer costs more than they save
@@ -159,11 +158,7 @@ def _first(source: Source, prepare: Prepare, index: int) -> np.ndarray:
 
 
 def _prepared(prepare: Prepare, content: bytes | None) -> np.ndarray:
-    try:
-        image = eight_bits(Image.open(io.BytesIO(content or b""))).convert("RGB")
-    except UNREADABLE as error:
-        raise ValueError(one_line(error)) from None
-    return np.asarray(prepare(image))
+    return np.asarray(prepare(rgb(content)))
 
 
 def _shared(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:

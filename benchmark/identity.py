@@ -12,7 +12,6 @@ from typing import Any
 from benchmark.results import Dataset, Model
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import digest
-from d3s_dataset.schema import not_d3s
 
 _SHOWN = 8  # characters of a digest that names and tables show
 # Bytes of a file name; file systems allow 255, some encrypted ones fewer. `_ROOM` of them are for what follows a stem:
@@ -128,16 +127,6 @@ def _mark(model: Model, group: Sequence[Model]) -> str:
     }
     parts = [word for name, word in words.items() if len({getattr(each, name) for each in every}) > 1]
     return f" ({'; '.join(parts)})" if parts else ""
-
-
-def describe(facts: Dataset) -> str:
-    """Return the line that names the images, whether they are D3S, and how many of them people verified."""
-    parts = [f"{facts.name} ({facts.kind}), config {facts.config}, split {facts.split}: {facts.n} images"]
-    warning = not_d3s(facts.kind, facts.config)
-    parts += [warning] if warning else []
-    share = facts.verified_fraction
-    parts.append("nobody has verified them" if share is None else f"{100 * share:.1f} % verified by people")
-    return "; ".join(parts)
 
 
 def stem(model: Model, dataset: Dataset, *settings: Any) -> str:

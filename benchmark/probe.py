@@ -18,10 +18,11 @@ from benchmark.data import open_split
 from benchmark.entries import Entry
 from benchmark.features import Features, features_of
 from benchmark.folds import CUTS
-from benchmark.identity import describe, stem
+from benchmark.identity import stem
 from benchmark.job import process_start
 from benchmark.probe_tables import show
 from benchmark.subjects import add_weights, check_installed, subjects
+from benchmark.tables import describe
 from benchmark.values import seed
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, progress, run_command, say, warn

@@ -14,12 +14,12 @@ from benchmark.again import run_again
 from benchmark.cache import Cache, Options
 from benchmark.data import Split, open_split
 from benchmark.entries import Entry, read_list
-from benchmark.identity import describe, labels
+from benchmark.identity import labels
 from benchmark.imagenet import Folder
 from benchmark.job import measure_one, process_start
 from benchmark.score import table
 from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import percent, points
+from benchmark.tables import describe, percent, points
 from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import ModelError
 

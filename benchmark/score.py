@@ -13,12 +13,12 @@ from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
-from benchmark.identity import check_chain, describe, labels, release_of, stem
+from benchmark.identity import check_chain, labels, release_of, stem
 from benchmark.measure import result_of, score
 from benchmark.paired import chain
 from benchmark.predictions import Predictions
 from benchmark.scores import Change
-from benchmark.tables import between, grid, points, table
+from benchmark.tables import between, describe, grid, points, table
 from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.extras import require
 

@@ -13,13 +13,12 @@ from benchmark.cache import Cache, Options
 from benchmark.data import open_split
 from benchmark.entries import Entry
 from benchmark.features import features_of
-from benchmark.identity import describe
 from benchmark.objectives import OBJECTIVES
 from benchmark.pages import figures
 from benchmark.probe import KINDS
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.sweeping import as_csv, sweep
-from benchmark.tables import grid, over_seeds
+from benchmark.tables import describe, grid, over_seeds
 from benchmark.trials import Sweep
 from benchmark.values import weights
 from d3s_dataset.atomic import write_atomic

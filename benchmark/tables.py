@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from benchmark import scores
+from benchmark.results import Dataset
 from d3s_dataset.escape import terminal
 from d3s_dataset.extras import late
+from d3s_dataset.schema import not_d3s
 
 PLACES = 6  # of a float in a board's files
 
@@ -21,6 +23,16 @@ def table(metrics: scores.Metrics) -> str:
     ]
     total = ("all images", str(metrics.n), *_accuracy(metrics), "", percent(metrics.ece))
     return "\n".join([grid(headings, rows, total), *_lines(metrics)])
+
+
+def describe(facts: Dataset) -> str:
+    """Return the line that names the images, whether they are D3S, and how many of them people verified."""
+    parts = [f"{facts.name} ({facts.kind}), config {facts.config}, split {facts.split}: {facts.n} images"]
+    warning = not_d3s(facts.kind, facts.config)
+    parts += [warning] if warning else []
+    share = facts.verified_fraction
+    parts.append("labels not human-verified" if share is None else f"{percent(share)} % verified by people")
+    return "; ".join(parts)
 
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None) -> str:

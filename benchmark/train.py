@@ -17,11 +17,11 @@ from pathlib import Path
 
 from benchmark import pairing
 from benchmark.data import open_split
-from benchmark.identity import describe
 from benchmark.imagenet import Folder
 from benchmark.objectives import OBJECTIVES, Objective
 from benchmark.settings import Settings
 from benchmark.subjects import check_installed
+from benchmark.tables import describe
 from benchmark.training import Images, train
 from benchmark.values import positive, seed, share, weight
 from d3s_dataset.command import Parser, natural, run_command, say

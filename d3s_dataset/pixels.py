@@ -5,11 +5,14 @@ may count from white, and compares a PNG's transparent colour with pixels of ano
 YCbCr, palettes, 16 bits per channel of RGB) it converts as it should.
 """
 
+import io
 import struct
 import zlib
 
 import numpy as np
 from PIL import Image
+
+from d3s_dataset.errors import one_line
 
 # What Pillow's plugins raise on bytes that somebody else wrote: besides OSError whatever their parsers trip over. To be
 # caught around decoding alone, where a photo that breaks is that photo's failure and not the end of a run.
@@ -41,6 +44,21 @@ def eight_bits(image: Image.Image) -> Image.Image:
         return _floats(image)
     _scale_transparency(image, raw)
     return image
+
+
+def rgb(content: bytes | None) -> Image.Image:
+    """Return a picture's file as 8-bit RGB, decoded.
+
+    Args:
+        content: the file; None, as in a row without one, cannot be read either.
+
+    Raises:
+        ValueError: it cannot be read, whatever the reason, which it names.
+    """
+    try:
+        return eight_bits(Image.open(io.BytesIO(content or b""))).convert("RGB")
+    except UNREADABLE as error:
+        raise ValueError(one_line(error)) from None
 
 
 def _grey16(image: Image.Image) -> Image.Image:

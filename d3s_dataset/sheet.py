@@ -3,9 +3,9 @@
 Each cell is the first image of its class and background; one without an image stays white.
 """
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +15,7 @@ from d3s_dataset.atomic import replacing
 from d3s_dataset.command import Parser, natural_to, run_command, say
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.load import fetch
+from d3s_dataset.pixels import rgb
 from d3s_dataset.taxonomy import classes
 
 _MARGIN = 150  # pixels left of the first column, for the names
@@ -63,9 +64,9 @@ def shard_sheet(shard: Path, out: Path, columns: int = 10, cell: int = 96, most:
     shown = min(most, file.metadata.num_rows)
     sheet = Image.new("RGB", (columns * cell, -(-max(shown, 1) // columns) * cell), "white")
     place = 0
-    for batch in file.iter_batches(batch_size=100, columns=["image"]):
+    for batch in file.iter_batches(batch_size=100, columns=["key", "image"]):
         for row in batch.to_pylist()[: shown - place]:
-            image = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").resize((cell, cell))
+            image = _cell(row, cell, shard)
             sheet.paste(image, (place % columns * cell, place // columns * cell))
             place += 1
     with replacing(out) as temporary, temporary.open("wb") as stream:
@@ -79,16 +80,23 @@ def _first_images(
     labels: set[int] = set()
     for shard in manifest.select(config, split):
         file = manifests.open_shard(folder, shard)
-        for batch in file.iter_batches(batch_size=100, columns=["image", "foreground", "background"]):
+        for batch in file.iter_batches(batch_size=100, columns=["key", "image", "foreground", "background"]):
             for row in batch.to_pylist():
                 place = (row["foreground"], row["background"])
                 if place in images or (len(labels) == rows and row["foreground"] not in labels):
                     continue
                 labels.add(row["foreground"])
-                images[place] = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB").resize((cell, cell))
+                images[place] = _cell(row, cell, folder / shard.path)
                 if len(images) == rows * len(manifest.backgrounds):
                     return images
     return images
+
+
+def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
+    try:
+        return rgb((row["image"] or {}).get("bytes")).resize((side, side))
+    except ValueError as error:
+        raise ReleaseError(f"{shard}, row {row['key']}: its image cannot be read: {error}") from None
 
 
 def _parser() -> Parser:

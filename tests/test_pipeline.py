@@ -44,7 +44,7 @@ def check_real(release: Path, shared_data: Path, out: Path, command) -> dict:
     options = ["--dataset", release, "--precision", "fp32", "--out", out]
     run = command("benchmark.run", *real_model(shared_data), *options)
     assert run.returncode == 0, run.stderr
-    assert "nobody has verified them" in run.stdout.splitlines()[0]
+    assert "labels not human-verified" in run.stdout.splitlines()[0]
     result = result_of(out)
     weights = shared_data / "weights" / "mobilenetv2_100.safetensors"
     assert result["metrics"]["top1"] == pytest.approx(plain_top1(release, weights, 2), abs=1e-9)

@@ -15,6 +15,7 @@ from benchmark.predictions import Predictions
 from benchmark.results import Dataset
 from benchmark.tables import percent
 from d3s_dataset.errors import ReleaseError
+from d3s_dataset.pixels import rgb
 from d3s_dataset.taxonomy import classes
 
 PER_BACKGROUND = 12
@@ -82,12 +83,10 @@ def pictures(dataset: str | Path, facts: Dataset, keys: Iterable[str]) -> dict[s
 
 
 def _small(split: Split, index: int, content: bytes | None) -> str:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        image = Image.open(io.BytesIO(content or b"")).convert("RGB")
-    except (UnidentifiedImageError, OSError):
-        raise ReleaseError(f"{split.where(index)} cannot be read as an image") from None
+        image = rgb(content)
+    except ValueError as error:
+        raise ReleaseError(f"{split.where(index)} cannot be read as an image: {error}") from None
     image.thumbnail((SIDE, SIDE))
     sink = io.BytesIO()
     image.save(sink, "JPEG", quality=QUALITY)

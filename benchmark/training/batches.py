@@ -4,7 +4,6 @@ Torch half. An epoch's order is drawn at its start and its views step by step, f
 generator's state at the start and now are all that a checkpoint needs.
 """
 
-import io
 import tempfile
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from benchmark.data import Split
 from benchmark.imagenet import Folder
@@ -22,7 +20,7 @@ from benchmark.training.augment import augment, decode, resized
 from benchmark.training.processes import World
 from d3s_dataset.command import cores
 from d3s_dataset.errors import SourceError, one_line
-from d3s_dataset.pixels import UNREADABLE, eight_bits
+from d3s_dataset.pixels import rgb
 
 _AHEAD = 4  # steps whose photos are decoded while the network works
 
@@ -141,8 +139,8 @@ class Batches:
         assert self._photos is not None
         path = self._photos.paths[index]
         try:
-            return resized(eight_bits(Image.open(io.BytesIO(path.read_bytes()))).convert("RGB"), self._pixels.shape[-1])
-        except UNREADABLE as error:
+            return resized(rgb(path.read_bytes()), self._pixels.shape[-1])
+        except (OSError, ValueError) as error:
             raise SourceError(f"{path} cannot be read: {one_line(error)}") from None
 
 

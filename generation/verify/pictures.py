@@ -18,6 +18,7 @@ from d3s_dataset.command import progress
 from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Manifest, Shard
+from d3s_dataset.pixels import eight_bits
 from d3s_dataset.taxonomy import classes
 from generation.verify.draw import Candidate
 
@@ -127,7 +128,7 @@ def encoded(content: bytes, where: str) -> tuple[bytes, str]:
         if image.format == "JPEG" and image.mode == "RGB":
             image.save(buffer, "jpeg", quality="keep")
             return buffer.getvalue(), ".jpg"
-        image.convert("RGB").save(buffer, "png")
+        eight_bits(image).convert("RGB").save(buffer, "png")
         return buffer.getvalue(), ".png"
 
 
@@ -161,7 +162,7 @@ def copy_examples(
     for key, content in _stored(origin, origin.guides, set(chosen), "examples"):
         row = chosen[key]
         with _decoded(content, f"{origin.folder}, config {origin.guides}, {key}") as guide:
-            found[row.foreground].append(save_example(guide.convert("RGB").crop(row.box), out))
+            found[row.foreground].append(save_example(eight_bits(guide).convert("RGB").crop(row.box), out))
     return {label: sorted(set(names)) for label, names in sorted(found.items())}
 
 

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from benchmark.erasers import NAMES
-from benchmark.identity import LONGEST, check_chain, describe, identity, labels, stem
+from benchmark.identity import LONGEST, check_chain, identity, labels, stem
 from benchmark.results import Dataset, Model
+from benchmark.tables import describe
 from d3s_dataset.atomic import replacing
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names
@@ -143,4 +144,4 @@ def test_anything_else_makes_none(made, images, expected):
 def test_what_is_not_d3s_is_described_so(kind, config, expected):
     line = describe(dataset(kind=kind, config=config))
     parts = [f"d3s ({kind}), config {config}, split validation: 40 images", *([expected] if expected else [])]
-    assert line == "; ".join([*parts, "nobody has verified them"])
+    assert line == "; ".join([*parts, "labels not human-verified"])

@@ -37,7 +37,7 @@ def test_real_weights_on_real_photos_give_what_a_plain_loop_gives(photos, real_w
     shown = capsys.readouterr().out
     assert shown.startswith(
         "toy (guides), config default, split validation: 200 images; "
-        "guides (no model has redrawn them), not D3S; nobody has verified them\n"
+        "guides (no model has redrawn them), not D3S; labels not human-verified\n"
     )
 
     # The independent loop: pyarrow, Pillow, timm, one image at a time.
@@ -64,7 +64,7 @@ def test_files_agree_with_each_other_and_with_score(toy, small, tmp_path, capsys
     shown = capsys.readouterr().out
     assert predictions.stem == result.stem
     assert shown.splitlines()[0] == (
-        "toy (sample), config default, split validation: 90 images; drawn sample, not D3S; nobody has verified them"
+        "toy (sample), config default, split validation: 90 images; drawn sample, not D3S; labels not human-verified"
     )
     assert str(predictions) in shown
     assert str(result) in shown
