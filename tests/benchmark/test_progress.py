@@ -16,7 +16,9 @@ def test_a_terminal_shows_what_is_loading_and_each_batch(toy, small, tmp_path):
     line = [sys.executable, "-m", "benchmark.run", "--model", f"local-dir:{small}", "--dataset", str(toy)]
     started = subprocess.Popen(
         [*line, "--precision", "fp32", "--out", str(tmp_path)],
-        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=theirs, env=os.environ | {"TQDM_MININTERVAL": "0"},
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=theirs,
+        # A cache of its own: where another test of this process has run the model, nothing is loaded or computed.
+        env=os.environ | {"TQDM_MININTERVAL": "0", "D3S_CACHE": str(tmp_path / "cache")},
     )  # fmt: skip
     os.close(theirs)
     shown = b""
