@@ -15,8 +15,8 @@ from benchmark.board.reuse import Reuse
 from benchmark.board.standing import Board, Entry
 from benchmark.measure import result_of
 from benchmark.pages.given import Given
+from benchmark.pages.report import page
 from benchmark.pages.sections import Measured
-from benchmark.report import page
 from benchmark.results import make_folder
 from benchmark.submission import FOLDER, PREDICTIONS, truth
 from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of

@@ -32,7 +32,6 @@ from d3s_dataset.manifest import to_json
 if TYPE_CHECKING:
     from benchmark.leakage import Asked
 
-KINDS = ("linear", "knn", "mlp")  # those of `probes`, which loads torch
 _LABELS = ("foreground", "background")
 _DONE = "none"
 
@@ -104,7 +103,7 @@ def parser() -> Parser:
         metavar="D,...",
         help="such as cuda:0,cuda:1; default: all GPUs, else the CPU",
     )
-    add("--probes", default=",".join(KINDS), metavar="P,...", help="which of linear, knn, mlp")
+    add("--probes", default=",".join(readings.PROBES), metavar="P,...", help="which of linear, knn, mlp")
     add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.NAMES)}: leakage after it too")
     add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
     add("--seed", type=seed, default=0, metavar="N", help="of all that is drawn")
@@ -118,8 +117,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     kinds = tuple(args.probes.split(","))
     for each in kinds:
-        if each not in KINDS:
-            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(KINDS)}")
+        if each not in readings.PROBES:
+            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(readings.PROBES)}")
     if args.erase not in erasers.NAMES:
         raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.NAMES)}")
     check_installed(*([] if args.erase == _DONE else ["concept_erasure"]))

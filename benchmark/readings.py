@@ -5,6 +5,8 @@ from typing import Literal
 from benchmark.results import Dataset, Model, Run
 from benchmark.scores import Number, Strict
 
+PROBES = ("linear", "knn", "mlp")  # the kinds of `benchmark.probes`, which loads torch
+
 
 class Reading(Strict):
     """One label read from one part of the features by one kind of probe, on one cut.

@@ -7,97 +7,14 @@ figures as PNG. Percent appear here and in `tables` only.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmark import probe_tables, results
-from benchmark.identity import check_chain, model_identity
-from benchmark.pages import disentangled, figures, gallery, render, sections
-from benchmark.pages.given import Given, divide, read
-from benchmark.pages.sections import Measured
-from benchmark.paired import chain, steps_of
-from benchmark.scores import Change
-from benchmark.tables import points
+from benchmark import results
+from benchmark.pages import disentangled, figures, sections
+from benchmark.pages.given import divide, read
+from benchmark.pages.report import drawn, page
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, run_command, say
-from d3s_dataset.errors import ResultError
 from d3s_dataset.extras import require
-from d3s_dataset.schema import not_d3s
-
-
-def drops(about: Sequence[Measured], controls: Sequence[Measured]) -> dict[str, dict[str, dict[str, Change]]]:
-    """Return model -> step -> background -> change, for models that were also measured on control sets.
-
-    Raises:
-        ResultError: a result on a control set that is of no model in `about`, or of another split or release.
-    """
-    answer = {}
-    models = [model_identity(each.result.model) for each in about]
-    for other in controls:
-        if model_identity(other.result.model) not in models:
-            raise ResultError(
-                f"{_called(other)}: expected the result of the same run of the "
-                f"model (weights, arguments, precision) on config {about[0].result.dataset.config} too"
-            )
-    for model, each in zip(models, about, strict=True):
-        parts = [each, *(other for other in controls if model_identity(other.result.model) == model)]
-        if len(parts) > 1:
-            check_chain([(_called(part), part.result.model, part.result.dataset) for part in parts])
-        tables = {part.result.dataset.config: part.predictions for part in parts}
-        facts = each.result.dataset
-        if steps_of(tables, facts.kind):
-            answer[each.label] = chain(tables, facts.backgrounds, facts.kind)
-    return answer
-
-
-def _called(part: Measured) -> str:
-    return f"{part.label} on config {part.result.dataset.config}"
-
-
-def page(given: Given, dataset: str | None, made: dict[str, Any] | None = None) -> bytes:
-    """Return the report as HTML.
-
-    Args:
-        given: results with their predictions, and what was read from features.
-        dataset: where the images lie, for the gallery; None: it goes without pictures.
-        made: the figures, if they are drawn already.
-    """
-    about, controls = divide(given.measured)
-    facts = given.facts()
-    found = [
-        mistake
-        for index, each in enumerate(about)
-        for mistake in gallery.mistakes(index, each.predictions, facts.backgrounds)
-    ]
-    images = gallery.pictures(dataset, facts, [each.key for each in found]) if dataset and about else {}
-    return render(
-        "report.html",
-        facts=facts,
-        warning=not_d3s(facts.kind, facts.config),
-        about=about,
-        given=given,
-        sections=sections,
-        features=disentangled,
-        probe_tables=probe_tables,
-        drops=drops(about, controls),
-        points=points,
-        figures={
-            name: figures.svg(figure, name)
-            for name, figure in (drawn(given) if made is None else made).items()
-            if not name.startswith("classes")
-        },
-        pictured=dataset is not None,
-        data={
-            "backgrounds": facts.backgrounds,
-            "models": [each.label for each in about],
-            "classes": [sections.classes(each.metrics) for each in about],
-            **gallery.told(found, images),
-        },
-    )
-
-
-def drawn(given: Given) -> dict[str, Any]:
-    """Return the figures by name."""
-    return sections.drawn(divide(given.measured)[0]) | disentangled.drawn(given)
 
 
 def parser() -> Parser:

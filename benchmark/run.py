@@ -17,9 +17,8 @@ from benchmark.entries import Entry, read_list
 from benchmark.identity import labels
 from benchmark.imagenet import Folder
 from benchmark.job import measure_one, process_start
-from benchmark.score import table
 from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import describe, percent, points
+from benchmark.tables import describe, percent, points, table
 from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import ModelError
 

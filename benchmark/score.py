@@ -22,8 +22,6 @@ from benchmark.tables import between, describe, grid, points, table
 from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.extras import require
 
-__all__ = ["result_of", "score", "table"]  # what benchmark.run takes from here
-
 
 def parser() -> Parser:
     """Return the command's parser."""

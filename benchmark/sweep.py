@@ -15,7 +15,7 @@ from benchmark.entries import Entry
 from benchmark.features import features_of
 from benchmark.objectives import OBJECTIVES
 from benchmark.pages import figures
-from benchmark.probe import KINDS
+from benchmark.readings import PROBES
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.sweeping import as_csv, sweep
 from benchmark.tables import describe, grid, over_seeds
@@ -47,7 +47,7 @@ def parser() -> Parser:
     add_weights(answer)
     add("--objective", choices=_PENALISED, default="hsic", help="whose penalty")
     add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="what the penalty counts")
-    add("--probe", choices=KINDS, default="linear", help="what reads the background")
+    add("--probe", choices=PROBES, default="linear", help="what reads the background")
     add("--seeds", type=natural, default=3, metavar="N", help="necks a lambda, seeds 0 to N - 1")
     add("--devices", metavar="D,...", help="for the features; default: all GPUs, else the CPU")
     add("--out", type=Path, default=Path("sweep"), metavar="DIR", help="folder for sweep.csv, sweep.json, sweep.png")

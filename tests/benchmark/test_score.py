@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import results, score
+from benchmark import measure, results, score, tables
 from benchmark.predictions import BEST, write
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
@@ -21,7 +21,7 @@ from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
 @settings(max_examples=15, deadline=None)
 def test_metrics_are_those_of_a_loop(make_predictions, seed, n):
     made = make_predictions(n=n, seed=seed)
-    metrics = score.score(made, background_names())
+    metrics = measure.score(made, background_names())
     right = [int(best[0] == truth) for best, truth in zip(made.prediction, made.foreground, strict=True)]
     five = [int(truth in best) for best, truth in zip(made.prediction, made.foreground, strict=True)]
     assert metrics.top1 == pytest.approx(sum(right) / n)
@@ -44,7 +44,7 @@ def test_the_order_of_rows_does_not_matter(make_predictions):
     made = make_predictions()
     order = np.random.default_rng(1).permutation(len(made))
     columns = {name: getattr(made, name)[order] for name in vars(made) if name != "provenance"}
-    first, second = (score.score(each, background_names()) for each in (made, replace(made, **columns)))
+    first, second = (measure.score(each, background_names()) for each in (made, replace(made, **columns)))
     assert first == second
 
 
@@ -56,7 +56,7 @@ def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsy
     assert str(path) in shown
     assert shown.startswith("toy on d3s (sample), config default, split validation: 40 images; drawn sample, not D3S;")
     assert "worst background" in shown
-    assert results.read(path).metrics == score.score(make_predictions(), background_names())
+    assert results.read(path).metrics == measure.score(make_predictions(), background_names())
 
 
 def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys, fails):
@@ -91,7 +91,7 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
     assert path.name in {each.name for each in (tmp_path / "reversed").iterdir()}
     written = path.read_text()
     found = results.Chain.model_validate_json(written).steps["background"]["all images"]
-    assert found.change == pytest.approx(score.score(made, background_names()).top1 - 1)
+    assert found.change == pytest.approx(measure.score(made, background_names()).top1 - 1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_files_that_make_no_chain_are_refused(make_predictions, provenance, tmp_
 def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
     """Superclasses, classes and calibration against loops over a hundred images."""
     made = make_predictions(n=300, fronts=60)
-    metrics = score.score(made, background_names())
+    metrics = measure.score(made, background_names())
     right = made.prediction[:, 0] == made.foreground
     for superclass, members in SUPERCLASSES.items():
         for label, name in enumerate(background_names()):
@@ -136,7 +136,7 @@ def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
     assert metrics.averages.per_image.top1 == metrics.top1
     sums = 1 - 2 * np.exp(-made.loss.astype(float)) + made.squares
     assert metrics.brier == pytest.approx(sums.mean())
-    assert score.score(replace(made, squares=None), background_names()).brier is None
+    assert measure.score(replace(made, squares=None), background_names()).brier is None
     assert metrics.worst_group is None or metrics.worst_group.top1 <= metrics.top1
 
 
@@ -146,7 +146,7 @@ def test_a_small_group_is_never_the_worst(make_predictions):
     label = np.where(np.arange(100) < 29, 151, 7)
     best = np.where(label == 151, 0, label)[:, None] + np.arange(BEST)
     made = replace(made, foreground=label, prediction=best.astype(np.int32), background=np.zeros(100, int))
-    metrics = score.score(made, background_names())
+    metrics = measure.score(made, background_names())
     assert metrics.by_superclass_background["dog"]["grass"].top1 == 0
     assert metrics.by_superclass_background["dog"]["grass"].doubts
     assert metrics.worst_group.name == "bird on grass"
@@ -154,11 +154,11 @@ def test_a_small_group_is_never_the_worst(make_predictions):
 
 def test_table_shows_percent_dashes_and_flags(make_predictions):
     made = make_predictions(n=60, fronts=30, behinds=9)
-    shown = score.table(score.score(made, background_names()))
+    shown = tables.table(measure.score(made, background_names()))
     row = next(line for line in shown.splitlines() if line.strip().startswith("cave"))
     assert row.split() == ["cave", "0", "-", "-", "-", "-", "-"]
     grass = next(line for line in shown.splitlines() if line.strip().startswith("grass"))
-    assert f"{100 * score.score(made, background_names()).by_background['grass'].top1:.1f}" in grass
+    assert f"{100 * measure.score(made, background_names()).by_background['grass'].top1:.1f}" in grass
 
 
 @pytest.mark.parametrize(

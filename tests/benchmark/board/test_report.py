@@ -13,6 +13,7 @@ from benchmark import predictions, report, results
 from benchmark.calibration import BINS, calibration_curve, calibration_error
 from benchmark.data import open_split
 from benchmark.pages.given import divide, read
+from benchmark.pages.report import drops
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board import features
 from tests.benchmark.board.conftest import answers, provenance, refused, written
@@ -56,7 +57,7 @@ def four(controlled, tmp_path):
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2)])
 def test_each_run_is_set_against_its_own_controls(four, order):
     about, controls = divide(read([four.paths[each] for each in order]).measured)
-    found = {name: step["background"]["all images"].change for name, step in report.drops(about, controls).items()}
+    found = {name: step["background"]["all images"].change for name, step in drops(about, controls).items()}
     assert found == {"toy (no arguments)": 0, "toy (pad=1)": -0.5}
 
 
