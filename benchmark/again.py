@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark import results
-from benchmark.beside import beside
 from benchmark.cache import Options
 from benchmark.data import Split, open_split
 from benchmark.job import Subject, answers
+from benchmark.results import beside
 from benchmark.trusted import name_from_data
 from d3s_dataset.errors import ModelError, ReleaseError, ResultError
 

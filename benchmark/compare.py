@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
-from benchmark.beside import beside
 from benchmark.identity import labels
 from benchmark.paired import changes, join
 from benchmark.predictions import Predictions
+from benchmark.results import beside
 from benchmark.scores import Change
 from benchmark.tables import between, describe, grid, percent, points, ratio
 from d3s_dataset.command import Parser, run_command, say

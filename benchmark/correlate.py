@@ -16,10 +16,10 @@ from benchmark.entries import Entry
 from benchmark.erasers import NAMES
 from benchmark.identity import stem
 from benchmark.pairing import read
+from benchmark.readings import Correlation
 from benchmark.shortcut import Task, correlate
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import describe, grid, over_seeds, points, worst_cells
-from benchmark.trials import Correlation
 from benchmark.values import share
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say, warn

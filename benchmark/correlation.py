@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmark.intervals import Sample
 from benchmark.pairing import Pairing
+from benchmark.readings import Scores
 from benchmark.seeded import accuracies, difference, worst
-from benchmark.trials import Scores
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
 

@@ -25,11 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.cells import Cells, cells
 from benchmark.groups import distinct
-from benchmark.resample import Moments, observed, resampled
-from benchmark.special import logit, ndtri, stdtr, stdtrit
-from benchmark.stats import LEVEL, NORMAL_QUANTILE, effective, upper, wilson
+from benchmark.resample import Cells, Moments, cells, observed, resampled
+from benchmark.stats import LEVEL, NORMAL_QUANTILE, effective, logit, ndtri, stdtr, stdtrit, upper, wilson
 
 RESAMPLES = 1000
 SEED = 0

@@ -1,4 +1,4 @@
-"""Which pooled features speak for the foreground and which for the background, recorded in a trained model's folder.
+"""What a trained model's folder records: how it was trained, and which pooled features speak for which label.
 
 The paper cuts ResNet-50's 2048 features by index into 1798 and 250 (arXiv 2211.10370, section 4). Needs no torch.
 """
@@ -13,6 +13,7 @@ from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.manifest import to_json
 
 FILE = "partition.json"
+RECORD = "training.json"  # in a trained model's folder: settings, images, and the record of the weights it started from
 
 
 class Partition(Strict):
@@ -55,3 +56,9 @@ def read(folder: Path) -> Partition | None:
 def write(folder: Path, partition: Partition) -> None:
     """Record a partition in a model's folder."""
     write_atomic(folder / FILE, to_json(partition))
+
+
+def record_of(checkpoint: Path) -> Path:
+    """Return where the record of the training behind a file of weights is: beside it, or beside what it links to."""
+    beside, linked = (each.parent / RECORD for each in (checkpoint, checkpoint.resolve()))
+    return beside if beside.is_file() else linked

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from benchmark import predictions as predictions_
+from benchmark.predictions import Predictions
 from benchmark.scores import Change, Metrics, Number, Strict
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, WriteError
@@ -189,3 +191,28 @@ def first_wrong(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "the whole file"
     return f"{where[:80]}: {first['msg']}"
+
+
+def beside(path: Path, result: Result, what: str) -> Predictions:
+    """Return the predictions that lie beside a result.
+
+    Args:
+        path: of the result.
+        result: its content.
+        what: who needs them, for errors.
+
+    Raises:
+        ResultError: none are there, or they are of another model or of other images.
+    """
+    there = path.with_suffix(".parquet")
+    if not there.is_file():
+        raise ResultError(f"no predictions at {there}: {what} needs them beside {path}, as benchmark.run leaves them")
+    found = predictions_.read(there)
+    facts = provenance(found.provenance, str(there))
+    for name, own, other in (("model", result.model, facts.model), ("dataset", result.dataset, facts.dataset)):
+        if own != other:
+            raise ResultError(
+                f"{there} is of another {name} ({other.name}, {other.digest[:8]}) than {path} ({own.name}, "
+                f"{own.digest[:8]}): expected the two files of one benchmark.run"
+            )
+    return found

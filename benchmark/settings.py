@@ -1,15 +1,6 @@
 """How a network is trained, in numbers. Needs no torch."""
 
 from dataclasses import dataclass
-from pathlib import Path
-
-RECORD = "training.json"  # in a trained model's folder: settings, images, and the record of the weights it started from
-
-
-def record_of(checkpoint: Path) -> Path:
-    """Return where the record of the training behind a file of weights is: beside it, or beside what it links to."""
-    beside, linked = (each.parent / RECORD for each in (checkpoint, checkpoint.resolve()))
-    return beside if beside.is_file() else linked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,9 @@ from benchmark.features import features_of
 from benchmark.groups import codes
 from benchmark.job import Subject
 from benchmark.pairing import Pairing, from_record
+from benchmark.partition import RECORD, record_of
+from benchmark.readings import Correlation, Read
 from benchmark.seeded import OVER
-from benchmark.settings import RECORD, record_of
-from benchmark.trials import Correlation, Read
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError, ResultError
 

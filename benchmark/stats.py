@@ -1,6 +1,7 @@
 """Plain statistics: Wilson's interval, Holm's correction, quantiles, and when to doubt an interval."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,3 +100,31 @@ def upper(pivots: np.ndarray) -> np.ndarray:
         kept = row[~np.isnan(row)]
         answer[index] = np.quantile(kept, LEVEL) if len(kept) else np.nan
     return answer
+
+
+def logit(p: Any) -> Any:
+    """Return log(p / (1 - p)) of shares."""
+    from scipy import special
+
+    return special.logit(p)
+
+
+def ndtri(p: Any) -> Any:
+    """Return the quantile of the standard normal distribution at shares."""
+    from scipy import special
+
+    return special.ndtri(p)
+
+
+def stdtr(freedom: Any, t: Any) -> Any:
+    """Return Student's distribution function at `t`, for degrees of freedom."""
+    from scipy import special
+
+    return special.stdtr(freedom, t)
+
+
+def stdtrit(freedom: Any, p: Any) -> Any:
+    """Return the quantile of Student's distribution at shares, for degrees of freedom."""
+    from scipy import special
+
+    return special.stdtrit(freedom, p)

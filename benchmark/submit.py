@@ -12,9 +12,8 @@ from pathlib import Path
 
 from benchmark import predictions as predictions_
 from benchmark import results
-from benchmark.beside import beside
 from benchmark.board.site import task_id
-from benchmark.results import Result
+from benchmark.results import Result, beside
 from benchmark.submission import (
     DESCRIPTION,
     FILES,

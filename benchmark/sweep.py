@@ -15,11 +15,10 @@ from benchmark.entries import Entry
 from benchmark.features import features_of
 from benchmark.objectives import OBJECTIVES
 from benchmark.pages import figures
-from benchmark.readings import PROBES
+from benchmark.readings import PROBES, Sweep
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.sweeping import as_csv, sweep
 from benchmark.tables import describe, grid, over_seeds
-from benchmark.trials import Sweep
 from benchmark.values import weights
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.command import Parser, natural, run_command, say

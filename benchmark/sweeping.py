@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmark.features import Features
 from benchmark.folds import cut
+from benchmark.readings import Point, Sweep
 from benchmark.seeded import OVER, accuracies
-from benchmark.trials import Point, Sweep
 from d3s_dataset.command import progress
 from d3s_dataset.errors import ResultError
 

@@ -15,16 +15,19 @@ import yaml
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.check_image import check_image
-from d3s_dataset.check_votes import REJECTED, check_votes
 from d3s_dataset.command import Parser, progress, run_command, say
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.load import fetch_all
-from d3s_dataset.manifest import Manifest, Shard
+from d3s_dataset.manifest import Manifest, Shard, open_shard
 from d3s_dataset.paths import is_name
 from d3s_dataset.schema import CONFIGS, CONTROLS, arrow_schema, required_columns
 from d3s_dataset.taxonomy import classes
 
 _MOST = 20  # problems that are listed one by one
+REJECTED = "_rejected"  # ends the name of the split that holds what was not verified
+_QUESTIONS = ("foreground", "background", "unsafe")
+_ANSWERS = ("yes", "no", "unsure")
+_COLUMNS = ["key", "verified", "votes", *(f"votes_{question}" for question in _QUESTIONS)]
 
 
 @dataclass
@@ -227,6 +230,58 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = ", ".join(f"{manifest.rows('default', split):,} {split}" for split in manifest.splits())
     failed, short = len(manifest.failures), manifest.digest[:16]
     say(f"{folder}: all claims hold ({rows} rows; {failed} failures listed; digest {short})")
+
+
+def check_votes(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Compare the columns and splits of the images with the raw votes; yield every problem, one line each."""
+    splits = manifest.splits("votes")
+    if not splits:
+        return
+    ballots = [row for split in splits for row in _rows(folder, manifest, "votes", split, None)]
+    yield from _check_ballots(ballots)
+    counted = [ballot for ballot in ballots if ballot["counted"] and ballot["key"] is not None]
+    people = Counter(key for key, _ in {(ballot["key"], ballot["worker"]) for ballot in counted})
+    yes = Counter((ballot["key"], ballot["question"]) for ballot in counted if ballot["answer"] == "yes")
+    known = set()
+    for split in manifest.splits():
+        for row in _rows(folder, manifest, "default", split, _COLUMNS):
+            known.add(row["key"])
+            yield from (f"{split}: row {row['key']}: {text}" for text in _check_sums(row, split, manifest, people, yes))
+    strangers = {ballot["key"] for ballot in ballots} - known - {None}
+    if strangers:
+        yield f"votes: {len(strangers)} keys are no rows, such as {min(strangers)}"
+
+
+def _check_ballots(ballots: list[dict[str, Any]]) -> Iterator[str]:
+    seen = Counter((ballot["worker"], ballot["item"], ballot["question"]) for ballot in ballots)
+    twice = [name for name, count in seen.items() if count > 1]
+    if twice:
+        yield f"votes: {len(twice)} answers stand twice, such as that of {twice[0][0]} on {twice[0][1]}"
+    odd = [each for each in ballots if each["question"] not in _QUESTIONS or each["answer"] not in _ANSWERS]
+    if odd:
+        yield f"votes: {len(odd)} answers are none, such as {odd[0]['answer']!r} to {odd[0]['question']!r}"
+
+
+def _check_sums(
+    row: dict[str, Any], split: str, manifest: Manifest, people: Counter[str], yes: Counter[tuple[str, str]]
+) -> Iterator[str]:
+    key = row["key"]
+    if (row["votes"] or 0) != people[key]:
+        yield f"says {row['votes']} people voted, config votes says {people[key]}"
+    for question in _QUESTIONS:
+        if (said := row[f"votes_{question}"] or 0) != yes[key, question]:
+            yield f"says {said} yes votes for {question}, config votes says {yes[key, question]}"
+    if split + REJECTED in manifest.splits() and not row["verified"]:
+        yield f"is not verified: expected it in {split}{REJECTED}"
+    if split.endswith(REJECTED) and row["verified"]:
+        yield f"is verified: expected it in {split.removesuffix(REJECTED)}"
+
+
+def _rows(
+    folder: Path, manifest: Manifest, config: str, split: str, columns: list[str] | None
+) -> Iterator[dict[str, Any]]:
+    for shard in manifest.select(config, split):
+        yield from open_shard(folder, shard).read(columns).to_pylist()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
-from benchmark.settings import RECORD
+from benchmark.partition import RECORD
 from d3s_dataset.atomic import publish, write_atomic
 from d3s_dataset.command import warn
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line

@@ -10,11 +10,10 @@ from benchmark import probe_tables
 from benchmark.pages import figures
 from benchmark.pages.given import Given
 from benchmark.pages.sections import Table
-from benchmark.readings import Erasure, Kept, Probed, Reading
+from benchmark.readings import Correlation, Erasure, Kept, Probed, Read, Reading, Sweep
 from benchmark.results import Dataset, Model
 from benchmark.scores import Spread
 from benchmark.tables import between, over_seeds, percent, points, worst_cells
-from benchmark.trials import Correlation, Read, Sweep
 from d3s_dataset.schema import not_d3s
 
 MAIN = "unseen_background"  # the cut of the main figure

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.readings import Sweep
 from benchmark.scores import Spread
-from benchmark.trials import Sweep
 from d3s_dataset.atomic import write_atomic
 from d3s_dataset.extras import late
 

@@ -7,12 +7,10 @@ from pathlib import Path
 from pydantic_core import from_json
 
 from benchmark import results
-from benchmark.beside import beside
 from benchmark.identity import Identity, identity, labels
 from benchmark.pages.sections import Measured
-from benchmark.readings import Probed, Reading
-from benchmark.results import Chain, Dataset, Result
-from benchmark.trials import Correlation, Sweep
+from benchmark.readings import Correlation, Probed, Reading, Sweep
+from benchmark.results import Chain, Dataset, Result, beside
 from d3s_dataset.errors import ResultError
 
 # A field that no other kind of file has.

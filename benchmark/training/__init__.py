@@ -15,8 +15,9 @@ from benchmark.data import Split
 from benchmark.imagenet import Folder
 from benchmark.objectives import OBJECTIVES
 from benchmark.pairing import Pairing
+from benchmark.partition import record_of
 from benchmark.results import make_folder
-from benchmark.settings import Settings, record_of
+from benchmark.settings import Settings
 from d3s_dataset.errors import CheckpointError, ModelError, ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import classes

@@ -17,10 +17,10 @@ from generation.verify import verdicts as results
 from generation.verify.agree import alpha, interval, table
 from generation.verify.consensus import Label, collect, dawid_skene, label
 from generation.verify.decide import RULES, Rule, decide, speaks_for
+from generation.verify.plain import read_rows
 from generation.verify.quality import Limits, Quality, qualities
 from generation.verify.questions import ANSWERS, NAMES
 from generation.verify.report import render
-from generation.verify.rows import read_rows
 from generation.verify.secret import anonymous, secret
 from generation.verify.tasks import Tasks
 from generation.verify.verdicts import Verdict, Verdicts

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from d3s_dataset import card
 from d3s_dataset import manifest as manifests
 from d3s_dataset.atomic import new_folder, write_atomic
-from d3s_dataset.check_votes import REJECTED
+from d3s_dataset.check import REJECTED
 from d3s_dataset.command import progress
 from d3s_dataset.counts import count
 from d3s_dataset.errors import ReleaseError, VerifyError

@@ -6,7 +6,7 @@ from d3s_dataset.atomic import replacing
 from d3s_dataset.errors import VerifyError
 from generation.verify import label_studio, mturk, plain, tasks
 from generation.verify.ballots import Taken, take
-from generation.verify.rows import header
+from generation.verify.plain import header
 from generation.verify.tasks import IMAGES
 from generation.verify.votes import Store
 

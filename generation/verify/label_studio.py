@@ -11,8 +11,8 @@ from xml.sax.saxutils import quoteattr
 from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.nested import parse_json
 from generation.verify.ballots import Ballot, duration, named, plain_text
+from generation.verify.plain import check_regular
 from generation.verify.questions import ANSWERS, QUESTIONS
-from generation.verify.rows import check_regular
 from generation.verify.shown import shown
 from generation.verify.tasks import Tasks
 

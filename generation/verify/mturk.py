@@ -16,8 +16,8 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.nested import parse_json
 from generation.verify.ballots import Ballot, duration, named, plain_text
+from generation.verify.plain import read_rows
 from generation.verify.questions import ANSWERS, NAMES, QUESTIONS
-from generation.verify.rows import read_rows
 from generation.verify.shown import shown
 from generation.verify.tasks import Tasks
 

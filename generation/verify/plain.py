@@ -4,9 +4,9 @@ import csv
 import io
 from pathlib import Path
 
-from d3s_dataset.escape import csv_cell
+from d3s_dataset.errors import VerifyError
+from d3s_dataset.escape import csv_cell, csv_text
 from generation.verify.ballots import Ballot, duration
-from generation.verify.rows import read_rows
 from generation.verify.tasks import Tasks
 from generation.verify.votes import Vote
 
@@ -39,3 +39,52 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
         source = f"csv:{row['answer']}:{row.get('seconds', '')}"
         found.append(Ballot(row["worker"], source, row["release"], answers, seconds, f"line {number}"))
     return found, []
+
+
+def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return a CSV file's lines as dicts of trimmed cells.
+
+    Raises:
+        VerifyError: no such file, a column is missing or stands twice, or a line was cut short.
+    """
+    check_regular(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            head = [name.strip() for name in next(reader, [])]
+            missing = [name for name in needed if name not in head]
+            if missing:
+                raise VerifyError(f"{path}: expected columns {', '.join(needed)}, got none named {', '.join(missing)}")
+            if len(set(head)) < len(head):
+                twice = next(name for name in head if head.count(name) > 1)
+                raise VerifyError(f"{path}: expected each column once, got {twice!r} twice: nothing was imported")
+            rows = []
+            for cells in reader:
+                if len(cells) != len(head):
+                    raise VerifyError(
+                        f"{path}, line {reader.line_num}: expected {len(head)} columns, got {len(cells)} (cut short?): "
+                        "nothing was imported"
+                    )
+                rows.append({name: csv_text(cell.strip()) for name, cell in zip(head, cells, strict=True)})
+            return rows
+    except OSError as error:
+        raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise VerifyError(f"{path} cannot be read as CSV ({error}; cut short?): nothing was imported") from None
+
+
+def header(path: Path) -> list[str]:
+    """Return the names of a CSV file's columns; empty where it has none."""
+    check_regular(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return [name.strip() for name in next(csv.reader(stream), [])]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VerifyError(f"{path} cannot be read as CSV: {error}") from None
+
+
+def check_regular(path: Path) -> None:
+    """Raise VerifyError unless a path is a regular file: a named pipe would block, a device never ends."""
+    if not path.is_file():
+        what = "is no regular file" if path.exists() else "is not there"
+        raise VerifyError(f"{path} {what}: expected a file of answers")

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from benchmark import correlate, last_layer, pairing, shortcut, train
 from benchmark.correlation import NONE, Cells, draw, score
 from benchmark.pairing import PairingError
+from benchmark.readings import Scores
 from benchmark.tables import worst_cells
-from benchmark.trials import Scores
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names

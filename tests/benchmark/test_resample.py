@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
 from benchmark import resample
-from benchmark.cells import cells
 from benchmark.groups import clusters
-from benchmark.resample import observed, resampled
+from benchmark.resample import cells, observed, resampled
 
 
 def _images(rng: np.random.Generator, n: int, fronts: int, behinds: int) -> tuple[np.ndarray, ...]:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmark import neck, sweep, train
-from benchmark.trials import Sweep
+from benchmark.readings import Sweep
 
 
 def _rows(count: int, seed: int) -> neck.Labelled:

@@ -1,9 +1,8 @@
 """Files as `benchmark.probe`, `correlate` and `sweep` write them, with numbers chosen by hand."""
 
 from benchmark import results
-from benchmark.readings import Erasure, Kept, Probed, Reading, Share
+from benchmark.readings import Correlation, Erasure, Kept, Point, Probed, Read, Reading, Scores, Share, Sweep
 from benchmark.scores import Spread, Worst
-from benchmark.trials import Correlation, Point, Read, Scores, Sweep
 
 MODEL = results.Model(name="split|<i>", architecture=None, tag=None, kwargs={}, digest="ef" * 32, precision="fp32",
                       transform={})  # fmt: skip
