@@ -8,8 +8,8 @@
         00000000-00000256.npz                answers on a span of rows
       features/<content>/                    the same for pooled features, and head.npz, the model's own
 
-A part that cannot be read counts as missing. Every file appears whole (`d3s_dataset.atomic`), so processes may share a
-cache, and a killed run goes on where it was. Needs no torch.
+A part that cannot be read counts as missing. Every file appears whole (`d3s_dataset.utils.atomic`), so processes may
+share a cache, and a killed run goes on where it was. Needs no torch.
 """
 
 import os
@@ -22,9 +22,9 @@ from typing import Any
 from benchmark.predictions import Answers
 from benchmark.scores import Strict
 from benchmark.store import BLOCK, Pooled, Store, load
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
 
 VARIABLE = "D3S_CACHE"
 TRIAL_IMAGES = BLOCK  # `auto` compares precisions on the first part; fewer images make another choice

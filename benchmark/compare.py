@@ -15,9 +15,9 @@ from benchmark.predictions import Predictions
 from benchmark.results import beside
 from benchmark.scores import Change
 from benchmark.tables import between, describe, grid, percent, points, ratio
-from d3s_dataset.command import Parser, run_command, say
 from d3s_dataset.errors import ResultError
-from d3s_dataset.extras import require
+from d3s_dataset.utils.cli import Parser, run_command, say
+from d3s_dataset.utils.extras import require
 
 
 def compare(first: Path, second: Path) -> results.Comparison:

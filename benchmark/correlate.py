@@ -20,10 +20,10 @@ from benchmark.readings import Correlation
 from benchmark.shortcut import Task, correlate
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import describe, grid, over_seeds, points, worst_cells
-from benchmark.values import share
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.argument_types import share
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 
 _SEEDS = 5
 _WORST = (

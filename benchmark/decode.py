@@ -19,10 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from d3s_dataset.command import cores
 from d3s_dataset.errors import ReleaseError, one_line
-from d3s_dataset.parent import end_with_parent
-from d3s_dataset.pixels import rgb
+from d3s_dataset.utils.cli import cores
+from d3s_dataset.utils.pixels import rgb
+from d3s_dataset.utils.processes import end_with_parent
 
 _MOST_WORKERS = 32
 _FEW_IMAGES = 64  # starting workers for fewer costs more than they save

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torchvision.transforms import Compose, Normalize
 
-from d3s_dataset.command import warn
 from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.cli import warn
 
 BATCH_SIZES = {"cpu": 32, "cuda": 256}  # at first; halved where the memory is full
 _PAYS = 0.15  # least share of the time that compilation is taken to save

@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmark.cache import Cache
 from benchmark.data import Rows, Split
-from d3s_dataset import folders
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils import folders
 
 
 class Folder:

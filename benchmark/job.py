@@ -22,7 +22,7 @@ from benchmark.measure import result_of
 from benchmark.metrics import hits, mean
 from benchmark.predictions import BEST, Answers
 from benchmark.store import Finished, Store
-from d3s_dataset.command import cores, working
+from d3s_dataset.utils.cli import cores, working
 
 if TYPE_CHECKING:
     from benchmark.models import Classifier

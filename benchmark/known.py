@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.cache import Cache, KnownModel
 from benchmark.prompts import TEMPLATES, prompts
-from d3s_dataset.hub import cache_only_where_unreachable
+from d3s_dataset.hub.offline import cache_only_where_unreachable
 from d3s_dataset.identity import digest
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -20,12 +20,12 @@ from benchmark.pages.sections import Measured
 from benchmark.results import make_folder
 from benchmark.submission import FOLDER, PREDICTIONS, truth
 from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ResultError
-from d3s_dataset.extras import require
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, natural, run_command, say
+from d3s_dataset.utils.extras import require
 
 _NAMED = 5  # files that disagree, named one by one
 

@@ -15,8 +15,8 @@ import datasets
 import numpy as np
 
 from benchmark.metrics import error_ratio, gap, group_means, mean, reweighted, worst
-from d3s_dataset.extras import late
 from d3s_dataset.taxonomy import background_names
+from d3s_dataset.utils.extras import late
 
 if TYPE_CHECKING:
     import evaluate

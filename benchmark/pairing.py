@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.nested import parse_json
 from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
+from d3s_dataset.utils.nested import parse_json
 
 Groups = dict[str, tuple[tuple[int, ...], str]]
 

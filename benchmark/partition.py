@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError, model_validator
 
 from benchmark.scores import Strict
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
 
 FILE = "partition.json"
 RECORD = "training.json"  # in a trained model's folder: settings, images, and the record of the weights it started from

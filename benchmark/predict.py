@@ -24,8 +24,8 @@ from benchmark.models import Classifier
 from benchmark.predictions import BEST, Answers, Predictions
 from benchmark.results import Run
 from benchmark.store import Span, Store
-from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError
+from d3s_dataset.utils.cli import progress
 
 PRECISIONS = ("auto", "fp32", "bf16")
 LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf16

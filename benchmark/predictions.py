@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.atomic import write_atomic
 
 BEST = 5  # how many classes a row keeps
 

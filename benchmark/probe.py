@@ -23,11 +23,11 @@ from benchmark.job import process_start
 from benchmark.probe_tables import show
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import describe
-from benchmark.values import seed
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.command import Parser, natural, progress, run_command, say, warn
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.argument_types import seed
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, natural, progress, run_command, say, warn
 
 if TYPE_CHECKING:
     from benchmark.leakage import Asked

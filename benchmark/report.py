@@ -12,9 +12,9 @@ from benchmark import results
 from benchmark.pages import disentangled, figures, sections
 from benchmark.pages.given import divide, read
 from benchmark.pages.report import drawn, page
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.command import Parser, run_command, say
-from d3s_dataset.extras import require
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, run_command, say
+from d3s_dataset.utils.extras import require
 
 
 def parser() -> Parser:

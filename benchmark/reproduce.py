@@ -26,9 +26,9 @@ from benchmark.submission import FOLDER, check
 from benchmark.submission.bounded import bounded_memory
 from benchmark.submission.truth import Rules, truth_of
 from benchmark.trusted import name_from_data
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
 
 ARGUMENTS = ("pad_type", "img_size", "templates")  # what changes how weights are used, not how large a network is
 _LARGEST_SIDE = 1024  # pixels of img_size

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from benchmark import predictions as predictions_
 from benchmark.predictions import Predictions
 from benchmark.scores import Change, Metrics, Number, Strict
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
 
 Kind = TypeVar("Kind", bound=Strict)
 

@@ -19,8 +19,8 @@ from benchmark.imagenet import Folder
 from benchmark.job import measure_one, process_start
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.tables import describe, percent, points, table
-from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import ModelError
+from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 
 # What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
 

@@ -19,8 +19,8 @@ from benchmark.paired import chain
 from benchmark.predictions import Predictions
 from benchmark.scores import Change
 from benchmark.tables import between, describe, grid, points, table
-from d3s_dataset.command import Parser, run_command, say
-from d3s_dataset.extras import require
+from d3s_dataset.utils.cli import Parser, run_command, say
+from d3s_dataset.utils.extras import require
 
 
 def parser() -> Parser:

@@ -21,8 +21,8 @@ from benchmark.pairing import Pairing, from_record
 from benchmark.partition import RECORD, record_of
 from benchmark.readings import Correlation, Read
 from benchmark.seeded import OVER
-from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError, ResultError
+from d3s_dataset.utils.cli import progress
 
 _LOCAL = "local-dir:"
 

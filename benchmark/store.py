@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from benchmark.results import Run
 from benchmark.scores import Strict
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
-from d3s_dataset.nested import parse_json
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.nested import parse_json
 
 BLOCK = 256  # rows a part holds; what a kill can cost
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)

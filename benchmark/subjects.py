@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmark.cache import Cache
 from benchmark.entries import Entry, argument
 from benchmark.job import Subject
-from d3s_dataset.command import working
 from d3s_dataset.errors import ModelError
-from d3s_dataset.extras import require
+from d3s_dataset.utils.cli import working
+from d3s_dataset.utils.extras import require
 
 # MODULE:FUNCTION, whose code is in no file that the cache looks at.
 _UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")

@@ -27,14 +27,14 @@ from benchmark.submission import (
 )
 from benchmark.submission.names import hub_repo
 from benchmark.submission.truth import FILE_NAME, Rules, parse_rules, read_rules, truth_of
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.blob import File, file_of
-from d3s_dataset.command import Parser, progress, run_command, say
 from d3s_dataset.errors import HubError, ResultError
-from d3s_dataset.extras import require
+from d3s_dataset.hub.files import File, file_of
+from d3s_dataset.hub.repo import Remote, Repo, connect, silence_client
+from d3s_dataset.hub.retry import PATIENCE, Patience
 from d3s_dataset.manifest import to_json
-from d3s_dataset.remote import Remote, Repo, connect, silence_client
-from d3s_dataset.retry import PATIENCE, Patience
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, progress, run_command, say
+from d3s_dataset.utils.extras import require
 
 SCORES = ".eval_results/d3s.yaml"
 

@@ -19,10 +19,10 @@ from benchmark.readings import PROBES, Sweep
 from benchmark.subjects import add_weights, check_installed, subjects
 from benchmark.sweeping import as_csv, sweep
 from benchmark.tables import describe, grid, over_seeds
-from benchmark.values import weights
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.argument_types import weights
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
 _PENALISED = tuple(name for name, each in OBJECTIVES.items() if each.make)
 

@@ -13,8 +13,8 @@ from benchmark.features import Features
 from benchmark.folds import cut
 from benchmark.readings import Point, Sweep
 from benchmark.seeded import OVER, accuracies
-from d3s_dataset.command import progress
 from d3s_dataset.errors import ResultError
+from d3s_dataset.utils.cli import progress
 
 
 def sweep(

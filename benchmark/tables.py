@@ -7,9 +7,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from benchmark import scores
 from benchmark.results import Dataset
-from d3s_dataset.escape import terminal
-from d3s_dataset.extras import late
 from d3s_dataset.schema import not_d3s
+from d3s_dataset.utils.escape import terminal
+from d3s_dataset.utils.extras import late
 
 PLACES = 6  # of a float in a board's files
 

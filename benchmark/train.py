@@ -23,9 +23,9 @@ from benchmark.settings import Settings
 from benchmark.subjects import check_installed
 from benchmark.tables import describe
 from benchmark.training import Images, train
-from benchmark.values import positive, seed, share, weight
-from d3s_dataset.command import Parser, natural, run_command, say
 from d3s_dataset.errors import ModelError
+from d3s_dataset.utils.argument_types import positive, seed, share, weight
+from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
 
 def _several(text: str) -> int:

@@ -15,13 +15,13 @@ import yaml
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.check_image import check_image
-from d3s_dataset.command import Parser, progress, run_command, say
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard, open_shard
-from d3s_dataset.paths import is_name
 from d3s_dataset.schema import CONFIGS, CONTROLS, arrow_schema, required_columns
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.cli import Parser, progress, run_command, say
+from d3s_dataset.utils.paths import is_name
 
 _MOST = 20  # problems that are listed one by one
 REJECTED = "_rejected"  # ends the name of the split that holds what was not verified

@@ -19,7 +19,7 @@
     ├── ResultError          predictions or results that do not hold what they should
     └── MissingExtra         a package that only one command needs is not installed
 
-Commands turn a `D3SError` into one line and exit code 1 (`d3s_dataset.command`); anything else is a bug and
+Commands turn a `D3SError` into one line and exit code 1 (`d3s_dataset.utils.cli`); anything else is a bug and
 keeps its traceback.
 """
 

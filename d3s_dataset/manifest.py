@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
-from d3s_dataset.paths import is_name, regular
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.paths import is_name, regular
 
 FILE_NAME = "manifest.json"
 _COUNT = re.compile(r"-of-(\d{5,9})\.parquet$")

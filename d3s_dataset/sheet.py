@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.atomic import replacing
-from d3s_dataset.command import Parser, natural_to, run_command, say
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.load import fetch
-from d3s_dataset.pixels import rgb
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.atomic import replacing
+from d3s_dataset.utils.cli import Parser, natural_to, run_command, say
+from d3s_dataset.utils.pixels import rgb
 
 _MARGIN = 150  # pixels left of the first column, for the names
 

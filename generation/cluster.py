@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from d3s_dataset.command import note
 from d3s_dataset.errors import D3SError, GenerationError, SourceError, one_line
-from d3s_dataset.extras import late
+from d3s_dataset.utils.cli import note
+from d3s_dataset.utils.extras import late
 from generation.engine import Engine, Lanes
 from generation.lane import LaneDied, LocalLane, Spec
 from generation.maker import Failed, Made

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.extras import late
+from d3s_dataset.utils.extras import late
 from generation.embed import PromptCache
 from generation.judges import SafetyJudge
 from generation.maker import Redrawn

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3s_dataset.command import cores
-from d3s_dataset.extras import late, require
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.cli import cores
+from d3s_dataset.utils.extras import late, require
 from generation.engine import Engine, local_engine
 from generation.lane import Spec
 from generation.maker import Maker

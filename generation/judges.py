@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.extras import late
-from d3s_dataset.hub import cache_only_where_unreachable, unreachable
+from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
+from d3s_dataset.utils.extras import late
 from generation.recipe import Generator
 
 if TYPE_CHECKING:

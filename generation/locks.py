@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from d3s_dataset.command import warn
 from d3s_dataset.errors import ReleaseError, WriteError
+from d3s_dataset.utils.cli import warn
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from d3s_dataset.errors import PhotoError
-from d3s_dataset.pixels import UNREADABLE, eight_bits
+from d3s_dataset.utils.pixels import UNREADABLE, eight_bits
 
 _MASKED = ("RGBA", "LA", "PA", "RGBa")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.hub import cache_only_where_unreachable, unreachable
+from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
 from generation.recipe import Generator
 
 

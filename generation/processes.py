@@ -10,9 +10,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from d3s_dataset.command import warn
 from d3s_dataset.errors import GenerationError, one_line
-from d3s_dataset.parent import end_with_parent
+from d3s_dataset.utils.cli import warn
+from d3s_dataset.utils.processes import end_with_parent
 from generation.lane import LaneDied, LocalLane, Spec
 from generation.maker import Made
 from generation.plan import Row

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.card import closed_sources
-from d3s_dataset.command import Parser, run_command, say, warn
+from d3s_dataset.card.render import closed_sources
+from d3s_dataset.hub.repo import MAIN, Remote, Repo, connect, silence_client
+from d3s_dataset.hub.retry import PATIENCE, Patience
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.remote import MAIN, Remote, Repo, connect, silence_client
-from d3s_dataset.retry import PATIENCE, Patience
+from d3s_dataset.utils.cli import Parser, run_command, say, warn
 from generation.staging import Staged, outgoing, stage
 from generation.upload import FILES_PER_COMMIT, Diff, Options, Pushed, commits_needed, compare, find, push
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from d3s_dataset.errors import RecipeError, one_line, shortened
-from d3s_dataset.nested import parse_toml
 from d3s_dataset.taxonomy import BACKGROUNDS
+from d3s_dataset.utils.nested import parse_toml
 from generation.settings import (
     MOST_ROWS,
     NO_MODEL,

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from d3s_dataset import card
 from d3s_dataset import manifest as manifests
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.counts import count
+from d3s_dataset.card import render as card
+from d3s_dataset.card.statistics import count
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
+from d3s_dataset.utils.atomic import write_atomic
 from generation.duplicates import earlier_twins
 from generation.maker import mark_screens
 from generation.plan import Plan

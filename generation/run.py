@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.command import Parser, natural, natural_to, note, run_command, say, warn
 from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
+from d3s_dataset.utils.cli import Parser, natural, natural_to, note, run_command, say, warn
 from generation.estimate import estimate
 from generation.generate import Summary, finish_parts, generate, make_again
 from generation.how import SHARD_ROWS, How, check_installed

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.check_image import measure
-from d3s_dataset.extras import late
+from d3s_dataset.utils.extras import late
 from generation.settings import Screen
 
 _HASHED_SIDE = 64  # pixels that the hash's own 32 x 32 are resized from, at least

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.schema import arrow_schema
+from d3s_dataset.utils.atomic import write_atomic
 
 _ROW_GROUP = 100  # rows; 100-256 at 512 px let a reader skip and prefetch (datasets' own advice)
 

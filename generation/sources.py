@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from d3s_dataset import folders
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.manifest import Source
-from d3s_dataset.nested import parse_json
 from d3s_dataset.taxonomy import classes, wnid_to_label
+from d3s_dataset.utils import folders
+from d3s_dataset.utils.nested import parse_json
 from generation import drawn
 from generation.photo import read_photo
 

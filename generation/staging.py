@@ -7,14 +7,14 @@ behind, and the manifest and the card of what is sent say so.
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3s_dataset import card
 from d3s_dataset import manifest as manifests
-from d3s_dataset.blob import File, file_of
-from d3s_dataset.command import progress
-from d3s_dataset.counts import count
+from d3s_dataset.card import render as card
+from d3s_dataset.card.statistics import count
 from d3s_dataset.errors import ReleaseError
+from d3s_dataset.hub.files import File, file_of
 from d3s_dataset.manifest import Manifest, Shard, to_json
-from d3s_dataset.paths import regular
+from d3s_dataset.utils.cli import progress
+from d3s_dataset.utils.paths import regular
 
 _REDRAWN = {"default", "votes"}  # configs that hold no photo of a source
 _CITATION = "CITATION.cff"

@@ -14,13 +14,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Failure, Manifest, Shard, load_model, locate, to_json, verify
+from d3s_dataset.utils.atomic import write_atomic
 from generation.tasks import Task
 
 WORK = ".work"
-# Entries and kept rows of shards, locks, and what a killed run left half-written of them (`d3s_dataset.atomic`).
+# Entries and kept rows of shards, locks, and what a killed run left half-written of them (`d3s_dataset.utils.atomic`).
 _OWN = re.compile(
     r"\.?(plan\.json|[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-\d{5,}\.(json|parquet)|[a-z]+(-\d+-of-\d+)?\.lock)(\.\w+)?"
 )

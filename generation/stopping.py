@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from d3s_dataset.command import warn
+from d3s_dataset.utils.cli import warn
 from generation.engine import Engine
 
 

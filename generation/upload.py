@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.blob import File
-from d3s_dataset.command import progress
 from d3s_dataset.errors import HubError
+from d3s_dataset.hub.files import File
+from d3s_dataset.hub.repo import MAIN, Remote, Repo
+from d3s_dataset.hub.retry import PATIENCE, Patience, Tries
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.nested import parse_json
-from d3s_dataset.remote import MAIN, Remote, Repo
-from d3s_dataset.retry import PATIENCE, Patience, Tries
+from d3s_dataset.utils.cli import progress
+from d3s_dataset.utils.nested import parse_json
 from generation.staging import METADATA, Staged
 
 FILES_PER_COMMIT = 100

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from d3s_dataset.command import note
+from d3s_dataset.utils.cli import note
 
 _SECONDS = 30.0  # between plain lines
 

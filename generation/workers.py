@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from d3s_dataset.errors import GenerationError
-from d3s_dataset.parent import end_with_parent
+from d3s_dataset.utils.processes import end_with_parent
 from generation.maker import Failed, Maker
 
 _LIVES = 3  # deaths of workers in a row after which something is wrong that another try will not mend

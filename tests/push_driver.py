@@ -18,8 +18,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from d3s_dataset.command import run_command
-from d3s_dataset.retry import Patience
+from d3s_dataset.hub.retry import Patience
+from d3s_dataset.utils.cli import run_command
 from generation.push import main
 
 

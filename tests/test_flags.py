@@ -7,8 +7,8 @@ import shlex
 import pytest
 
 from benchmark.objectives import OBJECTIVES
-from d3s_dataset.command import Parser
 from d3s_dataset.errors import D3SError
+from d3s_dataset.utils.cli import Parser
 from tests.test_docs import MODULES
 
 NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --seeds --seed --epochs --image-size

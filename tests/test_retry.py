@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from d3s_dataset.errors import HubError, WriteError
-from d3s_dataset.retry import Patience
+from d3s_dataset.hub.retry import Patience
 
 DROPPED = HfHubHTTPError.__mro__[1]  # the base error of the client's HTTP library
 

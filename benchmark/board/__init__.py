@@ -23,8 +23,8 @@ from benchmark.paired import overall
 from benchmark.predictions import Predictions, take
 from benchmark.submission import FOLDER, PREDICTIONS
 from benchmark.submission.truth import Rules, Truth
-from d3s_dataset.command import cores
 from d3s_dataset.errors import ResultError
+from d3s_dataset.utils.cli import cores
 
 SAME_TIER = 0.05  # p of the paired test above which two models share a tier
 _ORDER = {section: place for place, section in enumerate(get_args(Section))}

@@ -13,10 +13,10 @@ from benchmark.submission import check, content_of
 from benchmark.submission.bounded import bounded_memory
 from benchmark.submission.names import display_name, hub_repo, source_of
 from benchmark.submission.truth import Rules, Truth
-from d3s_dataset.command import cores, progress
 from d3s_dataset.errors import D3SError, ResultError
-from d3s_dataset.escape import terminal
 from d3s_dataset.identity import digest
+from d3s_dataset.utils.cli import cores, progress
+from d3s_dataset.utils.escape import terminal
 
 SECONDS = 300.0  # that one submission may take, the start of a process included; 17,000 rows take 0.2
 _LONGEST_REASON = 300

@@ -15,9 +15,9 @@ from benchmark.measure import METRICS_VERSION
 from benchmark.scores import Strict
 from benchmark.store import load
 from benchmark.submission.truth import Rules
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
 
 _CHECKS = 1  # raised when submissions are checked for more, or an entry holds more
 

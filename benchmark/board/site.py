@@ -10,11 +10,11 @@ from benchmark.pages import render
 from benchmark.pages.sections import markdown
 from benchmark.submission.truth import Rules
 from benchmark.tables import between, percent
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.card import replace_block
+from d3s_dataset.card.render import replace_block
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.escape import csv_cell
-from d3s_dataset.escape import markdown as escaped
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.escape import csv_cell
+from d3s_dataset.utils.escape import markdown as escaped
 
 BOARD = "board.json"
 RESULTS = "results"  # the block of a README or card that holds the tables
@@ -51,7 +51,7 @@ def files(board: Board) -> dict[str, bytes]:
 
 
 def into(path: Path, board: Board) -> bytes:
-    """Return a README or card with the board's tables in its block `results`, between the marks of `d3s_dataset.card`.
+    """Return a README or card with the board's tables in its block `results`, between `d3s_dataset.card`'s marks.
 
     Raises:
         ReleaseError: no such file, or not one such block.

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from d3s_dataset.errors import D3SError, one_line
-from d3s_dataset.parent import end_with_parent
+from d3s_dataset.utils.processes import end_with_parent
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from benchmark.erasers.rows import Map, Rows, affine, one_hot
-from d3s_dataset.extras import late
+from d3s_dataset.utils.extras import late
 
 ROUNDS = 35  # classifiers at most, as in the experiments of arXiv 2004.07667
 DECAY = 1e-2  # L2 penalty of each classifier, on features scaled to a mean variance of 1

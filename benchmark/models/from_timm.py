@@ -19,7 +19,7 @@ from torch import nn
 from benchmark.models import heads, weights
 from benchmark.models.classifier import Classifier, perhaps, ready
 from d3s_dataset.errors import CheckpointError, ModelError, one_line
-from d3s_dataset.hub import cache_only_where_unreachable, unreachable
+from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
 
 _NEAR = 3
 # They say where weights come from, which `load` decides.

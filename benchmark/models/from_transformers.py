@@ -20,8 +20,8 @@ from torch import nn
 from benchmark.models import heads, weights
 from benchmark.models.classifier import Classifier, ready
 from d3s_dataset.errors import MissingExtra, ModelError, one_line
-from d3s_dataset.extras import late
-from d3s_dataset.hub import cache_only_where_unreachable, unreachable
+from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
+from d3s_dataset.utils.extras import late
 
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _SHOWN = 3  # weights of a mismatch that an error lists

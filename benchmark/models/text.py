@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
 from benchmark.prompts import prompts
-from d3s_dataset.atomic import replacing
-from d3s_dataset.command import progress, warn
 from d3s_dataset.errors import WriteError
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.atomic import replacing
+from d3s_dataset.utils.cli import progress, warn
 
 # How each kind of model was trained: SigLIP attends to its padding.
 PADDING: dict[str, bool | str] = {"clip": True, "siglip": "max_length"}

@@ -21,9 +21,9 @@ from timm.models import save_for_hf
 from torch import nn
 
 from benchmark.partition import RECORD
-from d3s_dataset.atomic import publish, write_atomic
-from d3s_dataset.command import warn
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
+from d3s_dataset.utils.atomic import publish, write_atomic
+from d3s_dataset.utils.cli import warn
 
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights

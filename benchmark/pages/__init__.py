@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from benchmark.tables import between, percent, points, ratio
-from d3s_dataset.extras import late
+from d3s_dataset.utils.extras import late
 
 
 def render(template: str, **values: Any) -> bytes:

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmark.readings import Sweep
 from benchmark.scores import Spread
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.extras import late
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.extras import late
 
 # Lines and letters have this colour while they are drawn; a page puts its own in its place.
 _INK = "#010203"

@@ -15,8 +15,8 @@ from benchmark.predictions import Predictions
 from benchmark.results import Dataset
 from benchmark.tables import percent
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.pixels import rgb
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.pixels import rgb
 
 PER_BACKGROUND = 12
 SIDE = 160  # pixels of a small picture

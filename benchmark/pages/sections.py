@@ -15,7 +15,7 @@ from benchmark.predictions import Predictions
 from benchmark.results import Result
 from benchmark.scores import ClassScore, Metrics
 from benchmark.tables import between, percent
-from d3s_dataset import escape
+from d3s_dataset.utils import escape
 
 HEADINGS = ("model", "n", "top-1 %", "95 % interval", "top-5 %", "worst background", "its top-1 %", "gap, points")
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from benchmark.data import Split
 from benchmark.decode import blocks
-from d3s_dataset.command import progress
+from d3s_dataset.utils.cli import progress
 
 SCALE = (0.5, 1.0)  # share of the image's area that a crop keeps; the usual 0.08 would cut the object out
 _RATIO = (3 / 4, 4 / 3)  # width : height of a crop

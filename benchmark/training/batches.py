@@ -18,9 +18,9 @@ from benchmark.data import Split
 from benchmark.imagenet import Folder
 from benchmark.training.augment import augment, decode, resized
 from benchmark.training.processes import World
-from d3s_dataset.command import cores
 from d3s_dataset.errors import SourceError, one_line
-from d3s_dataset.pixels import rgb
+from d3s_dataset.utils.cli import cores
+from d3s_dataset.utils.pixels import rgb
 
 _AHEAD = 4  # steps whose photos are decoded while the network works
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from benchmark.models.weights import UNFINISHED
-from d3s_dataset.atomic import replacing, write_atomic
 from d3s_dataset.errors import ModelError, WriteError, one_line
-from d3s_dataset.nested import parse_json
+from d3s_dataset.utils.atomic import replacing, write_atomic
+from d3s_dataset.utils.nested import parse_json
 
 FILE, LOG = UNFINISHED
 

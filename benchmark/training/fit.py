@@ -19,8 +19,8 @@ from benchmark.settings import Settings
 from benchmark.training.backbone import COLOURS, Parts, Whole
 from benchmark.training.batches import Batch, Batches
 from benchmark.training.processes import World
-from d3s_dataset.command import progress
 from d3s_dataset.errors import ModelError
+from d3s_dataset.utils.cli import progress
 
 _SMOOTHING = 0.1
 _RISE = 0.2  # share of the steps in which the rate rises

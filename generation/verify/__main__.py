@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from d3s_dataset import extras
-from d3s_dataset.command import Parser, natural, run_command, say, warn
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
+from d3s_dataset.utils import extras
+from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 from generation.verify.consensus import METHODS
 from generation.verify.cost import Terms, estimate
 from generation.verify.decide import RULES, Rule

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from d3s_dataset.atomic import write_atomic
-from d3s_dataset.command import warn
 from d3s_dataset.errors import VerifyError
-from d3s_dataset.escape import csv_cell
 from d3s_dataset.manifest import Agreement, Verification
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import warn
+from d3s_dataset.utils.escape import csv_cell
 from generation.verify import tasks as files
 from generation.verify import verdicts as results
 from generation.verify.agree import alpha, interval, table

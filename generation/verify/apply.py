@@ -11,17 +11,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from d3s_dataset import card
 from d3s_dataset import manifest as manifests
-from d3s_dataset.atomic import new_folder, write_atomic
+from d3s_dataset.card import render as card
+from d3s_dataset.card.statistics import count
 from d3s_dataset.check import REJECTED
-from d3s_dataset.command import progress
-from d3s_dataset.counts import count
 from d3s_dataset.errors import ReleaseError, VerifyError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import Manifest, Shard, shard_path
-from d3s_dataset.paths import inside, regular
 from d3s_dataset.schema import arrow_schema
+from d3s_dataset.utils.atomic import new_folder, write_atomic
+from d3s_dataset.utils.cli import progress
+from d3s_dataset.utils.paths import inside, regular
 from generation.shards import write_shard
 from generation.verify import tasks as files
 from generation.verify import verdicts as results

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from d3s_dataset.errors import VerifyError
-from d3s_dataset.extras import late
+from d3s_dataset.utils.extras import late
 
 Answers = Mapping[tuple[str, str], str]  # (worker, task) -> label
 METHODS = ("majority", "dawid-skene")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from d3s_dataset.atomic import replacing
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.atomic import replacing
 from generation.verify import label_studio, mturk, plain, tasks
 from generation.verify.ballots import Taken, take
 from generation.verify.plain import header

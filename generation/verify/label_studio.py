@@ -9,7 +9,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from d3s_dataset.errors import VerifyError, one_line
-from d3s_dataset.nested import parse_json
+from d3s_dataset.utils.nested import parse_json
 from generation.verify.ballots import Ballot, duration, named, plain_text
 from generation.verify.plain import check_regular
 from generation.verify.questions import ANSWERS, QUESTIONS

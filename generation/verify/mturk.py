@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from d3s_dataset.errors import VerifyError
-from d3s_dataset.nested import parse_json
+from d3s_dataset.utils.nested import parse_json
 from generation.verify.ballots import Ballot, duration, named, plain_text
 from generation.verify.plain import read_rows
 from generation.verify.questions import ANSWERS, NAMES, QUESTIONS

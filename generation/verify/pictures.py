@@ -14,12 +14,12 @@ from pathlib import Path
 from PIL import Image
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.command import progress
 from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Manifest, Shard
-from d3s_dataset.pixels import eight_bits
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.cli import progress
+from d3s_dataset.utils.pixels import eight_bits
 from generation.verify.draw import Candidate
 
 SPLIT = "validation"

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
-from d3s_dataset.escape import csv_cell, csv_text
+from d3s_dataset.utils.escape import csv_cell, csv_text
 from generation.verify.ballots import Ballot, duration
 from generation.verify.tasks import Tasks
 from generation.verify.votes import Vote

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from d3s_dataset.atomic import new_folder
-from d3s_dataset.command import note, warn
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
+from d3s_dataset.utils.atomic import new_folder
+from d3s_dataset.utils.cli import note, warn
 from generation.sources import foreground_labels, open_source
 from generation.verify import tasks as files
 from generation.verify.draw import Candidate, deal, sample, shuffled

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from d3s_dataset.command import say
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.cli import say
 from generation.verify import crowds, tasks
 from generation.verify.connections import BACKLOG, most_connections, protocol
 from generation.verify.guard import Guard

@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.manifest import load_model, to_json
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
+from d3s_dataset.utils.atomic import write_atomic
 
 FILE_NAME = "tasks.json"
 IMAGES = "images"

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from d3s_dataset.atomic import write_atomic
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Verification, load_model, to_json
+from d3s_dataset.utils.atomic import write_atomic
 from generation.verify.votes import Vote
 
 FILE_NAME = "verdicts.json"

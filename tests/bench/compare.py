@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from d3s_dataset.command import cores
+from d3s_dataset.utils.cli import cores
 
 
 def compare(label: str, rounds: int, **ways: Callable[[], object]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from d3s_dataset.command import cores
+from d3s_dataset.utils.cli import cores
 from generation.engine import Batch, local_engine
 from generation.generate import generate
 from generation.guide import compose

@@ -28,7 +28,7 @@ from benchmark.models import Classifier, load
 from benchmark.predict import answer
 from benchmark.predictions import Answers
 from benchmark.store import Store
-from d3s_dataset.command import cores
+from d3s_dataset.utils.cli import cores
 from generation.plan import Plan
 from generation.recipe import load_recipe
 from generation.run import generate, open_sources

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.intervals import Sample, accuracy_intervals
-from d3s_dataset.command import cores
+from d3s_dataset.utils.cli import cores
 from tests.bench.compare import compare
 
 pytestmark = pytest.mark.bench

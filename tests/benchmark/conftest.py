@@ -20,10 +20,10 @@ from scipy.stats import norm
 from benchmark.intervals import Sample
 from benchmark.predictions import BEST, Predictions
 from d3s_dataset import manifest as manifests
-from d3s_dataset.command import run_command
 from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import CONTROLS, Record, arrow_schema
 from d3s_dataset.taxonomy import background_names, classes
+from d3s_dataset.utils.cli import run_command
 
 
 def jpeg(pixels: np.ndarray | Image.Image, quality: int = 95) -> bytes:

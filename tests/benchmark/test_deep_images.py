@@ -10,8 +10,8 @@ from PIL import Image
 from benchmark.data import open_split
 from benchmark.pages.gallery import _small
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.pixels import rgb
 from d3s_dataset.sheet import contact_sheet
+from d3s_dataset.utils.pixels import rgb
 from generation.verify.pictures import encoded
 from tests.benchmark.conftest import jpeg, record, write_release
 

@@ -9,9 +9,9 @@ from benchmark.erasers import NAMES
 from benchmark.identity import LONGEST, check_chain, identity, labels, stem
 from benchmark.results import Dataset, Model
 from benchmark.tables import describe
-from d3s_dataset.atomic import replacing
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names
+from d3s_dataset.utils.atomic import replacing
 
 
 def model(name: str = "resnet18", **others) -> Model:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from benchmark import predict, results, run, score
 from benchmark.data import open_split
 from benchmark.predictions import SCHEMA, read
-from d3s_dataset.command import run_command
+from d3s_dataset.utils.cli import run_command
 
 
 def _one(folder, suffix):

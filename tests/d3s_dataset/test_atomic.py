@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from d3s_dataset import atomic
-from d3s_dataset.atomic import new_folder, replacing, write_atomic
 from d3s_dataset.errors import WriteError
+from d3s_dataset.utils import atomic
+from d3s_dataset.utils.atomic import new_folder, replacing, write_atomic
 from tests.conftest import ROOT
 
 

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from d3s_dataset import card
+from d3s_dataset.card import render
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import read
 from d3s_dataset.schema import markdown_table
@@ -12,8 +12,8 @@ def front_matter(release):
 
 
 def test_the_root_card_shows_the_schemas_columns():
-    text = card.shipped_file("dataset_card.md").read_text()
-    assert card.replace_block(text, "columns", markdown_table()) == text, "write the table anew with replace_block"
+    text = render.shipped_file("dataset_card.md").read_text()
+    assert render.replace_block(text, "columns", markdown_table()) == text, "write the table anew with replace_block"
 
 
 def test_a_sample_release_says_that_it_is_not_d3s(sample_release):
@@ -47,4 +47,4 @@ def test_front_matter_is_what_the_hub_and_datasets_read(sample_release):
 
 def test_a_missing_block_is_an_error():
     with pytest.raises(ReleaseError, match="one block 'counts'"):
-        card.replace_block("no marks here", "counts", "x")
+        render.replace_block("no marks here", "counts", "x")

@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from d3s_dataset.command import note, run_command, warn
 from d3s_dataset.errors import HubError, one_line
+from d3s_dataset.utils.cli import note, run_command, warn
 from tests.conftest import one_line_error
 
 TOKEN = "hf_" + "S3cret" * 5

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.tables import grid
-from d3s_dataset.command import run_command, say
 from d3s_dataset.errors import ResultError
-from d3s_dataset.escape import csv_cell, csv_text, markdown, terminal
+from d3s_dataset.utils.cli import run_command, say
+from d3s_dataset.utils.escape import csv_cell, csv_text, markdown, terminal
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from d3s_dataset.errors import D3SError, MissingExtra
-from d3s_dataset.extras import late, require
+from d3s_dataset.utils.extras import late, require
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from d3s_dataset import folders
 from d3s_dataset.errors import SourceError
-from d3s_dataset.nested import parse_json, parse_toml
+from d3s_dataset.utils import folders
+from d3s_dataset.utils.nested import parse_json, parse_toml
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.paths import inside, is_name, regular
+from d3s_dataset.utils.paths import inside, is_name, regular
 
 HOSTILE = ["../x", "a/../../x", "/etc/passwd", "", ".", "..", "a//b", "a/", "a\\b", "a\nb", "a\0b", "a\x1b[2Jb", "ü",
            "a b", "~/x", "C:x", "a/./b", "x" * 129]  # fmt: skip

@@ -350,7 +350,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path, command):
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
-        "from d3s_dataset.command import run_command; from generation.run import main;"
+        "from d3s_dataset.utils.cli import run_command; from generation.run import main;"
         "run_command(main, sys.argv[1:])"
     )
     line = [sys.executable, "-c", code, *SAMPLE, "--workers", "1", "--out", str(tmp_path / "d3s")]

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from d3s_dataset import card
 from d3s_dataset import manifest as manifests
-from d3s_dataset.counts import count
+from d3s_dataset.card import render as card
+from d3s_dataset.card.statistics import count
 from d3s_dataset.manifest import Manifest
 from generation.generate import generate
 from generation.how import How

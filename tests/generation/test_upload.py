@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.blob import File
 from d3s_dataset.errors import ReleaseError
+from d3s_dataset.hub.files import File
+from d3s_dataset.hub.repo import Listed, Remote
 from d3s_dataset.identity import file_digest
-from d3s_dataset.remote import Listed, Remote
 from generation.staging import METADATA, Staged, outgoing, stage, withheld
 from generation.upload import commits_needed, compare, next_commit
 

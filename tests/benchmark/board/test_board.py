@@ -17,8 +17,8 @@ from benchmark.board.states import REPRODUCED
 from benchmark.measure import METRICS_VERSION
 from benchmark.submission import FOLDER
 from benchmark.submission.truth import read_rules
-from d3s_dataset.escape import markdown
 from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.escape import markdown
 from tests.benchmark.board.conftest import IMAGES, refused
 from tests.conftest import ROOT
 

@@ -11,7 +11,7 @@ import pytest
 from benchmark import leaderboard, submit
 from benchmark.data import open_split
 from benchmark.submission import FOLDER
-from d3s_dataset.command import note
+from d3s_dataset.utils.cli import note
 from tests.benchmark.board.conftest import answers, provenance, written
 
 SUBMISSIONS, IMAGES = 1000, 17_000

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageOps
 
-from d3s_dataset import card
 from d3s_dataset import manifest as manifests
+from d3s_dataset.card import render as card
+from d3s_dataset.card.statistics import count
 from d3s_dataset.check_image import measure
-from d3s_dataset.counts import count
 from d3s_dataset.errors import D3SError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Shard, shard_path

@@ -225,7 +225,7 @@ def test_a_missing_extra_is_named(tmp_path):
     code = (
         "import sys; sys.modules['jinja2'] = None\n"
         "from generation.verify.__main__ import main\n"
-        "from d3s_dataset.command import run_command\n"
+        "from d3s_dataset.utils.cli import run_command\n"
         "run_command(main, ['import', 'tasks', 'results.csv'])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
-from d3s_dataset.escape import terminal
+from d3s_dataset.utils.escape import terminal
 
 T = TypeVar("T")
 

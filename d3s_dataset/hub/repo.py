@@ -1,14 +1,14 @@
-"""One repo on the Hub, through huggingface_hub; each call waits out what passes (`d3s_dataset.retry`)."""
+"""One repo on the Hub, through huggingface_hub; each call waits out what passes (`d3s_dataset.hub.retry`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from d3s_dataset.blob import File
 from d3s_dataset.errors import HubError, one_line
-from d3s_dataset.hub import answers
-from d3s_dataset.retry import Patience
+from d3s_dataset.hub.files import File
+from d3s_dataset.hub.offline import answers
+from d3s_dataset.hub.retry import Patience
 
 _THREADS = 8  # uploads at a time
 _GROUP = 16  # files for which one pair of requests asks where to upload them

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from d3s_dataset.command import warn
 from d3s_dataset.errors import HubError, WriteError, one_line
+from d3s_dataset.utils.cli import warn
 
 T = TypeVar("T")
 _PASSING = {408, 409, 412, 425, 429}

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from d3s_dataset import front_matter
-from d3s_dataset.counts import Counts
+from d3s_dataset.card import front_matter
+from d3s_dataset.card.statistics import Counts
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
 from d3s_dataset.schema import CONFIGS, CONTROLS, markdown_table
@@ -28,7 +28,7 @@ _STATUS = {
 
 def shipped_file(name: str) -> Path:
     """Return a file that lies at the project's root in a checkout, and inside the package once installed."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     return next(path for path in (package.parent / name, package / name) if path.is_file())
 
 
