@@ -1,6 +1,6 @@
 """python -m generation.push DIR --repo-id ORG/d3s: send a release to the Hub, or bring what is there up to date.
 
-Type the same command again after whatever stopped it. How it works is told in `generation.upload`.
+Type the same command again after whatever stopped it. How it works is told in `generation.publish.upload`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from d3s_dataset.hub.repo import MAIN, Remote, Repo, connect, silence_client
 from d3s_dataset.hub.retry import PATIENCE, Patience
 from d3s_dataset.manifest import Manifest
 from d3s_dataset.utils.cli import Parser, run_command, say, warn
-from generation.staging import Staged, outgoing, stage
-from generation.upload import FILES_PER_COMMIT, Diff, Options, Pushed, commits_needed, compare, find, push
+from generation.publish.staging import Staged, outgoing, stage
+from generation.publish.upload import FILES_PER_COMMIT, Diff, Options, Pushed, commits_needed, compare, find, push
 
 _NAMED = 5  # files of a kind that are named one by one
 

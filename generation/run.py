@@ -13,13 +13,13 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
 from d3s_dataset.utils.cli import Parser, natural, natural_to, note, run_command, say, warn
-from generation.estimate import estimate
-from generation.generate import Summary, finish_parts, generate, make_again
-from generation.how import SHARD_ROWS, How, check_installed
-from generation.plan import Plan
-from generation.recipe import Recipe, load_recipe, shipped
-from generation.settings import MOST_ROWS
-from generation.sources import DrawnBackgrounds, DrawnForegrounds, ImageSource, foreground_labels, open_source
+from generation.execution.options import SHARD_ROWS, How, check_installed
+from generation.planning.plan import Plan
+from generation.recipe.recipe import Recipe, load_recipe, shipped
+from generation.recipe.sections import MOST_ROWS
+from generation.release.build import Summary, finish_parts, generate, make_again
+from generation.release.estimate import estimate
+from generation.sources.sources import DrawnBackgrounds, DrawnForegrounds, ImageSource, foreground_labels, open_source
 
 
 def open_sources(

@@ -46,10 +46,10 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def sample_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small release of the drawn sample: 480 rows, several shards a split. Read only: copy it to change it."""
-    from generation.generate import generate
-    from generation.how import How
-    from generation.plan import Plan
-    from generation.recipe import load_recipe
+    from generation.execution.options import How
+    from generation.planning.plan import Plan
+    from generation.recipe.recipe import load_recipe
+    from generation.release.build import generate
     from generation.run import open_sources
 
     out = tmp_path_factory.mktemp("release") / "d3s"
@@ -69,9 +69,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def guides_release(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     """Real photos on real backgrounds, 100 rows, no diffusion."""
-    from generation.generate import generate
-    from generation.plan import Plan
-    from generation.recipe import load_recipe
+    from generation.planning.plan import Plan
+    from generation.recipe.recipe import load_recipe
+    from generation.release.build import generate
     from generation.run import open_sources
 
     out = tmp_path_factory.mktemp("guides") / "d3s"

@@ -22,7 +22,7 @@ from benchmark.erasers import Eraser
 from benchmark.folds import Fold
 from benchmark.kept import same_photo
 from benchmark.leakage import Asked, read_all
-from generation.guide import compose
+from generation.images.compose import compose
 
 SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side
 FOLDS = 3  # background photos of each background

@@ -22,7 +22,7 @@ from d3s_dataset.schema import arrow_schema
 from d3s_dataset.utils.atomic import new_folder, write_atomic
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.paths import inside, regular
-from generation.shards import write_shard
+from generation.release.shards import write_shard
 from generation.verify import tasks as files
 from generation.verify import verdicts as results
 from generation.verify.pictures import SPLIT

@@ -8,7 +8,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.utils.atomic import new_folder
 from d3s_dataset.utils.cli import note, warn
-from generation.sources import foreground_labels, open_source
+from generation.sources.sources import foreground_labels, open_source
 from generation.verify import tasks as files
 from generation.verify.draw import Candidate, deal, sample, shuffled
 from generation.verify.gold import Pair, known_pairs

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from d3s_dataset.utils.cli import cores
-from generation.engine import Batch, local_engine
-from generation.generate import generate
-from generation.guide import compose
-from generation.how import How
-from generation.lane import Spec
-from generation.maker import Maker
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.execution.options import How
+from generation.execution.scheduler import Batch, local_engine
+from generation.execution.worker import Spec
+from generation.images.compose import compose
+from generation.images.rows import Maker
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
+from generation.release.build import generate
+from generation.release.shards import write_shard
 from generation.run import open_sources
-from generation.screen import screen
-from generation.shards import write_shard
+from generation.screening.checks import screen
 from tests.bench.compare import compare
 
 pytestmark = [pytest.mark.bench, pytest.mark.filterwarnings("ignore")]
@@ -181,7 +181,7 @@ def test_stable_diffusion_on_a_gpu(tmp_path):
         pytest.skip("no GPU")
     from diffusers import StableDiffusionImg2ImgPipeline
 
-    from generation.diffuse import ImageToImage
+    from generation.images.diffusion import ImageToImage
     from tests.tiny_sd import SD1, build
 
     folder = build(tmp_path, sizes=SD1)

@@ -29,8 +29,8 @@ from benchmark.predict import answer
 from benchmark.predictions import Answers
 from benchmark.store import Store
 from d3s_dataset.utils.cli import cores
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
 from generation.run import generate, open_sources
 
 pytestmark = pytest.mark.bench

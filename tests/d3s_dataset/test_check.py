@@ -13,10 +13,10 @@ from d3s_dataset.check import check_release
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import background_names
-from generation.generate import generate
-from generation.how import How
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.execution.options import How
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
+from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import one_line_error
 

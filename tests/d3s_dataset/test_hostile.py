@@ -20,9 +20,9 @@ from d3s_dataset.identity import file_digest
 from d3s_dataset.load import load
 from d3s_dataset.manifest import read
 from d3s_dataset.sheet import contact_sheet
-from generation.generate import generate
-from generation.how import How
-from generation.staging import outgoing, stage
+from generation.execution.options import How
+from generation.publish.staging import outgoing, stage
+from generation.release.build import generate
 from generation.verify.pictures import open_release
 from tests.generation.releases import small_plan
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
 from generation.run import open_sources
 
 CPU = ("cpu",)

@@ -70,7 +70,7 @@ def test_redrawn_on_the_cluster_within_one_level(cluster, command, tiny_model, t
 def test_a_node_that_cannot_read_the_photos_is_named(monkeypatch):
     """A node where the guide of the first row cannot be composed is refused before it makes failed rows."""
     from d3s_dataset.errors import SourceError
-    from generation.cluster import RayLane
+    from generation.execution.ray import RayLane
 
     class Method:
         def remote(self, *_):

@@ -5,10 +5,10 @@ import pytest
 
 from d3s_dataset.check import check_release
 from d3s_dataset.manifest import read
-from generation.controls import derive
-from generation.generate import generate
-from generation.how import How
-from generation.recipe import load_recipe
+from generation.execution.options import How
+from generation.planning.controls import derive
+from generation.recipe.recipe import load_recipe
+from generation.release.build import generate
 from tests.generation.releases import CONTROLS, CPU, decoded, redrawn_plan, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -89,7 +89,7 @@ def test_real_photos_whole_and_on_grey(guides_release, shared_data):
     """The whole photo is the photo, cropped and resized; on grey it is that at 0.4 of the side."""
     from PIL import Image
 
-    from generation.guide import square
+    from generation.images.compose import square
 
     whole, on_grey = (rows_of(guides_release, name) for name in ("control_original_guides", "control_scale_guides"))
     for key, row in list(whole.items())[:5]:

@@ -12,11 +12,11 @@ from PIL import Image
 from d3s_dataset.check import check_release
 from d3s_dataset.errors import ModelError
 from d3s_dataset.manifest import read
-from generation.diffuse import ImageToImage
-from generation.generate import generate
-from generation.how import How
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.execution.options import How
+from generation.images.diffusion import ImageToImage
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
+from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import one_line_error
 
@@ -124,7 +124,7 @@ def test_a_prompt_is_encoded_once_and_the_encoder_released_after_the_last(settin
 
 
 def test_embeddings_that_have_no_room_are_made_again(settings, diffuser, monkeypatch):
-    monkeypatch.setattr("generation.embed._ROOM", 1)
+    monkeypatch.setattr("generation.images.prompt_embeddings._ROOM", 1)
     fresh = ImageToImage(settings, "cpu", prompts=3)
     calls = encoded(fresh, monkeypatch)
     for _ in range(3):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generation.drawn import BACKGROUNDS, CLASSES, draw_background, draw_foreground
+from generation.sources.drawn import BACKGROUNDS, CLASSES, draw_background, draw_foreground
 
 SIZES = (64, 256)
 DIGEST = """
@@ -62,7 +62,7 @@ def test_drawing_leaves_the_global_random_state_alone() -> None:
 
 
 def test_importing_brings_in_no_torch_and_draws_nothing() -> None:
-    assert python("import sys, generation.drawn; print('torch' in sys.modules)").strip() == "False"
+    assert python("import sys, generation.sources.drawn; print('torch' in sys.modules)").strip() == "False"
 
 
 @pytest.mark.parametrize(("index", "size"), list(product(CLASSES, SIZES)))

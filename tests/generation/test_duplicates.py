@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation import duplicates
-from generation.duplicates import _earliest_in_cube, earlier_twins
+from generation.screening import near_duplicates
+from generation.screening.near_duplicates import _earliest_in_cube, earlier_twins
 
 
 def brute(hashes, distance):
@@ -61,9 +61,9 @@ def test_every_way_to_search_finds_the_same(seed, n, bits, distance):
     assert (_earliest_in_cube(hashes, first, list(range(bits)), distance) == expected).all()
     with pytest.MonkeyPatch.context() as patch:
         for long_run in (3, 1000):
-            patch.setattr(duplicates, "_LONG_RUN", long_run)
-            patch.setattr(duplicates, "_CELL", 1e9)  # blocks wherever they can be had
-            found = duplicates._earliest(hashes, first, list(range(64)), distance)
+            patch.setattr(near_duplicates, "_LONG_RUN", long_run)
+            patch.setattr(near_duplicates, "_CELL", 1e9)  # blocks wherever they can be had
+            found = near_duplicates._earliest(hashes, first, list(range(64)), distance)
             assert (found == expected).all()
 
 

@@ -14,10 +14,10 @@ from PIL import Image
 from d3s_dataset.check import check_release
 from d3s_dataset.errors import GenerationError, MissingExtra, ModelError
 from d3s_dataset.manifest import Source, read
-from generation.generate import generate
-from generation.how import How
-from generation.plan import Plan
-from generation.sources import DrawnBackgrounds
+from generation.execution.options import How
+from generation.planning.plan import Plan
+from generation.release.build import generate
+from generation.sources.sources import DrawnBackgrounds
 from tests.generation.releases import apart, redrawn_plan, same_bytes, small_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

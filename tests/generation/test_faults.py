@@ -15,11 +15,11 @@ import pytest
 from d3s_dataset.check import check_release
 from d3s_dataset.errors import GenerationError, RecipeError, ReleaseError
 from d3s_dataset.manifest import read
-from generation.generate import finish_parts, generate, make_again
-from generation.how import How
-from generation.plan import Plan
-from generation.shards import write_shard
-from generation.sources import DrawnForegrounds
+from generation.execution.options import How
+from generation.planning.plan import Plan
+from generation.release.build import finish_parts, generate, make_again
+from generation.release.shards import write_shard
+from generation.sources.sources import DrawnForegrounds
 from tests.conftest import ROOT, one_line_error
 from tests.generation.releases import CPU, apart, decoded, redrawn_plan, rows_of, same_bytes, small_plan
 
@@ -72,13 +72,13 @@ def test_sigterm_keeps_what_was_made_and_says_so_in_one_line(stopped):
 
 
 def test_after_sigterm_the_same_command_makes_only_the_rest(stopped, tmp_path, monkeypatch, command):
-    from generation.maker import Maker
+    from generation.images.rows import Maker
 
     out = shutil.copytree(stopped[0], tmp_path / "d3s")
     kept = {key for path in (out / ".work").glob("*.parquet") for key in pq.read_table(path)["key"].to_pylist()}
     made, original = set(), Maker.guide
     monkeypatch.setattr(Maker, "guide", lambda self, row: made.add(row.key) or original(self, row))
-    from generation.recipe import load_recipe
+    from generation.recipe.recipe import load_recipe
     from generation.run import open_sources
 
     recipe = load_recipe("sample").changed(rows=600)
@@ -159,7 +159,7 @@ def blanked(release: Path, key: str) -> None:
 
 
 def test_only_makes_one_image_again(reference, tmp_path, monkeypatch):
-    from generation.maker import Maker
+    from generation.images.rows import Maker
 
     out = shutil.copytree(reference, tmp_path / "d3s")
     key = sorted(rows_of(out))[7]
@@ -208,7 +208,7 @@ def test_an_image_that_is_not_finite_is_tried_with_another_seed_and_then_listed(
 
 
 def test_a_further_seed_that_gives_nothing_takes_nothing_away(tiny_model, tmp_path, monkeypatch):
-    from generation.diffuse import ImageToImage
+    from generation.images.diffusion import ImageToImage
 
     plan = redrawn_plan(tiny_model, 6, min_contrast=127.0)  # nothing passes
     generate(plan, tmp_path / "d3s", How(workers=1, devices=CPU))
@@ -227,7 +227,7 @@ def test_a_further_seed_that_gives_nothing_takes_nothing_away(tiny_model, tmp_pa
 
 
 def test_only_that_gives_nothing_keeps_what_was_there(reference, tmp_path, monkeypatch):
-    from generation.maker import Failed, Maker
+    from generation.images.rows import Failed, Maker
 
     out = shutil.copytree(reference, tmp_path / "d3s")
     monkeypatch.setattr(Maker, "guide", lambda self, row: Failed("guide", "the camera is broken"))
@@ -323,7 +323,7 @@ def test_a_dry_run_measures_and_writes_nothing(tmp_path, command):
 
 
 def test_a_dry_run_of_what_is_there_has_nothing_left(reference, tmp_path):
-    from generation.estimate import estimate
+    from generation.release.estimate import estimate
 
     assert estimate(small_plan(), reference, SHARDS, None) is None
     larger = estimate(small_plan(), tmp_path / "d3s", SHARDS, 100)
@@ -395,8 +395,8 @@ def test_a_run_without_ray_names_the_extra(command, tmp_path):
 
 
 def test_a_dead_engine_ends_in_a_line(tmp_path, monkeypatch):
-    from generation.engine import Engine
-    from generation.lane import LaneDied, LocalLane
+    from generation.execution.scheduler import Engine
+    from generation.execution.worker import LaneDied, LocalLane
 
     def die(*_):
         raise LaneDied("this machine")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from d3s_dataset.errors import PhotoError
-from generation.guide import GREY, compose, square
+from generation.images.compose import GREY, compose, square
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

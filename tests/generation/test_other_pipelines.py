@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from generation.diffuse import ImageToImage
-from generation.recipe import load_recipe
+from generation.images.diffusion import ImageToImage
+from generation.recipe.recipe import load_recipe
 from tests.tiny_others import build_3, build_xl
 
 SIZE = 64

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from d3s_dataset.errors import RecipeError, SourceError
 from d3s_dataset.manifest import Source
-from generation.plan import Plan
-from generation.recipe import BackgroundSpec, load_recipe
+from generation.planning.plan import Plan
+from generation.recipe.recipe import BackgroundSpec, load_recipe
 
 PAPER = load_recipe("paper")
 

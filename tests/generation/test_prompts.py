@@ -1,8 +1,8 @@
 import pytest
 
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
-from generation.prompts import make_prompt
-from generation.recipe import load_recipe, shipped
+from generation.planning.prompts import make_prompt
+from generation.recipe.recipe import load_recipe, shipped
 
 PAPER = load_recipe("paper").prompt.template
 

@@ -20,10 +20,10 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.card import render as card
 from d3s_dataset.card.statistics import count
 from d3s_dataset.manifest import Manifest
-from generation.generate import generate
-from generation.how import How
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.execution.options import How
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
+from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
 from tests.hub_server import READER, TOKEN, Faults, hub

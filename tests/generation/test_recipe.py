@@ -6,8 +6,8 @@ from d3s_dataset.errors import RecipeError
 from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import background_names
 from generation import run
-from generation.recipe import Recipe, load_recipe, parse_recipe, shipped
-from generation.settings import MOST_ROWS
+from generation.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped
+from generation.recipe.sections import MOST_ROWS
 
 SMALL = 'name = "a"\nkind = "d3s"\ndescription = "d"\nrows = 10\nseed = 1\n'
 PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'

@@ -18,10 +18,10 @@ from d3s_dataset.check import check_release
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import read
 from d3s_dataset.taxonomy import background_names
-from generation.generate import generate
-from generation.how import How
-from generation.plan import Plan
-from generation.recipe import load_recipe
+from generation.execution.options import How
+from generation.planning.plan import Plan
+from generation.recipe.recipe import load_recipe
+from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
 
@@ -80,7 +80,7 @@ def test_a_larger_limit_extends_the_same_release(reference, tmp_path, limits):
 
 
 def test_a_larger_limit_makes_only_what_is_new(tmp_path, monkeypatch):
-    from generation.maker import Maker
+    from generation.images.rows import Maker
 
     out, composed = tmp_path / "d3s", []
     original = Maker.guide
@@ -179,7 +179,7 @@ def test_a_shard_lost_or_cut_short_before_the_end_is_made_again(reference, tmp_p
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("generation.generate.finish", killed)
+    monkeypatch.setattr("generation.release.build.finish", killed)
     with pytest.raises(KeyboardInterrupt):
         generate(small_plan(), out, How(shard_rows=50, workers=1))
     monkeypatch.undo()
@@ -248,7 +248,7 @@ def test_failed_rows_are_tried_again_by_the_same_command(photos):
 
 
 def test_starting_up_reads_each_entry_a_fixed_number_of_times(reference, tmp_path, monkeypatch):
-    from generation import state
+    from generation.release import state
 
     reads = []
     original = state.load_model

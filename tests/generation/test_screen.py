@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageEnhance
 
-from generation.guide import square
-from generation.screen import failed_screens, perceptual_hash, screen
-from generation.settings import Screen
+from generation.images.compose import square
+from generation.recipe.sections import Screen
+from generation.screening.checks import failed_screens, perceptual_hash, screen
 from tests.conftest import ROOT
 
 
@@ -67,7 +67,7 @@ def test_real_photos_pass_and_hash_as_they_look(shared_data):
 
 
 def test_importing_it_brings_no_scipy():
-    code = "import sys, generation.screen; print('scipy' in sys.modules, 'imagehash' in sys.modules)"
+    code = "import sys, generation.screening.checks; print('scipy' in sys.modules, 'imagehash' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.stdout.split() == ["False", "False"], result.stderr
 

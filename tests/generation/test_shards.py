@@ -4,7 +4,7 @@ import pytest
 from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import arrow_schema, column_names
 from d3s_dataset.taxonomy import background_names
-from generation.shards import read_records, write_shard
+from generation.release.shards import read_records, write_shard
 
 NAMES = background_names()
 

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from d3s_dataset.errors import ReleaseError
-from generation.generate import generate
-from generation.how import How
+from generation.execution.options import How
+from generation.release.build import generate
 from tests.conftest import one_line_error
 from tests.generation.releases import same_bytes, small_plan
 

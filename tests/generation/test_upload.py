@@ -11,8 +11,8 @@ from d3s_dataset.errors import ReleaseError
 from d3s_dataset.hub.files import File
 from d3s_dataset.hub.repo import Listed, Remote
 from d3s_dataset.identity import file_digest
-from generation.staging import METADATA, Staged, outgoing, stage, withheld
-from generation.upload import commits_needed, compare, next_commit
+from generation.publish.staging import METADATA, Staged, outgoing, stage, withheld
+from generation.publish.upload import commits_needed, compare, next_commit
 
 
 @pytest.fixture(scope="module")

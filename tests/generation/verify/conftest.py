@@ -26,7 +26,7 @@ from d3s_dataset.check_image import measure
 from d3s_dataset.errors import D3SError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Shard, shard_path
-from generation.shards import write_shard
+from generation.release.shards import write_shard
 from generation.verify import tasks as files
 from generation.verify.__main__ import main
 from generation.verify.prepare import Wish, prepare

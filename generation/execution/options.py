@@ -1,0 +1,78 @@
+"""How a release is made, as the command line says it, and the engine that this names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.cli import cores
+from d3s_dataset.utils.extras import late, require
+from generation.execution.scheduler import Engine, local_engine
+from generation.execution.worker import Spec
+from generation.images.rows import Maker
+from generation.planning.plan import Plan
+from generation.recipe.recipe import Recipe
+
+SHARD_ROWS = 1000  # at 512 px and JPEG quality 95 about 200 MB
+
+
+@dataclass(frozen=True)
+class How:
+    """How a release is made; nothing of it decides what comes out, but for `resample`.
+
+    Attributes:
+        shard_rows: rows a shard.
+        batch_size: rows a batch; None finds it.
+        workers: processes that compose and encode; None is one per core.
+        devices: torch devices of the generator; None is every GPU of this machine, else the CPU.
+        engine: `local`, or `ray`.
+        compiled: compile the generator with torch.compile.
+        resample: further seeds for redrawn images that fail a screen.
+        part: (number, of) of the shards this run makes, without finishing the release; None makes all.
+        sheets: folder for a contact sheet of each shard.
+        verify: compare the checksums of finished shards, not only their sizes; make damaged ones again.
+    """
+
+    shard_rows: int = SHARD_ROWS
+    batch_size: int | None = None
+    workers: int | None = None
+    devices: tuple[str, ...] | None = None
+    engine: str = "local"
+    compiled: bool = False
+    resample: int = 0
+    part: tuple[int, int] | None = None
+    sheets: Path | None = None
+    verify: bool = False
+
+
+def check_installed(recipe: Recipe, engine: str) -> None:
+    """Raise MissingExtra for a package that making images of a recipe needs and that is not installed."""
+    require("generation", "imagehash", *(("torch", "diffusers", "transformers") if recipe.diffuses else ()))
+    if engine == "ray":
+        require("ray", "ray")
+
+
+def open_engine(plan: Plan, how: How) -> Engine:
+    """Return the engine that `how` names, its networks loaded.
+
+    Raises:
+        ModelError: a model cannot be loaded or a device cannot be used.
+        MissingExtra: Ray is not installed.
+        GenerationError: the cluster cannot be reached.
+    """
+    recipe = plan.recipe
+    labels = sorted({int(label) for split in plan.splits.values() for label in split.labels})
+    named = tuple((label, classes()[label].synonym) for label in labels)
+    prompts = len(labels) * (len(recipe.backgrounds) + ("control_scale" in recipe.configs()))
+    spec = Spec(Maker(recipe, plan.foregrounds, plan.backgrounds), how.batch_size, how.compiled, prompts, named)
+    if how.engine == "ray":
+        from generation.execution.ray import ray_engine
+
+        return ray_engine(spec, next(iter(plan)))
+    return local_engine(spec, _devices(recipe.diffuses, how.devices), how.workers or cores())
+
+
+def _devices(diffuses: bool, wanted: tuple[str, ...] | None) -> list[str | None]:
+    if wanted or not diffuses:
+        return list(wanted or [None])
+    torch = late("torch", "generation")
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or [None]

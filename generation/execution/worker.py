@@ -1,0 +1,140 @@
+"""One device and the worker processes beside it: batches of rows in, batches of records out.
+
+Several threads call `Lane.make` at once: while one holds the device, another's guides are composed and a third's images
+are encoded in worker processes, so that the device never waits.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from generation.execution.cpu_pool import Workers
+from generation.images.diffusion import ImageToImage
+from generation.images.rows import Failed, Made, Maker, Redrawn
+from generation.planning.plan import Row
+from generation.recipe.recipe import NO_MODEL
+from generation.screening.judges import ClipJudge
+
+NOT_FINITE = Failed("diffuse", "the generator gave values that are not finite")
+
+
+class Stopped(Exception):
+    """The run is ending: this batch was not begun."""
+
+
+class LaneDied(Exception):
+    """A lane that is gone: its batches are for others to make."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a lane is made from, picklable.
+
+    Attributes:
+        maker: makes guides and records.
+        batch_size: rows the device takes at once; None finds it.
+        compiled: compile the generator with torch.compile.
+        prompts: how many distinct prompts the plan has.
+        classes: what each foreground label of the plan is called, for CLIP's screen.
+    """
+
+    maker: Maker
+    batch_size: int | None = None
+    compiled: bool = False
+    prompts: int | None = None
+    classes: tuple[tuple[int, str], ...] = ()
+
+
+class LocalLane:
+    """A lane of this process (module docstring). `make` may be called by several threads.
+
+    Args:
+        spec: what it is made from.
+        device: torch device; None is the first GPU if there is one, else the CPU.
+        workers: worker processes; 1 works in the calling thread.
+
+    Raises:
+        ModelError: the generator or CLIP cannot be loaded, or the device cannot be used.
+    """
+
+    window = 4  # batches at once: one composed, two at the device, one encoded
+
+    def __init__(self, spec: Spec, device: str | None, workers: int) -> None:
+        self.name = device or "this machine"
+        self.diffuser = _diffuser(spec, device) if spec.maker.recipe.diffuses else None
+        self.judge = _clip(spec, self.diffuser) if self.diffuser else None
+        maker = replace(spec.maker, generator=self.diffuser.name) if self.diffuser else spec.maker
+        # Rows that the device takes at first.
+        self.batch_size = self.diffuser.batch_size if self.diffuser else spec.batch_size
+        if self.diffuser is None:
+            self.window = workers + 1 if workers > 1 else 1
+        self._workers = Workers(maker, workers if workers > 1 else 0)
+        self._stopping = threading.Event()
+        self._device = threading.BoundedSemaphore(2)  # one denoises; the other prepares, or fetches its images
+
+    def make(self, rows: Sequence[Row], redraw: bool) -> list[Made]:
+        """Return the record of every row, or why there is none, in order.
+
+        Raises:
+            Stopped: `stop` was called before this batch reached the device.
+        """
+        if not redraw or self.diffuser is None:
+            self._go_on()
+            return self._workers.call("guide_records", rows)
+        guides = self._workers.call("guides", rows)
+        with self._device:
+            self._go_on()
+            images = self._redraw(self.diffuser, rows, guides)
+        return self._workers.call("records", rows, images)
+
+    def stop(self) -> None:
+        """Begin no further batch; what is on the device is finished."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._workers.close()
+
+    def environment(self) -> dict[str, str]:
+        """Return what beside the recipe decides the pixels."""
+        judged = {"clip": self.judge.name} if self.judge else {}
+        return {**(self.diffuser.environment() if self.diffuser else {}), **judged}
+
+    def _go_on(self) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+
+    def _redraw(self, diffuser: ImageToImage, rows: Sequence[Row], guides: Sequence[Any]) -> list[Redrawn | Failed]:
+        good = [i for i, guide in enumerate(guides) if isinstance(guide, np.ndarray)]
+        drawn = diffuser([guides[i] for i in good], [rows[i].prompt for i in good], [rows[i].seed for i in good])
+        found: list[Any] = list(guides)
+        for i, each in zip(good, drawn, strict=True):
+            found[i] = each or NOT_FINITE
+        return found if self.judge is None else self._judged(diffuser, self.judge, rows, found)
+
+    def _judged(self, diffuser: ImageToImage, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
+        seen = [i for i, each in enumerate(found) if isinstance(each, Redrawn)]
+        if not seen:
+            return found
+        labels = [rows[i].foreground for i in seen], [rows[i].background for i in seen]
+        said = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels)
+        for i, more in zip(seen, said, strict=True):
+            found[i] = Redrawn(found[i].pixels, {**found[i].judged, **more})
+        return found
+
+
+def _diffuser(spec: Spec, device: str | None) -> ImageToImage:
+    recipe = spec.maker.recipe
+    return ImageToImage(recipe.generator, device, batch_size=spec.batch_size, compiled=spec.compiled,
+                        safety=recipe.screen.safety, prompts=spec.prompts)  # fmt: skip
+
+
+def _clip(spec: Spec, diffuser: ImageToImage) -> Any:
+    recipe = spec.maker.recipe
+    if recipe.screen.clip == NO_MODEL:
+        return None
+    phrases = [each.phrase for each in recipe.backgrounds]
+    return ClipJudge(recipe.screen.clip, dict(spec.classes), phrases, diffuser.device, diffuser.dtype)

@@ -1,0 +1,1 @@
+"""Row -> guide -> image: composing, prompts and their embeddings, image-to-image through diffusers."""

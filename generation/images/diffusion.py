@@ -1,0 +1,215 @@
+"""Guides -> images: image-to-image through diffusers. The only place that knows about [0, 1] and [-1, 1].
+
+Every row has its own CPU generator, seeded with the row's seed, so that its noise is the same alone, in any batch and
+on any device. Several threads may call one `ImageToImage`: what one prepares on the CPU, and what another fetches from
+the GPU, overlaps with the third's denoising.
+"""
+
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import numpy as np
+
+from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.utils.extras import late
+from generation.images.pipeline import device_of, dtype_of, load_pipeline, recorded_name
+from generation.images.prompt_embeddings import PromptCache
+from generation.images.rows import Redrawn
+from generation.recipe.recipe import Generator
+from generation.screening.judges import SafetyJudge
+
+_START = {"cuda": 32, "cpu": 8}  # images a batch at first; halved where the device's memory says so
+
+
+class Diffuser(Protocol):
+    """Redraws guides; may be called by several threads at once."""
+
+    name: str
+    batch_size: int
+
+    def __call__(
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Redrawn | None]:
+        """Return one image per guide (uint8, (height, width, 3)); each depends on its own guide, prompt and seed only.
+
+        None stands for an image with values that are not finite.
+        """
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """Return what beside the recipe decides the pixels."""
+        ...
+
+
+class ImageToImage:
+    """A diffusers image-to-image pipeline as a `Diffuser`.
+
+    Args:
+        settings: model (Hub id or local folder), scheduler, steps, strength, guidance scale, eta, dtype.
+        device: a torch device; None is the first GPU if there is one, else the CPU.
+        batch_size: images a batch; None starts at 32 on a GPU and 8 on a CPU. Halved where memory runs out.
+        compiled: compile the denoiser and the VAE with torch.compile, for one fixed batch size.
+        safety: ask the pipeline's own safety checker, where it has one; it never changes pixels.
+        prompts: how many distinct prompts will come: the text encoder is released after the last; None keeps it.
+
+    Raises:
+        MissingExtra: diffusers or torch is not installed.
+        ModelError: the model is no image-to-image pipeline, cannot be had, or the device or scheduler is unknown.
+    """
+
+    def __init__(
+        self,
+        settings: Generator,
+        device: str | None = None,
+        *,
+        batch_size: int | None = None,
+        compiled: bool = False,
+        safety: bool = False,
+        prompts: int | None = None,
+    ) -> None:
+        self._torch, diffusers = _import()
+        self.settings, self.device = settings, device_of(self._torch, device)
+        self.dtype = dtype_of(self._torch, settings.dtype, self.device)
+        self.batch_size = batch_size or _START[self._kind]
+        self.compiled = compiled
+        self._pipe, checker = load_pipeline(diffusers, settings, self.dtype)
+        self.name = recorded_name(settings, self._pipe)
+        self._safety = SafetyJudge(*checker, self.device, self.dtype) if safety and checker else None
+        self._place()
+        self._prompts = PromptCache(self._pipe, self.device, guided=settings.guidance_scale > 1, expected=prompts)
+        self._turn = threading.Lock()
+
+    @property
+    def _kind(self) -> str:
+        return self.device.split(":")[0]
+
+    def _place(self) -> None:
+        """Move the pipeline to its device, in the form that is fastest there."""
+        torch, pipe = self._torch, self._pipe
+        try:
+            pipe.to(self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(f"--device {self.device} cannot be used: {one_line(error)}") from None
+        core = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
+        if self._kind == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32 where a part runs in float32
+            if hasattr(pipe, "vae"):
+                pipe.vae.to(memory_format=torch.channels_last)
+            if core == "unet":
+                pipe.unet.to(memory_format=torch.channels_last)
+        if self.compiled:
+            getattr(pipe, core).compile(dynamic=False)
+            pipe.vae.decode = torch.compile(pipe.vae.decode, dynamic=False)
+
+    def __call__(
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[Redrawn | None]:
+        """Redraw a batch of guides of any size; see `Diffuser`."""
+        made = list[np.ndarray | None]()
+        while len(made) < len(guides):
+            size, full = self.batch_size, False
+            part = slice(len(made), len(made) + size)
+            try:
+                made += self._redraw(guides[part], prompts[part], seeds[part], size)
+            except self._torch.OutOfMemoryError:
+                full = True
+            if full:  # not where it was caught: there the batch is still held
+                self._halve(size)
+        if self._safety is None:
+            return [each if each is None else Redrawn(each, {}) for each in made]
+        flags = iter(self.patiently(self._safety, [each for each in made if each is not None]))
+        return [each if each is None else Redrawn(each, {"screen_unsafe": next(flags)}) for each in made]
+
+    def patiently(self, judge: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
+        """Return what a judge says of a batch; where the device is full, row by row while nothing is denoised."""
+        with suppress(self._torch.OutOfMemoryError):
+            return judge(*columns)
+        with self._turn:
+            self._torch.cuda.empty_cache()
+            return [each for row in zip(*columns, strict=True) for each in judge(*([value] for value in row))]
+
+    def _halve(self, size: int) -> None:
+        if size == 1:
+            raise ModelError(
+                f"--device {self.device} has no room for one image of {self.settings.model}: expected a larger device, "
+                "or generator.dtype fp16"
+            )
+        with self._turn:
+            self.batch_size = min(self.batch_size, max(1, size // 2))  # another thread may have halved it already
+            if self._kind == "cuda":
+                self._torch.cuda.empty_cache()
+
+    def _redraw(
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int], size: int
+    ) -> list[np.ndarray | None]:
+        """Redraw at most `size` guides in one call of the pipeline."""
+        torch, settings, n = self._torch, self.settings, len(guides)
+        # A compiled network is compiled for one size only: fill up with repetitions, and drop them afterwards.
+        fill = [0] * (size - n) if self.compiled else []
+        order = [*range(n), *fill]
+        pixels = torch.from_numpy(np.stack([guides[i] for i in order]))
+        pixels = pixels.pin_memory() if self._kind == "cuda" else pixels
+        generators = [torch.Generator("cpu").manual_seed(seeds[i]) for i in order]
+        with self._turn, torch.inference_mode():
+            images = self._pipe(
+                image=self._image(pixels, generators),
+                generator=generators,
+                num_inference_steps=settings.steps,
+                strength=settings.strength,
+                guidance_scale=settings.guidance_scale,
+                output_type="pt",
+                **self._prompts.arguments([prompts[i] for i in order]),
+                **self._accepted({"height": pixels.shape[1], "width": pixels.shape[2], "eta": settings.eta}),
+            ).images[:n]
+            if images.shape[-2:] != pixels.shape[1:3]:
+                raise ModelError(
+                    f"--model {settings.model} draws {images.shape[-1]} x {images.shape[-2]} pixels: expected a "
+                    f"model that draws guide.size, {pixels.shape[1]}"
+                )
+            finite = torch.isfinite(images).flatten(1).all(1)
+            levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return [
+            each if whole else None for each, whole in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)
+        ]
+
+    def _accepted(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options that this pipeline takes: some draw a size of their own unless told, some have no eta."""
+        takes = inspect.signature(type(self._pipe).__call__).parameters
+        return {name: value for name, value in options.items() if name in takes}
+
+    def _image(self, pixels: Any, generators: list[Any]) -> Any:
+        """Return what the pipeline starts from: latents where they can be had in one batch, else images in [0, 1].
+
+        diffusers encodes a list of images one by one where each has its own generator. Encoded together, and drawn
+        from in the same order, they are the same latents.
+        """
+        torch, pipe = self._torch, self._pipe
+        images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        if type(pipe).__name__ != "StableDiffusionImg2ImgPipeline":
+            return images
+        found = pipe.vae.encode((images * 2 - 1).to(self.dtype)).latent_dist
+        noise = [torch.randn(found.mean.shape[1:], generator=g, dtype=found.mean.dtype) for g in generators]
+        return (found.mean + found.std * torch.stack(noise).to(self.device)) * pipe.vae.config.scaling_factor
+
+    def environment(self) -> dict[str, str]:
+        """Return what beside the recipe decides the pixels: library versions, device kind, dtype, compilation."""
+        import diffusers
+
+        where = {"device": self._kind, "dtype": str(self.dtype).removeprefix("torch.")}
+        versions = {"torch": self._torch.__version__, "diffusers": diffusers.__version__}
+        return {**versions, **where, **({"compiled": "yes"} if self.compiled else {})}
+
+
+def _import() -> tuple[Any, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of one of them about another
+        diffusers, torch, transformers = (late(each, "generation") for each in ("diffusers", "torch", "transformers"))
+    if not sys.stderr.isatty():
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
+    return torch, diffusers

@@ -1,0 +1,102 @@
+"""A model's name -> its diffusers pipeline, device and dtype; every way in which that can fail is one clear line."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
+from generation.recipe.recipe import Generator
+
+
+def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any, tuple[Any, Any] | None]:
+    """Return an image-to-image pipeline without its safety checker, and that checker with its feature extractor.
+
+    The checker blackens images unasked where it is left in: nothing may change pixels behind the screens' back.
+
+    Raises:
+        ModelError: the model is no image-to-image pipeline or cannot be had, or the scheduler is unknown.
+    """
+    pipe = _from_pretrained(diffusers, settings, dtype)
+    pipe.set_progress_bar_config(disable=True)
+    checker = getattr(pipe, "safety_checker", None)
+    if checker is not None:
+        pipe.safety_checker = None
+    if settings.scheduler:
+        kind = _scheduler(diffusers, settings.scheduler)
+        fits = [type(pipe.scheduler), *pipe.scheduler.compatibles]
+        if kind not in fits:
+            names = ", ".join(sorted(each.__name__ for each in fits))
+            raise ModelError(
+                f"generator.scheduler {settings.scheduler} does not fit --model {settings.model}: expected {names}, or "
+                "a recipe without the key"
+            )
+        pipe.scheduler = kind.from_config(pipe.scheduler.config)
+    return pipe, None if checker is None else (checker, pipe.feature_extractor)
+
+
+def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
+    folder = Path(settings.model)
+    if folder.is_dir() and not (folder / "model_index.json").is_file():
+        raise ModelError(
+            f"--model {folder}: expected the folder of a diffusers pipeline, got one without model_index.json"
+        )
+    try:
+        with warnings.catch_warnings(), cache_only_where_unreachable():
+            # diffusers 0.42 passes huggingface_hub an argument that it no longer takes.
+            warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")
+            # Notices of its dependencies to their own developers, of which a user can mend none.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return diffusers.AutoPipelineForImage2Image.from_pretrained(
+                settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
+            )
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        if not folder.is_dir() and isinstance(error, OSError) and "model_index.json" in str(error):
+            text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
+            raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}") from None
+        wanted = "expected the Hub id or folder of an image-to-image pipeline, or none"
+        raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
+
+
+def _scheduler(diffusers: Any, name: str) -> Any:
+    kind = getattr(diffusers, name, None)
+    if kind is None:
+        raise ModelError(f"generator.scheduler: expected one of diffusers' such as DDIMScheduler, got {name!r}")
+    return kind
+
+
+def recorded_name(settings: Generator, pipe: Any) -> str:
+    """Return model@revision: the commit that the Hub gave, or the digest of a local folder; never a path."""
+    if Path(settings.model).is_dir():
+        return settings.identified().model
+    core = getattr(pipe, "unet", None) or pipe.transformer
+    commit = re.search(r"snapshots/([0-9a-f]{40})", str(core.config.get("_name_or_path", "")).replace("\\", "/"))
+    return f"{settings.model}@{commit[1] if commit else settings.revision or 'main'}"
+
+
+def device_of(torch: Any, wanted: str | None) -> str:
+    """Return a torch device's name; None is the first GPU if there is one, else the CPU.
+
+    Raises:
+        ModelError: no device of that name, or no GPU here.
+    """
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(wanted).type
+    except RuntimeError:
+        kind = ""
+    if kind not in ("cpu", "cuda"):
+        raise ModelError(f"--device: expected cpu, cuda, cuda:N or a list of them, got {wanted!r}")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"--device {wanted}: torch {torch.__version__} finds no CUDA device here; type --device cpu")
+    return wanted
+
+
+def dtype_of(torch: Any, wanted: str, device: str) -> Any:
+    """Return the torch dtype of a recipe's `generator.dtype`; `auto` is fp16 on a GPU and fp32 on a CPU."""
+    if wanted == "auto":
+        wanted = "fp16" if device.startswith("cuda") else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]

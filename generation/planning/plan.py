@@ -1,0 +1,212 @@
+"""Recipe x sources -> rows. The only place where chance is drawn.
+
+A row is a pure function of (recipe, lists of photos, split, position in the split): any part of a plan can be made
+on any machine, and nothing of it is kept in memory. Three promises hold for each split, whatever its size:
+
+- balanced: the counts of its class x background cells differ by at most one;
+- disjoint: no foreground or background photo of it stands in the other split;
+- crossed (validation): each foreground photo stands once on each background before any returns, and returns on
+  background photos it has not stood on.
+
+Plan order interleaves the splits and the backgrounds, so that every prefix of 60 rows or more holds every split that
+has rows, and all backgrounds; `--limit` takes a prefix.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from d3s_dataset.errors import RecipeError
+from d3s_dataset.identity import digest, hashed, row_key, uniform
+from d3s_dataset.taxonomy import classes
+from generation.planning.prompts import make_prompt
+from generation.planning.splits import SPLITS, Share, divide
+from generation.recipe.recipe import Recipe
+from generation.sources.sources import ImageSource, Photos
+
+_CHUNK = 4096
+
+# One stream of random words for each thing that is drawn; those of `divide` are 1 to 3.
+_PHOTO, _BACKGROUND, _SCALE, _LEFT, _TOP, _NOISE, _AGAIN = range(4, 11)
+
+
+class Row(NamedTuple):
+    """One planned image: all that later stages need."""
+
+    key: str
+    split: str
+    foreground: int
+    background: int
+    wnid: str
+    prompt: str
+    seed: int
+    foreground_source: str
+    background_source: str | None
+    box: tuple[int, int, int, int]
+    attempt: int = 0
+
+    def again(self, attempt: int) -> "Row":
+        """Return this planned row with the seed of its `attempt`-th further try; 0 is the row as planned."""
+        if attempt == 0:
+            return self
+        return self._replace(attempt=attempt, seed=int(hashed(self.seed, _AGAIN, attempt) >> np.uint64(1)))
+
+
+class Plan:
+    """All rows of a release, computed on demand.
+
+    Args:
+        recipe: what to make.
+        foregrounds: photos of the objects.
+        backgrounds: photos of the backgrounds; None where the recipe uses none.
+
+    Raises:
+        SourceError: a background without a photo, or with too few for two splits.
+        RecipeError: a recipe that uses background photos, without a source of them, or the reverse.
+    """
+
+    def __init__(self, recipe: Recipe, foregrounds: ImageSource, backgrounds: ImageSource | None) -> None:
+        if (backgrounds is None) != (recipe.guide.background == "none"):
+            wants = "no --backgrounds" if backgrounds else "--backgrounds DIR"
+            has = f"recipe {recipe.name!r} has guide.background = {recipe.guide.background!r}"
+            raise RecipeError(f"{has}: expected {wants}")
+        self.recipe = recipe
+        self.foregrounds, self.backgrounds = foregrounds, backgrounds
+        objects = foregrounds.photos()
+        scenes = None if backgrounds is None else backgrounds.photos()
+        self.digest = digest([recipe.to_json(), _listing(objects), _listing(scenes or {})])
+        self.warnings: list[str] = []
+        self.splits = divide(recipe, objects, scenes, self.warnings)
+        self._validation = self.splits["validation"].rows
+
+    def __len__(self) -> int:
+        return self.recipe.rows
+
+    @cached_property
+    def prompts(self) -> dict[tuple[int, int], str]:
+        """The prompt of each (foreground, background) that the plan uses."""
+        labels = {int(label) for split in self.splits.values() for label in split.labels}
+        template, specs = self.recipe.prompt.template, self.recipe.backgrounds
+        return {
+            (label, i): make_prompt(template, classes()[label], spec.phrase)
+            for label in sorted(labels)
+            for i, spec in enumerate(specs)
+        }
+
+    def split_rows(self, limit: int | None = None) -> dict[str, int]:
+        """Return how many rows of each split are among the first `limit` rows of the plan."""
+        limit = len(self) if limit is None else min(limit, len(self))
+        validation = limit * self._validation // len(self)
+        return {"train": limit - validation, "validation": validation}
+
+    def rows(self, split: str, start: int, stop: int) -> Iterator[Row]:
+        """Yield rows `start` to `stop` of one split."""
+        for begin in range(start, stop, _CHUNK):
+            yield from self._chunk(self.splits[split], np.arange(begin, min(begin + _CHUNK, stop)))
+
+    def find(self, key: str) -> tuple[str, int] | None:
+        """Return the split of a key's row and its position there, or None: a search through all keys."""
+        for name, split in self.splits.items():
+            for position in range(split.rows):
+                if row_key(f"{self.digest}:{name}", position) == key:
+                    return name, position
+        return None
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield all rows in plan order."""
+        streams = {name: self.rows(name, 0, split.rows) for name, split in self.splits.items()}
+        total, validation = len(self), self._validation
+        for i in range(total):
+            is_validation = (i + 1) * validation // total > i * validation // total
+            yield next(streams["validation" if is_validation else "train"])
+
+    def _chunk(self, split: Share, positions: np.ndarray) -> Iterator[Row]:
+        cells = _train_cells if split.name == "train" else _validation_cells
+        slot, background, photo, template = cells(self.recipe.seed, split, len(self.recipe.backgrounds), positions)
+        boxes = self._boxes(split, positions).tolist()
+        seeds = (self._words(split, _NOISE, positions) >> np.uint64(1)).tolist()  # int64 columns hold 63 bits
+        labels = split.labels[slot].tolist()
+        draws = zip(positions.tolist(), slot.tolist(), labels, background.tolist(), photo.tolist(), template.tolist(),
+                    boxes, seeds, strict=True)  # fmt: skip
+        for position, place, label, scene, which, where, box, seed in draws:
+            yield Row(
+                key=row_key(f"{self.digest}:{split.name}", position),
+                split=split.name,
+                foreground=label,
+                background=scene,
+                wnid=classes()[label].wnid,
+                prompt=self.prompts[label, scene],
+                seed=seed,
+                foreground_source=split.photos[place][which],
+                background_source=split.backgrounds[scene][where] if split.backgrounds else None,
+                box=(box[0], box[1], box[2], box[3]),
+            )
+
+    def _words(self, split: Share, stream: int, positions: np.ndarray) -> np.ndarray:
+        return hashed(self.recipe.seed, stream, SPLITS.index(split.name), positions)
+
+    def _boxes(self, split: Share, positions: np.ndarray) -> np.ndarray:
+        """Return (n, 4) boxes: a square of a drawn scale at a uniformly random place inside the image."""
+        (least, greatest), size = self.recipe.guide.scale, self.recipe.guide.size
+        share = least + (greatest - least) * uniform(self._words(split, _SCALE, positions))
+        side = np.floor(size * share).astype(np.int64)  # the paper's 0.4 of 512 is 204
+        corner = [
+            np.floor(uniform(self._words(split, stream, positions)) * (size - side + 1)).astype(np.int64)
+            for stream in (_LEFT, _TOP)
+        ]
+        return np.stack([corner[0], corner[1], corner[0] + side, corner[1] + side], axis=1)
+
+
+Cells = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _train_cells(seed: int, split: Share, backgrounds: int, positions: np.ndarray) -> Cells:
+    """Return (slot, background, photo, template) of train rows.
+
+    A block takes every class x background cell once. Backgrounds turn fastest, and neighbours differ in class.
+    """
+    n = len(split.labels)
+    block, within = np.divmod(positions, n * backgrounds)
+    turn, background = np.divmod(within, backgrounds)
+    slot = (turn + background * -(-n // backgrounds)) % n
+    photo = _rotated(seed, _PHOTO, slot, block * backgrounds + background, _counts(split.photos)[slot])
+    template = _template(seed, split, background, block * n + turn)
+    return slot, background, photo, template
+
+
+def _validation_cells(seed: int, split: Share, backgrounds: int, positions: np.ndarray) -> Cells:
+    """Return (slot, background, photo, template) of validation rows: one photo on all backgrounds, then the next."""
+    n = len(split.labels)
+    visit, background = np.divmod(positions, backgrounds)
+    lap, slot = np.divmod(visit, n)
+    again, photo = np.divmod(lap, _counts(split.photos)[slot])
+    template = _template(seed, split, background, photo * n + slot, again)
+    return slot, background, photo, template
+
+
+def _template(
+    seed: int, split: Share, background: np.ndarray, visit: np.ndarray, again: int | np.ndarray = 0
+) -> np.ndarray:
+    if not split.backgrounds:
+        return np.zeros_like(background)
+    counts = _counts(split.backgrounds)[background]
+    return (_rotated(seed, _BACKGROUND, background, visit, counts) + again) % counts
+
+
+def _rotated(seed: int, stream: int, group: np.ndarray, visit: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return which of a group's `counts` photos its `visit`-th use takes: all once a lap, each lap turned at random.
+
+    The turn keeps photos from falling in step with classes or backgrounds, which are visited in a fixed order.
+    """
+    lap, place = np.divmod(visit, counts)
+    return (place + (hashed(seed, stream, group, lap) % counts.astype(np.uint64)).astype(np.int64)) % counts
+
+
+def _counts(photos: list[list[str]]) -> np.ndarray:
+    return np.array([len(each) for each in photos], dtype=np.int64)
+
+
+def _listing(photos: Photos) -> str:
+    return digest([[label, list(names)] for label, names in sorted(photos.items())])

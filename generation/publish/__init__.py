@@ -1,0 +1,1 @@
+"""A release -> a Hub repo: what is sent, and sending it."""

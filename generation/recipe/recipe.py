@@ -1,0 +1,173 @@
+"""A recipe: everything that decides what a release looks like, as one TOML file.
+
+Recipes that ship lie in `recipes/` and are named by their stem (`--recipe paper`); any other is named by its
+path. A recipe with an unknown key or a value out of range is refused in one line (RecipeError).
+"""
+
+import difflib
+from importlib.resources import files
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
+
+from d3s_dataset.errors import RecipeError, one_line, shortened
+from d3s_dataset.taxonomy import BACKGROUNDS
+from d3s_dataset.utils.nested import parse_toml
+from generation.recipe.sections import (
+    MOST_ROWS,
+    NO_MODEL,
+    BackgroundSpec,
+    Controls,
+    Drawn,
+    Generator,
+    Guide,
+    ImageFile,
+    Prompt,
+    Screen,
+    Section,
+    Splits,
+    identified,
+)
+
+
+class Recipe(Section):
+    """Everything that decides what a release looks like (module docstring)."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+    kind: Literal["d3s", "sample", "shift"]
+    description: Annotated[str, Field(min_length=1, max_length=10_000)]
+    rows: Annotated[int, Field(ge=1, le=MOST_ROWS)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    backgrounds: Annotated[tuple[BackgroundSpec, ...], Field(min_length=1, max_length=1000)] = tuple(
+        BackgroundSpec(name=each.name, phrase=each.phrase) for each in BACKGROUNDS
+    )
+    drawn: Drawn | None = None
+    splits: Splits = Splits()
+    prompt: Prompt = Prompt()
+    guide: Guide = Guide()
+    controls: Controls = Controls()
+    generator: Generator = Generator()
+    screen: Screen = Screen()
+    image: ImageFile = ImageFile()
+    # No field: the description belongs to the plan's digest, so that a flag may not reword it.
+    _other_generator: bool = PrivateAttr(False)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Recipe":
+        names, size, least = set(self.background_names()), self.guide.size, self.guide.scale[0]
+        problems = {
+            "two backgrounds share a name": len(names) < len(self.backgrounds),
+            "[drawn] has only D3S's ten backgrounds": self.drawn and names - {each.name for each in BACKGROUNDS},
+            "kind 'sample' is for drawn recipes: expected [drawn]": self.kind == "sample" and not self.drawn,
+            f"guide.scale {least} of {size} pixels is less than one pixel": int(size * least) < 1,
+            f"guide.size {size}: a generator needs a multiple of 8": self.diffuses and size % 8,
+            "generator.steps x generator.strength is less than one step": self.diffuses
+            and self.generator.steps * self.generator.strength < 1,
+            "generator.eta is DDIM's: expected scheduler 'DDIMScheduler'": self.generator.eta
+            and self.generator.scheduler != "DDIMScheduler",
+        }
+        for text, found in problems.items():
+            if found:
+                raise ValueError(text)
+        return self
+
+    @property
+    def diffuses(self) -> bool:
+        """Whether a model redraws the guides."""
+        return self.generator.model != NO_MODEL
+
+    @property
+    def summary(self) -> str:
+        """What is made, in a line: the description, or what holds in place of it with another generator."""
+        if not self._other_generator:
+            return self.description
+        return f"redrawn by {self.generator.model}" if self.diffuses else "its guides alone, not redrawn by any model"
+
+    @property
+    def release_kind(self) -> Literal["d3s", "sample", "shift", "guides"]:
+        """What a release of this recipe is called: its kind, or `guides` where nothing redraws photos."""
+        return self.kind if self.diffuses or self.kind == "sample" else "guides"
+
+    def background_names(self) -> list[str]:
+        """Return the names of the background labels, in label order."""
+        return [each.name for each in self.backgrounds]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a release records it: nothing in it depends on where files lie."""
+        screen = self.screen.model_copy(update={"clip": identified(self.screen.clip)})
+        recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen})
+        return recorded.model_dump(mode="json")
+
+    def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":
+        """Return the recipe with another number of rows, or other models, where they are given."""
+        generator, screen = self.generator, self.screen
+        if model is not None and model != generator.model:
+            generator = generator.model_copy(update={"model": model, "revision": None})
+        if clip is not None:
+            screen = screen.model_copy(update={"clip": clip})
+        made = self.model_copy(update={"rows": rows or self.rows, "generator": generator, "screen": screen})
+        made._other_generator = self._other_generator or generator.model != self.generator.model
+        return made
+
+    def configs(self) -> list[str]:
+        """Return the configs of a release: without a generator there are guides only, and `guides` is the default."""
+        wanted = [name for name in self.controls.configs if self.redraws(name) <= self.diffuses]
+        return ["default", *(name for name in wanted if self.diffuses or name != "guides")]
+
+    def redraws(self, config: str) -> bool:
+        """Return whether the images of a config are redrawn guides (else they are the guides)."""
+        return self.diffuses if config == "default" else not config.endswith("guides")
+
+
+def shipped() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    folder = files("generation").joinpath("recipes")
+    return sorted(Path(each.name).stem for each in folder.iterdir() if each.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a shipped recipe by its name, or any recipe by its path; raises RecipeError with one line."""
+    try:
+        if name in shipped():
+            text = files("generation").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
+        else:
+            text = Path(name).read_text(encoding="utf-8")
+    except OSError:
+        raise RecipeError(f"no recipe {name!r}: expected {', '.join(shipped())}, or the path of a TOML file") from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"recipe {name} is no text: expected a TOML file") from None
+    return parse_recipe(text, name)
+
+
+def parse_recipe(text: str, name: str) -> Recipe:
+    """Read a recipe from TOML text; `name` is what errors call it."""
+    try:
+        return Recipe.model_validate(parse_toml(text))
+    except ValidationError as error:
+        raise RecipeError(f"recipe {name}: {_explain(error)}") from None
+    except ValueError as error:
+        raise RecipeError(f"recipe {name} is no valid TOML: {one_line(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = shortened(".".join(str(part) for part in first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}{_near(first['loc'])}"
+    if first["type"] == "missing":
+        return f"key {where!r} is missing"
+    message = shortened(first["msg"].removeprefix("Value error, "), 300)
+    return f"{where}: {message}, got {shortened(repr(first['input']))}" if where else message
+
+
+def _near(location: tuple[Any, ...]) -> str:
+    model: Any = Recipe
+    for part in location[:-1]:
+        inner = get_args(model)[0] if isinstance(part, int) and get_args(model) else None
+        model = inner or getattr(getattr(model, "model_fields", {}).get(part), "annotation", None)
+        model = next((each for each in get_args(model) if get_origin(model) is UnionType), model)
+    known = list(getattr(model, "model_fields", {}))
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else (f"; it takes {', '.join(known)}" if known else "")

@@ -1,0 +1,158 @@
+"""The sections of a recipe, each with its keys, their defaults (the paper's numbers) and what they may be."""
+
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from d3s_dataset.identity import digest, file_digest
+
+NO_MODEL = "none"
+MOST_ROWS = 100_000_000
+ModelName = Annotated[str, Field(min_length=1, max_length=1000)]
+Template = Annotated[str, Field(max_length=2000)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and with an unknown key refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BackgroundSpec(Section):
+    """A background label and the phrase that the prompt uses for it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+    phrase: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Splits(Section):
+    """How rows and photos are divided; `single_photo` is the split of a class that has one photo only."""
+
+    train_rows_per_validation_row: Annotated[int, Field(ge=1, le=100)] = 5
+    validation_backgrounds: Annotated[float, Field(gt=0, lt=1)] = 0.33
+    single_photo: Literal["train", "validation"] = "validation"
+
+
+class Prompt(Section):
+    """The sentence that the generator is given; fields {synonym}, {gloss} and {phrase}.
+
+    `control` is the sentence of the config control_scale, which says nothing of the background.
+    """
+
+    template: Template = "a photo of a {synonym}, {gloss}, {phrase}"
+    control: Template = "a photo of a {synonym}, {gloss}"
+
+    @model_validator(mode="after")
+    def _fields_exist(self) -> "Prompt":
+        for template in (self.template, self.control):
+            if not _only_fields(template):
+                raise ValueError(f"expected only {{synonym}}, {{gloss}} and {{phrase}}, got {template!r}")
+        if "{phrase}" in self.control:
+            raise ValueError(f"control: expected a sentence without {{phrase}}, got {self.control!r}")
+        return self
+
+
+class Controls(Section):
+    """Which control configs a release has beside its images, and for which splits (`d3s_dataset.schema.CONFIGS`)."""
+
+    configs: tuple[
+        Literal["guides", "control_scale", "control_scale_guides", "control_original", "control_original_guides"], ...
+    ] = Field(default=(), max_length=5)
+    splits: Annotated[tuple[Literal["train", "validation"], ...], Field(min_length=1, max_length=2)] = ("validation",)
+
+
+class Guide(Section):
+    """How the photo of the object is put on the background photo.
+
+    `size` is the image's side in pixels; `scale` the least and greatest side of the pasted square as a share of it.
+    With background `none` the foreground photo stands alone, on neutral grey where it leaves room.
+    """
+
+    size: Annotated[int, Field(ge=32, le=4096)] = 512
+    scale: tuple[Fraction, Fraction] = (0.4, 0.4)
+    background: Literal["photo", "none"] = "photo"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Guide":
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"expected scale = [least, greatest], got {list(self.scale)}")
+        return self
+
+
+class Generator(Section):
+    """The image-to-image model and its settings (`model = "none"`: the guides are the images)."""
+
+    model: ModelName = NO_MODEL
+    revision: ModelName | None = None
+    scheduler: Annotated[str, Field(pattern=r"^\w+Scheduler$", max_length=100)] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] = 50
+    strength: Fraction = 0.9
+    guidance_scale: Annotated[float, Field(ge=0, le=100)] = 5.0
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+    def identified(self) -> "Generator":
+        """Return the settings with a local model named by what it holds, in place of where it lies."""
+        return self.model_copy(update={"model": identified(self.model)})
+
+
+class Screen(Section):
+    """Which networks look at finished images, and under which limits an image fails (`generation.screening.checks`).
+
+    `clip` is the Hub id or folder of a CLIP model, `none` for none; `safety` asks the pipeline's own safety checker,
+    where it has one. Both look at redrawn images only. The default limits are passed by all of 200 ImageNet photos, 30
+    background photos and 600 guides made of them, and failed by blank, black and burnt-out images.
+    """
+
+    clip: ModelName = NO_MODEL
+    safety: bool = True
+    min_contrast: Annotated[float, Field(ge=0, le=127.5)] = 8.0
+    max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.5
+    min_clip_foreground: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_clip_background: Annotated[float, Field(ge=0, le=1)] = 0.0
+    duplicate_bits: Annotated[int, Field(ge=0, le=8)] = 2
+
+
+class ImageFile(Section):
+    """How images are stored."""
+
+    format: Literal["jpeg", "png"] = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+
+
+class Drawn(Section):
+    """How many foregrounds a class, and templates a background, the drawn sample has."""
+
+    instances: Annotated[int, Field(ge=2, le=10_000)]
+    templates: Annotated[int, Field(ge=2, le=10_000)]
+
+
+def _only_fields(template: str) -> bool:
+    """Return whether a template holds only the three plain fields: a width or an attribute could ask for anything."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        return False
+    return all(
+        name is None or (name in ("synonym", "gloss", "phrase") and not width and not conversion)
+        for _, name, width, conversion in parts
+    )
+
+
+def identified(model: str) -> str:
+    """Return a local model folder as `name@digest of what it holds`; any other name as it is."""
+    folder = Path(model)
+    if model == NO_MODEL or not folder.is_dir():
+        return model
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    stats = tuple((path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return f"{folder.resolve().name}@{_held(folder, stats)[:12]}"
+
+
+@cache  # hashing gigabytes once a process is enough
+def _held(folder: Path, stats: tuple[tuple[str, int, int], ...]) -> str:
+    return digest([[name, file_digest(folder / name)] for name, _, _ in stats])

@@ -1,0 +1,210 @@
+"""Plan -> release on disk: go on from what is there, make the rest, finish. What `generation.run` calls."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from d3s_dataset import manifest as manifests
+from d3s_dataset.errors import D3SError, GenerationError, RecipeError, ReleaseError
+from d3s_dataset.manifest import Manifest
+from d3s_dataset.sheet import shard_sheet
+from generation.execution.options import How, open_engine
+from generation.execution.progress import Watch
+from generation.execution.scheduler import Engine
+from generation.execution.signals import in_order
+from generation.planning.plan import Plan
+from generation.release.finalize import check_whole, finish, mark_duplicates
+from generation.release.lock import one_at_a_time, sole_run
+from generation.release.shard_loop import make_all, pending
+from generation.release.state import Begun, Entry, State
+from generation.release.tasks import Task, Wanted, part_of, tasks
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run made.
+
+    Attributes:
+        rows: rows of the release by config and split, failed ones not counted; of a part, of its shards.
+        failures: rows that failed.
+        already_finished: whether all was there before.
+    """
+
+    rows: dict[tuple[str, str], int]
+    failures: int
+    already_finished: bool
+
+
+def generate(
+    plan: Plan,
+    out: Path,
+    how: How | None = None,
+    *,
+    limit: int | None = None,
+    order: Callable[[list[Task]], list[Task]] = list,
+) -> Summary:
+    """Make a release, or a part of one, or go on with it.
+
+    Args:
+        plan: the rows.
+        out: the release's folder.
+        how: where and how.
+        limit: make only the first rows of the plan.
+        order: reorders the shards to make; the release does not depend on it.
+
+    Raises:
+        ReleaseError: the folder holds something else, is being made by another run, or cannot be written.
+        ModelError: the generator cannot be loaded.
+        Interrupted: SIGTERM or Ctrl-C; what was made is kept.
+    """
+    how = how or How()
+    state, begun = State(out, how.verify), _begun(plan, how, limit)
+    manifest = state.check(begun)
+    if manifest and (how.part or not manifest.failures):
+        state.close()
+        for shard in manifest.shards:
+            _draw_sheet(how.sheets, out / shard.path)
+        return _summary(manifest, True)
+    with sole_run(out, state.work, how.part), ExitStack() as held:
+        # A finished release is opened again only when its images can be made.
+        engine = held.enter_context(_opened(plan, state, how)) if manifests.is_finished(out) else None
+        with one_at_a_time(state.work):
+            begun = state.begin(begun)
+            state.rename(wanted := tasks(plan, begun.limit, how.shard_rows))
+        own = wanted if how.part is None else part_of(wanted, *how.part)
+        if pending(plan, state, own, Wanted(begun.resample)):
+            engine = engine or held.enter_context(_opened(plan, state, how))
+            _make(plan, state, engine, own, begun.resample, order, how)
+        if how.part:
+            return _part_summary(own, state.entries(own))
+        return _summary(finish(plan, state, begun, wanted), False)
+
+
+def finish_parts(plan: Plan, out: Path, how: How, limit: int | None = None) -> Summary:
+    """Finish a release whose shards were made in parts: near-duplicates, card, manifest.
+
+    Args:
+        plan: the rows.
+        out: the release's folder.
+        how: the size of its shards.
+        limit: rows; None is as many as it was begun with.
+
+    Raises:
+        ReleaseError: a shard is missing, or the folder holds something else.
+    """
+    state = State(out, how.verify)
+    begun = _held(state, _begun(plan, how, limit), limit)
+    if manifest := state.check(begun):
+        return _summary(manifest, True)
+    wanted = tasks(plan, begun.limit, how.shard_rows)
+    _check_made(plan, state, wanted, begun)
+    with sole_run(out, state.work, None):
+        return _summary(finish(plan, state, state.begin(begun), wanted), False)
+
+
+def make_again(plan: Plan, out: Path, how: How, limit: int | None, key: str) -> list[Path]:
+    """Make the images of one key again, in every config that has it; return their shards.
+
+    Args:
+        plan: the rows.
+        out: the release's folder.
+        how: where and how.
+        limit: rows; None is as many as the release has.
+        key: a row's key.
+
+    Raises:
+        RecipeError: the plan has no such row.
+        ReleaseError: the release has not been made yet.
+        GenerationError: nothing came of it this time; what was there is kept.
+    """
+    state = State(out, how.verify)
+    begun = _held(state, _begun(plan, how, limit), limit)
+    wanted = tasks(plan, begun.limit, how.shard_rows)
+    own = _tasks_of(plan, wanted, key)
+    if state.check(begun) is None:
+        _check_made(plan, state, wanted, begun)
+    tries = Wanted(again=frozenset([key]), first=False)
+    with sole_run(out, state.work, None), _opened(plan, state, how) as engine, in_order(engine):
+        begun = state.begin(begun)
+        make_all(plan, state, engine, own, tries)
+        finish(plan, state, begun, wanted)
+    if key in tries.lost:
+        raise GenerationError(f"--only {key}: {tries.lost[key]}; what was there is kept")
+    return [out / task.path for task in own]
+
+
+def _held(state: State, begun: Begun, limit: int | None) -> Begun:
+    """Return how far a release was to go, where the command line says nothing of it."""
+    held = state.held()
+    if held is None:
+        return begun
+    return begun.model_copy(update={"resample": held.resample, **({} if limit else {"limit": held.limit})})
+
+
+def _check_made(plan: Plan, state: State, wanted: list[Task], begun: Begun) -> None:
+    """Raise ReleaseError where a shard is not finished, further seeds included."""
+    check_whole(state, wanted)
+    left = pending(plan, state, wanted, Wanted(begun.resample, first=False))
+    if left:
+        raise ReleaseError(
+            f"{state.out}: {len(left)} shards have images that --resample {begun.resample} makes again, such as "
+            f"{left[0].path}: type the command that makes them first"
+        )
+
+
+def _tasks_of(plan: Plan, wanted: list[Task], key: str) -> list[Task]:
+    place = plan.find(key)
+    own = [each for each in wanted if place and each.split == place[0] and each.start <= place[1] < each.stop]
+    if not own:
+        raise RecipeError(f"--only {key}: expected the key of a row of this plan (see the column `key`)")
+    return own
+
+
+def _begun(plan: Plan, how: How, limit: int | None) -> Begun:
+    return Begun(recipe=plan.recipe.name, plan_digest=plan.digest, shard_rows=how.shard_rows,
+                 limit=min(limit or len(plan), len(plan)), resample=how.resample)  # fmt: skip
+
+
+def _make(
+    plan: Plan, state: State, engine: Engine, own: list[Task], resample: int,
+    order: Callable[[list[Task]], list[Task]], how: How,
+) -> None:  # fmt: skip
+    """Make what is pending of `own`; where near-duplicates can be marked, those that may have another seed get it."""
+    wanted = Wanted(resample)
+    todo = pending(plan, state, own, wanted)
+    total, left = (sum(task.stop - task.start for task in each) for each in (own, todo))
+    with in_order(engine), Watch(total, total - left) as watch:
+        while True:
+            make_all(plan, state, engine, own, wanted, order=order, done=watch.step,
+                     wrote=lambda path: _draw_sheet(how.sheets, path))  # fmt: skip
+            if how.part or not resample:
+                return
+            mark_duplicates(plan, state, own)
+            if not pending(plan, state, own, wanted):
+                return
+
+
+def _opened(plan: Plan, state: State, how: How) -> Engine:
+    try:
+        return open_engine(plan, how)
+    except D3SError:
+        state.abandon()
+        raise
+
+
+def _draw_sheet(folder: Path | None, shard: Path) -> None:
+    if folder is not None:
+        shard_sheet(shard, folder / f"{shard.parent.name}-{shard.stem}.jpg")
+
+
+def _part_summary(own: list[Task], entries: dict[Task, Entry]) -> Summary:
+    rows = {(task.config, task.split): 0 for task in own}
+    for task in own:
+        rows[task.config, task.split] += entries[task].shard.rows
+    return Summary(rows, sum(len(each.failures) for each in entries.values()), False)
+
+
+def _summary(manifest: Manifest, already_finished: bool) -> Summary:
+    rows = {(c, split): manifest.rows(c, split) for c in manifest.configs() for split in manifest.splits(c)}
+    return Summary(rows, len(manifest.failures), already_finished)

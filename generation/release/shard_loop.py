@@ -1,0 +1,205 @@
+"""The loop that joins the stages: pending shards -> batches -> lanes -> records -> shards on disk.
+
+A shard is the unit of work: what is finished is read from disk. A pass makes whatever is pending; rows whose image was
+not finite, or fails a screen and may have another seed, are made again in the next pass, and so on until nothing is.
+"""
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from d3s_dataset.errors import Interrupted, WriteError
+from d3s_dataset.manifest import Failure
+from generation.execution.scheduler import Batch, Engine
+from generation.images.rows import Failed, Made
+from generation.planning.plan import Plan, Row
+from generation.release.shards import read_records, write_shard
+from generation.release.state import Entry, State
+from generation.release.tasks import RETRIES, Task, Wanted, next_try, task_rows
+
+Done = Callable[[str, int], None]
+Wrote = Callable[[Path], None]
+
+
+class _Open:
+    """A shard whose rows are being made: what is kept of it, and what is made anew."""
+
+    def __init__(self, plan: Plan, state: State, task: Task, wanted: Wanted) -> None:
+        self.task, self.rows, self.wanted = task, task_rows(plan, task), wanted
+        # What an earlier run wrote and could not record, or a smaller --limit left in a shorter last shard; and over
+        # it what a stopped run had made.
+        held = {} if state.damaged(task) else read_records(state.out / task.path)
+        self.kept = {**held, **read_records(state.partial(task))}
+        self.failed = state.failures(task)
+        self.made: dict[str, tuple[Row, Made]] = {}
+        tries = (self._next(row) for row in self.rows)
+        self.todo = [row for row in tries if row is not None]
+
+    def _next(self, row: Row) -> Row | None:
+        record, wanted = self.kept.get(row.key), self.wanted
+        if row.key in wanted.again:
+            return row.again(record["attempt"]) if record else row
+        tried = wanted.tried.get((self.task.name, row.key), 0)
+        return next_try(row, record, self.failed.get(row.key), wanted.resample, wanted.first, tried)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.made) == len(self.todo)
+
+    def content(self) -> tuple[list[dict[str, Any]], list[Failure]]:
+        """Return the shard's records in order, and the failures of the rows that have none."""
+        records, failures = [], []
+        for index, planned in enumerate(self.rows, self.task.start):
+            row, made = self.made.get(planned.key, (planned, None))
+            if isinstance(made, Failed) and row.key in self.kept:
+                # Another try never takes away what was there.
+                self.wanted.tried[self.task.name, row.key] = row.attempt
+                self.wanted.lost[row.key] = made.reason
+                made = None
+            if isinstance(made, Failed):
+                failures.append(Failure(key=row.key, config=self.task.config, split=row.split, index=index,
+                                        seed=row.seed, attempt=row.attempt, **vars(made)))  # fmt: skip
+            elif made is not None or row.key in self.kept:
+                records.append(made or self.kept[row.key])
+            elif row.key in self.failed:
+                failures.append(self.failed[row.key])
+        return records, failures
+
+
+def make_all(
+    plan: Plan,
+    state: State,
+    engine: Engine,
+    own: list[Task],
+    wanted: Wanted,
+    *,
+    order: Callable[[list[Task]], list[Task]] = list,
+    done: Done = lambda lane, rows: None,
+    wrote: Wrote = lambda path: None,
+) -> None:
+    """Make what is pending of `own` until nothing is.
+
+    Args:
+        plan: the rows.
+        state: where they go.
+        engine: who makes them.
+        own: shards.
+        wanted: which of their rows; `first` and `again` hold for one pass.
+        order: reorders the shards of a pass; the release does not depend on it.
+        done: is told the lane's name and a number of rows as they are made.
+        wrote: is told of every shard that is on disk.
+
+    Raises:
+        Interrupted: the engine was stopped; what was made is on disk.
+        WriteError: the disk is full or cannot be written.
+        GenerationError: no lane is left.
+    """
+    while todo := pending(plan, state, own, wanted):
+        _Pass(plan, state, engine, wanted, done, wrote).run(order(todo))
+        wanted.first, wanted.again = False, frozenset()
+
+
+def pending(plan: Plan, state: State, own: list[Task], wanted: Wanted) -> list[Task]:
+    """Return the shards of `own` that have a row to make (`generation.release.tasks.next_try`)."""
+    entries = state.entries(own)
+
+    def unfinished(task: Task) -> bool:
+        return task not in entries or _unfinished(plan, state.out / task.path, task, entries[task], wanted)
+
+    return [task for task in own if wanted.again or unfinished(task)]
+
+
+def _unfinished(plan: Plan, path: Path, task: Task, entry: Entry, wanted: Wanted) -> bool:
+    if any(wanted.first or (each.stage == "diffuse" and each.attempt < RETRIES) for each in entry.failures):
+        return True
+    if wanted.resample == 0 or not plan.recipe.redraws(task.config):
+        return False
+    columns = pq.read_table(path, columns=["key", "attempt", "screen_failed"]).to_pylist()
+    tried = (max(each["attempt"], wanted.tried.get((task.name, each["key"]), 0)) for each in columns)
+    return any(each["screen_failed"] and last < wanted.resample for each, last in zip(columns, tried, strict=True))
+
+
+class _Pass:
+    """One pass over pending shards."""
+
+    def __init__(
+        self, plan: Plan, state: State, engine: Engine, wanted: Wanted, done: Done, wrote: Wrote
+    ) -> None:  # fmt: skip
+        self.plan, self.state, self.engine, self.wanted = plan, state, engine, wanted
+        self.done, self.wrote = done, wrote
+        self.open: dict[Task, _Open] = {}
+        self.writing: list[Future[None]] = []
+
+    def run(self, todo: list[Task]) -> None:
+        """Make and write every shard; while one is written the next is made."""
+        with ThreadPoolExecutor(1) as self.writer:
+            try:
+                for lane, batch, made in self.engine.make(self._batches(todo)):
+                    for shard, row, each in zip(batch.shards, batch.rows, made, strict=True):
+                        shard.made[row.key] = (row, each)
+                    self.done(lane.name, len(made))
+                    for shard in dict.fromkeys(batch.shards):
+                        self._write_if_complete(shard)
+                self._settle(0)
+            except WriteError:
+                raise  # there is no room for the rest either
+            except BaseException:
+                self._keep()
+                raise
+        if self.engine.stopped:
+            self._keep()
+            raise Interrupted(f"stopped; what was made is kept in {self.state.out}: type the same command to go on")
+
+    def _batches(self, todo: list[Task]) -> Iterator[Batch]:
+        rows: dict[bool, list[tuple[_Open, Row]]] = {True: [], False: []}
+        for task in todo:
+            shard = _Open(self.plan, self.state, task, self.wanted)
+            self.open[task] = shard
+            redraw = self.plan.recipe.redraws(task.config)
+            for row in shard.todo:
+                rows[redraw].append((shard, row))
+                if len(rows[redraw]) >= self.engine.batch_size:
+                    yield _batch(rows, redraw)
+            self._write_if_complete(shard)  # all of it may have been kept
+        yield from (_batch(rows, redraw) for redraw in rows if rows[redraw])
+
+    def _write_if_complete(self, shard: _Open) -> None:
+        if shard.complete and self.open.pop(shard.task, None):
+            self._settle(1)  # so that no more than two finished shards are in memory
+            self.writing.append(self.writer.submit(self._write, shard))
+
+    def _settle(self, most: int) -> None:
+        """Wait until at most `most` shards are being written; raises what went wrong in one."""
+        while len(self.writing) > most:
+            self.writing.pop(0).result()
+
+    def _write(self, shard: _Open) -> None:
+        records, failures = shard.content()
+        path = self.state.out / shard.task.path
+        self.state.forget(shard.task)  # so that a kill in between never leaves an entry with another checksum
+        size, checksum = write_shard(path, records, self.plan.recipe.background_names())
+        self.state.finish_shard(shard.task, size, checksum, len(records), failures, environment(self.engine))
+        self.wrote(path)
+
+    def _keep(self) -> None:
+        """Write down what was made of shards that were not completed."""
+        for shard in self.open.values():
+            made = {key: each for key, (_, each) in shard.made.items() if not isinstance(each, Failed)}
+            if made:
+                names = self.plan.recipe.background_names()
+                write_shard(self.state.partial(shard.task), list({**shard.kept, **made}.values()), names)
+
+
+def _batch(rows: dict[bool, list[tuple[_Open, Row]]], redraw: bool) -> Batch:
+    taken, rows[redraw] = rows[redraw], []
+    return Batch([row for _, row in taken], [shard for shard, _ in taken], redraw)
+
+
+def environment(engine: Engine) -> dict[str, str]:
+    """Return the versions that made a shard."""
+    versions = {name: importlib.metadata.version(name) for name in ("d3s", "pillow", "numpy", "pyarrow")}
+    return versions | engine.environment()

@@ -1,0 +1,100 @@
+"""Which shards a release has, and which rows of one are still to be made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from d3s_dataset.manifest import Failure, shard_path
+from generation.planning.controls import derive
+from generation.planning.plan import Plan, Row
+
+RETRIES = 1  # further seeds for a row whose image was not finite
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard: rows `start` to `stop` of a split in a config, file `index` of `count`."""
+
+    config: str
+    split: str
+    index: int
+    count: int
+    start: int
+    stop: int
+
+    @property
+    def path(self) -> str:
+        """The shard's path inside the release."""
+        return shard_path(self.config, self.split, self.index, self.count)
+
+    @property
+    def name(self) -> str:
+        """What the shard is called while it is made; it does not change when the release grows."""
+        return f"{self.config}-{self.split}-{self.index:05d}"
+
+
+def tasks(plan: Plan, limit: int, shard_rows: int) -> list[Task]:
+    """Return all shards of the first `limit` rows of a plan: the images first, then the controls."""
+    found = []
+    for config in plan.recipe.configs():
+        for split, rows in plan.split_rows(limit).items():
+            if config != "default" and split not in plan.recipe.controls.splits:
+                continue
+            count = -(-rows // shard_rows)
+            found += [
+                Task(config, split, i, count, i * shard_rows, min((i + 1) * shard_rows, rows)) for i in range(count)
+            ]
+    return found
+
+
+def part_of(all_tasks: list[Task], part: int, parts: int) -> list[Task]:
+    """Return part `part` (1 to `parts`) of the shards: every `parts`-th, so that each part holds all kinds."""
+    return all_tasks[part - 1 :: parts]
+
+
+def task_rows(plan: Plan, task: Task) -> list[Row]:
+    """Return the planned rows of a shard."""
+    rows = plan.rows(task.split, task.start, task.stop)
+    return [derive(row, task.config, plan.recipe) for row in rows]
+
+
+@dataclass
+class Wanted:
+    """Which rows a run makes beside those that are not there.
+
+    Attributes:
+        resample: further seeds for redrawn images that fail a screen.
+        again: keys of rows to make again although they are there.
+        first: whether rows that failed in an earlier run start again; only in the first pass.
+        tried: of images that are there, the last seed that gave none, by shard and key.
+        lost: why making a row that is there gave nothing, by key.
+    """
+
+    resample: int = 0
+    again: frozenset[str] = frozenset()
+    first: bool = True
+    tried: dict[tuple[str, str], int] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+
+def next_try(
+    row: Row, record: Mapping[str, Any] | None, failure: Failure | None, resample: int, first: bool, tried: int = 0
+) -> Row | None:
+    """Return what of a planned row is to be made now: with which seed, or None where nothing is.
+
+    Args:
+        row: as planned.
+        record: what was made of it, if anything was.
+        failure: why nothing was made of it, where an earlier try failed.
+        resample: further seeds that a redrawn image which fails a screen may have.
+        first: whether this is the run's first pass, in which failed rows start again.
+        tried: the last seed after the record's own that gave no image.
+    """
+    if record is not None:
+        last = max(record["attempt"], tried)
+        again = record["generator"] is not None and record["screen_failed"] and last < resample
+        return row.again(last + 1) if again else None
+    if failure is None or first:
+        return row
+    again = failure.stage == "diffuse" and failure.attempt < RETRIES
+    return row.again(failure.attempt + 1) if again else None

@@ -1,0 +1,1 @@
+"""Automatic checks per image, written as columns and never a silent drop; near-duplicates."""

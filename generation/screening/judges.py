@@ -1,0 +1,215 @@
+"""Networks that look at finished images and say what they think of them; they never change a pixel.
+
+torch and transformers are imported when a judge is made, not before.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
+from d3s_dataset.utils.extras import late
+from generation.recipe.recipe import Generator
+
+if TYPE_CHECKING:
+    import torch
+
+FOREGROUND_TEXT = "a photo of a {}"
+BACKGROUND_TEXT = "a photo taken {}"
+
+_TEXTS = 64  # texts embedded at once
+
+
+class SafetyJudge:
+    """The safety checker of a Stable Diffusion pipeline, asked for its opinion alone.
+
+    Args:
+        checker: a `StableDiffusionSafetyChecker`, as the pipeline has it.
+        feature_extractor: the pipeline's own, which makes the checker's input.
+        device: a torch device.
+        dtype: type of the checker's weights; None is float32.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+        ModelError: the device cannot be used.
+    """
+
+    def __init__(
+        self, checker: Any, feature_extractor: Any, device: str = "cpu", dtype: "torch.dtype | None" = None
+    ) -> None:
+        self._torch, _ = _import()
+        self.device, self.dtype = device, dtype or self._torch.float32
+        self._extract, self._checker = feature_extractor, _placed(checker, device, self.dtype)
+        self.name = _recorded_name(str(checker.config._name_or_path), type(checker).__name__)
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[bool]:
+        """Return for each uint8 (height, width, 3) image whether the checker would have blackened it."""
+        if not images:
+            return []
+        pixels = self._extract(images=_pictures(images), return_tensors="pt").pixel_values
+        to_blacken = np.zeros((len(images), 1, 1, 1))
+        with self._torch.inference_mode(), _silent(type(self._checker).__module__):
+            _, flagged = self._checker(clip_input=pixels.to(self.device, self.dtype), images=to_blacken)
+        return [bool(each) for each in flagged]
+
+
+class ClipJudge:
+    """How well CLIP (arXiv 2103.00020) recognises an image's foreground and background, zero-shot.
+
+    A probability is a softmax over the texts given here, with CLIP's own logit scale: of `foregrounds` for one and of
+    `phrases` for the other. So it says which of these an image shows, and is 1 where there is only one: to judge among
+    all of ImageNet, give all 1000 classes.
+
+    Args:
+        model: Hub id or local folder of a CLIP model with its tokenizer and image processor, weights as safetensors.
+        foregrounds: what a foreground label is called, `{6: "stingray"}`; becomes "a photo of a stingray".
+        phrases: phrase of each background label, `["on grass", ...]`; becomes "a photo taken on grass".
+        device: a torch device.
+        dtype: type of the weights; None is float32.
+        revision: branch, tag or commit of a Hub model; None is its main branch.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+        ModelError: the model is no CLIP model, lacks weights or cannot be had, or the device cannot be used.
+    """
+
+    def __init__(
+        self, model: str, foregrounds: Mapping[int, str], phrases: Sequence[str],
+        device: str = "cpu", dtype: "torch.dtype | None" = None, *, revision: str | None = None,
+    ) -> None:  # fmt: skip
+        self._torch, transformers = _import()
+        self.device, self.dtype = device, dtype or self._torch.float32
+        loaded, self._processor = _load(transformers, model, revision, self.dtype)
+        self._model = _placed(loaded, device, self.dtype)
+        self.name = _recorded_name(_where(model, revision), f"{model}@{revision or 'main'}")
+        self._place = {label: i for i, label in enumerate(foregrounds)}
+        self._foregrounds = self._embedded([FOREGROUND_TEXT.format(each) for each in foregrounds.values()])
+        self._backgrounds = self._embedded([BACKGROUND_TEXT.format(each) for each in phrases])
+
+    def __call__(
+        self, images: Sequence[np.ndarray], foregrounds: Sequence[int], backgrounds: Sequence[int]
+    ) -> list[dict[str, float]]:
+        """Return the screen columns of a batch of images; each depends on its own image and labels only.
+
+        Args:
+            images: uint8 (height, width, 3).
+            foregrounds: foreground label of each, one of those the judge was given.
+            backgrounds: background label of each.
+
+        Returns:
+            `screen_clip_foreground` and `screen_clip_background`: probability of the image's own label, in [0, 1].
+        """
+        if not images:
+            return []
+        seen = self._seen(images)
+        objects, scenes = ((seen @ texts.T).softmax(dim=1) for texts in (self._foregrounds, self._backgrounds))
+        return [
+            {
+                "screen_clip_foreground": float(objects[i, self._place[foreground]]),
+                "screen_clip_background": float(scenes[i, background]),
+            }
+            for i, (_, foreground, background) in enumerate(zip(images, foregrounds, backgrounds, strict=True))
+        ]
+
+    def _seen(self, images: Sequence[np.ndarray]) -> "torch.Tensor":
+        """Return (n, width) float32 image embeddings on the CPU, of length `exp(logit_scale)`."""
+        pixels = self._processor(images=_pictures(images), return_tensors="pt").pixel_values
+        with self._torch.inference_mode():
+            found = self._model.vision_model(pixel_values=pixels.to(self.device, self.dtype)).pooler_output
+            return _directions(self._model.visual_projection(found)) * self._model.logit_scale.float().exp().cpu()
+
+    def _embedded(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Return (n, width) float32 text embeddings on the CPU, of length 1."""
+        parts = []
+        with self._torch.inference_mode():
+            for start in range(0, len(texts), _TEXTS):
+                some = list(texts[start : start + _TEXTS])
+                tokens = self._processor(text=some, padding=True, truncation=True, return_tensors="pt").to(self.device)
+                found = self._model.text_model(**tokens).pooler_output
+                parts.append(_directions(self._model.text_projection(found)))
+        return self._torch.cat(parts)
+
+
+def _directions(embeddings: "torch.Tensor") -> "torch.Tensor":
+    embeddings = embeddings.float().cpu()
+    return embeddings / embeddings.norm(dim=-1, keepdim=True)
+
+
+def _pictures(images: Sequence[np.ndarray]) -> list[Image.Image]:
+    # An array could be taken for channels first; a picture cannot.
+    return [Image.fromarray(image) for image in images]
+
+
+def _import() -> tuple[Any, Any]:
+    torch, transformers = (late(each, "generation") for each in ("torch", "transformers"))
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    return torch, transformers
+
+
+def _load(transformers: Any, model: str, revision: str | None, dtype: Any) -> tuple[Any, Any]:
+    """Return a CLIP model and its processor; raises ModelError in one line."""
+    from safetensors import SafetensorError
+
+    local = Path(model).is_dir()
+    given = {"revision": revision} if revision else {}
+    try:
+        with nullcontext() if local else cache_only_where_unreachable():
+            kind = transformers.AutoConfig.from_pretrained(model, **given).model_type
+            if kind != "clip":
+                raise ValueError(f"it is a {kind} model")
+            options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **given}
+            loaded, report = transformers.CLIPModel.from_pretrained(model, **options)
+            processor = transformers.CLIPProcessor.from_pretrained(model, **given)
+        if report["missing_keys"]:
+            raise ValueError(f"its weights lack {sorted(report['missing_keys'])[0]}")
+        if len(processor.tokenizer) <= len(processor.tokenizer.all_special_tokens):
+            raise ValueError("its tokenizer has no words")  # transformers makes up an empty one
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        if not local and isinstance(error, OSError) and "couldn't connect" in str(error).lower():
+            text = unreachable(f"the weights of {model}", "the folder of a CLIP model")
+            raise ModelError(f"CLIP model {model}: no such folder, and as a Hub model {text}") from None
+        wanted = "expected the Hub id or folder of a CLIP model with safetensors weights, tokenizer and image processor"
+        raise ModelError(f"CLIP model {model}: {wanted}: {one_line(error)}") from None
+    return loaded, processor
+
+
+def _placed(model: Any, device: str, dtype: Any) -> Any:
+    try:
+        return model.to(device=device, dtype=dtype).eval()
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"--device {device} cannot be used: {one_line(error)}") from None
+
+
+def _where(model: str, revision: str | None) -> str:
+    """Return the local folder or file that a model was loaded from, or nothing."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return model if Path(model).is_dir() else str(try_to_load_from_cache(model, "config.json", revision=revision) or "")
+
+
+def _recorded_name(where: str, otherwise: str) -> str:
+    """Return model@commit for a place in the Hub's cache, name@digest for another folder; never a path."""
+    snapshot = re.search(r"models--([^/]+)/snapshots/([0-9a-f]{40})", where.replace("\\", "/"))
+    if snapshot:
+        return f"{snapshot[1].replace('--', '/', 1)}@{snapshot[2]}"
+    return Generator(model=where).identified().model if where and Path(where).is_dir() else otherwise
+
+
+@contextmanager
+def _silent(module: str) -> Iterator[None]:
+    """Keep a module's logger quiet: the checker says that it blackened an image, which here it did not."""
+    logger = logging.getLogger(module)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
