@@ -20,7 +20,7 @@ from PIL import Image
 
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from d3s_dataset.utils.cli import cores
-from generation.verify.questions import QUESTIONS
+from generation.verify.prepare.questions import QUESTIONS
 from tests.conftest import ROOT, one_line_error
 from tests.test_docs import MODULES
 

@@ -10,11 +10,11 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
 from d3s_dataset.utils import extras
 from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
-from generation.verify.consensus import METHODS
-from generation.verify.cost import Terms, estimate
-from generation.verify.decide import RULES, Rule
-from generation.verify.prepare import Wish, prepare
-from generation.verify.quality import Limits
+from generation.verify.aggregate.consensus import METHODS
+from generation.verify.aggregate.rules import RULES, Rule
+from generation.verify.aggregate.worker_quality import Limits
+from generation.verify.prepare.cost import Terms, estimate
+from generation.verify.prepare.folder import Wish, prepare
 
 late = partial(extras.late, extra="verify")
 
@@ -36,7 +36,7 @@ def _prepare(args: argparse.Namespace) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    page = late("generation.verify.serve")
+    page = late("generation.verify.server.serve")
     given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
     page_bounds = page.Bounds(args.open_per_address, args.floor)
     given = (*given, args.connections_per_address, page_bounds)
@@ -44,12 +44,12 @@ def _serve(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    for path in late("generation.verify.exchange").export(args.tasks, args.to, args.out, args.images_url):
+    for path in late("generation.verify.crowds.exchange").export(args.tasks, args.to, args.out, args.images_url):
         say(f"written: {path}")
 
 
 def _import(args: argparse.Namespace) -> None:
-    exchange = late("generation.verify.exchange")
+    exchange = late("generation.verify.crowds.exchange")
     for path in args.files:
         taken = exchange.take_file(args.tasks, path)
         say(f"{path}: {taken.new:,} answers are new, {taken.there:,} were there")
@@ -59,7 +59,7 @@ def _import(args: argparse.Namespace) -> None:
 
 def _aggregate(args: argparse.Namespace) -> None:
     extras.require("verify", "crowdkit", "pandas")
-    module = late("generation.verify.aggregate")
+    module = late("generation.verify.aggregate.votes_to_verdicts")
     if (args.tasks is None) == (args.votes is None):
         raise VerifyError("expected the folder of tasks, or --votes FILE.csv --out FILE.csv for votes alone")
     if args.votes is not None:

@@ -23,13 +23,13 @@ from d3s_dataset.utils.atomic import new_folder, write_atomic
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.paths import inside, regular
 from generation.release.shards import write_shard
-from generation.verify import tasks as files
-from generation.verify import verdicts as results
-from generation.verify.pictures import SPLIT
-from generation.verify.secret import anonymous, secret
-from generation.verify.tasks import Tasks
-from generation.verify.verdicts import Verdicts
-from generation.verify.votes import Store, Vote
+from generation.verify.aggregate import verdicts as results
+from generation.verify.aggregate.verdicts import Verdicts
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.images import SPLIT
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.secret import anonymous, secret
+from generation.verify.votes.store import Store, Vote
 
 Record = dict[str, Any]
 

@@ -12,7 +12,7 @@ from benchmark.pages.gallery import _small
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.sheet import contact_sheet
 from d3s_dataset.utils.pixels import rgb
-from generation.verify.pictures import encoded
+from generation.verify.prepare.images import encoded
 from tests.benchmark.conftest import jpeg, record, write_release
 
 

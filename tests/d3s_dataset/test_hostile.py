@@ -23,7 +23,7 @@ from d3s_dataset.sheet import contact_sheet
 from generation.execution.options import How
 from generation.publish.staging import outgoing, stage
 from generation.release.build import generate
-from generation.verify.pictures import open_release
+from generation.verify.prepare.images import open_release
 from tests.generation.releases import small_plan
 
 SHARD = "data/validation-00000-of-00001.parquet"

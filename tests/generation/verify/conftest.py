@@ -27,12 +27,12 @@ from d3s_dataset.errors import D3SError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Shard, shard_path
 from generation.release.shards import write_shard
-from generation.verify import tasks as files
 from generation.verify.__main__ import main
-from generation.verify.prepare import Wish, prepare
-from generation.verify.questions import NAMES
-from generation.verify.tasks import Tasks
-from generation.verify.votes import Store, Vote
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.folder import Wish, prepare
+from generation.verify.prepare.questions import NAMES
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.store import Store, Vote
 from tests.conftest import ROOT
 
 PEOPLE = ("anna", "ben", "cleo")
@@ -50,7 +50,7 @@ def refused(*line: object) -> str:
 def few_rounds() -> Iterator[None]:
     """Dawid-Skene in 4 rounds in place of 50, a second each: where it is called, not what it finds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("generation.verify.consensus._ROUNDS", 4)
+        patch.setattr("generation.verify.aggregate.consensus._ROUNDS", 4)
         yield
 
 

@@ -10,13 +10,13 @@ from datasets import load_dataset
 from d3s_dataset import D3S
 from d3s_dataset.check import check_release
 from d3s_dataset.manifest import read
-from generation.verify import verdicts
-from generation.verify.aggregate import aggregate
+from generation.verify.aggregate import verdicts
+from generation.verify.aggregate.rules import Rule
+from generation.verify.aggregate.votes_to_verdicts import aggregate
+from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.apply import apply
-from generation.verify.decide import Rule
-from generation.verify.quality import Limits
-from generation.verify.secret import anonymous, secret
-from generation.verify.votes import Store, Vote
+from generation.verify.votes.secret import anonymous, secret
+from generation.verify.votes.store import Store, Vote
 from tests.generation.releases import rows_of, same_bytes
 from tests.generation.verify.conftest import all_opinions, refused
 

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generation.verify import tasks as files
-from generation.verify.questions import NAMES
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.questions import NAMES
 from tests.conftest import DESK, PHONE
 from tests.generation.verify.conftest import last_votes, opinion, start
 

@@ -63,7 +63,7 @@ def test_half_a_body_does_not_keep_the_server_and_all_votes_are_in_the_file(task
 
 
 SLOW = """
-import sys, runpy, generation.verify.connections as c, generation.verify.guard as g
+import sys, runpy, generation.verify.server.connections as c, generation.verify.server.security as g
 c.protocol.__defaults__, g.BODY_SECONDS = (1.0,), 1.0
 sys.argv = ["verify", *sys.argv[1:]]
 runpy.run_module("generation.verify", run_name="__main__", alter_sys=False)

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generation.verify.__main__ import main
-from generation.verify.agree import alpha, interval, table
-from generation.verify.consensus import collect, dawid_skene, label, majority
-from generation.verify.decide import Rule, decide
+from generation.verify.aggregate.agreement import alpha, interval, table
+from generation.verify.aggregate.consensus import collect, dawid_skene, label, majority
+from generation.verify.aggregate.rules import Rule, decide
 from tests.conftest import ROOT, one_line_error
 from tests.generation.verify.conftest import refused
 

@@ -8,14 +8,14 @@ import shutil
 import pytest
 from datasets import load_dataset
 
-from generation.verify import tasks as files
-from generation.verify import verdicts
-from generation.verify.aggregate import aggregate
+from generation.verify.aggregate import verdicts
+from generation.verify.aggregate.rules import Rule
+from generation.verify.aggregate.votes_to_verdicts import aggregate
+from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.apply import apply
-from generation.verify.decide import Rule
-from generation.verify.exchange import export, take_file
-from generation.verify.quality import Limits
-from generation.verify.votes import Store, Vote
+from generation.verify.crowds.exchange import export, take_file
+from generation.verify.prepare import tasks as files
+from generation.verify.votes.store import Store, Vote
 from tests.generation.verify.conftest import PEOPLE, all_opinions, last_votes, refused, start
 
 # As the requester's site writes them, before the columns of the batch (Input.*) and of the form (Answer.*).

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from generation.verify import tasks as files
-from generation.verify.links import Links
-from generation.verify.questions import NAMES
-from generation.verify.secret import secret
-from generation.verify.sittings import Desk
-from generation.verify.votes import Store
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.questions import NAMES
+from generation.verify.server.tokens import Links
+from generation.verify.votes.assignments import Desk
+from generation.verify.votes.secret import secret
+from generation.verify.votes.store import Store
 from tests.generation.verify.conftest import start
 
 ANNOTATORS = 50

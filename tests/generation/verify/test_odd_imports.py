@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from generation.verify import tasks as files
 from generation.verify.__main__ import main
-from generation.verify.exchange import take_file
+from generation.verify.crowds.exchange import take_file
+from generation.verify.prepare import tasks as files
 from tests.generation.verify.conftest import last_votes, refused
 
 UNTRIMMED = "\ufeffworker,task,label\r\nw1,t1,1\r\nw2,t1,1\r\nw1,t2, 2\r\nw2,t2,2\r\nw1,t1,2\r\n,t3,1\r\nw1,t4,\r\n"

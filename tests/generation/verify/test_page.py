@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from generation.verify import tasks as files
-from generation.verify.aggregate import aggregate
-from generation.verify.decide import Rule
-from generation.verify.links import BadLink, Links
-from generation.verify.quality import Limits
-from generation.verify.secret import anonymous, secret
+from generation.verify.aggregate.rules import Rule
+from generation.verify.aggregate.votes_to_verdicts import aggregate
+from generation.verify.aggregate.worker_quality import Limits
+from generation.verify.prepare import tasks as files
+from generation.verify.server.tokens import BadLink, Links
+from generation.verify.votes.secret import anonymous, secret
 from tests.generation.verify.conftest import PEOPLE, last_votes, refused, start
 
 PRO = "?PROLIFIC_PID={}&STUDY_ID=s&SESSION_ID={}"

@@ -14,11 +14,11 @@ from PIL import Image
 from d3s_dataset import manifest as manifests
 from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS, background_names, superclass_of
-from generation.verify import tasks as files
-from generation.verify.cost import Terms, estimate
-from generation.verify.draw import Candidate, deal, sample
-from generation.verify.gold import known_pairs
-from generation.verify.prepare import Wish, prepare
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.attention_checks import known_pairs
+from generation.verify.prepare.cost import Terms, estimate
+from generation.verify.prepare.folder import Wish, prepare
+from generation.verify.prepare.sampling import Candidate, deal, sample
 from tests.conftest import one_line_error
 from tests.generation.releases import same_bytes
 from tests.generation.verify.conftest import refused

@@ -10,11 +10,11 @@ from xml.sax.saxutils import quoteattr
 
 from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.utils.nested import parse_json
-from generation.verify.ballots import Ballot, duration, named, plain_text
-from generation.verify.plain import check_regular
-from generation.verify.questions import ANSWERS, QUESTIONS
-from generation.verify.shown import shown
-from generation.verify.tasks import Tasks
+from generation.verify.crowds.answers import Ballot, duration, named, plain_text
+from generation.verify.crowds.csv_votes import check_regular
+from generation.verify.prepare.questions import ANSWERS, QUESTIONS
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.prepare.views import shown
 
 
 def tasks_json(tasks: Tasks, images: str) -> bytes:

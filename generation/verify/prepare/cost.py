@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from generation.verify.questions import QUESTIONS
+from generation.verify.prepare.questions import QUESTIONS
 
 
 @dataclass(frozen=True)

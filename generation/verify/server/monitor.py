@@ -1,16 +1,16 @@
 """What the reviewer's view shows while people vote: how far, how fast, how much they agree. No worker's own id."""
 
-import statistics
 import time
 from collections import defaultdict
 from typing import Any
 
-from generation.verify.agree import alpha, table
-from generation.verify.questions import ANSWERS, NAMES
-from generation.verify.secret import anonymous
-from generation.verify.sittings import Desk
-from generation.verify.tasks import Tasks
-from generation.verify.votes import Vote
+from generation.verify.aggregate.agreement import alpha, table
+from generation.verify.aggregate.worker_quality import seconds_per_item
+from generation.verify.prepare.questions import ANSWERS, NAMES
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.assignments import Desk
+from generation.verify.votes.secret import anonymous
+from generation.verify.votes.store import Vote
 
 _RECENT = 600.0  # seconds over which the speed is measured
 
@@ -65,12 +65,3 @@ def _people(tasks: Tasks, votes: list[Vote], key: bytes) -> list[dict[str, Any]]
             }
         )
     return sorted(found, key=lambda each: -each["answers"])
-
-
-def seconds_per_item(votes: list[Vote]) -> float | None:
-    """Return the median time that one person had an item in view until its last answer; None where not measured."""
-    longest: dict[str, float] = {}
-    for vote in votes:
-        if vote.seconds is not None:
-            longest[vote.item] = max(vote.seconds, longest.get(vote.item, 0.0))
-    return statistics.median(longest.values()) if longest else None

@@ -8,7 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from generation.verify.guard import policy
+from generation.verify.server.security import policy
 
 BACKLOG = 32  # connections accepted at once, before any of them is looked at
 HEAD_SECONDS = 15.0  # in which a request's line and headers must be there

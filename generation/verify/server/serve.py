@@ -12,14 +12,15 @@ import uvicorn
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.cli import say
-from generation.verify import crowds, tasks
-from generation.verify.connections import BACKLOG, most_connections, protocol
-from generation.verify.guard import Guard
-from generation.verify.links import Links
-from generation.verify.page import Office, create
-from generation.verify.secret import secret
-from generation.verify.sittings import Bounds, Desk
-from generation.verify.votes import Store
+from generation.verify.crowds import base as crowds
+from generation.verify.prepare import tasks
+from generation.verify.server.app import Office, create
+from generation.verify.server.connections import BACKLOG, most_connections, protocol
+from generation.verify.server.security import Guard
+from generation.verify.server.tokens import Links
+from generation.verify.votes.assignments import Bounds, Desk
+from generation.verify.votes.secret import secret
+from generation.verify.votes.store import Store
 
 _GRACE = 5  # seconds for requests that are not whole when the server ends
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

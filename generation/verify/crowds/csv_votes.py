@@ -6,9 +6,9 @@ from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.escape import csv_cell, csv_text
-from generation.verify.ballots import Ballot, duration
-from generation.verify.tasks import Tasks
-from generation.verify.votes import Vote
+from generation.verify.crowds.answers import Ballot, duration
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.store import Vote
 
 NEEDED = ("release", "worker", "item", "question", "answer")
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.atomic import replacing
-from generation.verify import label_studio, mturk, plain, tasks
-from generation.verify.ballots import Taken, take
-from generation.verify.plain import header
-from generation.verify.tasks import IMAGES
-from generation.verify.votes import Store
+from generation.verify.crowds import csv_votes, label_studio, mturk
+from generation.verify.crowds.answers import Taken, take
+from generation.verify.crowds.csv_votes import header
+from generation.verify.prepare import tasks
+from generation.verify.prepare.tasks import IMAGES
+from generation.verify.votes.store import Store
 
 
 def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]:
@@ -23,7 +24,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
     held = tasks.read(folder)
     if form == "csv":
         store = Store(folder)
-        contents = {"votes.csv": plain.votes_csv(held, store.last())}
+        contents = {"votes.csv": csv_votes.votes_csv(held, store.last())}
         store.close()
     elif images is None:
         raise VerifyError(f"expected --images-url, the address under which you put {folder / IMAGES} for others to see")
@@ -51,11 +52,12 @@ def take_file(folder: Path, path: Path) -> Taken:
         found, left_out = label_studio.ballots(path)
     else:
         columns = header(path)
-        reader = next((each for each in (mturk, plain) if set(each.NEEDED) <= set(columns)), None)
+        reader = next((each for each in (mturk, csv_votes) if set(each.NEEDED) <= set(columns)), None)
         if reader is None:
             raise VerifyError(
-                f"{path}: expected Mechanical Turk's results ({', '.join(mturk.NEEDED)}), votes "
-                f"({', '.join(plain.NEEDED)}) or Label Studio's .json, got columns {', '.join(columns[:6]) or 'none'}"
+                f"{path}: expected Mechanical Turk's results ({', '.join(mturk.NEEDED)}), votes ("
+                f"{', '.join(csv_votes.NEEDED)}) or Label Studio's .json, got columns "
+                f"{', '.join(columns[:6]) or 'none'}"
             )
         found, left_out = reader.ballots(path)
     store = Store(folder)

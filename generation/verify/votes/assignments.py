@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from d3s_dataset.errors import VerifyError
-from generation.verify.questions import QUESTIONS
-from generation.verify.tasks import Tasks
-from generation.verify.votes import Kept, Store, Vote, keep
+from generation.verify.prepare.questions import QUESTIONS
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.store import Kept, Store, Vote, keep
 
 _PATIENCE = 2 * 3600.0  # seconds after which a sitting that was begun and left gives its place to somebody else
 _LEASE = 300.0  # seconds after which one without any answer does

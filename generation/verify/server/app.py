@@ -20,17 +20,18 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 
 from d3s_dataset.errors import VerifyError
-from generation.verify import crowds
-from generation.verify.crowds import Visitor
-from generation.verify.guard import policy
-from generation.verify.links import BadLink, Links
-from generation.verify.review import figures
-from generation.verify.secret import anonymous
-from generation.verify.shown import shown_items
-from generation.verify.sittings import Client, Closed, Desk, Taken
-from generation.verify.tasks import IMAGES, MEDIA
-from generation.verify.votes import Vote
-from generation.verify.writer import Writer
+from generation.verify.crowds import base
+from generation.verify.crowds.base import Visitor
+from generation.verify.prepare.questions import INSTRUCTIONS
+from generation.verify.prepare.tasks import IMAGES, MEDIA
+from generation.verify.prepare.views import shown_items
+from generation.verify.server.monitor import figures
+from generation.verify.server.security import policy
+from generation.verify.server.tokens import BadLink, Links
+from generation.verify.votes.assignments import Client, Closed, Desk, Taken
+from generation.verify.votes.secret import anonymous
+from generation.verify.votes.store import Vote
+from generation.verify.votes.writer import Writer
 
 _HERE = Path(__file__).parent
 _COOKIE = "d3s_holder"
@@ -78,7 +79,7 @@ def create(office: Office) -> FastAPI:
 
     app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    templates = Jinja2Templates(directory=_HERE / "templates")
+    templates = Jinja2Templates(directory=[_HERE / "templates", INSTRUCTIONS])
     links, desk, tasks = office.links, office.desk, office.desk.tasks
 
     def say(request: Request, title: str, text: str, status: int, **more: Any) -> Response:
@@ -118,17 +119,17 @@ def create(office: Office) -> FastAPI:
     @app.get("/p/{token}")
     def colleague(request: Request, token: str) -> Response:
         what = links.read("person", token)
-        return enter(request, crowds.person(what["name"]), what["until"])
+        return enter(request, base.person(what["name"]), what["until"])
 
     @app.get("/prolific/{token}")
     def prolific(request: Request, token: str) -> Response:
         until = links.read("prolific", token)["until"]
-        return enter(request, crowds.from_prolific(request.query_params), until)
+        return enter(request, base.from_prolific(request.query_params), until)
 
     @app.get("/mturk/{token}")
     def turk(request: Request, token: str) -> Response:
         until = links.read("mturk", token)["until"]
-        visitor = crowds.from_mturk(request.query_params)
+        visitor = base.from_mturk(request.query_params)
         if not visitor.preview:
             return enter(request, visitor, until)
         response = templates.TemplateResponse(request, "preview.html", {"title": "Preview"})
@@ -216,6 +217,6 @@ def _keep_holder(response: Response, token: str, https: bool) -> None:
 def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:
     """Return where somebody goes who has handed a task in; a colleague goes on with the next."""
     crowd, _, name = what["worker"].partition(":")
-    if crowd == crowds.PERSON:
+    if crowd == base.PERSON:
         return {"next": f"/p/{office.links.sign('person', what['until'], name=name)}"}
-    return crowds.way_back(what["worker"], what["session"], what["back"], office.code)
+    return base.way_back(what["worker"], what["session"], what["back"], office.code)

@@ -9,11 +9,18 @@ from d3s_dataset.identity import digest
 from d3s_dataset.utils.atomic import new_folder
 from d3s_dataset.utils.cli import note, warn
 from generation.sources.sources import foreground_labels, open_source
-from generation.verify import tasks as files
-from generation.verify.draw import Candidate, deal, sample, shuffled
-from generation.verify.gold import Pair, known_pairs
-from generation.verify.pictures import Origin, check_found, copy_examples, copy_pictures, open_release, save_example
-from generation.verify.tasks import Item, Task, Tasks
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.attention_checks import Pair, known_pairs
+from generation.verify.prepare.images import (
+    Origin,
+    check_found,
+    copy_examples,
+    copy_pictures,
+    open_release,
+    save_example,
+)
+from generation.verify.prepare.sampling import Candidate, deal, sample, shuffled
+from generation.verify.prepare.tasks import Item, Task, Tasks
 
 _EXAMPLES = 4  # photos of a class (the paper showed four)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import superclass_of
-from generation.verify.draw import Candidate, shuffled
+from generation.verify.prepare.sampling import Candidate, shuffled
 
 # Pairs that a person cannot take for each other; rain and night can fall on any of the outdoor scenes.
 _APART = {

@@ -7,11 +7,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from generation.verify.decide import RULES
-from generation.verify.quality import Limits, Quality
-from generation.verify.questions import NAMES
-from generation.verify.tasks import Tasks
-from generation.verify.verdicts import Verdict, Verdicts
+from generation.verify.aggregate.rules import RULES
+from generation.verify.aggregate.verdicts import Verdict, Verdicts
+from generation.verify.aggregate.worker_quality import Limits, Quality
+from generation.verify.prepare.questions import NAMES
+from generation.verify.prepare.tasks import Tasks
 
 _Z = 1.959964  # of a 95 % interval
 
@@ -25,7 +25,7 @@ def render(held: Tasks, found: Verdicts, people: dict[str, Quality], limits: Lim
         people: anonymous name -> what is known about this worker.
         limits: who was left out.
     """
-    folder = Path(__file__).parent / "templates"
+    folder = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape(), trim_blocks=True)
     verdicts = list(found.rows.values())
     return environment.get_template("report.html").render(

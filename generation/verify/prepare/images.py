@@ -20,7 +20,7 @@ from d3s_dataset.manifest import Manifest, Shard
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.pixels import eight_bits
-from generation.verify.draw import Candidate
+from generation.verify.prepare.sampling import Candidate
 
 SPLIT = "validation"
 _EXAMPLE = 192  # pixels of an example photo's side

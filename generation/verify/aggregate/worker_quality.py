@@ -1,12 +1,12 @@
 """How good is each worker: known pairs, agreement with the others, speed; who is left out, by stated rules. Pure."""
 
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generation.verify.review import seconds_per_item
-from generation.verify.tasks import Tasks
-from generation.verify.votes import Vote
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.store import Vote
 
 
 @dataclass(frozen=True)
@@ -89,3 +89,12 @@ def _quality(tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Coun
             compared += 1
             agreed += best[0] == vote.answer
     return Quality(len(votes), known, right, compared, agreed, seconds_per_item(votes))
+
+
+def seconds_per_item(votes: list[Vote]) -> float | None:
+    """Return the median time that one person had an item in view until its last answer; None where not measured."""
+    longest: dict[str, float] = {}
+    for vote in votes:
+        if vote.seconds is not None:
+            longest[vote.item] = max(vote.seconds, longest.get(vote.item, 0.0))
+    return statistics.median(longest.values()) if longest else None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from d3s_dataset.errors import VerifyError
-from generation.verify.guard import MTURK
 
+MTURK = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
 PERSON, PROLIFIC, TURK = "person", "prolific", "mturk"
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"

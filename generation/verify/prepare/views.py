@@ -3,8 +3,8 @@
 from typing import Any
 
 from d3s_dataset.taxonomy import classes
-from generation.verify.questions import QUESTIONS
-from generation.verify.tasks import Item, Tasks, thing
+from generation.verify.prepare.questions import QUESTIONS
+from generation.verify.prepare.tasks import Item, Tasks, thing
 
 
 def shown_items(tasks: Tasks, task: str, images: str) -> list[dict[str, Any]]:

@@ -1,7 +1,9 @@
 """What people are asked about an image, and what they can answer."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+INSTRUCTIONS = Path(__file__).parent  # folder of `instructions.html`, which the page and every layout include
 ANSWERS = {"yes": "Yes", "no": "No", "unsure": "Can't tell"}
 
 

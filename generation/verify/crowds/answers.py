@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
-from generation.verify.questions import ANSWERS, NAMES
-from generation.verify.tasks import Tasks
-from generation.verify.votes import Store, Vote
+from generation.verify.prepare.questions import ANSWERS, NAMES
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.store import Store, Vote
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.nested import parse_json
-from generation.verify.ballots import Ballot, duration, named, plain_text
-from generation.verify.plain import read_rows
-from generation.verify.questions import ANSWERS, NAMES, QUESTIONS
-from generation.verify.shown import shown
-from generation.verify.tasks import Tasks
+from generation.verify.crowds.answers import Ballot, duration, named, plain_text
+from generation.verify.crowds.csv_votes import read_rows
+from generation.verify.prepare.questions import ANSWERS, INSTRUCTIONS, NAMES, QUESTIONS
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.prepare.views import shown
 
 NEEDED = ("AssignmentId", "WorkerId", "AssignmentStatus", "Input.release", "Input.task")
 _EXAMPLES = 4
@@ -50,8 +50,8 @@ def batch(tasks: Tasks, images: str) -> bytes:
 
 def layout(tasks: Tasks) -> bytes:
     """Return the HTML layout, to be pasted into the batch's project."""
-    folder = Path(__file__).parent / "templates"
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape(), trim_blocks=True)
+    folders = [Path(__file__).parent, INSTRUCTIONS]
+    environment = Environment(loader=FileSystemLoader(folders), autoescape=select_autoescape(), trim_blocks=True)
     template = environment.get_template("mturk.html")
     return template.render(slots=range(1, slots(tasks) + 1), questions=QUESTIONS, answers=ANSWERS).encode()
 

@@ -12,19 +12,19 @@ from d3s_dataset.manifest import Agreement, Verification
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import warn
 from d3s_dataset.utils.escape import csv_cell
-from generation.verify import tasks as files
-from generation.verify import verdicts as results
-from generation.verify.agree import alpha, interval, table
-from generation.verify.consensus import Label, collect, dawid_skene, label
-from generation.verify.decide import RULES, Rule, decide, speaks_for
-from generation.verify.plain import read_rows
-from generation.verify.quality import Limits, Quality, qualities
-from generation.verify.questions import ANSWERS, NAMES
-from generation.verify.report import render
-from generation.verify.secret import anonymous, secret
-from generation.verify.tasks import Tasks
-from generation.verify.verdicts import Verdict, Verdicts
-from generation.verify.votes import Store, Vote
+from generation.verify.aggregate import verdicts as results
+from generation.verify.aggregate.agreement import alpha, interval, table
+from generation.verify.aggregate.consensus import Label, collect, dawid_skene, label
+from generation.verify.aggregate.report import render
+from generation.verify.aggregate.rules import RULES, Rule, decide, speaks_for
+from generation.verify.aggregate.verdicts import Verdict, Verdicts
+from generation.verify.aggregate.worker_quality import Limits, Quality, qualities
+from generation.verify.crowds.csv_votes import read_rows
+from generation.verify.prepare import tasks as files
+from generation.verify.prepare.questions import ANSWERS, NAMES
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.secret import anonymous, secret
+from generation.verify.votes.store import Store, Vote
 
 REPORT = "report.html"
 

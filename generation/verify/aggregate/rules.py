@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from generation.verify.questions import NAMES
+from generation.verify.prepare.questions import NAMES
 
 RULES = {
     "paper": "all see the object, nobody saw nudity or violence (the paper's rule)",

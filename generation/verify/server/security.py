@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from generation.verify.crowds.base import MTURK
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -13,7 +15,6 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 BODY_SECONDS = 20.0  # in which a request's body must be there
 MOST_BYTES = 8192  # of a request's body; a vote has 150
-MTURK = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
 _FRAMES = "https://*.mturk.com https://*.mturkcontent.com"
 
 

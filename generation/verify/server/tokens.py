@@ -7,7 +7,7 @@ from typing import Any
 from itsdangerous import BadData, URLSafeSerializer
 
 from d3s_dataset.errors import VerifyError
-from generation.verify.secret import derive
+from generation.verify.votes.secret import derive
 
 _DAY = 86400.0
 

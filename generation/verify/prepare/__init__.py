@@ -1,0 +1,1 @@
+"""A release -> a folder of tasks: images drawn at random, attention checks, questions, what is shown, the cost."""
