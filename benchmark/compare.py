@@ -7,20 +7,20 @@ photos resampled both ways (`intervals.difference_intervals`), Holm-corrected fo
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import predictions as predictions_
-from benchmark import results
-from benchmark.identity import labels
-from benchmark.paired import changes, join
-from benchmark.predictions import Predictions
-from benchmark.results import beside
-from benchmark.scores import Change
-from benchmark.tables import between, describe, grid, percent, points, ratio
+from benchmark.metrics.paired import changes, join
+from benchmark.reports.text import between, describe, grid, percent, points, ratio
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result
+from benchmark.schemas.identity import labels
+from benchmark.schemas.metrics import Change
+from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.result import beside
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import Parser, run_command, say
 from d3s_dataset.utils.extras import require
 
 
-def compare(first: Path, second: Path) -> results.Comparison:
+def compare(first: Path, second: Path) -> result.Comparison:
     """Compare two results, whose predictions lie beside them.
 
     Args:
@@ -32,7 +32,7 @@ def compare(first: Path, second: Path) -> results.Comparison:
     """
     tables = [_predictions(path) for path in (first, second)]
     facts = [
-        results.provenance(table.provenance, str(path)) for table, path in zip(tables, (first, second), strict=True)
+        result.provenance(table.provenance, str(path)) for table, path in zip(tables, (first, second), strict=True)
     ]
     backgrounds = [each.dataset.backgrounds for each in facts]
     if backgrounds[0] != backgrounds[1]:
@@ -40,7 +40,7 @@ def compare(first: Path, second: Path) -> results.Comparison:
             f"{first} and {second} have other backgrounds: {', '.join(backgrounds[0])}; {', '.join(backgrounds[1])}"
         )
     joined = join(tables, [str(first), str(second)])
-    return results.Comparison(
+    return result.Comparison(
         first=facts[0].model,
         second=facts[1].model,
         datasets=(facts[0].dataset, facts[1].dataset),
@@ -52,10 +52,10 @@ def compare(first: Path, second: Path) -> results.Comparison:
 
 
 def _predictions(path: Path) -> Predictions:
-    return beside(path, results.read(path), "a comparison") if path.suffix == ".json" else predictions_.read(path)
+    return beside(path, result.read(path), "a comparison") if path.suffix == ".json" else predictions_.read(path)
 
 
-def compare_table(found: results.Comparison) -> str:
+def compare_table(found: result.Comparison) -> str:
     """Return a comparison as text."""
     rows = [_row(name, each) for name, each in found.changes.items()]
     headings = ("background", "n", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "gained", "lost", "odds", "h")
@@ -73,7 +73,7 @@ def compare_table(found: results.Comparison) -> str:
     return "\n".join(lines + ["* the interval may not cover 95 %: too few images or photos"] * flagged)
 
 
-def _other_images(first: results.Dataset, second: results.Dataset) -> list[str]:
+def _other_images(first: result.Dataset, second: result.Dataset) -> list[str]:
     """Return a warning where equal keys may stand for different images of the same config."""
     if first.config != second.config or first.digest == second.digest:
         return []
@@ -111,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = compare(args.first, args.second)
     say(compare_table(found))
     if args.out:
-        results.make_folder(args.out.parent)
-        results.write(args.out, found)
+        result.make_folder(args.out.parent)
+        result.write(args.out, found)
         say(f"comparison {args.out}")
 
 

@@ -9,17 +9,17 @@ release must not have seen untied images of these groups; `--as-paper` takes it 
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import results
-from benchmark.cache import Cache, Options
-from benchmark.data import open_split
-from benchmark.entries import Entry
-from benchmark.erasers import NAMES
-from benchmark.identity import stem
-from benchmark.pairing import read
-from benchmark.readings import Correlation
-from benchmark.shortcut import Task, correlate
-from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import describe, grid, over_seeds, points, worst_cells
+from benchmark.cache.cache import Cache, Options
+from benchmark.data.pairing import read
+from benchmark.data.split import open_split
+from benchmark.erasers.registry import NAMES
+from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.models.specs import Entry
+from benchmark.reports.text import describe, grid, over_seeds, points, worst_cells
+from benchmark.schemas import result
+from benchmark.schemas.experiments import Correlation
+from benchmark.schemas.identity import stem
+from benchmark.spurious.task import Task, correlate
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.argument_types import share
 from d3s_dataset.utils.atomic import write_atomic
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     entries = [Entry(name, dict(args.model_kwargs)) for name in args.model]
     models = subjects(entries, args.checkpoint, Cache(), args.devices)
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
-    results.make_folder(args.out)
+    result.make_folder(args.out)
     found = correlate(models, (train, test), task)
     say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.seeds} seeds")
     say(table(found))

@@ -9,17 +9,19 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import predictions as predictions_
-from benchmark.board import fold, site
+from benchmark.board import rules as truth
+from benchmark.board import site
+from benchmark.board.fold import fold
 from benchmark.board.reuse import Reuse
-from benchmark.board.standing import Board, Entry
-from benchmark.measure import result_of
-from benchmark.pages.given import Given
-from benchmark.pages.report import page
-from benchmark.pages.sections import Measured
-from benchmark.results import make_folder
-from benchmark.submission import FOLDER, PREDICTIONS, truth
-from benchmark.submission.truth import FILE_NAME, Rules, read_rules, truth_of
+from benchmark.board.rules import FILE_NAME, Rules, read_rules, truth_of
+from benchmark.board.schema import Board, Entry
+from benchmark.board.submission import FOLDER, PREDICTIONS
+from benchmark.metrics.compute import result_of
+from benchmark.reports.inputs import Given
+from benchmark.reports.page import page
+from benchmark.reports.sections import Measured
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas.result import make_folder
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
@@ -119,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check:
         return _check(args.submissions, args.dataset, args.out, args.into)
     if args.reproduce:
-        from benchmark.reproduce import reproduce
+        from benchmark.board.reproduce import reproduce
 
         rules = read_rules(args.submissions)
         given = args.rows, args.checkpoint, args.devices, args.model

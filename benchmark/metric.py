@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import numpy as np
 
-from benchmark.metrics import error_ratio, gap, group_means, mean, reweighted, worst
+from benchmark.metrics.accuracy import error_ratio, gap, group_means, mean, reweighted, worst
 from d3s_dataset.taxonomy import background_names
 from d3s_dataset.utils.extras import late
 

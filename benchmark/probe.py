@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark import erasers, readings, results
-from benchmark.cache import Cache, Options
-from benchmark.data import open_split
-from benchmark.entries import Entry
-from benchmark.features import Features, features_of
-from benchmark.folds import CUTS
-from benchmark.identity import stem
-from benchmark.job import process_start
-from benchmark.probe_tables import show
-from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import describe
+from benchmark import erasers
+from benchmark.cache.cache import Cache, Options
+from benchmark.data.split import open_split
+from benchmark.inference.evaluate import process_start
+from benchmark.inference.features import Features, features_of
+from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.models.specs import Entry
+from benchmark.probing.folds import CUTS
+from benchmark.reports.probe_text import show
+from benchmark.reports.text import describe
+from benchmark.schemas import experiments, result
+from benchmark.schemas.identity import stem
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.argument_types import seed
@@ -30,13 +31,13 @@ from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, natural, progress, run_command, say, warn
 
 if TYPE_CHECKING:
-    from benchmark.leakage import Asked
+    from benchmark.probing.leakage import Asked
 
 _LABELS = ("foreground", "background")
 _DONE = "none"
 
 
-def probe(features: Features, asked: "Asked", eraser: str, started: float) -> readings.Probed:
+def probe(features: Features, asked: "Asked", eraser: str, started: float) -> experiments.Probed:
     """Read everything from features that they may tell.
 
     Args:
@@ -48,10 +49,10 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> re
     Raises:
         ResultError: a split with one class or background, too few photos, or images without a background photo.
     """
-    from benchmark.erasure import erasures
-    from benchmark.kept import columns, kept
-    from benchmark.leakage import read
-    from benchmark.targets import target, targets
+    from benchmark.probing.erasure import erasures
+    from benchmark.probing.leakage import read
+    from benchmark.probing.retention import columns, kept
+    from benchmark.probing.targets import target, targets
 
     for label in _LABELS:
         target(label, features)  # said before the work
@@ -70,7 +71,7 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> re
     every = np.arange(len(features.key))
     erased = [] if eraser == _DONE else list(erasures(eraser, features, asked, notes))
     fits = [*found, *(each for one in erased for each in (*one.raw, *one.erased))]
-    return readings.Probed(
+    return experiments.Probed(
         model=features.model,
         dataset=features.dataset,
         features=features.values.shape[1],
@@ -103,7 +104,7 @@ def parser() -> Parser:
         metavar="D,...",
         help="such as cuda:0,cuda:1; default: all GPUs, else the CPU",
     )
-    add("--probes", default=",".join(readings.PROBES), metavar="P,...", help="which of linear, knn, mlp")
+    add("--probes", default=",".join(experiments.PROBES), metavar="P,...", help="which of linear, knn, mlp")
     add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.NAMES)}: leakage after it too")
     add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
     add("--seed", type=seed, default=0, metavar="N", help="of all that is drawn")
@@ -117,18 +118,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     kinds = tuple(args.probes.split(","))
     for each in kinds:
-        if each not in readings.PROBES:
-            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(readings.PROBES)}")
+        if each not in experiments.PROBES:
+            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(experiments.PROBES)}")
     if args.erase not in erasers.NAMES:
         raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.NAMES)}")
     check_installed(*([] if args.erase == _DONE else ["concept_erasure"]))
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
-    results.make_folder(args.out)
+    result.make_folder(args.out)
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
-    from benchmark.devices import choose_devices
-    from benchmark.leakage import Asked
+    from benchmark.inference.devices import choose_devices
+    from benchmark.probing.leakage import Asked
 
     asked = Asked(kinds, args.seed, str(choose_devices(args.devices)[0]))
     found = probe(features, asked, args.erase, started)
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     _finish(found, args.out, args.erase, args.allow_unconverged)
 
 
-def _finish(found: readings.Probed, out: Path, eraser: str, allowed: bool) -> None:
+def _finish(found: experiments.Probed, out: Path, eraser: str, allowed: bool) -> None:
     if not found.converged:
         fits = [*found.readings, *(each for one in found.erasure for each in (*one.raw, *one.erased))]
         bad = [f"{each.probe} ({each.label} on {each.cut}: {each.endings[0]})" for each in fits if not each.converged]

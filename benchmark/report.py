@@ -8,10 +8,10 @@ figures as PNG. Percent appear here and in `tables` only.
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import results
-from benchmark.pages import disentangled, figures, sections
-from benchmark.pages.given import divide, read
-from benchmark.pages.report import drawn, page
+from benchmark.reports import disentanglement, figures, sections
+from benchmark.reports.inputs import divide, read
+from benchmark.reports.page import drawn, page
+from benchmark.schemas import result
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, run_command, say
 from d3s_dataset.utils.extras import require
@@ -37,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not given.measured:
         made.refuse_typed("gives pictures to results of benchmark.run, and none is among these files", "--dataset")
     figures_ = drawn(given)
-    results.make_folder(args.out.parent)
+    result.make_folder(args.out.parent)
     write_atomic(args.out, page(given, args.dataset, figures_))
-    tables = [*sections.tables(divide(given.measured)[0]), *disentangled.tables(given)]
+    tables = [*sections.tables(divide(given.measured)[0]), *disentanglement.tables(given)]
     for ending, content in sections.files(tables).items():
         write_atomic(args.out.with_name(args.out.stem + ending), content)
     for name, figure in figures_.items():

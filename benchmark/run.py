@@ -9,16 +9,16 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmark import results
-from benchmark.again import run_again
-from benchmark.cache import Cache, Options
-from benchmark.data import Split, open_split
-from benchmark.entries import Entry, read_list
-from benchmark.identity import labels
-from benchmark.imagenet import Folder
-from benchmark.job import measure_one, process_start
-from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.tables import describe, percent, points, table
+from benchmark.cache.cache import Cache, Options
+from benchmark.data.imagenet import Folder
+from benchmark.data.split import Split, open_split
+from benchmark.inference.evaluate import measure_one, process_start
+from benchmark.inference.rerun import run_again
+from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.models.specs import Entry, read_list
+from benchmark.reports.text import describe, percent, points, table
+from benchmark.schemas import result as results
+from benchmark.schemas.identity import labels
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 

@@ -11,14 +11,14 @@ of the drop is paste and scale, how much the generator, how much the background.
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import predictions as predictions_
-from benchmark import results
-from benchmark.identity import check_chain, labels, release_of, stem
-from benchmark.measure import result_of, score
-from benchmark.paired import chain
-from benchmark.predictions import Predictions
-from benchmark.scores import Change
-from benchmark.tables import between, describe, grid, points, table
+from benchmark.metrics.compute import result_of, score
+from benchmark.metrics.paired import chain
+from benchmark.reports.text import between, describe, grid, points, table
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.identity import check_chain, labels, release_of, stem
+from benchmark.schemas.metrics import Change
+from benchmark.schemas.predictions import Predictions
 from d3s_dataset.utils.cli import Parser, run_command, say
 from d3s_dataset.utils.extras import require
 

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from benchmark import predictions as predictions_
-from benchmark import results
+from benchmark.board.names import hub_repo
+from benchmark.board.rules import FILE_NAME, Rules, parse_rules, read_rules, truth_of
 from benchmark.board.site import task_id
-from benchmark.results import Result, beside
-from benchmark.submission import (
+from benchmark.board.submission import (
     DESCRIPTION,
     FILES,
     FOLDER,
@@ -25,8 +24,9 @@ from benchmark.submission import (
     description_of,
     id_of,
 )
-from benchmark.submission.names import hub_repo
-from benchmark.submission.truth import FILE_NAME, Rules, parse_rules, read_rules, truth_of
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.result import Result, beside
 from d3s_dataset.errors import HubError, ResultError
 from d3s_dataset.hub.files import File, file_of
 from d3s_dataset.hub.repo import Remote, Repo, connect, silence_client

@@ -8,17 +8,17 @@ head tells the foreground. A CSV, a JSON and a plot.
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark import results
-from benchmark.cache import Cache, Options
-from benchmark.data import open_split
-from benchmark.entries import Entry
-from benchmark.features import features_of
-from benchmark.objectives import OBJECTIVES
-from benchmark.pages import figures
-from benchmark.readings import PROBES, Sweep
-from benchmark.subjects import add_weights, check_installed, subjects
-from benchmark.sweeping import as_csv, sweep
-from benchmark.tables import describe, grid, over_seeds
+from benchmark.cache.cache import Cache, Options
+from benchmark.data.split import open_split
+from benchmark.inference.features import features_of
+from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.models.specs import Entry
+from benchmark.probing.tradeoff import as_csv, sweep
+from benchmark.reports import figures
+from benchmark.reports.text import describe, grid, over_seeds
+from benchmark.schemas import result
+from benchmark.schemas.experiments import PROBES, Sweep
+from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.argument_types import weights
 from d3s_dataset.utils.atomic import write_atomic
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_installed("matplotlib")
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
-    results.make_folder(args.out)
+    result.make_folder(args.out)
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
     found = sweep(features[0], features[1], args.objective, args.lambdas, range(args.seeds), args.probe)

@@ -15,14 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark import pairing
-from benchmark.data import open_split
-from benchmark.imagenet import Folder
-from benchmark.objectives import OBJECTIVES, Objective
-from benchmark.settings import Settings
-from benchmark.subjects import check_installed
-from benchmark.tables import describe
-from benchmark.training import Images, train
+from benchmark.data import pairing
+from benchmark.data.imagenet import Folder
+from benchmark.data.split import open_split
+from benchmark.inference.subjects import check_installed
+from benchmark.reports.text import describe
+from benchmark.training.config import Settings
+from benchmark.training.objectives.registry import OBJECTIVES, Objective
+from benchmark.training.train import Images, train
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.argument_types import positive, seed, share, weight
 from d3s_dataset.utils.cli import Parser, natural, run_command, say

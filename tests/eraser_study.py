@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 
-from benchmark import erasers, probes
-from benchmark.erasers import Eraser
-from benchmark.folds import Fold
-from benchmark.kept import same_photo
-from benchmark.leakage import Asked, read_all
+from benchmark import erasers
+from benchmark.erasers.registry import Eraser
+from benchmark.probing import probes
+from benchmark.probing.folds import Fold
+from benchmark.probing.leakage import Asked, read_all
+from benchmark.probing.retention import same_photo
 from generation.images.compose import compose
 
 SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side

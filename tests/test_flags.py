@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from benchmark.objectives import OBJECTIVES
+from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.errors import D3SError
 from d3s_dataset.utils.cli import Parser
 from tests.test_docs import MODULES

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmark.predictions import Predictions
+from benchmark.schemas.predictions import Predictions
 
 TOLERANCE = 0.05  # of log probabilities and losses, in nats; fp32 on two machines differs by about 0.001
 _LEAST = 1e-6  # probabilities below are equal: float32 keeps little of them

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.board.standing import Entry, numbers_of
+from benchmark.board.names import display_name, hub_repo, source_of
+from benchmark.board.rules import Rules, Truth
+from benchmark.board.safe_read import bounded_memory
+from benchmark.board.schema import Entry, numbers_of
+from benchmark.board.submission import check, content_of
 from benchmark.board.workers import in_processes
-from benchmark.predictions import Predictions, take
-from benchmark.submission import check, content_of
-from benchmark.submission.bounded import bounded_memory
-from benchmark.submission.names import display_name, hub_repo, source_of
-from benchmark.submission.truth import Rules, Truth
+from benchmark.schemas.predictions import Predictions, take
 from d3s_dataset.errors import D3SError, ResultError
 from d3s_dataset.identity import digest
 from d3s_dataset.utils.cli import cores, progress

@@ -9,12 +9,12 @@ A question holds the digest of a submission's content, so a changed file is anot
 from pathlib import Path
 from typing import Any
 
-from benchmark.board.standing import Entry
-from benchmark.cache import default_folder
-from benchmark.measure import METRICS_VERSION
-from benchmark.scores import Strict
-from benchmark.store import load
-from benchmark.submission.truth import Rules
+from benchmark.board.rules import Rules
+from benchmark.board.schema import Entry
+from benchmark.cache.blocks import load
+from benchmark.cache.cache import default_folder
+from benchmark.metrics.compute import METRICS_VERSION
+from benchmark.schemas.metrics import Strict
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic

@@ -5,11 +5,11 @@ import io
 from pathlib import Path
 from typing import Any
 
-from benchmark.board.standing import Board, Cell, Entry, rounded, to_bytes
-from benchmark.pages import render
-from benchmark.pages.sections import markdown
-from benchmark.submission.truth import Rules
-from benchmark.tables import between, percent
+from benchmark.board.rules import Rules
+from benchmark.board.schema import Board, Cell, Entry, rounded, to_bytes
+from benchmark.reports.html import render
+from benchmark.reports.sections import markdown
+from benchmark.reports.text import between, percent
 from d3s_dataset.card.render import replace_block
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.utils.atomic import write_atomic

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
-from benchmark.partition import RECORD
+from benchmark.models.training_record import RECORD
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
 from d3s_dataset.utils.atomic import publish, write_atomic
 from d3s_dataset.utils.cli import warn

@@ -11,10 +11,9 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from benchmark import prompts
-from benchmark.models import text, weights
+from benchmark.models import prompts, text_embeddings, weights
 from benchmark.models.classifier import Classifier, ready
-from benchmark.models.from_transformers import image_processor, part, pretrained, refuse_unknown
+from benchmark.models.transformers_models import image_processor, part, pretrained, refuse_unknown
 from d3s_dataset.errors import ModelError
 
 
@@ -35,12 +34,12 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any], device: tor
     if chosen not in prompts.TEMPLATES:
         raise ModelError(f"--model-kwargs templates={chosen}: expected {' or '.join(prompts.TEMPLATES)}")
     kind = part(name, "AutoConfig").model_type
-    if kind not in text.PADDING:
-        raise ModelError(f"{name} is a model of type {kind!r}: expected one of {', '.join(text.PADDING)}")
+    if kind not in text_embeddings.PADDING:
+        raise ModelError(f"{name} is a model of type {kind!r}: expected one of {', '.join(text_embeddings.PADDING)}")
     model = ready(pretrained(name, "AutoModel"))
     digest, transform = weights.digest(model), image_processor(name)
     tokenizer, templates = part(name, "AutoTokenizer"), prompts.TEMPLATES[chosen]
-    vectors, told = text.embeddings(model, tokenizer, digest, templates, device)
+    vectors, told = text_embeddings.embeddings(model, tokenizer, digest, templates, device)
     return Classifier(
         name=name,
         architecture=type(model).__name__,
@@ -63,7 +62,7 @@ class ZeroShot(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits of images, (n, 3, height, width), as `logits_per_image` of transformers would."""
-        found = normalize(text.features(self.model.get_image_features(pixel_values=images)).float(), dim=1)
+        found = normalize(text_embeddings.features(self.model.get_image_features(pixel_values=images)).float(), dim=1)
         # Under autocast too: a hundred times a product of unit vectors needs more than the eight bits of bf16.
         with torch.autocast(images.device.type, enabled=False):
             logits = self.model.logit_scale.exp() * found @ self.vectors.T

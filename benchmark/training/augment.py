@@ -14,8 +14,8 @@ import torch
 from PIL import Image, ImageOps
 from torch.nn import functional
 
-from benchmark.data import Split
-from benchmark.decode import blocks
+from benchmark.data.decode import blocks
+from benchmark.data.split import Split
 from d3s_dataset.utils.cli import progress
 
 SCALE = (0.5, 1.0)  # share of the image's area that a crop keeps; the usual 0.08 would cut the object out

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmark.data import Split
-from benchmark.imagenet import Folder
+from benchmark.data.imagenet import Folder
+from benchmark.data.split import Split
 from benchmark.training.augment import augment, decode, resized
-from benchmark.training.processes import World
+from benchmark.training.distributed import World
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.pixels import rgb

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.erasure import erasures
-from benchmark.features import Features, Head
-from benchmark.folds import cut
-from benchmark.leakage import Asked, photos_of, read
-from benchmark.probes import logistic
-from benchmark.readings import Reading, Share
-from benchmark.targets import targets
+from benchmark.inference.features import Features, Head
+from benchmark.probing.erasure import erasures
+from benchmark.probing.folds import cut
+from benchmark.probing.leakage import Asked, photos_of, read
+from benchmark.probing.probes import logistic
+from benchmark.probing.targets import targets
+from benchmark.schemas.experiments import Reading, Share
 from tests.eraser_study import READERS, study
 
 pytestmark = pytest.mark.bench

@@ -19,15 +19,16 @@ import timm
 import torch
 from PIL import Image
 
-from benchmark import forward, predict
-from benchmark.cache import Options
-from benchmark.data import open_split
-from benchmark.devices import fast_bf16
-from benchmark.forward import Forward, divide
-from benchmark.models import Classifier, load
-from benchmark.predict import answer
-from benchmark.predictions import Answers
-from benchmark.store import Store
+from benchmark.cache.blocks import Store
+from benchmark.cache.cache import Options
+from benchmark.data.split import open_split
+from benchmark.inference import predict
+from benchmark.inference import runner as forward
+from benchmark.inference.devices import fast_bf16
+from benchmark.inference.predict import answer
+from benchmark.inference.runner import Forward, divide
+from benchmark.models.registry import Classifier, load
+from benchmark.schemas.predictions import Answers
 from d3s_dataset.utils.cli import cores
 from generation.planning.plan import Plan
 from generation.recipe.recipe import load_recipe
@@ -160,7 +161,7 @@ def test_a_model_over_a_release(release, name, tmp_path, monkeypatch):
 def test_bf16_beside_fp32_with_real_weights(release, shared_data):
     """On photos and on guides apart: agreement, paired difference of top-1 with its interval, what `auto` takes."""
     classifier = load("mobilenetv2_100", shared_data / "weights" / "mobilenetv2_100.safetensors", {"pad_type": "same"})
-    from benchmark.imagenet import Folder
+    from benchmark.data.imagenet import Folder
 
     for label, source in (
         ("photos", Folder(shared_data / "foregrounds")),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from benchmark.probes import logistic
+from benchmark.probing.probes import logistic
 from tests.bench.compare import compare
 
 pytestmark = pytest.mark.bench

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.intervals import Sample, accuracy_intervals
+from benchmark.metrics.intervals import Sample, accuracy_intervals
 from d3s_dataset.utils.cli import cores
 from tests.bench.compare import compare
 
@@ -18,9 +18,9 @@ def test_a_real_model_over_guides(guides_release, shared_data):
     import timm
     import torch
 
-    from benchmark.data import open_split
-    from benchmark.models import load
-    from benchmark.predict import predict
+    from benchmark.data.split import open_split
+    from benchmark.inference.predict import predict
+    from benchmark.models.registry import load
 
     weights = shared_data / "weights" / "mobilenetv2_100.safetensors"
     split = open_split(guides_release, "default", "validation")

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from benchmark.intervals import Sample
-from benchmark.predictions import BEST, Predictions
+from benchmark.metrics.intervals import Sample
+from benchmark.schemas.predictions import BEST, Predictions
 from d3s_dataset import manifest as manifests
 from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import CONTROLS, Record, arrow_schema

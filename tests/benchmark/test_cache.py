@@ -14,24 +14,28 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmark import decode, job, results, run, store
-from benchmark.cache import Cache, Options
-from benchmark.data import open_split
-from benchmark.job import Subject, answers
-from benchmark.predict import predict
-from benchmark.predictions import Answers, read
-from benchmark.store import Store
+from benchmark import run
+from benchmark.cache import blocks
+from benchmark.cache.blocks import Store
+from benchmark.cache.cache import Cache, Options
+from benchmark.data import decode
+from benchmark.data.split import open_split
+from benchmark.inference.evaluate import Subject, answers
+from benchmark.inference.predict import predict
+from benchmark.models import metadata
+from benchmark.schemas import result
+from benchmark.schemas.predictions import Answers, read
 
 ROOT = Path(__file__).parents[2]
 
 
 def _counted(monkeypatch) -> list[str]:
     """Count the models that are loaded."""
-    from benchmark import models
+    from benchmark.models import registry
 
     loaded: list[str] = []
-    before = models.load
-    monkeypatch.setattr(models, "load", lambda name, *others: loaded.append(name) or before(name, *others))
+    before = registry.load
+    monkeypatch.setattr(registry, "load", lambda name, *others: loaded.append(name) or before(name, *others))
     return loaded
 
 
@@ -113,7 +117,7 @@ def test_a_file_changed_within_its_clock_s_tick_is_read_again(tmp_path):
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "others"])
 def test_a_damaged_part_is_made_again(toy, small, tmp_path, monkeypatch, damage):
-    monkeypatch.setattr(store, "BLOCK", 32)
+    monkeypatch.setattr(blocks, "BLOCK", 32)
     split, subject = open_split(toy, "default", "validation"), Subject(f"local-dir:{small}", cache=Cache(tmp_path))
     before, _ = answers(subject, split, Options("fp32"), 0.0)
     part = sorted(tmp_path.glob("predictions/*/*.npz"))[1]
@@ -168,7 +172,7 @@ def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path, monkey
     assert [each.returncode for each in both] == [0, 0]
     assert min(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
     assert max(shown[0].count("part\n"), shown[1].count("part\n")) <= 12 - kept
-    monkeypatch.setattr(store, "BLOCK", 8)
+    monkeypatch.setattr(blocks, "BLOCK", 8)
     monkeypatch.setenv("D3S_CACHE", str(tmp_path / "straight"))
     run.main([*line, str(tmp_path / "straight")])
     tables, contents = [], []
@@ -208,7 +212,7 @@ def test_parts_without_a_note_of_how_they_were_made_are_made_again(toy, small, t
 
 def test_a_part_of_unknown_making_is_not_taken_over_later_either(toy, small, tmp_path, monkeypatch):
     """The note is lost; a short run writes it anew; the long one after it must not believe the old parts."""
-    monkeypatch.setattr(store, "BLOCK", 32)
+    monkeypatch.setattr(blocks, "BLOCK", 32)
     subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
     before, _ = answers(subject, split, Options("fp32"), 0.0)
     (note,) = tmp_path.glob("predictions/*/run.json")
@@ -223,19 +227,19 @@ def test_a_part_of_unknown_making_is_not_taken_over_later_either(toy, small, tmp
 
 def test_compilation_is_chosen_by_who_has_work_left(toy, small, tmp_path, monkeypatch):
     """Parts of a short plain run do not keep a long one from compiling; those of --no-compile are its own."""
-    monkeypatch.setattr(store, "BLOCK", 32)
+    monkeypatch.setattr(blocks, "BLOCK", 32)
     subject, split = Subject(f"local-dir:{small}", cache=Cache(tmp_path)), open_split(toy, "default", "validation")
     _, short = answers(subject, open_split(toy, "default", "validation", 32), Options("fp32"), 0.0)
-    monkeypatch.setattr("benchmark.predict.pays", lambda seconds, device: True)
+    monkeypatch.setattr("benchmark.inference.predict.pays", lambda seconds, device: True)
     left: list[int] = []
     compiled = lambda self, pixels, n: left.append(n) or self.use_compiled()  # noqa: E731
-    monkeypatch.setattr("benchmark.forward.Forward.compile", compiled)
+    monkeypatch.setattr("benchmark.inference.runner.Forward.compile", compiled)
     monkeypatch.setattr(torch, "compile", lambda network: network)
     _, long = answers(subject, split, Options("fp32"), 0.0)
     _, plain = answers(subject, split, Options("fp32", compile=False), 0.0)
     assert [each.run.compiled for each in (short, long, plain)] == [False, True, False]
     assert left == [58]  # of 90 images
-    monkeypatch.setattr("benchmark.predict.pays", lambda seconds, device: False)
+    monkeypatch.setattr("benchmark.inference.predict.pays", lambda seconds, device: False)
     for each in tmp_path.glob("predictions/*/00000032-*.npz"):
         each.unlink()
     _, again = answers(subject, split, Options("fp32"), 0.0)
@@ -250,12 +254,12 @@ def test_pretrained_files_of_the_hub_are_compared(small, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repo, name, **_: str(tmp_path / name))
     shutil.copy2(file, tmp_path / "pytorch_model.bin")
     cache, facts = Cache(tmp_path / "cache"), {"architecture": "a", "tag": "a.b", "digest": "0" * 64, "transform": {}}
-    job.known.remember(cache, "a.b", None, {}, config={"hf_hub_id": "timm/a.b"}, **facts)
-    found = job.known.recall(cache, "a.b", None, {})
+    metadata.remember(cache, "a.b", None, {}, config={"hf_hub_id": "timm/a.b"}, **facts)
+    found = metadata.recall(cache, "a.b", None, {})
     assert found is not None
     assert found.hub[0] == ("timm/a.b", None, "model.safetensors")
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    assert job.known.recall(cache, "a.b", None, {}) is None
+    assert metadata.recall(cache, "a.b", None, {}) is None
 
 
 def test_predict_keeps_nothing(toy, small, tmp_path, monkeypatch):
@@ -264,5 +268,5 @@ def test_predict_keeps_nothing(toy, small, tmp_path, monkeypatch):
     made, _ = predict(subject.classifier, split, "fp32")
     assert not (tmp_path / "cache").exists()
     assert len(made) == 20
-    assert isinstance(results.Run.model_validate(answers(subject, split, Options("fp32"), 0.0)[1].run), results.Run)
+    assert isinstance(result.Run.model_validate(answers(subject, split, Options("fp32"), 0.0)[1].run), result.Run)
     assert Store(Answers).run is None

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from benchmark.calibration import BINS, brier, calibration_error
-from benchmark.metrics import group_means
+from benchmark.metrics.accuracy import group_means
+from benchmark.metrics.calibration import BINS, brier, calibration_error
 
 GROUPS, CLASSES = 4, 7
 _cases = st.integers(0, 2**32 - 1).map(np.random.default_rng)

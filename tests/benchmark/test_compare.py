@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import compare, measure, results
-from benchmark.predictions import Predictions, take, write
+from benchmark import compare
+from benchmark.metrics import compute
+from benchmark.schemas import result
+from benchmark.schemas.predictions import Predictions, take, write
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def save(tmp_path, provenance):
     def save(name: str, predictions: Predictions, **facts) -> Path:
         made = replace(predictions, provenance=provenance(name=name, n=len(predictions), **facts))
         write(tmp_path / f"{name}.parquet", made)
-        results.write(tmp_path / f"{name}.json", measure.result_of(made, name))
+        result.write(tmp_path / f"{name}.json", compute.result_of(made, name))
         return tmp_path / f"{name}.json"
 
     return save
@@ -31,7 +33,7 @@ def test_command_compares_the_images_both_have(make_predictions, save, tmp_path,
     shown = capsys.readouterr().out
     assert "285 images in both; A lacks 10, B lacks 5" in shown
     assert "p (Holm)" in shown
-    written = results.Comparison.model_validate_json((tmp_path / "new" / "c.json").read_text())
+    written = result.Comparison.model_validate_json((tmp_path / "new" / "c.json").read_text())
     assert written == compare.compare(*paths)
     total = written.changes["all images"]
     assert total.change == -total.before

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import compare, report, results, run, score
+from benchmark import compare, report, run, score
+from benchmark.schemas import result
 from d3s_dataset import manifest as manifests
 
 CONFIGS, PRECISIONS = ("default", "control_scale"), ("fp32", "bf16")
@@ -21,7 +22,7 @@ def runs(controlled, small, tmp_path_factory):
     for config in CONFIGS:
         for precision in PRECISIONS:
             run.main([*line, "--config", config, "--precision", precision])
-    found = {path: results.read(path) for path in out.glob("*.json")}
+    found = {path: result.read(path) for path in out.glob("*.json")}
     paths = {(each.dataset.config, each.model.precision): path for path, each in found.items()}
     return SimpleNamespace(out=out, paths=paths)
 
@@ -31,7 +32,7 @@ def test_every_run_has_its_own_files(runs, controlled):
     assert len(list(runs.out.glob("*.parquet"))) == 4
     manifest = manifests.read(controlled)
     for (config, precision), path in runs.paths.items():
-        facts = results.read(path).dataset
+        facts = result.read(path).dataset
         assert (facts.digest, facts.release) == (manifest.digest_of(config), manifest.digest)
         assert f"-{config}-validation--{precision}--" in path.name
 
@@ -75,10 +76,10 @@ def test_the_drop_is_that_of_one_precision(runs, tmp_path, capsys, fails):
     for precision in PRECISIONS:
         score.main([*(files[config, precision] for config in CONFIGS), "--out", str(tmp_path)])
     capsys.readouterr()
-    chains = {path: results.Chain.model_validate_json(path.read_bytes()) for path in tmp_path.glob("*-chain-*.json")}
+    chains = {path: result.Chain.model_validate_json(path.read_bytes()) for path in tmp_path.glob("*-chain-*.json")}
     assert {each.model.precision for each in chains.values()} == set(PRECISIONS)
     for found in chains.values():
-        top1 = [results.read(runs.paths[config, found.model.precision]).metrics.top1 for config in CONFIGS]
+        top1 = [result.read(runs.paths[config, found.model.precision]).metrics.top1 for config in CONFIGS]
         assert found.steps["background"]["all images"].change == pytest.approx(top1[0] - top1[1])
     mixed = [files["default", "fp32"], files["control_scale", "bf16"], "--out", str(tmp_path)]
     assert "expected files of one precision" in fails(score.main, mixed)

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from benchmark import correlate, last_layer, pairing, shortcut, train
-from benchmark.correlation import NONE, Cells, draw, score
-from benchmark.pairing import PairingError
-from benchmark.readings import Scores
-from benchmark.tables import worst_cells
+from benchmark import correlate, train
+from benchmark.data import pairing
+from benchmark.data.pairing import PairingError
+from benchmark.reports.text import worst_cells
+from benchmark.schemas.experiments import Scores
+from benchmark.spurious import last_layer, task
+from benchmark.spurious.sampling import NONE, Cells, draw, score
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES, background_names
@@ -188,7 +190,7 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert re.search(rf"local-dir:{tied}\n group +plain +erased: none +erased: leace ", shown)
     assert "rho 1;" in shown
-    found = shortcut.Correlation.model_validate_json(next(tmp_path.glob("*.correlation.json")).read_bytes())
+    found = task.Correlation.model_validate_json(next(tmp_path.glob("*.correlation.json")).read_bytes())
     rows = {each.way: each.scores for each in found.rows}
     assert list(rows) == ["plain", "erased: none", "erased: leace", "foreground part", "DFR", "GroupDRO"]
     assert rows["plain"] == rows["erased: none"]
@@ -215,7 +217,7 @@ def test_the_weights_of_a_file_are_read(sample_release, tied, tmp_path):
         given = ["--checkpoint", str(file), "--model-kwargs", "drop_rate=0.1"] if file else []
         correlate.main(["--model", f"local-dir:{tied}", *given, *on, "--out", str(tmp_path / name)])
         (path,) = (tmp_path / name).iterdir()
-        found = shortcut.Correlation.model_validate_json(path.read_bytes())
+        found = task.Correlation.model_validate_json(path.read_bytes())
         assert found.models[0].checkpoint == (file and file.name)
         rows[name] = found.rows
     assert rows["own"] != rows["other"]
@@ -227,13 +229,13 @@ def test_a_model_that_may_have_seen_untied_images_is_refused(sample_release, tie
     shutil.copytree(tied, tmp_path / "unknown")
     (tmp_path / "unknown" / "training.json").unlink()
     with pytest.raises(ModelError, match="type --as-paper"):
-        shortcut.check_unseen(f"local-dir:{tmp_path / 'unknown'}", pairing.read("pairs.json"))
-    shortcut.check_unseen(f"local-dir:{tied}", pairing.read("pairs.json"))
-    shortcut.check_unseen("resnet18.a1_in1k", pairing.read("paper"))
+        task.check_unseen(f"local-dir:{tmp_path / 'unknown'}", pairing.read("pairs.json"))
+    task.check_unseen(f"local-dir:{tied}", pairing.read("pairs.json"))
+    task.check_unseen("resnet18.a1_in1k", pairing.read("paper"))
     for name in ("test_resnet", f"local-dir:{tied}"):  # a file beside a training's record has its history
         with pytest.raises(ModelError, match="type --as-paper"):
-            shortcut.check_unseen(name, pairing.read("paper"), tied / "model.safetensors")
-        shortcut.check_unseen(name, pairing.read("paper"), tmp_path / "unknown" / "model.safetensors")
+            task.check_unseen(name, pairing.read("paper"), tied / "model.safetensors")
+        task.check_unseen(name, pairing.read("paper"), tmp_path / "unknown" / "model.safetensors")
 
 
 def test_weights_that_a_training_starts_from_must_not_have_seen_them_either(sample_release, tied, tmp_path, fails):
@@ -247,17 +249,17 @@ def test_weights_that_a_training_starts_from_must_not_have_seen_them_either(samp
         record = json.loads((tmp_path / out / "training.json").read_text())
         assert record["start"]["sha256"] == file_digest(start / "model.safetensors")
         assert record["start"]["training"] == json.loads((start / "training.json").read_text())
-    shortcut.check_unseen(f"local-dir:{tmp_path / 'from-tied'}", pairs)
+    task.check_unseen(f"local-dir:{tmp_path / 'from-tied'}", pairs)
     for each in ("all", "from-all", "from-from-all"):
         with pytest.raises(ModelError, match="type --as-paper"):
-            shortcut.check_unseen(f"local-dir:{tmp_path / each}", pairs)
+            task.check_unseen(f"local-dir:{tmp_path / each}", pairs)
     (tmp_path / "link.safetensors").symlink_to(tmp_path / "all" / "model.safetensors")
     with pytest.raises(ModelError, match="type --as-paper"):
-        shortcut.check_unseen("test_resnet", pairs, tmp_path / "link.safetensors")
+        task.check_unseen("test_resnet", pairs, tmp_path / "link.safetensors")
     for record in ("null", "[" * 100_000, "[]"):
         (tmp_path / "from-all" / "training.json").write_text(record)
         with pytest.raises(ModelError, match="type --as-paper"):
-            shortcut.check_unseen(f"local-dir:{tmp_path / 'from-all'}", pairs)
+            task.check_unseen(f"local-dir:{tmp_path / 'from-all'}", pairs)
     (tmp_path / "all" / "training.json").write_text("{")
     wrong = [*again, "--checkpoint", str(tmp_path / "all" / "model.safetensors"), "--out", str(tmp_path / "none")]
     assert "record of its training" in fails(train.main, wrong)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmark.intervals import accuracy_intervals, difference_intervals, simultaneous
-from benchmark.stats import holm
+from benchmark.metrics.intervals import accuracy_intervals, difference_intervals, simultaneous
+from benchmark.metrics.statistics import holm
 
 RESAMPLES = 200  # fewer than the benchmark's: the quantile is noisier, which costs a little coverage
 EFFECTS = {"none": (0, 0), "both": (0.7, 0.7), "background photos": (0, 1)}

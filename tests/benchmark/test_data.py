@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.cache import Cache
-from benchmark.data import open_split
-from benchmark.decode import blocks
+from benchmark.cache.cache import Cache
+from benchmark.data.decode import blocks
+from benchmark.data.split import open_split
 from d3s_dataset.errors import DatasetNotFound, ReleaseError
 
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmark import report, score, submit
-from benchmark.models import check
+from benchmark.models.registry import check
 from d3s_dataset.errors import ModelError
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.data import open_split
-from benchmark.pages.gallery import _small
+from benchmark.data.split import open_split
+from benchmark.reports.error_gallery import _small
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.sheet import contact_sheet
 from d3s_dataset.utils.pixels import rgb

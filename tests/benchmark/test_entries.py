@@ -3,8 +3,8 @@
 import pytest
 import timm
 
-from benchmark.entries import Entry, read_list, shipped
-from benchmark.models import check
+from benchmark.models.registry import check
+from benchmark.models.specs import Entry, read_list, shipped
 from d3s_dataset.errors import ModelError
 
 

@@ -8,16 +8,17 @@ import pytest
 import timm
 import torch
 
-from benchmark import features as features_
-from benchmark import partition, store
-from benchmark.cache import Cache, Options
-from benchmark.data import open_split
-from benchmark.features import features_of
-from benchmark.job import Subject
+from benchmark.cache import blocks
+from benchmark.cache.cache import Cache, Options
+from benchmark.data.split import open_split
+from benchmark.inference import features as features_
+from benchmark.inference.evaluate import Subject
+from benchmark.inference.features import features_of
+from benchmark.inference.predict import predict
+from benchmark.models import training_record
+from benchmark.models.backbone import pooled
 from benchmark.models.heads import Columns
-from benchmark.partition import Partition
-from benchmark.pooled import pooled
-from benchmark.predict import predict
+from benchmark.models.training_record import Partition
 from d3s_dataset.errors import ModelError
 
 
@@ -29,8 +30,8 @@ def split(toy):
 def counted(monkeypatch) -> list[int]:
     """Count the blocks that are computed."""
     made: list[int] = []
-    write = store.Store.write
-    monkeypatch.setattr(store.Store, "write", lambda self, span, part: made.append(span[0]) or write(self, span, part))
+    write = blocks.Store.write
+    monkeypatch.setattr(blocks.Store, "write", lambda self, span, part: made.append(span[0]) or write(self, span, part))
     return made
 
 
@@ -47,10 +48,10 @@ def test_features_are_the_model_s_own_and_its_head_gives_its_answers(split, smal
 
 
 def test_a_second_call_loads_no_model_and_a_stopped_one_goes_on(split, small, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "BLOCK", 32)
+    monkeypatch.setattr(blocks, "BLOCK", 32)
     straight = features_of(Subject(f"local-dir:{small}"), split, Options()).values
     subject = Subject(f"local-dir:{small}", cache=Cache(tmp_path))
-    made, write = counted(monkeypatch), store.Store.write
+    made, write = counted(monkeypatch), blocks.Store.write
 
     def stop(self, span, part):
         if span[0] == 64:
@@ -58,7 +59,7 @@ def test_a_second_call_loads_no_model_and_a_stopped_one_goes_on(split, small, tm
         write(self, span, part)
 
     with monkeypatch.context() as context:
-        context.setattr(store.Store, "write", stop)
+        context.setattr(blocks.Store, "write", stop)
         with pytest.raises(KeyboardInterrupt):
             features_of(subject, split, Options())
     assert made == [0, 32]
@@ -87,12 +88,12 @@ def test_a_damaged_file_is_made_again(split, small, tmp_path, file):
 def test_a_record_of_split_features_is_read_and_must_fit(split, small, tmp_path):
     folder = shutil.copytree(small, tmp_path / "model")
     size = features_of(Subject(f"local-dir:{folder}"), split, Options()).values.shape[1]
-    partition.write(folder, Partition(foreground=size - 8, background=8))
+    training_record.write(folder, Partition(foreground=size - 8, background=8))
     assert features_of(Subject(f"local-dir:{folder}"), split, Options()).partition.background == 8
-    partition.write(folder, Partition(foreground=size, background=8))
+    training_record.write(folder, Partition(foreground=size, background=8))
     with pytest.raises(ModelError, match=f"gives {size} features, its partition.json splits {size + 8}"):
         features_of(Subject(f"local-dir:{folder}"), split, Options())
-    (folder / partition.FILE).write_text("{")
+    (folder / training_record.FILE).write_text("{")
     with pytest.raises(ModelError, match="expected a split of features"):
         features_of(Subject(f"local-dir:{folder}"), split, Options())
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.folds import CUTS, LEAST, Photos, cut, hold_out
+from benchmark.probing.folds import CUTS, LEAST, Photos, cut, hold_out
 from d3s_dataset.errors import ResultError
 
 

@@ -15,15 +15,20 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch._dynamo.utils import counters
 
-from benchmark import again, decode, forward, predict, results, run
-from benchmark.cache import Options
-from benchmark.data import open_split
-from benchmark.devices import choose_devices
-from benchmark.forward import Finish, Forward, divide, pays
-from benchmark.imagenet import Folder
-from benchmark.job import Subject
-from benchmark.predictions import Answers
-from benchmark.store import Store
+from benchmark import run
+from benchmark.cache.blocks import Store
+from benchmark.cache.cache import Options
+from benchmark.data import decode
+from benchmark.data.imagenet import Folder
+from benchmark.data.split import open_split
+from benchmark.inference import predict
+from benchmark.inference import rerun as again
+from benchmark.inference import runner as forward
+from benchmark.inference.devices import choose_devices
+from benchmark.inference.evaluate import Subject
+from benchmark.inference.runner import Finish, Forward, divide, pays
+from benchmark.schemas import result
+from benchmark.schemas.predictions import Answers
 from d3s_dataset.errors import ModelError, ReleaseError, SourceError
 
 ROOT = Path(__file__).parents[2]
@@ -197,7 +202,7 @@ def test_from_says_whether_it_agrees(toy, small, tmp_path, capsys):
     line = ["--model", "test_resnet", "--checkpoint", str(weights), "--dataset", str(toy), "--precision", "fp32"]
     run.main([*line, "--limit", "70", "--out", str(tmp_path)])
     path = next(tmp_path.glob("*.json"))
-    assert results.read(path).model.checkpoint == "w.safetensors"
+    assert result.read(path).model.checkpoint == "w.safetensors"
     capsys.readouterr()
     rerun = ["--from", str(path), "--dataset", str(toy), "--checkpoint", str(weights)]
     run.main(rerun)
@@ -229,7 +234,7 @@ def test_imagenet_gives_the_drop(toy, real_weights, shared_data, tmp_path, capsy
     line = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--model-kwargs", "pad_type=same"]
     line += ["--dataset", str(toy), "--limit", "20", "--imagenet", str(shared_data / "foregrounds")]
     run.main([*line, "--precision", "fp32", "--out", str(tmp_path)])
-    found = results.read(next(tmp_path.glob("*.json")))
+    found = result.read(next(tmp_path.glob("*.json")))
     assert found.imagenet is not None
     assert (found.imagenet.n, found.imagenet.top1, found.imagenet.top5) == (200, pytest.approx(0.87), 0.99)
     assert found.drop == found.imagenet.top1 - found.metrics.top1

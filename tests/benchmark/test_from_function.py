@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from benchmark.models import check, load
+from benchmark.models.registry import check, load
 from d3s_dataset.errors import ModelError
 
 MODULE = """

@@ -10,7 +10,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AutoImageProcessor, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from benchmark.models import load, weights
+from benchmark.models import weights
+from benchmark.models.registry import load
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import classes
 

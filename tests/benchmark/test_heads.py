@@ -7,10 +7,10 @@ import torch
 from timm.data import ImageNetInfo
 from timm.models import save_for_hf
 
-from benchmark.cache import Cache
-from benchmark.job import Subject
-from benchmark.models import load
+from benchmark.cache.cache import Cache
+from benchmark.inference.evaluate import Subject
 from benchmark.models.heads import columns, over_imagenet
+from benchmark.models.registry import load
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import classes
 

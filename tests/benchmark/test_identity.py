@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from benchmark.erasers import NAMES
-from benchmark.identity import LONGEST, check_chain, identity, labels, stem
-from benchmark.results import Dataset, Model
-from benchmark.tables import describe
+from benchmark.erasers.registry import NAMES
+from benchmark.reports.text import describe
+from benchmark.schemas.identity import LONGEST, check_chain, identity, labels, stem
+from benchmark.schemas.result import Dataset, Model
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names
 from d3s_dataset.utils.atomic import replacing

@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.objectives.information import Club, Mine, contrastive, donsker_varadhan, log_mean_of_others
-from benchmark.objectives.penalty import Side, sides
-from benchmark.partition import Partition
+from benchmark.models.training_record import Partition
+from benchmark.training.objectives.mutual_information import (
+    Club,
+    Mine,
+    contrastive,
+    donsker_varadhan,
+    log_mean_of_others,
+)
+from benchmark.training.objectives.penalty import Side, sides
 
 PARTITION = Partition(foreground=2, background=2)
 # Two Gaussians of variance 1 at -1 and 1, one a label: integrals to six digits.

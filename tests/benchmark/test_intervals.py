@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from benchmark.intervals import Sample, accuracy_intervals, difference_intervals, simultaneous
-from benchmark.stats import wilson
+from benchmark.metrics.intervals import Sample, accuracy_intervals, difference_intervals, simultaneous
+from benchmark.metrics.statistics import wilson
 
 
 def sample_of(front, behind, background=None, group=None, groups=1) -> Sample:

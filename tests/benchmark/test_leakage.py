@@ -7,14 +7,16 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from benchmark import erasers, erasure, probes, results, sweeping
-from benchmark.features import Features, Head
-from benchmark.kept import kept, same_photo
-from benchmark.leakage import Asked, read, share
-from benchmark.partition import Partition
-from benchmark.probes import mlp
-from benchmark.store import Finished
-from benchmark.targets import target, targets
+from benchmark import erasers
+from benchmark.cache.blocks import Finished
+from benchmark.inference.features import Features, Head
+from benchmark.models.training_record import Partition
+from benchmark.probing import erasure, probes, tradeoff
+from benchmark.probing.leakage import Asked, read, share
+from benchmark.probing.probes import mlp
+from benchmark.probing.retention import kept, same_photo
+from benchmark.probing.targets import target, targets
+from benchmark.schemas import result
 from d3s_dataset.errors import ResultError
 
 LINEAR = Asked(("linear",))
@@ -31,7 +33,7 @@ def table(provenance):
         front, behind = np.meshgrid(np.arange(classes * photos), np.arange(backgrounds * templates), indexing="ij")
         front, behind = front.ravel(), behind.ravel()
         facts = provenance()
-        run = results.Run(precision="fp32", agreement=None, compiled=False, batch_size=1, devices=["cpu"])
+        run = result.Run(precision="fp32", agreement=None, compiled=False, batch_size=1, devices=["cpu"])
         return Features(
             values=rng.normal(size=(len(front), size)).astype(np.float32),
             key=np.array([f"{i:04d}" for i in range(len(front))], dtype=object),
@@ -41,8 +43,8 @@ def table(provenance):
             background_source=behind,
             head=None,
             partition=None,
-            model=results.Model.model_validate(facts["model"]),
-            dataset=results.Dataset.model_validate(facts["dataset"]),
+            model=result.Model.model_validate(facts["model"]),
+            dataset=result.Dataset.model_validate(facts["dataset"]),
             made=Finished(run=run, environment={}, seconds=1.0),
         )
 
@@ -133,8 +135,8 @@ def test_a_network_below_the_linear_probe_has_not_converged(table, monkeypatch):
         assert not found["mlp"].converged
         assert "below the linear probe on the same rows" in found["mlp"].endings[0]
     with pytest.raises(ResultError, match=r"mlp probe did not converge .*below the linear probe on the same rows"):
-        sweeping.leakage(features.values, features, "mlp", 0)
-    right = sweeping.leakage(features.values, features, "linear", 0)
+        tradeoff.leakage(features.values, features, "mlp", 0)
+    right = tradeoff.leakage(features.values, features, "linear", 0)
     assert right.mean() == pytest.approx(only(features, "background", "unseen_background").accuracy)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
-from benchmark.metrics import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
+from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
 
 GROUPS = 5
 _cases = st.integers(0, 2**32 - 1).map(np.random.default_rng)

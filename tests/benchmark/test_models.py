@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 from timm.models import save_for_hf
 
-from benchmark.models import Classifier, check, load, weights
+from benchmark.models import weights
+from benchmark.models.registry import Classifier, check, load
 from d3s_dataset.errors import CheckpointError, ModelError
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_effectsize
 
-from benchmark.metrics import hits
-from benchmark.paired import chain, changes, cohens_h, join, overall
-from benchmark.predictions import take
+from benchmark.metrics.accuracy import hits
+from benchmark.metrics.paired import chain, changes, cohens_h, join, overall
+from benchmark.schemas.predictions import take
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names
 

@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from benchmark import partition, run, train
-from benchmark.models import load
-from benchmark.objectives import OBJECTIVES
-from benchmark.training.backbone import HEAD
+from benchmark import run, train
+from benchmark.models import training_record
+from benchmark.models.registry import load
 from benchmark.training.checkpoint import FILE, LOG
+from benchmark.training.network import HEAD
+from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.taxonomy import classes
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def trained(toy, tmp_path_factory):
 
 
 def test_the_folder_is_a_model_of_timm_with_its_split_beside(toy, trained, tmp_path):
-    split = partition.read(trained)
+    split = training_record.read(trained)
     assert split is not None
     assert (split.foreground, split.background) == (56, 8)  # the paper's share of 64
     network = timm.create_model(f"local-dir:{trained}", pretrained=True)

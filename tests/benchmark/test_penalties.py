@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.objectives import OBJECTIVES
-from benchmark.objectives.adversary import Adversary, ramp, reverse
-from benchmark.objectives.critics import critic, distance, gradient_penalty
-from benchmark.objectives.dependence import gaussian, hsic, same
-from benchmark.objectives.penalty import sides
-from benchmark.partition import Partition
+from benchmark.models.training_record import Partition
+from benchmark.training.objectives.adversarial import Adversary, ramp, reverse
+from benchmark.training.objectives.hsic import gaussian, hsic, same
+from benchmark.training.objectives.penalty import sides
+from benchmark.training.objectives.registry import OBJECTIVES
+from benchmark.training.objectives.wasserstein import critic, distance, gradient_penalty
 
 PARTITION = Partition(foreground=6, background=4)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.predictions import BEST, SCHEMA, Predictions, read, write
+from benchmark.schemas.predictions import BEST, SCHEMA, Predictions, read, write
 from d3s_dataset.errors import ResultError
 
 

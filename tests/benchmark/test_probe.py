@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from benchmark import partition, probe, readings
-from benchmark.partition import Partition
-from benchmark.probes import logistic
+from benchmark import probe
+from benchmark.models import training_record
+from benchmark.models.training_record import Partition
+from benchmark.probing.probes import logistic
+from benchmark.schemas import experiments
 from d3s_dataset.errors import D3SError, ResultError
 from tests.conftest import one_line_error
 
@@ -45,7 +47,7 @@ def test_the_whole_table_and_what_is_erased(small, crossed, tmp_path, capsys):
     probe.main(line(small, crossed, tmp_path, "--erase", "leace"))
     (path,) = (tmp_path / "out").iterdir()
     assert path.name.endswith("-probe-leace.json")
-    found = readings.Probed.model_validate_json(path.read_bytes())
+    found = experiments.Probed.model_validate_json(path.read_bytes())
     asked = {(each.label, each.cut) for each in found.readings}
     assert {(label, cut) for label in ("foreground", "background") for cut in probe.CUTS} <= asked
     assert found.converged
@@ -64,9 +66,9 @@ def test_the_whole_table_and_what_is_erased(small, crossed, tmp_path, capsys):
 
 def test_a_model_with_split_features_gets_the_two_by_two_table(small, crossed, tmp_path):
     split = shutil.copytree(small, tmp_path / "split")
-    partition.write(split, Partition(foreground=72, background=24))
+    training_record.write(split, Partition(foreground=72, background=24))
     probe.main(line(split, crossed, tmp_path))
-    found = readings.Probed.model_validate_json(next((tmp_path / "out").iterdir()).read_bytes())
+    found = experiments.Probed.model_validate_json(next((tmp_path / "out").iterdir()).read_bytes())
     cells = {(each.features, each.label) for each in found.readings}
     assert cells >= {(part, label) for part in ("foreground", "background") for label in ("foreground", "background")}
     assert found.partition == (72, 24)

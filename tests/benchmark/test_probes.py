@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from benchmark import probes
-from benchmark.probes import logistic, mlp
+from benchmark.probing import probes
+from benchmark.probing.probes import logistic, mlp
 from d3s_dataset.errors import ResultError
 
 

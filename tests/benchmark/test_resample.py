@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
-from benchmark import resample
-from benchmark.groups import clusters
-from benchmark.resample import cells, observed, resampled
+from benchmark.metrics import bootstrap
+from benchmark.metrics.bootstrap import cells, observed, resampled
+from benchmark.metrics.groups import clusters
 
 
 def _images(rng: np.random.Generator, n: int, fronts: int, behinds: int) -> tuple[np.ndarray, ...]:
@@ -65,8 +65,8 @@ def test_every_sample_is_that_of_a_loop(seed, monkeypatch):
     group = background - (background == 2) * 3  # one background belongs to no group
     kept = group >= 0
     drawn = []
-    real = resample._draw
-    monkeypatch.setattr(resample, "_draw", lambda *args: drawn.append(real(*args)) or drawn[-1])
+    real = bootstrap._draw
+    monkeypatch.setattr(bootstrap, "_draw", lambda *args: drawn.append(real(*args)) or drawn[-1])
     mix = np.array([0.3, 0.7])
     found = resampled(cells(values, front, behind, background, group, 2), mix[None], 6, seed)
     fronts, behinds = drawn
@@ -81,7 +81,7 @@ def test_photos_are_drawn_within_their_background():
     rng = np.random.default_rng(0)
     behind = np.array([0, 0, 1, 2, 10, 11, 11])
     table = cells(np.ones(7), np.arange(7), behind, behind // 10, np.zeros(7, int), 1)
-    drawn = resample._draw(table.behind, 2000, rng)
+    drawn = bootstrap._draw(table.behind, 2000, rng)
     assert (drawn[:3].sum(0) == 3).all()
     assert (drawn[3:].sum(0) == 2).all()
     np.testing.assert_allclose(drawn.mean(1), 1, atol=0.1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.results import Dataset, Model, Result, make_folder, read, write
+from benchmark.schemas.result import Dataset, Model, Result, make_folder, read, write
 from benchmark.score import score
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.taxonomy import background_names

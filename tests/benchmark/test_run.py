@@ -15,9 +15,11 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from benchmark import predict, results, run, score
-from benchmark.data import open_split
-from benchmark.predictions import SCHEMA, read
+from benchmark import run, score
+from benchmark.data.split import open_split
+from benchmark.inference import predict
+from benchmark.schemas import result as results
+from benchmark.schemas.predictions import SCHEMA, read
 from d3s_dataset.utils.cli import run_command
 
 
@@ -82,7 +84,7 @@ def test_files_agree_with_each_other_and_with_score(toy, small, tmp_path, capsys
 
 def test_predictions_are_those_of_the_network_on_each_image_alone(toy, small):
     """Neither batch nor workers matter: at most the last bits of a float sum."""
-    from benchmark.models import load
+    from benchmark.models.registry import load
 
     classifier = load(f"local-dir:{small}")
     split = open_split(toy, "default", "validation")
@@ -108,7 +110,7 @@ def test_limit_measures_the_first_images(toy, small, tmp_path):
 
 
 def test_auto_takes_bf16_only_where_it_agrees(toy, small, monkeypatch):
-    from benchmark.models import load
+    from benchmark.models.registry import load
 
     classifier = load(f"local-dir:{small}")
     split = open_split(toy, "default", "validation")

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import measure, results, score, tables
-from benchmark.predictions import BEST, write
+from benchmark import score
+from benchmark.metrics import compute
+from benchmark.reports import text as tables
+from benchmark.schemas import result
+from benchmark.schemas.predictions import BEST, write
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
 
@@ -21,7 +24,7 @@ from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
 @settings(max_examples=15, deadline=None)
 def test_metrics_are_those_of_a_loop(make_predictions, seed, n):
     made = make_predictions(n=n, seed=seed)
-    metrics = measure.score(made, background_names())
+    metrics = compute.score(made, background_names())
     right = [int(best[0] == truth) for best, truth in zip(made.prediction, made.foreground, strict=True)]
     five = [int(truth in best) for best, truth in zip(made.prediction, made.foreground, strict=True)]
     assert metrics.top1 == pytest.approx(sum(right) / n)
@@ -44,7 +47,7 @@ def test_the_order_of_rows_does_not_matter(make_predictions):
     made = make_predictions()
     order = np.random.default_rng(1).permutation(len(made))
     columns = {name: getattr(made, name)[order] for name in vars(made) if name != "provenance"}
-    first, second = (measure.score(each, background_names()) for each in (made, replace(made, **columns)))
+    first, second = (compute.score(each, background_names()) for each in (made, replace(made, **columns)))
     assert first == second
 
 
@@ -56,7 +59,7 @@ def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsy
     assert str(path) in shown
     assert shown.startswith("toy on d3s (sample), config default, split validation: 40 images; drawn sample, not D3S;")
     assert "worst background" in shown
-    assert results.read(path).metrics == measure.score(make_predictions(), background_names())
+    assert result.read(path).metrics == compute.score(make_predictions(), background_names())
 
 
 def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys, fails):
@@ -90,8 +93,8 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
     score.main([*reversed(paths), "--out", str(tmp_path / "reversed")])
     assert path.name in {each.name for each in (tmp_path / "reversed").iterdir()}
     written = path.read_text()
-    found = results.Chain.model_validate_json(written).steps["background"]["all images"]
-    assert found.change == pytest.approx(measure.score(made, background_names()).top1 - 1)
+    found = result.Chain.model_validate_json(written).steps["background"]["all images"]
+    assert found.change == pytest.approx(compute.score(made, background_names()).top1 - 1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_files_that_make_no_chain_are_refused(make_predictions, provenance, tmp_
 def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
     """Superclasses, classes and calibration against loops over a hundred images."""
     made = make_predictions(n=300, fronts=60)
-    metrics = measure.score(made, background_names())
+    metrics = compute.score(made, background_names())
     right = made.prediction[:, 0] == made.foreground
     for superclass, members in SUPERCLASSES.items():
         for label, name in enumerate(background_names()):
@@ -136,7 +139,7 @@ def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
     assert metrics.averages.per_image.top1 == metrics.top1
     sums = 1 - 2 * np.exp(-made.loss.astype(float)) + made.squares
     assert metrics.brier == pytest.approx(sums.mean())
-    assert measure.score(replace(made, squares=None), background_names()).brier is None
+    assert compute.score(replace(made, squares=None), background_names()).brier is None
     assert metrics.worst_group is None or metrics.worst_group.top1 <= metrics.top1
 
 
@@ -146,7 +149,7 @@ def test_a_small_group_is_never_the_worst(make_predictions):
     label = np.where(np.arange(100) < 29, 151, 7)
     best = np.where(label == 151, 0, label)[:, None] + np.arange(BEST)
     made = replace(made, foreground=label, prediction=best.astype(np.int32), background=np.zeros(100, int))
-    metrics = measure.score(made, background_names())
+    metrics = compute.score(made, background_names())
     assert metrics.by_superclass_background["dog"]["grass"].top1 == 0
     assert metrics.by_superclass_background["dog"]["grass"].doubts
     assert metrics.worst_group.name == "bird on grass"
@@ -154,11 +157,11 @@ def test_a_small_group_is_never_the_worst(make_predictions):
 
 def test_table_shows_percent_dashes_and_flags(make_predictions):
     made = make_predictions(n=60, fronts=30, behinds=9)
-    shown = tables.table(measure.score(made, background_names()))
+    shown = tables.table(compute.score(made, background_names()))
     row = next(line for line in shown.splitlines() if line.strip().startswith("cave"))
     assert row.split() == ["cave", "0", "-", "-", "-", "-", "-"]
     grass = next(line for line in shown.splitlines() if line.strip().startswith("grass"))
-    assert f"{100 * measure.score(made, background_names()).by_background['grass'].top1:.1f}" in grass
+    assert f"{100 * compute.score(made, background_names()).by_background['grass'].top1:.1f}" in grass
 
 
 @pytest.mark.parametrize(
@@ -195,9 +198,9 @@ HEAVY = ["torch", "timm", "torchvision", "diffusers", "datasets"]
 @pytest.mark.parametrize(
     "code",
     [
-        "import benchmark.predictions, benchmark.groups, benchmark.metrics, benchmark.stats, benchmark.results",
+        "import benchmark.schemas.predictions, benchmark.schemas.result, benchmark.metrics.compute",
         "import benchmark.score, benchmark.compare",
-        "import benchmark.run, benchmark.data, benchmark.train",
+        "import benchmark.run, benchmark.data.split, benchmark.train",
         "import benchmark.run\ntry: benchmark.run.main(['--help'])\nexcept SystemExit: pass",
         "import benchmark.run\ntry: benchmark.run.main(['--model', 'x', '--limit', '0'])\nexcept SystemExit: pass",
         "import benchmark.run\ntry: benchmark.run.main(['--model', 'x', '--dataset', '/no'])\nexcept Exception: pass",

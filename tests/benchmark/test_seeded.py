@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from benchmark.correlation import Cells, score
-from benchmark.intervals import Sample, between_seeds
-from benchmark.seeded import accuracies, photos_behind
+from benchmark.metrics.intervals import Sample, between_seeds
+from benchmark.metrics.seeds import accuracies, photos_behind
+from benchmark.spurious.sampling import Cells, score
 
 TRUTH, GROUPS, BACKGROUNDS, SEEDS = 0.9, 9, 10, 5
 # Standard deviations: of foreground photos, background photos, trainings, and a training's own way with an image.

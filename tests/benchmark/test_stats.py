@@ -11,8 +11,8 @@ from scipy.special import ndtri
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from benchmark.intervals import accuracy_intervals
-from benchmark.stats import LEVEL, NORMAL_QUANTILE, doubts, effective, holm, photos, upper, wilson
+from benchmark.metrics.intervals import accuracy_intervals
+from benchmark.metrics.statistics import LEVEL, NORMAL_QUANTILE, doubts, effective, holm, photos, upper, wilson
 
 
 @given(n=st.integers(1, 5000), share=st.floats(0, 1))

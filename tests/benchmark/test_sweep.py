@@ -7,23 +7,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import neck, sweep, train
-from benchmark.readings import Sweep
+from benchmark import sweep, train
+from benchmark.schemas.experiments import Sweep
+from benchmark.training import adapter
 
 
-def _rows(count: int, seed: int) -> neck.Labelled:
+def _rows(count: int, seed: int) -> adapter.Labelled:
     """Ten features of which five tell one label and five another, with noise."""
     rng = np.random.default_rng(seed)
     front, behind = rng.integers(0, 5, (2, count))
     shown = np.concatenate([np.eye(5)[front], np.eye(5)[behind]], 1)
-    return neck.Labelled((shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32), front, behind)
+    return adapter.Labelled((shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32), front, behind)
 
 
 def test_a_neck_keeps_its_label_and_loses_the_other(monkeypatch):
-    monkeypatch.setattr(neck, "WIDTH", 8)
+    monkeypatch.setattr(adapter, "WIDTH", 8)
     rows, test = _rows(1000, 0), _rows(500, 1)
-    found = {weight: neck.train(rows, "hsic", weight, 0) for weight in (0.0, 30.0)}
-    again = neck.train(rows, "hsic", 30.0, 0)
+    found = {weight: adapter.train(rows, "hsic", weight, 0) for weight in (0.0, 30.0)}
+    again = adapter.train(rows, "hsic", 30.0, 0)
     assert np.array_equal(found[30.0].part(test.features, "foreground"), again.part(test.features, "foreground"))
     assert all((each.told(test.features) == test.foreground).mean() > 0.9 for each in found.values())
     read = {weight: _read(each.part(rows.features, "foreground"), rows.background) for weight, each in found.items()}
@@ -38,7 +39,7 @@ def _read(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(neck, "STEPS", 30)
+    monkeypatch.setattr(adapter, "STEPS", 30)
     model = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--seed", "1"]
     train.main([*model, "--dataset", str(sample_release), "--out", str(tmp_path / "model")])
     on = ["--dataset", str(sample_release), "--lambdas", "0,10", "--seeds", "2", "--out", str(tmp_path / "sweep")]

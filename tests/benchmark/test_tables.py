@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import benchmark
-from benchmark.board.standing import rounded
-from benchmark.tables import between, percent, points, ratio
+from benchmark.board.schema import rounded
+from benchmark.reports.text import between, percent, points, ratio
 
 
 @pytest.mark.parametrize(

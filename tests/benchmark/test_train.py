@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmark import results, run, train
-from benchmark.models import load
+from benchmark import run, train
+from benchmark.models.registry import load
+from benchmark.schemas import result as results
 from benchmark.training import augment
 
 ALWAYS = ["model.safetensors", "training.json"]

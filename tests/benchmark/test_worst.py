@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from benchmark.intervals import Sample, accuracy_intervals
-from benchmark.metrics import group_means
-from benchmark.worst import split_sample, worst_interval
+from benchmark.metrics.accuracy import group_means
+from benchmark.metrics.intervals import Sample, accuracy_intervals
+from benchmark.metrics.worst_group import split_sample, worst_interval
 
 TEN = np.arange(10)
 TRUTHS = {"equal": np.full(10, 0.6), "one lower": np.r_[0.5, np.full(9, 0.6)], "spread": np.linspace(0.45, 0.72, 10)}

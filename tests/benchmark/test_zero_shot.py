@@ -20,13 +20,15 @@ from transformers import (
     SiglipModel,
 )
 
-from benchmark import predictions, results, run
-from benchmark import prompts as prompts_
-from benchmark.cache import Cache
-from benchmark.entries import Entry
-from benchmark.job import Subject
-from benchmark.models import load, text, weights
-from benchmark.subjects import subjects
+from benchmark import run
+from benchmark.cache.cache import Cache
+from benchmark.inference.evaluate import Subject
+from benchmark.inference.subjects import subjects
+from benchmark.models import prompts as prompts_
+from benchmark.models import text_embeddings, weights
+from benchmark.models.registry import load
+from benchmark.models.specs import Entry
+from benchmark.schemas import predictions, result
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 
@@ -113,7 +115,7 @@ def test_the_whole_command(tiny, toy, tmp_path, capsys):
     on = ["--dataset", str(toy), "--limit", "40", "--precision", "fp32", "--out", str(tmp_path / "out")]
     run.main(["--model", f"zero-shot:{folder}", "--model-kwargs", "templates=single", *on])
     (path,) = (tmp_path / "out").glob("*.json")
-    facts = results.read(path).model
+    facts = result.read(path).model
     assert facts.digest == weights.digest(model)
     assert "-templates-single--" in path.name
     made = predictions.read(path.with_suffix(".parquet"))
@@ -133,7 +135,7 @@ def test_the_ensemble_is_the_mean_over_templates(tiny):
         prompts = [each.format(prompts_.names()[label]) for each in prompts_.TEMPLATES["ensemble"]]
         tokens = tokenizer(prompts, padding="max_length", max_length=64, return_tensors="pt")
         with torch.no_grad():
-            each = normalize(text.features(model.get_text_features(**tokens)), dim=1)
+            each = normalize(text_embeddings.features(model.get_text_features(**tokens)), dim=1)
         torch.testing.assert_close(found.network.vectors[label], normalize(each.mean(0), dim=0), rtol=1e-4, atol=1e-5)
 
 
@@ -143,8 +145,8 @@ def test_texts_are_embedded_once(tiny, cache, monkeypatch):
     (kept,) = cache.iterdir()
     before = kept.read_bytes()
     calls = []
-    embed = text._embed
-    monkeypatch.setattr(text, "_embed", lambda *given: calls.append(1) or embed(*given))
+    embed = text_embeddings._embed
+    monkeypatch.setattr(text_embeddings, "_embed", lambda *given: calls.append(1) or embed(*given))
     assert torch.equal(load(f"zero-shot:{folder}").network.vectors, first.network.vectors)
     assert not calls
     kept.write_bytes(before[:-9])  # damaged: made again
@@ -173,12 +175,12 @@ def test_other_weights_or_settings_are_other_texts(tiny, cache, tmp_path):
     _, folder, model = tiny
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     digest, single = weights.digest(model), prompts_.TEMPLATES["single"]
-    text.embeddings(model, tokenizer, digest, single)
-    text.embeddings(model, tokenizer, "other", single)
+    text_embeddings.embeddings(model, tokenizer, digest, single)
+    text_embeddings.embeddings(model, tokenizer, "other", single)
     before = model.config.text_config.layer_norm_eps
     model.config.text_config.layer_norm_eps = 1e-3
     try:
-        text.embeddings(model, tokenizer, digest, single)
+        text_embeddings.embeddings(model, tokenizer, digest, single)
     finally:
         model.config.text_config.layer_norm_eps = before
     assert len(list(cache.iterdir())) == 3
@@ -217,7 +219,7 @@ def test_a_cache_that_cannot_be_written_is_said(tiny, monkeypatch, tmp_path, cap
 def test_the_cache_folder_is_the_user_s(monkeypatch, tmp_path):
     monkeypatch.delenv("D3S_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert text.cache_folder() == tmp_path / "d3s"
+    assert text_embeddings.cache_folder() == tmp_path / "d3s"
 
 
 def test_names_and_templates():

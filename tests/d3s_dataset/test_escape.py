@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.tables import grid
+from benchmark.reports.text import grid
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import run_command, say
 from d3s_dataset.utils.escape import csv_cell, csv_text, markdown, terminal

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from benchmark.data import open_split
+from benchmark.data.split import open_split
 from d3s_dataset.builder import D3S
 from d3s_dataset.check import check_release
 from d3s_dataset.errors import ReleaseError

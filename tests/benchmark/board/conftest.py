@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import leaderboard, results, submit
-from benchmark import predictions as predictions_
-from benchmark.data import open_split
-from benchmark.identity import stem
-from benchmark.measure import result_of
-from benchmark.predictions import BEST, Answers, Predictions
-from benchmark.submission import PREDICTIONS, RESULT, id_of
+from benchmark import leaderboard, submit
+from benchmark.board.submission import PREDICTIONS, RESULT, id_of
+from benchmark.data.split import open_split
+from benchmark.metrics.compute import result_of
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.identity import stem
+from benchmark.schemas.predictions import BEST, Answers, Predictions
 from d3s_dataset.errors import D3SError
 
 IMAGES = 120

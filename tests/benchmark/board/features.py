@@ -1,10 +1,10 @@
 """Files as `benchmark.probe`, `correlate` and `sweep` write them, with numbers chosen by hand."""
 
-from benchmark import results
-from benchmark.readings import Correlation, Erasure, Kept, Point, Probed, Read, Reading, Scores, Share, Sweep
-from benchmark.scores import Spread, Worst
+from benchmark.schemas import result
+from benchmark.schemas.experiments import Correlation, Erasure, Kept, Point, Probed, Read, Reading, Scores, Share, Sweep
+from benchmark.schemas.metrics import Spread, Worst
 
-MODEL = results.Model(name="split|<i>", architecture=None, tag=None, kwargs={}, digest="ef" * 32, precision="fp32",
+MODEL = result.Model(name="split|<i>", architecture=None, tag=None, kwargs={}, digest="ef" * 32, precision="fp32",
                       transform={})  # fmt: skip
 PARTS, LABELS = ("foreground", "background"), ("foreground", "background")
 
@@ -37,7 +37,7 @@ def kept(part: str, recall: float) -> Kept:
     return Kept(features=part, recall=share, head=share if part == "foreground" else None)
 
 
-def probed(dataset: results.Dataset, *erasers: str) -> Probed:
+def probed(dataset: result.Dataset, *erasers: str) -> Probed:
     """Return the 2 x 2 table: each part tells its own label at 0.9, the other one's at 0.3, at 0.15 after an eraser."""
     cuts = ("seen", "unseen_background")
     found = [
@@ -62,7 +62,7 @@ def spread(mean: float, half: float = 0.02) -> Spread:
     return Spread(mean=mean, ci95=(mean - half, mean + half))
 
 
-def correlation(dataset: results.Dataset) -> Correlation:
+def correlation(dataset: result.Dataset) -> Correlation:
     def scores(untied: float) -> Scores:
         groups = {"dog, tied": spread(0.95), "dog, untied": spread(untied - 0.1), "bird, untied": spread(untied)}
         lowest = Worst(name="dog, untied", top1=untied - 0.1, ci95=(untied - 0.12, untied - 0.08), split_sample=untied,
@@ -84,7 +84,7 @@ def correlation(dataset: results.Dataset) -> Correlation:
     )  # fmt: skip
 
 
-def sweep(dataset: results.Dataset) -> Sweep:
+def sweep(dataset: result.Dataset) -> Sweep:
     points = [(0.0, 0.9, 0.8, True), (1.0, 0.85, 0.82, False), (10.0, 0.8, 0.3, True)]
     return Sweep(
         model=MODEL, datasets=(dataset, dataset), objective="hsic", probe="linear", seeds=[0, 1, 2], chance=0.1,

@@ -7,16 +7,16 @@ import shutil
 import pytest
 import yaml
 
-from benchmark import board as boards
 from benchmark import leaderboard
+from benchmark.board import fold as boards
 from benchmark.board import reuse, site
 from benchmark.board.intake import digest_or_none
+from benchmark.board.ranking import REPRODUCED
+from benchmark.board.rules import read_rules
+from benchmark.board.schema import Board, Record
 from benchmark.board.site import task_id
-from benchmark.board.standing import Board, Record
-from benchmark.board.states import REPRODUCED
-from benchmark.measure import METRICS_VERSION
-from benchmark.submission import FOLDER
-from benchmark.submission.truth import read_rules
+from benchmark.board.submission import FOLDER
+from benchmark.metrics.compute import METRICS_VERSION
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.escape import markdown
 from tests.benchmark.board.conftest import IMAGES, refused

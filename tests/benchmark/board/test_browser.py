@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from benchmark import leaderboard, report, results
-from benchmark.submission import FOLDER
+from benchmark import leaderboard, report
+from benchmark.board.submission import FOLDER
+from benchmark.schemas import result
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board import features
 from tests.benchmark.board.test_board import reproduced
@@ -18,7 +19,7 @@ SIZES = [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
 def shown(release, measured, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     paths = [measured(out, name, accuracy, seed) for seed, (name, accuracy) in enumerate([("one", 0.7), ("two", 0.3)])]
-    facts = results.read(paths[0]).dataset
+    facts = result.read(paths[0]).dataset
     for name, each in (("probe", features.probed(facts, "leace")), ("tied", features.correlation(facts)),
                        ("sweep", features.sweep(facts))):  # fmt: skip
         paths.append(out / f"{name}.json")

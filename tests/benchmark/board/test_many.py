@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark import leaderboard, submit
-from benchmark.data import open_split
-from benchmark.submission import FOLDER
+from benchmark.board.submission import FOLDER
+from benchmark.data.split import open_split
 from d3s_dataset.utils.cli import note
 from tests.benchmark.board.conftest import answers, provenance, written
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark import predictions, submission
-from benchmark.board import fold, site
+from benchmark.board import rules as truth
+from benchmark.board import site, submission
+from benchmark.board.fold import fold
 from benchmark.board.intake import measure
-from benchmark.predictions import SCHEMA
-from benchmark.submission import DESCRIPTION, FILES, FOLDER, PREDICTIONS, RESULT, truth
-from benchmark.submission.bounded import bounded_memory
+from benchmark.board.safe_read import bounded_memory
+from benchmark.board.submission import DESCRIPTION, FILES, FOLDER, PREDICTIONS, RESULT
+from benchmark.schemas import predictions
+from benchmark.schemas.predictions import SCHEMA
 from d3s_dataset.errors import ReleaseError
 from tests.benchmark.board.conftest import IMAGES
 

@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import predictions, report, results
-from benchmark.calibration import BINS, calibration_curve, calibration_error
-from benchmark.data import open_split
-from benchmark.pages.given import divide, read
-from benchmark.pages.report import drops
+from benchmark import report
+from benchmark.data.split import open_split
+from benchmark.metrics.calibration import BINS, calibration_curve, calibration_error
+from benchmark.reports.inputs import divide, read
+from benchmark.reports.page import drops
+from benchmark.schemas import predictions, result
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board import features
 from tests.benchmark.board.conftest import answers, provenance, refused, written
@@ -66,7 +67,7 @@ def test_controls_of_another_run_are_refused(four, tmp_path):
     other = four.write("control_scale", {}, 1, precision="bf16")
     said = refused(report.main, *four.paths[:3], other, *out)
     assert said.startswith("toy (no arguments; bf16) on config control_scale: expected the result of the same run")
-    part = results.read(four.paths[2])
+    part = result.read(four.paths[2])
     moved = part.dataset.model_copy(update={"release": "9" * 64})
     made = predictions.read(four.paths[2].with_suffix(".parquet"))
     path = written(tmp_path / "moved", replace(made, provenance=provenance(moved, "toy")))
@@ -82,8 +83,8 @@ def copied(path):
 
 def test_a_chain_of_another_run_needs_its_own_results(four, tmp_path):
     chain = tmp_path / "chain.json"
-    found = results.read(four.paths[0])
-    of_run = results.Chain(model=found.model, datasets=[found.dataset], steps={})
+    found = result.read(four.paths[0])
+    of_run = result.Chain(model=found.model, datasets=[found.dataset], steps={})
     chain.write_bytes(to_json(of_run))
     said = refused(report.main, four.paths[1], chain, "--out", tmp_path / "report.html")
     assert "is computed from results on control sets: expected them too" in said
@@ -100,7 +101,7 @@ def test_without_images_it_says_so(two, tmp_path):
 @pytest.fixture
 def of_features(two, tmp_path):
     """A probe, the same with an eraser, a correlation and a sweep on the images of the results."""
-    facts = results.read(two[0]).dataset
+    facts = result.read(two[0]).dataset
     made = {
         "probe": features.probed(facts),
         "erased": features.probed(facts, "leace"),
@@ -170,7 +171,7 @@ def test_features_alone_and_on_another_release(two, of_features, tmp_path):
     assert "<h1>toy: what features tell</h1>" in text
     assert "another release than above" not in text
     assert not (tmp_path / "report-headline.csv").exists()
-    other = results.read(two[0]).dataset.model_copy(update={"name": "other", "digest": "9" * 64})
+    other = result.read(two[0]).dataset.model_copy(update={"name": "other", "digest": "9" * 64})
     of_features[0].write_bytes(to_json(features.probed(other)))
     report.main([str(two[0]), str(of_features[0]), "--out", str(out)])
     assert "other, config default, split validation, 120 images; another release than above, digest 9999" in (
@@ -191,8 +192,8 @@ def test_a_file_of_an_unknown_kind(two, tmp_path):
 
 
 def test_a_chain_says_what_its_results_say(two, tmp_path):
-    found, out = results.read(two[0]), ["--out", str(tmp_path / "report.html")]
-    chain = results.Chain(model=found.model, datasets=[found.dataset], steps={})
+    found, out = result.read(two[0]), ["--out", str(tmp_path / "report.html")]
+    chain = result.Chain(model=found.model, datasets=[found.dataset], steps={})
     (tmp_path / "chain.json").write_bytes(to_json(chain))
     report.main([str(two[0]), *out])
     without = (tmp_path / "report.html").read_bytes()

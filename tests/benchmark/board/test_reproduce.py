@@ -7,17 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark import leaderboard, reproduce, results, submit
-from benchmark import predictions as predictions_
-from benchmark.board import workers
+from benchmark import leaderboard, submit
+from benchmark.board import reproduce, rules
 from benchmark.board.agreement import agree
-from benchmark.board.standing import Board
-from benchmark.board.states import REPRODUCED
-from benchmark.cache import Options
-from benchmark.data import open_split
-from benchmark.job import Subject, measure_one
-from benchmark.predictions import Predictions
-from benchmark.submission import FOLDER, truth
+from benchmark.board.fold import workers
+from benchmark.board.ranking import REPRODUCED
+from benchmark.board.schema import Board
+from benchmark.board.submission import FOLDER
+from benchmark.cache.cache import Options
+from benchmark.data.split import open_split
+from benchmark.inference.evaluate import Subject, measure_one
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.predictions import Predictions
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ModelError
 from tests.benchmark.board.conftest import answers, refused, written
@@ -90,7 +92,7 @@ def test_a_model_too_large_for_the_bounds_is_one_line(small, release, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     model = results.Model(name="x", architecture=None, tag=None, kwargs={}, digest="", precision="fp32", transform={})
     asked = reproduce._Run(
-        f"local-dir:{folder}", None, model, str(release), truth.rules_of(release), np.arange(2), None
+        f"local-dir:{folder}", None, model, str(release), rules.rules_of(release), np.arange(2), None
     )
     with pytest.raises(ModelError, match=r"cannot be loaded: .*(memory|alloc)"):
         workers.alone(reproduce._run, asked, 300)

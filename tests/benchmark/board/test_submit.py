@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from benchmark import leaderboard, submit
-from benchmark.board.standing import Board
-from benchmark.submission import FILES, FOLDER
+from benchmark.board.schema import Board
+from benchmark.board.submission import FILES, FOLDER
 from tests.benchmark.board.conftest import refused
 from tests.conftest import ROOT
 from tests.hub_server import READER, TOKEN, hub

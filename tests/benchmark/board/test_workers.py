@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from benchmark.board.safe_read import bounded_memory
 from benchmark.board.workers import Lost, alone, in_processes
-from benchmark.submission.bounded import bounded_memory
 from d3s_dataset.errors import ResultError
 
 

@@ -1,0 +1,102 @@
+"""Submissions -> a board: every number recomputed, what does not agree refused with its reason, the rest ranked.
+
+Only what the owner has run again (`reproduced`) is ranked: labels are public, and a file of them recomputes perfectly.
+Sections (what was seen beyond ImageNet) are never mixed. A model shares the tier of the best one that it does not
+differ from by the paired test. What this machine computed of the same bytes before is not computed again (`reuse`).
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from benchmark.board.intake import digest_or_none, measured, shown_id
+from benchmark.board.ranking import placed, read_records
+from benchmark.board.reuse import Reuse
+from benchmark.board.rules import Rules, Truth
+from benchmark.board.schema import PLACES, Board, Entry, Section, Versus
+from benchmark.board.submission import FOLDER, PREDICTIONS
+from benchmark.metrics.accuracy import hits
+from benchmark.metrics.paired import overall
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas.predictions import Predictions, take
+from d3s_dataset.errors import ResultError
+from d3s_dataset.utils.cli import cores
+
+SAME_TIER = 0.05  # p of the paired test above which two models share a tier
+_ORDER = {section: place for place, section in enumerate(get_args(Section))}
+
+
+def fold(root: Path, rules: Rules, truth: Truth, reuse: Reuse | None = None) -> Board:
+    """Return the board of a folder.
+
+    Args:
+        root: the folder, with `submissions` and `reproduced`.
+        rules: which images the board is about.
+        truth: their labels.
+        reuse: what this machine computed before; None: everything is computed.
+
+    Raises:
+        ResultError: the folder has no submissions, or a record that cannot be read.
+    """
+    folders = sorted((root / FOLDER).glob("*"))
+    if not folders:
+        raise ResultError(f"{root / FOLDER} holds no submissions: expected a folder each")
+    records = read_records(root)  # before the work
+    with ThreadPoolExecutor(cores()) as threads:  # hashing leaves the interpreter free
+        contents = list(threads.map(lambda folder: digest_or_none(folder, len(truth)) or "", folders))
+    asked = list(zip(folders, contents, strict=True))
+    kept = [reuse.entry(shown_id(folder), content) if reuse and content else None for folder, content in asked]
+    fresh = iter(measured([each for each, known in zip(asked, kept, strict=True) if known is None], rules, truth))
+    entries = []
+    for known in kept:
+        entry = known or next(fresh)
+        if reuse and known is None:
+            reuse.keep_entry(entry)
+        entries.append(entry)
+    return Board(rules=rules, entries=_ranked(root, placed(entries, records), reuse))
+
+
+def _ranked(root: Path, entries: Sequence[Entry], reuse: Reuse | None) -> list[Entry]:
+    """Return entries in a board's order, those that were run again with rank and tier in their section."""
+    answer = [each for section in _ORDER for each in _section(root, section, entries, reuse)]
+    rest = [each for each in entries if each.state != "reproduced"]
+    return answer + sorted(rest, key=lambda each: (_ORDER.get(each.section or "", len(_ORDER)), each.state, each.id))
+
+
+def _section(root: Path, section: str, entries: Sequence[Entry], reuse: Reuse | None) -> list[Entry]:
+    mine = [each for each in entries if each.section == section and each.state == "reproduced"]
+    mine.sort(key=lambda each: (-_right(each), each.sequence, each.id))
+    load = cache(lambda name: _answers(root / FOLDER / name / PREDICTIONS))
+    answer, leader, tier = [], None, 0
+    for rank, each in enumerate(mine, 1):
+        versus = None
+        if leader:
+            known, p = reuse.test(leader.content, each.content) if reuse else (False, None)
+            if not known:
+                p = _p(load(leader.id), load(each.id))
+                if reuse:
+                    reuse.keep_test(leader.content, each.content, p)
+            versus = Versus(content=leader.content, p=p)
+        if versus is None or (versus.p is not None and versus.p < SAME_TIER):
+            leader, tier = each, tier + 1
+        answer.append(each.model_copy(update={"rank": rank, "tier": tier, "versus": versus}))
+    return answer
+
+
+def _right(entry: Entry) -> int:
+    return entry.numbers.all.right if entry.numbers else 0
+
+
+def _answers(path: Path) -> Predictions:
+    table = predictions_.read(path)
+    return take(table, np.argsort(table.key.astype(str)))
+
+
+def _p(one: Predictions, other: Predictions) -> float | None:
+    before, after = (hits(each.foreground, each.prediction) for each in (one, other))
+    p = overall(before, after, one)
+    return None if p is None else round(p, PLACES)  # as the board keeps it

@@ -1,0 +1,150 @@
+"""Run the weights that a submission names on some of its images, and compare: `benchmark.leaderboard --reproduce ID`.
+
+The rows are drawn now, after the answers were sent: whoever sent them cannot know which will be looked at. Nothing
+comes from the cache, and no code that a submission names is run. What a stranger's config makes of a model is loaded in
+a process of its own, with bounds on memory and time. Loads torch, in that process alone.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.board.agreement import TOLERANCE, agree
+from benchmark.board.intake import digest_or_none
+from benchmark.board.ranking import REPRODUCED, read_records
+from benchmark.board.rules import Rules, truth_of
+from benchmark.board.safe_read import bounded_memory
+from benchmark.board.schema import Record
+from benchmark.board.submission import FOLDER, check
+from benchmark.board.workers import Lost, alone
+from benchmark.cache.cache import Options
+from benchmark.data.split import Rows, open_split
+from benchmark.inference.evaluate import Subject, answers
+from benchmark.models.trust import name_from_data
+from benchmark.schemas.predictions import Predictions, take
+from benchmark.schemas.result import Model
+from d3s_dataset.errors import ModelError, ResultError
+from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
+
+ARGUMENTS = ("pad_type", "img_size", "templates")  # what changes how weights are used, not how large a network is
+_LARGEST_SIDE = 1024  # pixels of img_size
+_LOAD_BYTES = 16 << 30  # 4 billion weights in fp32
+_SECONDS, _SECONDS_PER_ROW = 3600.0, 60.0  # for loading, download included; and for each image
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the other process is asked: a model, on which images."""
+
+    name: str
+    checkpoint: Path | None
+    model: Model
+    dataset: str
+    rules: Rules
+    chosen: np.ndarray
+    devices: str | None
+
+
+def reproduce(
+    root: Path,
+    name: str,
+    rules: Rules,
+    dataset: str,
+    rows: int,
+    checkpoint: Path | None = None,
+    devices: str | None = None,
+    typed: str | None = None,
+) -> str:
+    """Run a submission's model again and write the record of it.
+
+    Args:
+        root: the board's folder.
+        name: the submission's id.
+        rules: which images the board is about.
+        dataset: where they lie.
+        rows: how many images, drawn at random; all where there are fewer.
+        checkpoint: the file of weights, if the result was made with one.
+        devices: see `benchmark.run`.
+        typed: where the owner has the weights, in place of the name in the submission, such as `local-dir:FOLDER`.
+
+    Returns:
+        The line that says on how many images both runs agree.
+
+    Raises:
+        ResultError: no such submission, or one that is refused.
+        ModelError: the weights cannot be had, or are others than named, or loading them leaves the bounds.
+    """
+    folder = next((each for each in (root / FOLDER).glob("*") if each.name == name), None)
+    content = digest_or_none(folder, rules.n) if folder else None
+    if folder is None or content is None:
+        raise ResultError(f"no submission {name!r} in {root / FOLDER}: expected the name of a folder there")
+    records = read_records(root)
+    found = check(folder, rules, truth_of(dataset, rules))
+    model = found.result.model
+    source = typed or name_from_data(model.name, f"{name}, result.json,")
+    _check_arguments(model, checkpoint, name)
+    split, seed = open_split(dataset, rules.config, rules.split), secrets.randbits(63)
+    chosen = np.sort(np.random.default_rng(seed).permutation(split.n)[:rows])
+    asked = _Run(source, checkpoint, model, dataset, rules, chosen, devices)
+    outcome = alone(_run, asked, _SECONDS + _SECONDS_PER_ROW * len(chosen))
+    if isinstance(outcome, Lost):
+        raise ModelError(f"{source}, run again for {name}, {outcome.reason}")
+    said, device = outcome
+    sent = _sent(found.predictions, split.key[chosen])
+    same = int(agree(sent, replace(sent, **said)).sum())
+    made = {"rows": len(chosen), "same": same, "passed": same == len(chosen), "tolerance": TOLERANCE}
+    record = Record(id=name, content=content, seed=seed, device=device, sequence=_sequence(name, content, records),
+                    **made)  # fmt: skip
+    write_atomic(root / REPRODUCED / f"{name}.json", to_json(record))
+    verdict = (
+        "reproduced" if record.sound else "not reproduced: the weights named say something else than what was sent"
+    )
+    return f"{name}: {same} of {len(chosen)} images agree; {verdict}"
+
+
+def _sequence(name: str, content: str, records: dict[str, Record]) -> int:
+    """Return the place in the order in which submissions were reproduced first: kept where it is run once more."""
+    known = records.get(name)
+    if known and known.content == content and known.sound:
+        return known.sequence
+    return max((each.sequence for each in records.values()), default=0) + 1
+
+
+def _check_arguments(model: Model, checkpoint: Path | None, name: str) -> None:
+    if model.checkpoint and checkpoint is None:
+        raise ModelError(f"{name} was made with the weights in {model.checkpoint}: pass it as --checkpoint FILE")
+    for key, value in model.kwargs.items():
+        sides = value if isinstance(value, list) else [value]
+        if key not in ARGUMENTS:
+            raise ModelError(f"{name} sets the model's argument {key}: a board runs {', '.join(ARGUMENTS)} only")
+        if key == "img_size" and not all(isinstance(each, int) and 0 < each <= _LARGEST_SIDE for each in sides):
+            raise ModelError(f"{name} sets img_size {value}: expected at most {_LARGEST_SIDE} pixels")
+
+
+def _run(asked: _Run) -> tuple[dict[str, np.ndarray], str]:
+    """Return the columns of answers, and the device; in another process."""
+    subject = Subject(asked.name, asked.checkpoint, asked.model.kwargs, devices=asked.devices)
+    import torch  # noqa: F401 - its own memory is not the model's
+
+    with bounded_memory(_LOAD_BYTES):
+        facts = subject.facts
+    if facts.digest != asked.model.digest:
+        got = facts.digest[:8]
+        raise ModelError(f"the weights of {asked.name} are others (digest {got}) than named ({asked.model.digest[:8]})")
+    if asked.name == asked.model.name and facts.tag != asked.model.tag:
+        raise ModelError(f"the weights of {asked.name} have the tag {facts.tag}, the submission has {asked.model.tag}")
+    split = open_split(asked.dataset, asked.rules.config, asked.rules.split)
+    options = Options("fp32", devices=asked.devices)
+    said, finished = answers(subject, Rows(split, asked.chosen), options, time.monotonic())
+    return vars(said), finished.environment["device"]
+
+
+def _sent(predictions: Predictions, keys: np.ndarray) -> Predictions:
+    """Return what was sent for some images, in their order."""
+    names = predictions.key.astype(str)
+    order = np.argsort(names)
+    return take(predictions, order[np.searchsorted(names[order], keys.astype(str))])

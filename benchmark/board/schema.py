@@ -1,0 +1,150 @@
+"""A board as typed JSON: what `benchmark.leaderboard` writes, and the owner's notes on what was run again.
+
+Counts are whole numbers, floats are rounded to six places, an empty group is null, nothing says when or where it was
+made: the same files give the same bytes everywhere.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.board.rules import Rules
+from benchmark.reports.text import PLACES
+from benchmark.schemas.metrics import Number, Strict
+from benchmark.schemas.result import Result
+
+State = Literal[
+    "reproduced", "recomputed", "not reproduced", "duplicate", "superseded", "withdrawn", "refused"
+]  # the first alone is ranked
+Section = Literal["imagenet", "web", "d3s"]
+
+
+class Record(Strict):
+    """The file `reproduced/<id>.json`, by the board's owner: the named weights, run again on some of the images.
+
+    `content` is the digest of the submission that was compared, `seed` drew the rows after it was sent. `same` counts
+    images whose five classes, probabilities and loss agree within `tolerance` (null: an older record, of the best class
+    only, which ranks nothing). `sequence` counts what was reproduced on this board: the lower was there first.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str
+    content: Annotated[str, Field(min_length=1)]
+    seed: int
+    rows: Annotated[int, Field(ge=1)]
+    same: Annotated[int, Field(ge=0)]
+    passed: bool
+    device: str
+    tolerance: Number = None
+    sequence: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether every image agrees, by the counts: `passed` alone proves nothing."""
+        return self.passed and self.same == self.rows and self.tolerance is not None
+
+
+class Cell(Strict):
+    """Top-1 on some images: how many, how many right, and the 95 % interval."""
+
+    n: int
+    right: int
+    top1: Number
+    ci95: tuple[Number, Number]
+    doubtful: bool
+
+
+class Numbers(Strict):
+    """All that a board shows of a submission's predictions, recomputed. `answers`: digest of what was answered."""
+
+    answers: str
+    all: Cell
+    top5: Number
+    by_background: dict[str, Cell]
+    worst: str | None
+    gap: Number
+    flip_rate: Number
+    ece: Number
+
+
+class Versus(Strict):
+    """The paired test against the first of a tier, whose submission has this digest; `p` is null where none exists."""
+
+    content: str
+    p: Number
+
+
+class Entry(Strict):
+    """One submission. `reason` says why it is in its state; a refused one has no numbers.
+
+    `model` is the displayed name and `source` where the weights come from (`submission.names`); `repo` the Hub repo,
+    `arguments` the digest of the model's arguments, `run_again` on how many images the owner ran it, `sequence` the
+    record's where it was reproduced.
+    """
+
+    id: str
+    content: str
+    state: State
+    reason: str = ""
+    section: Section | None = None
+    model: str = ""
+    source: str = ""
+    repo: str | None = None
+    weights: str = ""
+    arguments: str = ""
+    notes: str = ""
+    supersedes: str | None = None
+    withdrawn: str | None = None
+    numbers: Numbers | None = None
+    sequence: int | None = None
+    run_again: int | None = None
+    rank: int | None = None
+    tier: int | None = None
+    versus: Versus | None = None
+
+
+class Board(Strict):
+    """The file `board.json`."""
+
+    schema_version: Literal[1] = 1
+    rules: Rules
+    entries: list[Entry]
+
+
+def to_bytes(board: Board) -> bytes:
+    """Return a board as JSON: backgrounds in the release's order, floats rounded, NaN refused."""
+    # Not sorted by key: a board that is read again would list its backgrounds in another order than one made anew.
+    text = json.dumps(rounded(board.model_dump(mode="json")), indent=1, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def rounded(value: Any) -> Any:
+    """Return a JSON value with every float rounded to `PLACES`."""
+    if isinstance(value, float):
+        return round(value, PLACES) + 0.0  # no minus zero
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def numbers_of(result: Result, answers: str) -> Numbers:
+    """Return what a board shows of a recomputed result."""
+    metrics = result.metrics
+    cells = {name: _cell(each.n, each) for name, each in metrics.by_background.items()}
+    known = {name: cell.top1 for name, cell in cells.items() if cell.top1 is not None}
+    return Numbers(
+        answers=answers,
+        all=_cell(metrics.n, metrics),
+        top5=metrics.top5,
+        by_background=cells,
+        worst=min(known, key=lambda name: known[name]) if known else None,
+        gap=metrics.gap,
+        flip_rate=metrics.consistency.flip_rate,
+        ece=metrics.ece,
+    )
+
+
+def _cell(n: int, scored: Any) -> Cell:
+    right = round(n * (scored.top1 or 0))
+    return Cell(n=n, right=right, top1=scored.top1, ci95=scored.ci95, doubtful=bool(scored.doubts))

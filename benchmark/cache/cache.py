@@ -1,0 +1,118 @@
+"""What was computed once, kept by what it was computed from: answers of models, digests of files, models' facts.
+
+    CACHE/                                   $D3S_CACHE, else ~/.cache/d3s
+      files/<place>.json                     a file's digest, believed while size and time of change are the same
+      models/<question>.json                 a model's facts, believed while every file it was read from is the same
+      predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
+        run.json, finished-<n>.json          how it is run; how all of n rows were
+        00000000-00000256.npz                answers on a span of rows
+      features/<content>/                    the same for pooled features, and head.npz, the model's own
+
+A part that cannot be read counts as missing. Every file appears whole (`d3s_dataset.utils.atomic`), so processes may
+share a cache, and a killed run goes on where it was. Needs no torch.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.cache.blocks import BLOCK, Pooled, Store, load
+from benchmark.schemas.metrics import Strict
+from benchmark.schemas.predictions import Answers
+from d3s_dataset.identity import digest, file_digest
+from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
+
+VARIABLE = "D3S_CACHE"
+TRIAL_IMAGES = BLOCK  # `auto` compares precisions on the first part; fewer images make another choice
+_FORMAT = 1  # raised when what a part means changes
+_RACY_SECONDS = 2  # a file changed so lately can change again without its time telling
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run a model: precision (`auto`, `fp32`, `bf16`), whether it may be compiled, devices `D,...` or None."""
+
+    precision: str = "auto"
+    compile: bool = True
+    devices: str | None = None
+
+
+class KnownFile(Strict):
+    """A file's digest, and the size and time of change at which it was taken."""
+
+    path: str
+    size: int
+    changed: int
+    digest: str
+
+
+class KnownModel(Strict):
+    """What a result says of a model, and what it was read from.
+
+    `files` is the digest of all its files; `hub` names those that lie on the Hub (repo, revision, file).
+    """
+
+    files: str
+    hub: list[tuple[str, str | None, str]]
+    architecture: str | None
+    tag: str | None
+    digest: str
+    transform: dict[str, Any]
+    left_out: tuple[str, ...] = ()
+
+
+class Cache:
+    """The folder of a cache (module docstring); nothing is made before something is kept."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or default_folder()
+
+    def digest_of(self, path: Path) -> str:
+        """Return the SHA-256 of a file, computed again only where its size or time of change is another."""
+        place = path.resolve()
+        facts = place.stat()
+        note = self._folder / "files" / f"{digest(str(place))}.json"
+        known = load(KnownFile, note)
+        if known and (known.path, known.size, known.changed) == (str(place), facts.st_size, facts.st_mtime_ns):
+            return known.digest
+        answer = file_digest(place)
+        if time.time() - facts.st_mtime > _RACY_SECONDS:
+            found = KnownFile(path=str(place), size=facts.st_size, changed=facts.st_mtime_ns, digest=answer)
+            write_atomic(note, to_json(found))
+        return answer
+
+    def digest_of_all(self, paths: Iterable[Path]) -> str:
+        """Return one digest of the names and contents of files."""
+        return digest([[path.name, self.digest_of(path)] for path in paths])
+
+    def model(self, question: dict[str, Any]) -> KnownModel | None:
+        """Return a model's facts as last kept: whoever asks compares `files`."""
+        return load(KnownModel, self._note(question))
+
+    def keep_model(self, question: dict[str, Any], known: KnownModel) -> None:
+        """Keep a model's facts."""
+        write_atomic(self._note(question), to_json(known))
+
+    def predictions(self, **content: Any) -> Store[Answers]:
+        """Return the answers computed from `content`, any JSON values that name all of it."""
+        return Store(Answers, self._place("predictions", content))
+
+    def features(self, **content: Any) -> Store[Pooled]:
+        """Return the pooled features computed from `content`."""
+        return Store(Pooled, self._place("features", content))
+
+    def _place(self, kind: str, content: dict[str, Any]) -> Path:
+        return self._folder / kind / digest({"format": _FORMAT, **content})
+
+    def _note(self, question: dict[str, Any]) -> Path:
+        return self._folder / "models" / f"{digest({'format': _FORMAT, **question})}.json"
+
+
+def default_folder() -> Path:
+    """Return the folder named by D3S_CACHE, else one under the user's own cache."""
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d3s"

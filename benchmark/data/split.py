@@ -1,0 +1,216 @@
+"""The images and labels of one split, read from a release's Parquet shards.
+
+Read with pyarrow, because `datasets` is not on every machine that has a GPU. Needs no torch, so that a missing data set
+is said before torch is loaded. Memory holds one row group of images, however many there are.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmark.cache.cache import Cache
+from benchmark.schemas import result
+from benchmark.schemas.predictions import Answers, Predictions
+from d3s_dataset.errors import ReleaseError, one_line
+from d3s_dataset.identity import digest
+from d3s_dataset.load import check_split, fetch, resolve
+from d3s_dataset.manifest import Manifest, locate, verified_fraction
+
+_LABELS = ("key", "foreground", "background", "foreground_source", "background_source", "verified")
+_READ = 16  # images read at a time, so that decoding starts at once
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a release on disk: its manifest, its shards, and how many of its images are used."""
+
+    manifest: Manifest
+    config: str
+    name: str
+    revision: str | None
+    paths: tuple[Path, ...]
+    rows: tuple[int, ...]  # of each shard
+    n: int
+
+    @cached_property
+    def labels(self) -> pa.Table:
+        """The columns beside the image, of the first `n` rows."""
+        parts = [_read_columns(path, _LABELS) for path in self.paths]
+        return pa.concat_tables(parts, promote_options="permissive").slice(0, self.n).combine_chunks()
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a label column, (n,)."""
+        return self.labels[name].to_numpy(zero_copy_only=False)
+
+    @property
+    def key(self) -> np.ndarray:
+        """The key of each image, (n,)."""
+        return self.column("key")
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """The class of each image, (n,)."""
+        return self.column("foreground")
+
+    def images(self, start: int = 0) -> Iterator[bytes | None]:
+        """Yield the encoded images from row `start` on; None where a row has none.
+
+        Raises:
+            ReleaseError: a shard that cannot be read.
+        """
+        for path, begin, count in zip(self.paths, self._starts, self.rows, strict=True):
+            if start < begin + count:
+                yield from _encoded(path, max(0, start - begin))
+
+    def predictions(self, answers: Answers) -> Predictions:
+        """Return a model's answers with the labels beside them."""
+        labels = {name: self.column(name) for name in _LABELS if name != "verified"}
+        return Predictions(**labels, **vars(answers))
+
+    def content(self, cache: Cache) -> str:
+        """Return the digest of the shards' bytes.
+
+        Raises:
+            ReleaseError: a shard is not the one that the manifest lists.
+        """
+        digests = [cache.digest_of(path) for path in self.paths]
+        for path, found, shard in zip(self.paths, digests, self.manifest.select(self.config, self.name), strict=True):
+            if found != shard.sha256:
+                raise ReleaseError(f"{path} is not the file that its manifest lists: see python -m d3s_dataset.check")
+        return digest(digests)
+
+    def where(self, index: int) -> str:
+        """Return shard and key of an image, for errors."""
+        path = self.paths[bisect_right(self._starts, index) - 1]
+        return f"{path}: image {self.labels['key'][index]}"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [*accumulate(self.rows, initial=0)][:-1]
+
+    def facts(self) -> result.Dataset:
+        """Return what a result says about the images. A part of a split is named in `datasets`' slice notation."""
+        part = "" if self.n == sum(self.rows) else f"[:{self.n}]"
+        return result.Dataset(
+            name=self.manifest.name,
+            kind=self.manifest.kind,
+            revision=self.revision,
+            digest=self.manifest.digest_of(self.config),
+            config=self.config,
+            split=self.name + part,
+            n=self.n,
+            verified_fraction=verified_fraction(self.labels["verified"].to_pylist()),
+            backgrounds=self.manifest.backgrounds,
+            release=self.manifest.digest,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some images of a split, as a source of images: `chosen` is (n,) their places in it, sorted."""
+
+    split: Split
+    chosen: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """How many."""
+        return len(self.chosen)
+
+    @cached_property
+    def key(self) -> np.ndarray:
+        """The key of each image, (n,)."""
+        return self.split.key[self.chosen]
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """The class of each image, (n,)."""
+        return self.split.foreground[self.chosen]
+
+    def images(self, start: int = 0) -> Iterator[bytes | None]:
+        """Yield the encoded images from row `start` on."""
+        wanted = set(self.chosen[start:].tolist())
+        last = int(self.chosen[-1])
+        for place, content in enumerate(self.split.images()):
+            if place in wanted:
+                yield content
+            if place == last:
+                return
+
+    def where(self, index: int) -> str:
+        """Return shard and key of an image, for errors."""
+        return self.split.where(int(self.chosen[index]))
+
+    def content(self, cache: Cache) -> str:
+        """Return the digest of the images."""
+        return digest([self.split.content(cache), self.chosen.tolist()])
+
+
+def open_split(dataset: str | Path, config: str, split: str, limit: int | None = None) -> Split:
+    """Find one split of a release and check that its shards can be read.
+
+    Args:
+        dataset: `d3s`, a folder, or a Hub repo.
+        config: `default` or another config.
+        split: `train`, `validation`, ...
+        limit: use the first so many images only.
+
+    Raises:
+        DatasetNotFound: nothing lies under that name.
+        ReleaseError: unfinished, without that split, damaged, or without the columns.
+    """
+    folder = fetch(dataset, config, split)
+    manifest = check_split(folder, config, split)
+    shards = manifest.select(config, split)
+    paths = tuple(locate(folder, each) for each in shards)
+    rows = tuple(_footer(path).metadata.num_rows for path in paths)
+    for shard, count in zip(shards, rows, strict=True):
+        if count != shard.rows:
+            raise ReleaseError(f"{folder / shard.path} holds {count} rows, the manifest says {shard.rows}")
+    if not sum(rows):
+        raise ReleaseError(f"split {split!r} of {folder} is empty")
+    # A Hub snapshot's folder is named by its commit.
+    revision = folder.name if resolve(dataset).repo else None
+    found = Split(manifest, config, split, revision, paths, rows, min(sum(rows), limit or sum(rows)))
+    _ = found.labels  # missing columns are said now, not after the model was loaded
+    return found
+
+
+def _encoded(path: Path, skip: int) -> Iterator[bytes | None]:
+    """Yield the images of a shard from row `skip` on, a few read at a time."""
+    file = _footer(path)
+    starts = [0, *accumulate(file.metadata.row_group(each).num_rows for each in range(file.num_row_groups))]
+    first = bisect_right(starts, skip) - 1
+    at, groups = starts[first], range(first, file.num_row_groups)
+    try:
+        for batch in file.iter_batches(_READ, row_groups=groups, columns=["image"], use_threads=False):
+            behind, at = max(0, skip - at), at + len(batch)
+            yield from ((each or {}).get("bytes") for each in batch.column("image").slice(behind).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise ReleaseError(f"{path}: shard cannot be read: {one_line(error)}") from None
+
+
+def _footer(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ReleaseError(f"{path} cannot be read, is it cut short? {one_line(error)}") from None
+
+
+def _read_columns(path: Path, columns: tuple[str, ...]) -> pa.Table:
+    file = _footer(path)
+    has = file.schema_arrow.names
+    missing = [name for name in ("image", *columns) if name not in has]
+    if missing:
+        raise ReleaseError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(has)}")
+    try:
+        return file.read(columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise ReleaseError(f"{path} cannot be read: {one_line(error)}") from None

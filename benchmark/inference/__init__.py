@@ -1,0 +1,1 @@
+"""A model over images: devices, precision and compilation, predictions, pooled features, one result."""

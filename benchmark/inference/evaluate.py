@@ -1,0 +1,189 @@
+"""One model on one set of images: from the cache, else computed into it; then its files.
+
+Loads torch only to compute.
+"""
+
+import os
+import platform
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cache.blocks import Finished, Store
+from benchmark.cache.cache import TRIAL_IMAGES, Cache, KnownModel, Options
+from benchmark.data.imagenet import Folder, Images
+from benchmark.data.split import Split
+from benchmark.metrics.accuracy import hits, mean
+from benchmark.metrics.compute import result_of
+from benchmark.models import metadata as known
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.identity import stem
+from benchmark.schemas.predictions import BEST, Answers
+from d3s_dataset.utils.cli import cores, working
+
+if TYPE_CHECKING:
+    from benchmark.models.registry import Classifier
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as asked for; loaded only where its facts are not known or an answer is missing."""
+
+    name: str
+    checkpoint: Path | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    cache: Cache | None = None  # None: nothing is believed, nothing kept
+    devices: str | None = None  # `D,...` as typed; what is computed while a model is loaded is computed on the first
+
+    @cached_property
+    def facts(self) -> KnownModel:
+        """What a result says of the model."""
+        return self.recalled or self._learned
+
+    @cached_property
+    def recalled(self) -> KnownModel | None:
+        """The facts, if the cache has them and they still hold."""
+        return known.recall(self.cache, self.name, self.checkpoint, self.kwargs) if self.cache else None
+
+    @cached_property
+    def classifier(self) -> "Classifier":
+        """The model, loaded.
+
+        Raises:
+            ModelError: it cannot be.
+        """
+        from benchmark.inference.devices import choose_devices
+        from benchmark.models.registry import load
+
+        with working(f"loading {self.name}"):
+            return load(self.name, self.checkpoint, self.kwargs, choose_devices(self.devices)[0])
+
+    @cached_property
+    def _learned(self) -> KnownModel:
+        loaded = self.classifier
+        facts: dict[str, Any] = {"architecture": loaded.architecture, "tag": loaded.tag, "digest": loaded.digest}
+        facts["left_out"] = loaded.left_out
+        # As JSON gives it back: a first and a second call ask the same question.
+        made = KnownModel(files="", hub=[], transform=loaded.preprocessing, **facts)
+        facts["transform"] = made.model_dump(mode="json")["transform"]
+        if self.cache:
+            config = dict(getattr(loaded.network, "pretrained_cfg", None) or {})
+            known.remember(self.cache, self.name, self.checkpoint, self.kwargs, config=config, **facts)
+        return KnownModel(files="", hub=[], **facts)
+
+    def model(self, precision: str) -> results.Model:
+        """Return what a result says of the model run in a precision."""
+        said = self.facts.model_dump(exclude={"files", "hub"})
+        file = self.checkpoint.name if self.checkpoint else None
+        return results.Model(name=self.name, kwargs=self.kwargs, precision=precision, checkpoint=file, **said)
+
+
+def answers(subject: Subject, source: Images, options: Options, started: float) -> tuple[Answers, Finished]:
+    """Return what a model says about images, and how it was made: from the cache where all of it is there.
+
+    Raises:
+        ModelError: the model cannot be loaded, or not be run.
+        ReleaseError: an image that cannot be read.
+    """
+    store = _store(subject, source, options)
+    finished = store.finished(source.n)
+    if finished is None:
+        from benchmark.inference.predict import answer
+
+        run = answer(subject.classifier, source, options, store)
+        finished = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
+        store.finish(source.n, finished)
+    return store.all(source.n), finished
+
+
+def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]:
+    if subject.cache is None:
+        return Store(Answers)
+    trial = min(source.n, TRIAL_IMAGES) if options.precision == "auto" else None
+    return subject.cache.predictions(
+        **content(subject, source, subject.cache), precision=options.precision, compile=options.compile, trial=trial
+    )
+
+
+def content(subject: Subject, source: Images, cache: Cache) -> dict[str, Any]:
+    """Return all that names what a model gives on images, but how it is run."""
+    return {
+        "weights": subject.facts.digest,
+        "architecture": subject.facts.architecture,
+        "kwargs": sorted((key, repr(value)) for key, value in subject.kwargs.items()),
+        "data": source.content(cache),
+        "transform": subject.facts.transform,
+    }
+
+
+def measure_one(
+    subject: Subject, split: Split, options: Options, out: Path, started: float, imagenet: Folder | None = None
+) -> tuple[results.Result, Path]:
+    """Measure a model and write its predictions and result.
+
+    Args:
+        subject: the model.
+        split: the images.
+        options: how it is run.
+        out: folder for the files.
+        started: `time.monotonic()` from which the result's seconds count.
+        imagenet: photos to measure the same model on, with the same transform and precision.
+
+    Returns:
+        The result and its path; the predictions lie beside it.
+
+    Raises:
+        ModelError, ReleaseError, WriteError: as said by what fails.
+    """
+    said, finished = answers(subject, split, options, started)
+    whole = None
+    if imagenet is not None:
+        same = replace(options, precision=finished.run.precision)
+        whole = _on_imagenet(answers(subject, imagenet, same, time.monotonic())[0], imagenet)
+    facts = results.Provenance(
+        model=subject.model(finished.run.precision), dataset=split.facts(), imagenet=whole, **dict(finished)
+    )
+    made = replace(split.predictions(said), provenance=facts.model_dump(mode="json"))
+    base = out / stem(facts.model, facts.dataset)
+    path = base.with_name(base.name + ".json")
+    result = result_of(made, str(path))
+    predictions_.write(base.with_name(base.name + ".parquet"), made)
+    results.write(path, result)
+    return result, path
+
+
+def _on_imagenet(said: Answers, folder: Folder) -> results.ImageNet:
+    one, five = (mean(hits(folder.foreground, said.prediction, best)) for best in (1, BEST))
+    return results.ImageNet(n=folder.n, top1=one, top5=five)
+
+
+def environment() -> dict[str, str]:
+    """Return the machine and the versions that a result names; loads torch."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    facts = {"python": platform.python_version(), "platform": platform.platform(), "device": device}
+    return facts | {"cores": str(cores())} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def process_start() -> float:
+    """Return `time.monotonic()` at the start of this process (Linux), or now where the system does not say."""
+    now = time.monotonic()
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        return now - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError):
+        return now

@@ -1,0 +1,126 @@
+"""Pooled features of a model on one split: what its head sees of each image, with the labels beside them.
+
+They are computed in fp32 and kept beside the predictions (`cache`), so a second call loads no model. Loads torch only
+to compute.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.cache.blocks import Finished, Pooled, Store
+from benchmark.cache.cache import Options
+from benchmark.data.split import Split
+from benchmark.inference.evaluate import Subject, content, environment
+from benchmark.metrics.groups import codes
+from benchmark.models import training_record as partitions
+from benchmark.models.training_record import Partition
+from benchmark.schemas.result import Dataset, Model, Run
+from d3s_dataset.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+_HEAD = "head"
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A model's own head: (k, d) weight and (k,) bias."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return the (m, k) logits of (m, d) features."""
+        return features @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A model's (n, d) float32 features of n images, their labels, and where all of it comes from.
+
+    `foreground_source` and `background_source` are codes of photos, (n,) int, -1 where an image uses none. `head` is
+    None where the model's own is not linear in its pooled features; `partition` where they are not split.
+    """
+
+    values: np.ndarray
+    key: np.ndarray
+    foreground: np.ndarray
+    background: np.ndarray
+    foreground_source: np.ndarray
+    background_source: np.ndarray
+    head: Head | None
+    partition: Partition | None
+    model: Model
+    dataset: Dataset
+    made: Finished
+
+
+def features_of(subject: Subject, split: Split, options: Options) -> Features:
+    """Return the pooled features of a split: from the cache where all of them are there.
+
+    Args:
+        subject: the model.
+        split: the images.
+        options: devices, and whether to compile; the precision is always fp32.
+
+    Raises:
+        ModelError: a model that cannot be loaded, has no pooled features, or whose record of a split is damaged.
+        ReleaseError: an image that cannot be read.
+    """
+    partition = _partition(subject.name)
+    options = replace(options, precision="fp32")
+    store = Store(Pooled)
+    if subject.cache is not None:
+        store = subject.cache.features(**content(subject, split, subject.cache), compile=options.compile)
+    made = store.finished(split.n)
+    if made is None or store.kept(_HEAD, "weight", "bias") is None:
+        started = time.monotonic()
+        run = _compute(subject, split, options, store)
+        made = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
+        store.finish(split.n, made)
+    values = store.all(split.n).values
+    if partition is not None and partition.size != values.shape[1]:
+        raise ModelError(
+            f"{subject.name} gives {values.shape[1]} features, its {partitions.FILE} splits {partition.size}"
+        )
+    head = store.kept(_HEAD, "weight", "bias")
+    return Features(
+        values,
+        split.key,
+        split.foreground,
+        split.column("background"),
+        codes(split.column("foreground_source")),
+        codes(split.column("background_source")),
+        Head(**head) if head and len(head["bias"]) else None,
+        partition,
+        subject.model("fp32"),
+        split.facts(),
+        made,
+    )
+
+
+def _partition(name: str) -> Partition | None:
+    return partitions.read(Path(name.removeprefix("local-dir:"))) if name.startswith("local-dir:") else None
+
+
+def _compute(subject: Subject, split: Split, options: Options, store: Store[Pooled]) -> Run:
+    from benchmark.inference.predict import fill
+    from benchmark.models.backbone import pooled
+
+    classifier = subject.classifier
+    network = pooled(subject.name, classifier.network, classifier.transform)
+    store.keep(_HEAD, weight=network.weight, bias=network.bias)
+
+    def reduce(rows: slice, values: "torch.Tensor") -> Pooled:
+        if not values.isfinite().all():
+            raise ModelError(
+                f"{subject.name} gave features that are not finite, among images {rows.start}..{rows.stop - 1}"
+            )
+        return Pooled(values.cpu().numpy())
+
+    return fill(replace(classifier, network=network), split, options, store, reduce)

@@ -1,0 +1,194 @@
+"""A model over images: which device, precision and compilation, block after block into a store.
+
+Torch half. The work is cut into the cache's parts; those that a store already has are not computed again.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmark.cache.blocks import Span, Store
+from benchmark.cache.cache import TRIAL_IMAGES, Options
+from benchmark.data.decode import blocks
+from benchmark.data.imagenet import Images
+from benchmark.data.split import Split
+from benchmark.inference.devices import choose_devices, fast_bf16
+from benchmark.inference.runner import Forward, divide, forwards, pays
+from benchmark.models.registry import Classifier
+from benchmark.schemas.predictions import BEST, Answers, Predictions
+from benchmark.schemas.result import Run
+from d3s_dataset.errors import ModelError
+from d3s_dataset.utils.cli import progress
+
+PRECISIONS = ("auto", "fp32", "bf16")
+LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf16
+
+P = TypeVar("P")
+_Blocks = Iterator[tuple[Span, np.ndarray]]
+
+
+def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tuple[Predictions, Run]:
+    """Run a model over a split, keeping nothing; returns predictions without provenance, and how they were made."""
+    store = Store(Answers)
+    run = answer(classifier, split, Options(precision), store)
+    return split.predictions(store.all(split.n)), run
+
+
+def answer(classifier: Classifier, source: Images, options: Options, store: Store[Answers]) -> Run:
+    """Run a model over the images whose answers a store lacks; raises ModelError also for logits that are not finite.
+
+    Otherwise as `fill`.
+    """
+    return fill(classifier, source, options, store, lambda rows, logits: _reduce(classifier.name, logits, source, rows))
+
+
+def fill(
+    classifier: Classifier,
+    source: Images,
+    options: Options,
+    store: Store[P],
+    reduce: Callable[[slice, torch.Tensor], P],
+) -> Run:
+    """Run a model over the images that a store lacks.
+
+    Args:
+        classifier: the model.
+        source: the images.
+        options: how.
+        store: where parts go, block by block; what it says of an earlier part's precision and compilation is kept.
+        reduce: rows, and what the network gave for them (float32, on the device), to a part.
+
+    Returns:
+        How it ran.
+
+    Raises:
+        ModelError: an answer of another shape, or not enough memory for one image.
+        ReleaseError: an image that cannot be read.
+    """
+    before, spans = store.run, store.missing(source.n)
+    if before is not None and not spans:
+        return before
+    prepare, finish = divide(classifier.transform)
+    runners = forwards(classifier.name, classifier.network, choose_devices(options.devices), finish)
+    # Decoding beside the network would slow a CPU's own threads down (`decode`).
+    ahead = 0 if runners[0].device.type == "cpu" else 1
+    stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
+    left = sum(stop - start for start, stop in spans)
+    with progress(total=source.n, label=classifier.name) as bar:
+        bar.update(source.n - left)
+        agreement, first = _settle(runners, stream, left, options, store, bar.update)
+        for span, logits in chain(first, _spread(runners, stream, bar.update)):
+            store.write(span, reduce(slice(*span), logits))
+    return _run(runners, agreement)
+
+
+def _settle(
+    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store[P], done: Callable[[int], object]
+) -> tuple[float | None, list[tuple[Span, torch.Tensor]]]:
+    """Choose precision and compilation on the first block, or take an earlier part's; compile what that one did not.
+
+    Args:
+        runners: the network on each device.
+        stream: blocks, one at least.
+        n: how many images are to be run.
+        options: how.
+        store: what says how earlier parts were made.
+        done: called after each batch with its number of images.
+
+    Returns:
+        On which share of the block bf16 and fp32 agreed (None: not compared), and its span with its logits.
+    """
+    span, pixels = next(stream)
+    before, begun = store.run, time.perf_counter()
+    if before is None:
+        precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision, done)
+    else:
+        precision, agreement = before.precision, before.agreement
+        _set(runners, precision, before.compiled)
+        logits = runners[0].logits(pixels, done)
+    seconds = time.perf_counter() - begun
+    _set(runners, precision, compiled=False)
+    mine = options.compile and not runners[0].compiled
+    if mine and pays(seconds * n / len(pixels) / len(runners), runners[0].device):
+        runners[0].compile(pixels, n // len(runners))
+        _set(runners, precision, runners[0].compiled)
+    store.begin(_run(runners, agreement))
+    return agreement, [(span, logits)]
+
+
+def _try(
+    runner: Forward, pixels: np.ndarray, precision: str, done: Callable[[int], object]
+) -> tuple[str, float | None, torch.Tensor]:
+    """Return the precision to use, on which share bf16 and fp32 agree (None: not compared), and its logits."""
+    wanted = precision if precision != "auto" else "bf16" if fast_bf16(runner.device) else "fp32"
+    runner.precision = wanted
+    logits = runner.logits(pixels, done)
+    if wanted == precision or wanted == "fp32":
+        return wanted, None, logits
+    runner.precision = "fp32"
+    exact = runner.logits(pixels)
+    agreement = float((logits.argmax(1) == exact.argmax(1)).double().mean())
+    return ("bf16", agreement, logits) if agreement >= LEAST_AGREEMENT else ("fp32", agreement, exact)
+
+
+def _set(runners: list[Forward], precision: str, compiled: bool) -> None:
+    for each in runners:
+        each.precision = precision
+        if compiled:
+            each.use_compiled()
+
+
+def _run(runners: list[Forward], agreement: float | None) -> Run:
+    return Run(
+        precision=runners[0].precision,
+        agreement=agreement,
+        compiled=runners[0].compiled,
+        batch_size=min(each.batch_size for each in runners),
+        devices=[str(each.device) for each in runners],
+    )
+
+
+def _spread(
+    runners: list[Forward], stream: _Blocks, tick: Callable[[int], object]
+) -> Iterator[tuple[Span, torch.Tensor]]:
+    """Yield each block's logits, in order; blocks go to the devices in turn, each with a thread of its own."""
+    if len(runners) == 1:
+        yield from ((span, runners[0].logits(pixels, tick)) for span, pixels in stream)
+        return
+    pools = [ThreadPoolExecutor(1) for _ in runners]
+    try:
+        under_way: deque[tuple[Span, Future[torch.Tensor]]] = deque()
+        for turn, (span, pixels) in enumerate(stream):
+            at = turn % len(runners)
+            under_way.append((span, pools[at].submit(runners[at].logits, pixels, tick)))
+            # The next block is decoded into the memory of the oldest.
+            if len(under_way) == len(runners):
+                done, logits = under_way.popleft()
+                yield done, logits.result()
+        yield from ((span, logits.result()) for span, logits in under_way)
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
+
+
+def _reduce(name: str, logits: torch.Tensor, source: Images, rows: slice) -> Answers:
+    finite = logits.isfinite().all(1)
+    if not finite.all():
+        first = source.key[rows][int(torch.nonzero(~finite)[0])]
+        raise ModelError(f"{name} gave a logit that is not finite, first for image {first}")
+    probabilities = logits.softmax(1)
+    best = probabilities.topk(BEST)
+    truth = torch.tensor(source.foreground[rows], dtype=torch.int64, device=logits.device)
+    return Answers(
+        prediction=best.indices.int().cpu().numpy(),
+        probability=best.values.cpu().numpy(),
+        loss=functional.cross_entropy(logits, truth, reduction="none").cpu().numpy(),
+        squares=probabilities.square().sum(1).cpu().numpy(),
+    )

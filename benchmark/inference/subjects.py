@@ -1,0 +1,62 @@
+"""The models that a command line asks for: its flags of weights, and what becomes of names before any work."""
+
+import re
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.cache.cache import Cache
+from benchmark.inference.evaluate import Subject
+from benchmark.models.specs import Entry, argument
+from d3s_dataset.errors import ModelError
+from d3s_dataset.utils.cli import working
+from d3s_dataset.utils.extras import require
+
+# MODULE:FUNCTION, whose code is in no file that the cache looks at.
+_UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")
+
+
+def add_weights(parser: ArgumentParser) -> None:
+    """Add the flags that say which weights and arguments a model gets."""
+    add = parser.add_argument
+    add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
+    add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+
+
+def subjects(
+    entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None, devices: str | None = None
+) -> list[Subject]:
+    """Return the models asked for, their names checked.
+
+    Args:
+        entries: names and arguments.
+        checkpoint: a file of weights, for a single model.
+        cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
+        devices: `D,...` as typed; None for all GPUs, else the CPU.
+
+    Raises:
+        ModelError: a name that cannot be a model, or a checkpoint for several.
+    """
+    if checkpoint and len(entries) > 1:
+        raise ModelError(f"--checkpoint holds the weights of one model, got {len(entries)} models")
+    found = [
+        Subject(each.name, checkpoint, each.kwargs, None if _uncached(each.name) else cache, devices)
+        for each in entries
+    ]
+    for each in found:
+        if each.recalled is None:
+            with working("loading torch"):
+                from benchmark.models.registry import check
+
+            check(each.name, pretrained=checkpoint is None)
+    return found
+
+
+def check_installed(*more: str) -> None:
+    """Raise MissingExtra for a package that running a model needs and that is not installed, or one of `more`."""
+    require("benchmark", "torch", "timm", "torchvision", "scipy", "rich", *more)
+
+
+def _uncached(name: str) -> bool:
+    """Say whether what a model gives may not be kept: where its code or labels are not in files that are compared."""
+    return _UNCACHED.match(name) is not None

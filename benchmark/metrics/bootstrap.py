@@ -1,0 +1,239 @@
+"""Two-way resampling of photos: group means and their variances, in every bootstrap sample.
+
+The same foreground photo stands on many backgrounds and the same background photo behind many objects, so images are
+no independent draws. Both kinds of photo are drawn again with replacement, each way on its own, and an image counts
+as often as the product says: the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007). The backgrounds
+themselves are fixed, so background photos are drawn within their background.
+
+Beside its means every sample gets their closed-form variance, clustered both ways: V(foreground photos) +
+V(background photos) - V(pairs) (Cameron, Gelbach & Miller, JBES 29(2), 2011, eq. 2.11, without its factors near 1).
+The pigeonhole bootstrap alone counts the noise of single images three times (Owen, theorem 3); so does this variance
+inside a bootstrap sample, where copies of a photo share their noise, but not on the data themselves. The ratio of the
+two, which `intervals` builds on, is therefore right whether photos matter or not.
+
+Images become cells (foreground photo, background photo, group). Samples are made in blocks, so that memory beyond the
+cells themselves is a few MB, whatever the number of samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.metrics.groups import clusters, distinct
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+_BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One kind of photo: (c,) `code` of each cell, (photos,) first and one-past-last code of each photo's stratum."""
+
+    code: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """n values as c cells: (c,) `group`, `total` of the values and `size`; `groups` counts the groups."""
+
+    front: Way
+    behind: Way
+    group: np.ndarray
+    total: np.ndarray
+    size: np.ndarray
+    groups: int
+
+
+def cells(
+    values: np.ndarray,
+    foreground_source: np.ndarray,
+    background_source: np.ndarray,
+    background: np.ndarray,
+    group: np.ndarray,
+    groups: int,
+) -> Cells:
+    """Gather n images into cells.
+
+    Args:
+        values: (n,) numbers: right or wrong, or a difference.
+        foreground_source: (n,) int, which foreground photo.
+        background_source: (n,) int, which background photo; -1 where an image uses none.
+        background: (n,) int, the background's label.
+        group: (n,) int in 0..groups-1; images with -1 are left out.
+        groups: how many groups.
+    """
+    kept = group >= 0
+    behind = clusters(background_source[kept], background[kept])
+    front = np.unique(foreground_source[kept], return_inverse=True)[1].reshape(-1)
+    stratum = np.zeros(behind.max(initial=-1) + 1, dtype=np.int64)
+    stratum[behind] = background[kept]
+    (fronts, behinds, own), cell = distinct(front, behind, group[kept])
+    return Cells(
+        front=_way(fronts, np.zeros(front.max(initial=-1) + 1, dtype=np.int64)),
+        behind=_way(behinds, stratum),
+        group=own,
+        total=np.bincount(cell, weights=values[kept], minlength=len(own)),
+        size=np.bincount(cell, minlength=len(own)).astype(np.float64),
+        groups=groups,
+    )
+
+
+def _way(code: np.ndarray, stratum: np.ndarray) -> Way:
+    return Way(code, np.searchsorted(stratum, stratum), np.searchsorted(stratum, stratum, side="right"))
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What each of r samples says about k means: (k, r) `mean`, `variance`, `noise` (of pairs alone) and `size`.
+
+    The k means are those of the groups, then of the mixes. `size` is the number of images, for a mix Kish's effective
+    number 1 / sum(weight^2 / n). All are NaN where a sample holds no image.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    noise: np.ndarray
+    size: np.ndarray
+
+
+def observed(table: Cells, mixes: np.ndarray) -> Moments:
+    """Return the moments of the data themselves (r = 1).
+
+    Args:
+        table: the images.
+        mixes: (m, groups) weights; each row is one more mean, over the groups that hold images.
+    """
+    ones = [np.ones((len(way.start), 1)) for way in (table.front, table.behind)]
+    return _Kernel(table, mixes)(ones[0], ones[1])
+
+
+def resampled(table: Cells, mixes: np.ndarray, resamples: int, seed: int) -> Moments:
+    """Return the moments of `resamples` bootstrap samples; `seed` decides them.
+
+    Args:
+        table: the images.
+        mixes: (m, groups) weights; each row is one more mean, over the groups that hold images.
+        resamples: how many samples.
+        seed: of the draws.
+    """
+    kernel, rngs = _Kernel(table, mixes), np.random.default_rng(seed).spawn(2)
+    parts = [
+        kernel(*(_draw(way, width, rng) for way, rng in zip((table.front, table.behind), rngs, strict=True)))
+        for width in _widths(resamples, len(table.front.start) + len(kernel.group))
+    ]
+    return Moments(*(np.concatenate([getattr(each, name) for each in parts], axis=1) for name in vars(parts[0])))
+
+
+def _widths(resamples: int, size: int) -> Iterator[int]:
+    step = max(1, _BLOCK // max(1, size))
+    yield from (min(step, resamples - start) for start in range(0, resamples, step))
+
+
+def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each photo is drawn, (photos, samples): as many draws a stratum as it has photos.
+
+    Samples are drawn one after the other, so that it does not matter how many are drawn at once.
+    """
+    photos = len(way.start)
+    # As whole numbers would be drawn from 0 to 2^53, five times as fast as numpy's between bounds of their own.
+    drawn = way.start + (rng.random((samples, photos)) * (way.stop - way.start)).astype(np.int64)
+    place = drawn * samples + np.arange(samples)[:, None]
+    return np.bincount(place.reshape(-1), minlength=photos * samples).reshape(photos, samples).astype(np.float64)
+
+
+class _Kernel:
+    """Counts of photos, (photos, r) each way, to moments.
+
+    A sum over images is a sum over pairs of photos: their counts times something that no sample changes. So foreground
+    photos go through sparse matrices once, to `rows` (a background photo in a group), of which there are few.
+    """
+
+    def __init__(self, table: Cells, mixes: np.ndarray) -> None:
+        self.mixes = mixes
+        from scipy import sparse
+
+        (self.group, self.behind), row = distinct(table.group, table.behind.code)
+        self.to_group = _sum_by(self.group, table.groups)
+        self.to_behind = _sum_by(self.behind, len(table.behind.start))
+        t, s, shape = table.total, table.size, (len(self.group), len(table.front.start))
+        self.total, self.size, *self.products = (
+            sparse.csr_array((values, (row, table.front.code)), shape=shape) for values in (t, s, t * t, t * s, s * s)
+        )
+        self.shared = _Shared(table, row, len(self.group))
+
+    def __call__(self, front: np.ndarray, behind: np.ndarray) -> Moments:
+        drawn = behind[self.behind]
+        totals, sizes = self.total @ front, self.size @ front
+        count = self.to_group @ (drawn * sizes)
+        share = np.divide(1, count, out=np.zeros_like(count), where=count > 0)
+        mean = self.to_group @ (drawn * totals) * share
+        own = mean[self.group]
+        error = totals - own * sizes
+        tt, ts, ss = (each @ front for each in self.products)
+        square = drawn * np.maximum(tt - own * (2 * ts - own * ss), 0)  # of each image's error, summed
+        alone = self.to_group @ square * share**2
+        along = self.shared(front, drawn, mean, self.to_group @ (drawn * square)) * share**2
+        across = self.to_group @ (drawn * error**2) * share**2
+        rows = [(np.where(count > 0, mean, np.nan), along + across - alone, alone, count)]
+        for mix in self.mixes:
+            part = _parts(mix, count)
+            weight = (part * share)[self.group]
+            lone = (part**2 * alone).sum(0)
+            line = self.total.T @ (drawn * weight) - self.size.T @ (drawn * weight * own)
+            spread = (front * line**2).sum(0) + (behind * (self.to_behind @ (weight * error)) ** 2).sum(0)
+            rows.append(((part * mean).sum(0), spread - lone, lone, _kish(part, count)))
+        return _stack(rows)
+
+
+class _Shared:
+    """Squared errors summed within each foreground photo, then over a group's photos.
+
+    Where each photo has one cell a group, as in a crossed release, that is the sum of squares, which is known.
+    """
+
+    def __init__(self, table: Cells, row: np.ndarray, rows: int) -> None:
+        from scipy import sparse
+
+        (self.group, self.front), cluster = distinct(table.group, table.front.code)
+        self.none = len(self.group) == len(row)
+        self.to_group = _sum_by(self.group, table.groups)
+        self.total, self.size = (
+            sparse.csr_array((values, (cluster, row)), shape=(len(self.group), rows))
+            for values in (table.total, table.size)
+        )
+
+    def __call__(self, front: np.ndarray, drawn: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> np.ndarray:
+        if self.none:
+            return squares
+        error = self.total @ drawn - mean[self.group] * (self.size @ drawn)
+        return self.to_group @ (front[self.front] * error**2)
+
+
+def _parts(mix: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the (groups, r) weights of a mix over the groups that a sample holds; NaN where it holds none of them."""
+    part = np.where(sizes > 0, mix[:, None], 0.0)
+    whole = part.sum(0)
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+
+
+def _kish(part: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    inverse = np.divide(part**2, sizes, out=np.zeros_like(part), where=sizes > 0).sum(0)
+    return np.divide(1, inverse, out=np.full_like(inverse, np.nan), where=inverse > 0)
+
+
+def _sum_by(code: np.ndarray, count: int) -> "sparse.csr_array":
+    from scipy import sparse
+
+    return sparse.csr_array((np.ones(len(code)), (code, np.arange(len(code)))), shape=(count, len(code)))
+
+
+def _stack(rows: list[tuple[np.ndarray, ...]]) -> Moments:
+    mean, variance, noise, size = (np.vstack(each) for each in zip(*rows, strict=True))
+    empty = np.isnan(mean)
+    return Moments(mean, *(np.where(empty, np.nan, each) for each in (variance, noise, size)))

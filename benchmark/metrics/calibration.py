@@ -1,0 +1,76 @@
+"""Whether probabilities can be believed: calibration error, Brier score, negative log-likelihood. Pure functions.
+
+The mean of `loss` is the negative log-likelihood in nats (`metrics.group_means`), so it needs no function here.
+"""
+
+import numpy as np
+
+from benchmark.metrics.accuracy import group_means
+
+BINS = 15  # of equal width over [0, 1]
+
+
+def calibration_error(
+    confidence: np.ndarray, right: np.ndarray, labels: np.ndarray, count: int, bins: int = BINS
+) -> np.ndarray:
+    """Return each group's expected calibration error of top-1 (Guo et al., ICML 2017, eq. 3).
+
+    Confidences fall into bins of equal width, closed on the right (the first also holds 0); the error is the mean over
+    images of |accuracy - mean confidence| of their bin. With few images in a bin it is biased upwards.
+
+    Args:
+        confidence: (n,) probability of the best class.
+        right: (n,) bool, whether it is the true one.
+        labels: (n,) group of each, in 0..count-1.
+        count: how many groups.
+        bins: how many bins.
+
+    Returns:
+        (count,) in [0, 1], NaN for an empty group.
+    """
+    place = _bins(confidence, bins)
+    excess = right.astype(np.float64) - confidence
+    gaps = np.abs(np.bincount(labels * bins + place, weights=excess, minlength=count * bins))
+    sizes = np.bincount(labels, minlength=count)
+    return np.divide(gaps.reshape(count, bins).sum(1), sizes, out=np.full(count, np.nan), where=sizes > 0)
+
+
+def brier(loss: np.ndarray, squares: np.ndarray | None, labels: np.ndarray, count: int) -> np.ndarray:
+    """Return each group's Brier score over all classes (Brier, Monthly Weather Review 78, 1950, eq. 2).
+
+    The sum over classes of (p - y)^2 is 1 - 2 p_true + sum of p^2, where p_true = exp(-loss); it lies in [0, 2].
+
+    Args:
+        loss: (n,) cross-entropy in nats.
+        squares: (n,) sum of squared probabilities; None where predictions do not have it: then all are NaN.
+        labels: (n,) group of each, in 0..count-1.
+        count: how many groups.
+
+    Returns:
+        (count,), NaN for an empty group.
+    """
+    if squares is None:
+        return np.full(count, np.nan)
+    return group_means(1 - 2 * np.exp(-loss.astype(np.float64)) + squares, labels, count)[0]
+
+
+def calibration_curve(
+    confidence: np.ndarray, right: np.ndarray, bins: int = BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `calibration_error` compares, bin by bin: (bins,) images, mean confidence, accuracy.
+
+    Args:
+        confidence: (n,) probability of the best class.
+        right: (n,) bool, whether it is the true one.
+        bins: how many, of equal width over [0, 1].
+
+    Returns:
+        Confidence and accuracy are NaN in an empty bin.
+    """
+    place = _bins(confidence, bins)
+    sure, size = group_means(confidence, place, bins)
+    return size, sure, group_means(right, place, bins)[0]
+
+
+def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)

@@ -1,0 +1,230 @@
+"""Every metric of a result, from predictions: `benchmark.run` and `benchmark.score` both compute their numbers here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
+from benchmark.metrics.calibration import brier, calibration_error
+from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
+from benchmark.metrics.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
+from benchmark.metrics.statistics import LEVEL, behind_all, doubts
+from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, split_sample, worst_interval
+from benchmark.schemas import metrics as scores
+from benchmark.schemas import result
+from benchmark.schemas.predictions import BEST, Predictions, take
+from d3s_dataset.errors import ResultError
+
+METRICS_VERSION = 2  # raised whenever the same predictions give another number: boards then compute anew
+_METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
+_INTERVAL = {"method": _METHOD, "level": LEVEL, "resamples": RESAMPLES, "splits": SPLITS, "seed": SEED}
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Groups of images with their numbers: top-1 (n,) bool, accuracies (g,), intervals (g,) and of all images."""
+
+    groups: Groups
+    top1: np.ndarray
+    five: np.ndarray
+    sample: Sample
+    found: Intervals
+
+
+def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = True) -> scores.Metrics:
+    """Compute every metric of a result.
+
+    Args:
+        predictions: what a model said.
+        backgrounds: the release's background names in label order.
+        fine: whether superclasses on backgrounds are scored and the worst groups chosen, most of the time it takes.
+
+    Raises:
+        ResultError: a background label without a name.
+    """
+    # Sums of floats depend on the order of rows; a result must not.
+    predictions = take(predictions, np.argsort(predictions.key.astype(str)))
+    groups = by_background(predictions, backgrounds)
+    top1 = hits(predictions.foreground, predictions.prediction, 1)
+    top5 = hits(predictions.foreground, predictions.prediction, BEST)
+    scored = _scored(groups, top1, top5, predictions)
+    small = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions) if fine else None
+    overall = mean(top1)
+    return scores.Metrics(
+        n=len(predictions),
+        top1=overall,
+        top5=mean(top5),
+        ci95=_interval(scored.found, -1),
+        doubts=doubts(*behind_all(scored.found.photos), overall),
+        averages=_averages(predictions, groups, top1, top5),
+        **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
+        consistency=_consistency(top1, predictions),
+        by_background=_backgrounds(scored, overall, _calibration(predictions, top1, groups.labels, len(groups))),
+        worst_background=_worst(scored, 1) if fine else None,
+        gap=gap(overall, scored.found.mean[:-1]),
+        by_superclass_background=_superclasses(small, groups.names) if small else {},
+        worst_group=_worst(small, LEAST_IMAGES) if small else None,
+        by_foreground=_classes(predictions, groups, top1, top5),
+        interval=_INTERVAL,
+    )
+
+
+def sample_of(predictions: Predictions, groups: Groups) -> Sample:
+    """Return the photos that images share, with the mean over all grouped images as the one mix."""
+    sizes = np.bincount(groups.labels[groups.labels >= 0], minlength=len(groups))
+    photos = codes(predictions.foreground_source), codes(predictions.background_source)
+    return Sample(*photos, predictions.background, groups.labels, len(groups), sizes[None].astype(np.float64))
+
+
+def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> result.Result:
+    """Return the result of predictions that carry their provenance.
+
+    Args:
+        predictions: what a model said, with provenance.
+        where: the file they came from, for errors.
+        fine: see `score`.
+
+    Raises:
+        ResultError: the provenance is not what benchmark.run writes, or of another number of images.
+    """
+    facts = result.provenance(predictions.provenance, where)
+    if len(predictions) != facts.dataset.n:
+        raise ResultError(f"{where}: expected {facts.dataset.n} rows, the images that it is of, got {len(predictions)}")
+    metrics = score(predictions, facts.dataset.backgrounds, fine=fine)
+    whole = facts.imagenet.top1 if facts.imagenet else None
+    return result.Result(
+        **dict(facts),
+        metrics=metrics,
+        drop=None if whole is None or metrics.top1 is None else whole - metrics.top1,
+    )
+
+
+def _scored(groups: Groups, top1: np.ndarray, top5: np.ndarray, predictions: Predictions) -> _Scored:
+    sample, belongs = sample_of(predictions, groups), groups.labels >= 0
+    five = group_means(top5[belongs], groups.labels[belongs], len(groups))[0]
+    return _Scored(groups, top1, five, sample, accuracy_intervals(top1, sample))
+
+
+def _interval(found: Intervals, at: int) -> tuple[float, float]:
+    return float(found.low[at]), float(found.high[at])
+
+
+def _group(scored: _Scored, label: int) -> dict[str, Any]:
+    """Return the fields of a `scores.GroupScore`."""
+    n, fronts, behinds = (int(each) for each in scored.found.counts[:, label])
+    top1 = float(scored.found.mean[label])
+    return {
+        "n": n,
+        "top1": top1,
+        "top5": scored.five[label],
+        "ci95": _interval(scored.found, label),
+        "foreground_sources": fronts,
+        "background_sources": behinds,
+        "doubts": doubts(n, *_effective(scored.found, label), top1),
+    }
+
+
+def _effective(found: Intervals, label: int) -> tuple[float, float]:
+    return float(found.photos[1, label]), float(found.photos[2, label])
+
+
+def _backgrounds(
+    scored: _Scored, overall: float, calibration: dict[str, np.ndarray]
+) -> dict[str, scores.BackgroundScore]:
+    ratio = error_ratio(overall, scored.found.mean[:-1])
+    return {
+        name: scores.BackgroundScore(
+            **_group(scored, label),
+            error_ratio=ratio[label],
+            **{key: values[label] for key, values in calibration.items()},
+        )
+        for label, name in enumerate(scored.groups.names)
+    }
+
+
+def _superclasses(scored: _Scored, backgrounds: Sequence[str]) -> dict[str, dict[str, scores.GroupScore]]:
+    answer: dict[str, dict[str, scores.GroupScore]] = {}
+    for label, name in enumerate(scored.groups.names):
+        superclass, background = name.split(" on ")[0], backgrounds[label % len(backgrounds)]
+        answer.setdefault(superclass, {})[background] = scores.GroupScore(**_group(scored, label))
+    return answer
+
+
+def _worst(scored: _Scored, least: int) -> scores.Worst | None:
+    return worst_of(scored.groups.names, scored.top1, scored.sample, scored.found, least)
+
+
+def worst_of(
+    names: Sequence[str], right: np.ndarray, sample: Sample, found: Intervals, least: int
+) -> scores.Worst | None:
+    """Return the worst group of those that are large enough; None where none is.
+
+    Args:
+        names: of the groups.
+        right: (n,) bool, or shares of seeds that are right.
+        sample: the images.
+        found: the groups' separate intervals.
+        least: images that a group needs.
+    """
+    groups = np.flatnonzero(found.counts[0, : len(names)] >= least)
+    lowest = worst(np.where(np.isin(np.arange(len(names)), groups), found.mean[: len(names)], np.nan))
+    if lowest is None:
+        return None
+    split = split_sample(right, sample, groups)
+    return scores.Worst(
+        name=names[lowest],
+        top1=float(found.mean[lowest]),
+        ci95=worst_interval(found, groups),
+        split_sample=split.estimate,
+        picked=float(split.picked[lowest]),
+    )
+
+
+def _averages(predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray) -> scores.Averages:
+    cells = crossed(by_foreground(predictions), groups)
+
+    def averages(values: np.ndarray) -> tuple[float, float, float]:
+        each, fine = (group_means(values, kind.labels, len(kind))[0] for kind in (groups, cells))
+        return mean(values), reweighted(each), reweighted(fine)
+
+    pairs = zip(averages(top1), averages(top5), strict=True)
+    image, background, mix = (scores.Accuracy(top1=one, top5=five) for one, five in pairs)
+    return scores.Averages(per_image=image, mean_of_backgrounds=background, training_mix=mix)
+
+
+def _calibration(predictions: Predictions, top1: np.ndarray, labels: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    return {
+        "ece": calibration_error(predictions.probability[:, 0], top1, labels, count),
+        "brier": brier(predictions.loss, predictions.squares, labels, count),
+        "loss": group_means(predictions.loss, labels, count)[0],
+    }
+
+
+def _all_images(calibration: dict[str, np.ndarray]) -> dict[str, float]:
+    return {name: float(values[0]) for name, values in calibration.items()}
+
+
+def _consistency(top1: np.ndarray, predictions: Predictions) -> scores.Consistency:
+    photos, always, flips = consistency(top1, codes(predictions.foreground_source), predictions.background)
+    return scores.Consistency(photos=photos, always_right=always, flip_rate=flips)
+
+
+def _classes(
+    predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray
+) -> dict[str, scores.ClassScore]:
+    classes = by_foreground(predictions)
+    cells, shape = crossed(classes, groups), (len(classes), len(groups))
+    first, sizes = (each.reshape(shape) for each in group_means(top1, cells.labels, len(cells)))
+    one, five = (group_means(values, classes.labels, len(classes))[0] for values in (top1, top5))
+    return {
+        classes.names[label]: scores.ClassScore(
+            n=int(sizes[label].sum()),
+            top1=one[label],
+            top5=five[label],
+            n_by_background=sizes[label].tolist(),
+            top1_by_background=first[label].tolist(),
+        )
+        for label in np.flatnonzero(sizes.sum(1))
+    }

@@ -1,0 +1,174 @@
+"""Two or more predictions on the same images: joined by key, their differences with intervals and tests.
+
+For one model on a release and its control sets, and for two models on the same images. An image stands for itself in
+both, so differences are taken image by image, and photos are resampled as in `intervals`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmark.metrics.accuracy import group_means, hits, mean
+from benchmark.metrics.compute import sample_of
+from benchmark.metrics.groups import Groups, by_background
+from benchmark.metrics.intervals import difference_intervals
+from benchmark.metrics.statistics import behind_all, doubts, holm
+from benchmark.schemas.metrics import Change
+from benchmark.schemas.predictions import Predictions, take
+from d3s_dataset.errors import ResultError
+
+_ALL = "all images"
+
+# What separates a photo of an object from that object on a D3S background: each step changes one thing.
+CHAIN = (
+    ("paste and scale", "control_original_guides", "control_scale_guides"),
+    ("generator", "control_scale_guides", "control_scale"),
+    ("background", "control_scale", "default"),
+    ("background, on guides", "control_scale_guides", "guides"),
+    ("all of it", "control_original_guides", "default"),
+)
+# Where no generator redraws anything, the images themselves are guides.
+_GUIDES_CHAIN = (
+    ("paste and scale", "control_original_guides", "control_scale_guides"),
+    ("background", "control_scale_guides", "default"),
+    ("all of it", "control_original_guides", "default"),
+)
+_OF_GUIDES = ("guides", "sample")  # kinds of release that may have no generator
+_REDRAWN = {"control_scale", "guides"}  # configs that only releases with a generator have
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Predictions on the images that all have, in one order; the i-th lacks `lacking[i]` that another has."""
+
+    tables: tuple[Predictions, ...]
+    lacking: tuple[int, ...]
+
+
+def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
+    """Keep the images that all tables have, sorted by key.
+
+    Args:
+        tables: predictions, two or more.
+        names: what to call each in an error.
+
+    Raises:
+        ResultError: no image in common, or a key that stands for another object or background in another table.
+    """
+    common = sorted(set.intersection(*(set(each.key) for each in tables)))
+    if not common:
+        first = ", ".join(f"{name} has {table.key[0]}" for name, table in zip(names, tables, strict=True))
+        raise ResultError(f"no image in common between {' and '.join(names)}: {first} as its first key")
+    kept = tuple(_rows(each, common) for each in tables)
+    for name, table in zip(names[1:], kept[1:], strict=True):
+        for label in ("foreground", "background"):
+            other = np.flatnonzero(getattr(table, label) != getattr(kept[0], label))
+            if len(other):
+                raise ResultError(f"image {common[other[0]]} has another {label} in {names[0]} than in {name}")
+    everywhere = len(set.union(*(set(each.key) for each in tables)))
+    return Joined(kept, tuple(everywhere - len(each) for each in tables))
+
+
+def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str]) -> dict[str, Change]:
+    """Say how top-1 changes from one table to another, on each background and on all images (`all images`, last).
+
+    The p-values of the backgrounds are corrected for their number (Holm); that of all images stands alone.
+
+    Args:
+        before: predictions, joined with the others.
+        after: predictions on the same images; their photos are the ones that intervals resample.
+        backgrounds: the release's background names in label order.
+    """
+    groups = by_background(after, backgrounds)
+    sample = sample_of(after, groups)
+    right = [hits(each.foreground, each.prediction) for each in (before, after)]
+    found = difference_intervals(right[1].astype(np.float64) - right[0], sample)
+    corrected = [*holm(found.p[:-1]), found.p[-1]]
+    means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
+    answer = {}
+    for place, name in enumerate([*groups.names, _ALL]):
+        rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
+        gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
+        n, front, behind = behind_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
+        answer[name] = Change(
+            n=int(n),
+            before=means[0][place],
+            after=means[1][place],
+            change=found.mean[place],
+            ci95=(found.low[place], found.high[place]),
+            p=found.p[place],
+            p_holm=corrected[place],
+            gained=gained,
+            lost=lost,
+            odds_ratio=gained / lost if lost else None,
+            cohens_h=cohens_h(means[1][place], means[0][place]),
+            doubts=doubts(n, front, behind, 0.5),
+        )
+    return answer
+
+
+def overall(before: np.ndarray, after: np.ndarray, images: Predictions) -> float | None:
+    """Return the two-sided p of the change of top-1 over all images; None where nothing can be said.
+
+    Args:
+        before: (n,) bool, right or wrong in one.
+        after: (n,) bool, in the other, on the same images.
+        images: whose photos are resampled, within each background.
+    """
+    labels, codes = np.unique(images.background, return_inverse=True)
+    groups = Groups(codes, tuple(map(str, labels)))
+    p = float(difference_intervals(after.astype(np.float64) - before, sample_of(images, groups)).p[-1])
+    return None if np.isnan(p) else p
+
+
+def steps_of(configs: Collection[str], kind: str) -> list[tuple[str, str, str]]:
+    """Return the steps (name, config before, config after) whose both configs are there.
+
+    Args:
+        configs: what there are predictions on, of one release.
+        kind: of the release (its manifest's). Without a generator, `default` holds guides: then the background step
+            starts from `control_scale_guides`.
+    """
+    guides = kind in _OF_GUIDES and _REDRAWN.isdisjoint(configs)
+    return [step for step in (_GUIDES_CHAIN if guides else CHAIN) if step[1] in configs and step[2] in configs]
+
+
+def chain(tables: dict[str, Predictions], backgrounds: Sequence[str], kind: str) -> dict[str, dict[str, Change]]:
+    """Say which part of a drop each step makes: paste and scale, the generator, the background.
+
+    Args:
+        tables: one model's predictions by config, of the same release and split.
+        backgrounds: the release's background names in label order.
+        kind: of the release.
+
+    Returns:
+        Step -> background (and `all images`) -> change, for the steps whose both configs are there. All steps are
+        taken on the images that every table has, so that they add up. Intervals resample the photos of `default`
+        (or of the last config of the chain): the ones that other photos could have replaced.
+
+    Raises:
+        ResultError: no step can be taken, or the tables have no image in common.
+    """
+    steps = steps_of(tables, kind)
+    if not steps:
+        known = sorted({config for _, *pair in CHAIN for config in pair})
+        raise ResultError(f"expected two configs of a step among {', '.join(known)}; got {', '.join(tables)}")
+    used = [config for config in tables if any(config in step for step in steps)]
+    joined = dict(zip(used, join([tables[each] for each in used], used).tables, strict=True))
+    photos = joined[steps[-1][2]]
+    shared = {name: getattr(photos, name) for name in ("foreground_source", "background_source")}
+    return {
+        name: changes(joined[before], replace(joined[after], **shared), backgrounds) for name, before, after in steps
+    }
+
+
+def cohens_h(one: float, other: float) -> float:
+    """Return the difference of two shares on the arcsine scale (Cohen, "Statistical Power Analysis", 1988, ch. 6)."""
+    return float(2 * np.arcsin(np.sqrt(one)) - 2 * np.arcsin(np.sqrt(other)))
+
+
+def _rows(table: Predictions, keys: list[str]) -> Predictions:
+    names = table.key.astype(str)
+    order = np.argsort(names)
+    return take(table, order[np.searchsorted(names[order], keys)])

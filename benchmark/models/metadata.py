@@ -1,0 +1,116 @@
+"""What is known of a model without loading it, so that a second call needs no torch.
+
+A note in the cache is believed only while every file that the model was read from has the same bytes: the checkpoint,
+the folder that was named, or what the Hub now gives for the files of a pretrained model. Needs no torch.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmark.cache.cache import Cache, KnownModel
+from benchmark.models.prompts import TEMPLATES, prompts
+from d3s_dataset.hub.offline import cache_only_where_unreachable
+from d3s_dataset.identity import digest
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_LOCAL, _HUB, _ZERO_SHOT = "local-dir:", "hf-hub:", "zero-shot:"
+_TRANSFORMERS = ("transformers:", _ZERO_SHOT)
+
+HubFile = tuple[str, str | None, str]  # repo, revision, name
+
+
+def recall(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> KnownModel | None:
+    """Return a model's facts if they still hold, else None."""
+    known = cache.model(_question(name, checkpoint, kwargs))
+    if known is None:
+        return None
+    paths = _paths(name, checkpoint, known.hub)
+    return known if paths and cache.digest_of_all(paths) == known.files else None
+
+
+def remember(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, Any], **facts: Any) -> None:
+    """Keep the facts of a model just loaded, where it is known which files they came from.
+
+    Args:
+        cache: where.
+        name: as typed.
+        checkpoint: its file of weights, or None.
+        kwargs: its arguments.
+        facts: `config` (timm's `pretrained_cfg`, empty for other models), and the fields of `KnownModel` that a load
+            tells.
+    """
+    config = facts.pop("config")
+    hub = [] if checkpoint or _folder(name) else _hub_files(name, config)
+    paths = _paths(name, checkpoint, hub) if config or name.startswith(_TRANSFORMERS) else None
+    if paths:
+        known = KnownModel(files=cache.digest_of_all(paths), hub=hub, **facts)
+        cache.keep_model(_question(name, checkpoint, kwargs), known)
+
+
+def _question(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    arguments = sorted((key, repr(value)) for key, value in kwargs.items())
+    folder = _folder(name)
+    place = f"{name.partition(':')[0]}:{folder.resolve()}" if folder else name
+    question = {"name": place, "kwargs": arguments, "checkpoint": checkpoint is not None, "timm": _version("timm")}
+    if name.startswith(_TRANSFORMERS):
+        question["transformers"] = _version("transformers")
+    if name.startswith(_ZERO_SHOT):
+        question["prompts"] = digest({each: prompts(templates) for each, templates in TEMPLATES.items()})
+    return question
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder that a model's name points to, or None."""
+    folder = Path(name.partition(":")[2])
+    return folder if name.startswith(_LOCAL) or (name.startswith(_TRANSFORMERS) and folder.is_dir()) else None
+
+
+def _paths(name: str, checkpoint: Path | None, hub: list[HubFile]) -> list[Path] | None:
+    """Return the files that a model is read from now, or None where that cannot be said."""
+    paths = [checkpoint] if checkpoint else []
+    if folder := _folder(name):
+        paths += sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+    elif not checkpoint or name.startswith(_HUB):
+        return _download(hub)
+    return paths if paths and all(each.is_file() for each in paths) else None
+
+
+def _download(hub: list[HubFile]) -> list[Path] | None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        with cache_only_where_unreachable():
+            return [Path(hf_hub_download(repo, file, revision=revision)) for repo, revision, file in hub] or None
+    except (HfHubHTTPError, LocalEntryNotFoundError, EntryNotFoundError, OSError):
+        return None  # loading the model says it better
+
+
+def _hub_files(name: str, config: dict[str, Any]) -> list[HubFile]:
+    """Return which files of the Hub were read, for a model of transformers all that it has here; none if unsure."""
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+
+    if name.startswith(_TRANSFORMERS):
+        repo = name.partition(":")[2]
+        folder = Path(snapshot_download(repo, local_files_only=True))
+        return [(repo, None, str(each.relative_to(folder))) for each in sorted(folder.rglob("*")) if each.is_file()]
+    place = name.removeprefix(_HUB) if name.startswith(_HUB) else config.get("hf_hub_id")
+    if not place or config.get("file") or config.get("state_dict"):
+        return []
+    repo, _, revision = str(place).partition("@")
+    named = config.get("hf_hub_filename")
+    wanted = [*([named] if named else _WEIGHTS), *(["config.json"] if name.startswith(_HUB) else [])]
+    found: list[HubFile] = [
+        (repo, revision or None, file)
+        for file in wanted
+        if isinstance(try_to_load_from_cache(repo, file, revision=revision or None), str)
+    ]
+    return found if any(file != "config.json" for _, _, file in found) else []

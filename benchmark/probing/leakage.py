@@ -1,0 +1,209 @@
+"""What one part of the features tells of either label: every probe, on every cut, beside its control and chance.
+
+Torch half. A probe that knows each background *photo* seems to know backgrounds: so the same probe is also fitted on
+random labels, one a photo, of the same label set (control task: Hewitt & Liang, arXiv 1909.03368); selectivity is
+accuracy minus that. On photos it has not seen no probe can know a random label, so there the control is at chance by
+construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmark.inference.features import Features
+from benchmark.metrics.intervals import Sample, accuracy_intervals, difference_intervals
+from benchmark.metrics.statistics import behind_all, doubts
+from benchmark.probing import probes
+from benchmark.probing.folds import Fold, Photos, cut
+from benchmark.probing.targets import Target
+from benchmark.schemas.experiments import Reading, Share
+from d3s_dataset.identity import hashed
+
+_CONTROL = 1  # stream of the control's random labels
+_LEAST_PROBABILITY = 1e-12
+# Where photos of a label's own kind are tested that were seen, random labels of photos can be learnt.
+_CONTROLLED = {
+    "background": ("seen", "unseen_foreground"),
+    "foreground": ("seen", "unseen_background"),
+    "superclass": ("seen", "unseen_background"),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which probes read, the seed of all that is drawn, on which device, and whether controls are fitted too."""
+
+    kinds: tuple[str, ...]
+    seed: int = 0
+    device: str = "cpu"
+    control: bool = True
+
+
+def photos_of(features: Features, wanted: Target, rows: np.ndarray) -> Photos:
+    """Return the photos that some rows share; foreground photos are dealt out by class where that is what is read."""
+    zeros = np.zeros(int(rows.sum()), dtype=np.int64)
+    stratum = zeros if wanted.name == "background" else wanted.labels[rows]
+    return Photos(
+        features.foreground_source[rows], features.background_source[rows], stratum, features.background[rows]
+    )
+
+
+def read(
+    features: Features, part: str, values: np.ndarray, wanted: Target, rows: np.ndarray, name: str, asked: Asked,
+    folds: Sequence[Fold] | None = None,
+) -> Iterator[Reading]:  # fmt: skip
+    """Yield the reading of each probe.
+
+    Args:
+        features: labels and photos of all n rows.
+        part: what the features are called.
+        values: (n, d) features to read from, which may be erased ones.
+        wanted: the label to read.
+        rows: (n,) bool, the rows used.
+        name: the cut.
+        asked: probes, seed, device.
+        folds: of numbers among the rows used; without, those of the cut.
+
+    Raises:
+        ResultError: too few photos for the cut.
+    """
+    if folds is None:
+        folds = cut(name, photos_of(features, wanted, rows), asked.seed)
+    at, labels = np.flatnonzero(rows), wanted.labels[rows]
+    codes = np.unique(wanted.photo[rows], return_inverse=True)[1]
+    random = (hashed(asked.seed, _CONTROL, codes) % np.uint64(wanted.classes)).astype(np.int64)
+    controlled = asked.control and name in _CONTROLLED[wanted.name]
+    tested = np.concatenate([fold.test for fold in folds])
+    real = read_all(values[at], labels, folds, wanted.classes, asked)
+    made = read_all(values[at], random, folds[:1], wanted.classes, asked) if controlled else {}
+    for kind, each in real.items():
+        reports, control = each.reports, None
+        if controlled:
+            control = float(made[kind].right.mean())
+            reports = [*reports, *(replace(one, chosen=f"control, {one.chosen}") for one in made[kind].reports)]
+        yield _reading(features, part, wanted, kind, name, at[tested], each.probability, control, reports)
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What a probe reads on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
+
+    probability: np.ndarray
+    right: np.ndarray
+    reports: list[probes.Report]
+
+
+def read_all(
+    values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+) -> dict[str, Tested]:
+    """Return what each probe asked for reads on the same rows; a network below the linear probe has not converged.
+
+    Args:
+        values: (n, d) features.
+        labels: (n,) int in 0..classes-1.
+        folds: of row numbers.
+        classes: k.
+        asked: probes, seed, device.
+    """
+    found = {kind: _test(kind, values, labels, folds, classes, asked) for kind in asked.kinds}
+    if "linear" not in found:
+        return found
+    linear = float(found["linear"].right.mean())
+    return {
+        kind: replace(
+            each, reports=[probes.against_linear(one, float(each.right.mean()), linear) for one in each.reports]
+        )
+        for kind, each in found.items()
+    }
+
+
+def _test(
+    kind: str, values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+) -> Tested:
+    fits = [_fit(kind, values, labels, fold, classes, asked) for fold in folds]
+    probability = np.concatenate([each for each, _ in fits])
+    truth = labels[np.concatenate([fold.test for fold in folds])]
+    return Tested(probability, probability.argmax(1) == truth, [each for _, each in fits])
+
+
+def _fit(
+    kind: str, values: np.ndarray, labels: np.ndarray, fold: Fold, classes: int, asked: Asked
+) -> tuple[np.ndarray, probes.Report]:
+    probe = probes.fit(
+        kind,
+        values[fold.train],
+        labels[fold.train],
+        fold.held,
+        learn=fold.learn,
+        classes=classes,
+        seed=asked.seed,
+        device=asked.device,
+    )
+    return probe(values[fold.test]), probe.report
+
+
+def _reading(
+    features: Features, part: str, wanted: Target, kind: str, name: str, rows: np.ndarray, made: np.ndarray,
+    control: float | None, reports: list[probes.Report],
+) -> Reading:  # fmt: skip
+    truth = wanted.labels[rows]
+    reports = sorted(reports, key=lambda each: each.converged)
+    scored = share(made.argmax(1) == truth, features, rows)
+    often = np.bincount(truth, minlength=wanted.classes) / len(truth)
+    entropy = float(-(often[often > 0] * np.log(often[often > 0])).sum())
+    likely = np.maximum(made[np.arange(len(truth)), truth], _LEAST_PROBABILITY)
+    gained = np.log(likely) - np.log(often[truth])
+    scale = float(np.abs(gained).max()) or 1.0
+    found = difference_intervals(gained / scale, sample_of(features, rows))
+    return Reading(
+        features=part,
+        label=wanted.name,
+        probe=kind,
+        cut=name,
+        n=len(truth),
+        classes=wanted.classes,
+        accuracy=scored.value,
+        ci95=scored.ci95,
+        doubts=scored.doubts,
+        chance=1 / wanted.classes,
+        majority=float(often.max()),
+        control=control,
+        selectivity=None if control is None or scored.value is None else scored.value - control,
+        entropy=entropy,
+        information=float(gained.mean()),
+        information_ci95=(float(found.low[-1]) * scale, float(found.high[-1]) * scale),
+        converged=all(each.converged for each in reports),
+        endings=[f"{each.chosen}: {each.ending}; temperature {each.temperature:.2g}" for each in reports],
+    )
+
+
+def sample_of(features: Features, rows: np.ndarray) -> Sample:
+    """Return the photos that some rows share, by background, with the mean over all rows as the one mix.
+
+    Photos of other backgrounds could not have stood behind an image, so that what backgrounds differ by is no chance.
+    Where a background shows a single photo, nothing says how its photos differ: then all rows are one group, which
+    counts differences between backgrounds as well.
+    """
+    background, photo = features.background[rows], features.background_source[rows]
+    labels = np.unique(background, return_inverse=True)[1]
+    if _fewest(features, rows) < 2:
+        labels = np.zeros_like(labels)
+    sizes = np.bincount(labels)
+    return Sample(features.foreground_source[rows], photo, background, labels, len(sizes), sizes[None].astype(float))
+
+
+def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
+    """Return the share of (m,) bool that is true, with its interval over the photos of those rows."""
+    found = accuracy_intervals(right, sample_of(features, rows))
+    mean = float(found.mean[-1])
+    ends = float(found.low[-1]), float(found.high[-1])
+    n, fronts, behinds = behind_all(found.photos)
+    behinds = behinds if behinds == n else min(behinds, _fewest(features, rows))
+    return Share(n=n, value=mean, ci95=ends, doubts=doubts(n, fronts, behinds, mean))
+
+
+def _fewest(features: Features, rows: np.ndarray) -> int:
+    """Return how many background photos the background has that shows fewest."""
+    shown = np.unique(np.stack([features.background[rows], features.background_source[rows]]), axis=1)[0]
+    return int(np.unique(shown, return_counts=True)[1].min())

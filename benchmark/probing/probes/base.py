@@ -1,0 +1,71 @@
+"""What every probe shares: how it says what it chose, its calibration, and whether an optimum lies on a grid's edge."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch.nn import functional
+
+BETTER = 1e-3  # nats by which an edge must beat what lies next to it
+AT_EDGE = ", at the edge of its grid"
+_COLDEST, _HOTTEST = -4.0, 6.0  # natural logarithm of a temperature
+
+Reader = Callable[[torch.Tensor], torch.Tensor]  # (m, d) standardised features -> (m, k) logits
+Labelled = tuple[torch.Tensor, torch.Tensor]  # (n, d) standardised features, (n,) labels
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a probe chose on held-out rows: its name, the loss there in nats, the temperature, how the fit ended."""
+
+    name: str
+    loss: float
+    temperature: float
+    converged: bool = True
+    ending: str = ""
+
+
+class Fit(Protocol):
+    """How one kind of probe is fitted."""
+
+    def __call__(
+        self, learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int
+    ) -> tuple[Choice, Reader]:
+        """Choose by learning from `learn` and looking at `held`, then fit to `whole`.
+
+        Args:
+            learn: rows to learn from while choosing.
+            held: rows to choose on.
+            whole: all training rows.
+            classes: k; some may have no row.
+            seed: of whatever is drawn.
+        """
+        ...
+
+
+def on_edge(losses: Sequence[float], natural: int | None = None) -> bool:
+    """Return whether the lowest of a grid's losses is its first or last one, and falls towards it by `BETTER` or more.
+
+    Where the last two are equally good the loss has levelled off: nothing lies beyond.
+
+    Args:
+        losses: two or more, in nats, in the grid's order.
+        natural: number of an end beyond which nothing can lie.
+    """
+    at = int(np.argmin(losses))
+    inner = {0: 1, len(losses) - 1: len(losses) - 2}.get(at)
+    return inner is not None and at != natural and losses[inner] - losses[at] >= BETTER
+
+
+def calibrate(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+    """Return the lowest cross-entropy in nats that a temperature gives (m, k) logits, and that temperature."""
+    logits = logits.double()
+
+    def loss(heat: float) -> float:
+        return float(functional.cross_entropy(logits / np.exp(heat), labels))
+
+    found = minimize_scalar(loss, bounds=(_COLDEST, _HOTTEST), method="bounded")
+    return float(found.fun), float(np.exp(found.x))

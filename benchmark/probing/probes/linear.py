@@ -1,0 +1,31 @@
+"""The linear probe: logistic regression whose L2 is chosen on held-out rows from a grid, strongest first."""
+
+import torch
+
+from benchmark.probing.probes import logistic
+from benchmark.probing.probes.base import AT_EDGE, Choice, Labelled, Reader, calibrate, on_edge
+
+L2 = tuple(10.0**power for power in range(3, -9, -1))  # strongest first
+
+
+def linear(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int) -> tuple[Choice, Reader]:
+    """Fit it; see `base.Fit`."""
+    best, chosen, start, near = Choice("", float("inf"), 1.0), L2[0], None, None
+    losses, least = [], False
+    for l2 in L2:
+        start = logistic.solve(*learn, classes, l2, start).weights
+        loss, temperature = calibrate(torch.addmm(start[-1], held[0], start[:-1]), held[1])
+        losses.append(loss)
+        if loss < best.loss:
+            best, chosen, near = Choice(f"l2 {l2:g}", loss, temperature), l2, start
+        if least := negligible(start, l2):
+            break
+    found = logistic.solve(*whole, classes, chosen, near)
+    edge = on_edge(losses, len(losses) - 1 if least else None)
+    ending = f"gradient norm {found.gradient:.1e} after {found.iterations} iterations" + AT_EDGE * edge
+    return Choice(best.name, best.loss, best.temperature, found.converged and not edge, ending), found.logits
+
+
+def negligible(weights: torch.Tensor, l2: float) -> bool:
+    """Return whether a penalty's gradient is below the solver's tolerance: weaker ones add nothing."""
+    return l2 * float(weights[:-1].norm()) < logistic.TOLERANCE

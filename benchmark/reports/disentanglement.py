@@ -1,0 +1,164 @@
+"""The parts of a report about features: what probes read, the spurious-correlation task, the sweep over lambda."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark.reports import figures, probe_text
+from benchmark.reports.inputs import Given
+from benchmark.reports.sections import Table
+from benchmark.reports.text import between, over_seeds, percent, points, worst_cells
+from benchmark.schemas.experiments import Correlation, Erasure, Kept, Probed, Read, Reading, Sweep
+from benchmark.schemas.metrics import Spread
+from benchmark.schemas.result import Dataset, Model
+from d3s_dataset.schema import not_d3s
+
+MAIN = "unseen_background"  # the cut of the main figure
+KEPT = ("features", "state", "n", "same photo nearest %", "95 % interval", "own head %", "95 % interval")
+WAYS = (
+    "model, way", "tied %", "untied %", "tied - untied, points", "untied - plain, points", "worst group %",
+    "split-sample %", "which",
+)  # fmt: skip
+LAMBDAS = ("lambda", "foreground accuracy %", "background read %", "none better in both")
+
+
+@dataclass(frozen=True)
+class Square:
+    """The two labels read from either part of the features by one probe: `cells` stand in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    rows: list[tuple[str, str, list[Reading | None]]]
+
+
+def square(probed: Probed) -> Square:
+    """Return what is read on background photos that no probe has seen: (features, probe, a reading a label)."""
+    found = {(each.features, each.probe, each.label): each for each in probed.readings if each.cut == MAIN}
+    labels = tuple(dict.fromkeys(label for _, _, label in found))
+    rows = dict.fromkeys((features, probe) for features, probe, _ in found)
+    return Square(labels, [(*row, [found.get((*row, label)) for label in labels]) for row in rows])
+
+
+def readings(probed: Probed) -> list[tuple[str, ...]]:
+    """Return all readings as text."""
+    return [probe_text.row(each) for each in probed.readings]
+
+
+def pairs(erasure: Erasure) -> list[tuple[Reading, Reading]]:
+    """Return each reading of raw features with that of erased ones."""
+    return list(zip(erasure.raw, erasure.erased, strict=True))
+
+
+def label_of(model: Model) -> str:
+    """Return what a report calls a model."""
+    return model.tag or model.name
+
+
+def where(facts: Dataset, about: Dataset) -> str:
+    """Return which images something was measured on, and whether they are those that the report is about."""
+    text = f"{facts.name}, config {facts.config}, split {facts.split}, {facts.n} images"
+    if warning := not_d3s(facts.kind, facts.config):
+        text += f"; {warning}"
+    return text + f"; another release than above, digest {facts.digest[:12]}" * (facts.digest != about.digest)
+
+
+def kept(probed: Probed) -> list[tuple[str, ...]]:
+    """Return what features keep of the object, raw and after each eraser, as text."""
+    rows = [_kept("raw", each) for each in probed.kept]
+    for each in probed.erasure:
+        rows += [_kept("raw, test photos only", each.raw_kept), _kept(f"erased: {each.eraser}", each.erased_kept)]
+    return rows
+
+
+def _kept(state: str, each: Kept) -> tuple[str, ...]:
+    head = (percent(each.head.value), between(each.head.ci95)) if each.head else ("-", "-")
+    return each.features, state, str(each.recall.n), percent(each.recall.value), between(each.recall.ci95), *head
+
+
+def names(found: Correlation) -> str:
+    """Return the models of a correlation table."""
+    return ", ".join(map(label_of, found.models))
+
+
+def ways(found: Correlation) -> list[tuple[str, ...]]:
+    """Return the rows of the correlation table as text, with 95 % intervals.
+
+    The worst group of older files is left out: it was chosen among groups of any size.
+    """
+    return [
+        (
+            way_of(found, each),
+            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied)),
+            over_seeds(each.scores.drop, points),
+            "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
+            *worst_cells(each.scores.worst_group),
+        )
+        for each in found.rows
+    ]
+
+
+def way_of(found: Correlation, row: Read) -> str:
+    """Return what the table calls a way of reading; with one model, that goes without saying."""
+    return row.way if len(found.models) == 1 else f"{row.model}, {row.way}"
+
+
+def groups(found: Correlation) -> Table:
+    """Return the accuracy of each group, tied and untied, a column a way."""
+    names = found.rows[0].scores.groups
+    rows = [(name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in names]
+    return Table("groups", "", ("group", *(way_of(found, each) for each in found.rows)), rows)
+
+
+def lambdas(found: Sweep) -> list[tuple[str, ...]]:
+    """Return the rows of a sweep as text, with 95 % intervals."""
+    return [
+        (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
+        for each in found.points
+    ]
+
+
+def doubts(probed: Sequence[Probed]) -> list[str]:
+    """Return what speaks against intervals, each reason once."""
+    erasures = [each for one in probed for each in one.erasure]
+    every = [*(one.readings for one in probed), *(side for each in erasures for side in (each.raw, each.erased))]
+    return sorted({text for side in every for each in side for text in each.doubts})
+
+
+def tables(given: Given) -> list[Table]:
+    """Return the tables for a paper: of each kind one, whose first column says which model."""
+    probed = [(label_of(each.model), each) for each in given.probed]
+    read = [(label, *row) for label, one in probed for row in readings(one)]
+    erasures = [(label, each) for label, one in probed for each in one.erasure]
+    erased = [(label, each.eraser, *row) for label, each in erasures for row in probe_text.erased_rows(each)]
+    still = [(label, *row) for label, one in probed for row in kept(one)]
+    tied = [(f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in ways(one)]
+    swept = [(f"{label_of(one.model)}, {one.objective}", *row) for one in given.sweeps for row in lambdas(one)]
+    every = [
+        Table("probes", "What probes read; shares in %", ("model", *probe_text.HEADINGS), read),
+        Table("erased", "Raw and erased features; shares in %", ("model", "eraser", *probe_text.ERASED), erased),
+        Table("kept", "What features keep of the object", ("model", *KEPT), still),
+        Table("correlation", "Objects tied to backgrounds in training", ("first model", *WAYS), tied),
+        Table("sweep", "Leakage against accuracy over lambda", ("model, penalty", *LAMBDAS), swept),
+    ]
+    return [each for each in every if each.rows]
+
+
+def drawn(given: Given) -> dict[str, Any]:
+    """Return the figures by name."""
+    made = {}
+    for index, found in enumerate(given.correlations, 1):
+        names = [way_of(found, each) for each in found.rows]
+        scores = [each.scores for each in found.rows]
+        series = [_series("tied", [each.tied for each in scores]), _series("untied", [each.untied for each in scores])]
+        made[f"correlation-{index}"] = figures.accuracies(
+            names, series, f"accuracy, %, with 95 % intervals over {found.intervals}"
+        )
+    for index, found in enumerate(given.sweeps, 1):
+        made[f"sweep-{index}"] = figures.tradeoff(found)
+    return made
+
+
+def _series(label: str, parts: Sequence[Spread]) -> figures.Series:
+    columns = [[each.mean for each in parts], *([each.ci95[end] for each in parts] for end in (0, 1))]
+    return figures.Series(label, *(100 * np.array(column, dtype=np.float64) for column in columns))

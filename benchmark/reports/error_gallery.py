@@ -1,0 +1,104 @@
+"""What models get wrong: the errors they are surest of on each background, with small pictures."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.data.split import Split, open_split
+from benchmark.metrics.accuracy import hits
+from benchmark.reports.text import percent
+from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.result import Dataset
+from d3s_dataset.errors import ReleaseError
+from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.pixels import rgb
+
+PER_BACKGROUND = 12
+SIDE = 160  # pixels of a small picture
+QUALITY = 78
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One image that a model got wrong: its labels, the answer and how sure the model was of it."""
+
+    model: int
+    key: str
+    foreground: str
+    background: str
+    answer: str
+    confidence: float
+
+
+def mistakes(model: int, predictions: Predictions, backgrounds: Sequence[str]) -> list[Mistake]:
+    """Return the `PER_BACKGROUND` errors of highest confidence on each background, the surest first.
+
+    Args:
+        model: its number in the report.
+        predictions: what it said.
+        backgrounds: the release's background names in label order.
+    """
+    wrong = ~hits(predictions.foreground, predictions.prediction)
+    found, names = [], [each.name for each in classes()]
+    for label, background in enumerate(backgrounds):
+        rows = np.flatnonzero(wrong & (predictions.background == label))
+        sure = predictions.probability[rows, 0]
+        order = np.lexsort((predictions.key[rows].astype(str), -sure))[:PER_BACKGROUND]
+        for row in rows[order]:
+            truth, answer = names[predictions.foreground[row]], names[predictions.prediction[row, 0]]
+            confidence = float(predictions.probability[row, 0])
+            found.append(Mistake(model, str(predictions.key[row]), truth, background, answer, confidence))
+    return found
+
+
+def pictures(dataset: str | Path, facts: Dataset, keys: Iterable[str]) -> dict[str, str]:
+    """Return small JPEGs of some images as data URIs, by key.
+
+    Args:
+        dataset: `d3s`, a folder, or a Hub repo.
+        facts: what the results were measured on.
+        keys: of the images.
+
+    Raises:
+        DatasetNotFound, ReleaseError: no release there, another than measured on, or one that cannot be read.
+    """
+    split = open_split(dataset, facts.config, facts.split.partition("[")[0])
+    found = split.manifest.digest_of(facts.config)
+    if found != facts.digest:
+        raise ReleaseError(
+            f"{dataset} holds other images (digest {found[:8]}) than the results' {facts.name} (digest "
+            f"{facts.digest[:8]}): pass --dataset with the folder or repo they were measured on"
+        )
+    wanted = {str(each) for each in keys}
+    return {
+        str(key): _small(split, index, content)
+        for index, (key, content) in enumerate(zip(split.key, split.images(), strict=False))
+        if str(key) in wanted
+    }
+
+
+def _small(split: Split, index: int, content: bytes | None) -> str:
+    try:
+        image = rgb(content)
+    except ValueError as error:
+        raise ReleaseError(f"{split.where(index)} cannot be read as an image: {error}") from None
+    image.thumbnail((SIDE, SIDE))
+    sink = io.BytesIO()
+    image.save(sink, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}"
+
+
+def told(found: Sequence[Mistake], images: dict[str, str]) -> dict[str, Any]:
+    """Return mistakes for the page's script: each picture once, however many models got it wrong."""
+    return {
+        "mistakes": [
+            [each.model, each.key, each.foreground, each.background, each.answer, percent(each.confidence)]
+            for each in found
+        ],
+        "images": images,
+    }

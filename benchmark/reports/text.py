@@ -1,0 +1,135 @@
+"""Metrics, comparisons and drops as text for a terminal, in percent."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from benchmark.schemas import metrics as scores
+from benchmark.schemas.result import Dataset
+from d3s_dataset.schema import not_d3s
+from d3s_dataset.utils.escape import terminal
+from d3s_dataset.utils.extras import late
+
+PLACES = 6  # of a float in a board's files
+
+
+def table(metrics: scores.Metrics) -> str:
+    """Return a result's metrics as a table and a few lines."""
+    headings = ("background", "n", "top-1", "95 % interval", "top-5", "error ratio", "ECE")
+    rows = [
+        (name, str(each.n), *_accuracy(each), ratio(each.error_ratio), percent(each.ece))
+        for name, each in metrics.by_background.items()
+    ]
+    total = ("all images", str(metrics.n), *_accuracy(metrics), "", percent(metrics.ece))
+    return "\n".join([grid(headings, rows, total), *_lines(metrics)])
+
+
+def describe(facts: Dataset) -> str:
+    """Return the line that names the images, whether they are D3S, and how many of them people verified."""
+    parts = [f"{facts.name} ({facts.kind}), config {facts.config}, split {facts.split}: {facts.n} images"]
+    warning = not_d3s(facts.kind, facts.config)
+    parts += [warning] if warning else []
+    share = facts.verified_fraction
+    parts.append("labels not human-verified" if share is None else f"{percent(share)} % verified by people")
+    return "; ".join(parts)
+
+
+def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None) -> str:
+    """Return a table whose first column is text and whose others are numbers."""
+    box, console, tables, text = (late(f"rich.{name}", "score") for name in ("box", "console", "table", "text"))
+    answer = tables.Table(box=box.SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
+    for index, heading in enumerate(headings):
+        answer.add_column(
+            text.Text(heading), footer[index] if footer else "", justify="right" if index else "left", no_wrap=True
+        )
+    for row in rows:
+        answer.add_row(*(text.Text(terminal(cell)) for cell in row))  # as a string, `[name]` would be markup
+    page = io.StringIO()
+    console.Console(file=page, width=200).print(answer)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines() if line.strip())
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent, a dash for none."""
+    return _text(value, 2, 1)
+
+
+def points(value: float | None) -> str:
+    """Return a difference of shares in points, with its sign: negative where accuracy is lower than before."""
+    return _text(value, 2, 1, "+")
+
+
+def ratio(value: float | None) -> str:
+    """Return a number with two decimals, a dash for none."""
+    return _text(value, 0, 2)
+
+
+def _text(value: float | None, shift: int, decimals: int, sign: str = "") -> str:
+    """Return a number times 10^shift: the one rounding of all that is shown, ties to even.
+
+    It begins with the `PLACES` that files keep, so that a number and the same number read from a file look alike.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    exact = Decimal(repr(round(float(value), PLACES))).scaleb(shift)
+    shown = exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+    return f"{abs(shown) if shown == 0 else shown:{sign}}"
+
+
+def between(ends: tuple[float | None, float | None], show: Callable[[float | None], str] = percent) -> str:
+    """Return an interval, a dash for none."""
+    return "-" if show(ends[0]) == "-" or show(ends[1]) == "-" else f"{show(ends[0])} to {show(ends[1])}"
+
+
+def over_seeds(value: scores.Spread, show: Callable[[float | None], str] = percent) -> str:
+    """Return a mean over seeds and its interval, in percent or as `show` says."""
+    ends = between(value.ci95, show)
+    return show(value.mean) + (f" ({ends}){'*' * bool(value.doubts)}" if ends != "-" else "")
+
+
+def worst_cells(lowest: scores.Worst | None) -> tuple[str, str, str]:
+    """Return the worst group's accuracy with its interval, its split-sample estimate, and its name; dashes for none."""
+    if lowest is None:
+        return "-", "-", "-"
+    spread = scores.Spread(mean=lowest.top1, ci95=lowest.ci95)
+    return over_seeds(spread), percent(lowest.split_sample), lowest.name
+
+
+def _accuracy(each: scores.GroupScore | scores.Metrics) -> tuple[str, str, str]:
+    interval = between(each.ci95)
+    return percent(each.top1), interval + "*" * bool(interval != "-" and each.doubts), percent(each.top5)
+
+
+def _lines(metrics: scores.Metrics) -> list[str]:
+    lines = []
+    averages, steady = metrics.averages, metrics.consistency
+    if metrics.worst_background:
+        lines.append(f"worst background: {_worst(metrics.worst_background)}")
+        lines.append(f"gap (all images minus worst background): {percent(metrics.gap)} points")
+    if metrics.worst_group:
+        lines.append(f"worst superclass on a background (30 images or more): {_worst(metrics.worst_group)}")
+    lines.append(
+        f"top-1 per image {percent(averages.per_image.top1)}, mean of backgrounds "
+        f"{percent(averages.mean_of_backgrounds.top1)}, reweighted to the training mix "
+        f"{percent(averages.training_mix.top1)} %"
+    )
+    if steady.photos:
+        lines.append(
+            f"the same photo across backgrounds ({steady.photos} photos): always right "
+            f"{percent(steady.always_right)} %, flip rate {percent(steady.flip_rate)} %"
+        )
+    return lines + _doubts(metrics)
+
+
+def _worst(lowest: scores.Worst) -> str:
+    return (
+        f"{lowest.name}, {percent(lowest.top1)} % top-1\n  whichever is the worst in truth: {between(lowest.ci95)} %; "
+        f"chosen and scored on different photos: {percent(lowest.split_sample)} % "
+        f"({percent(lowest.picked)} % of choices fall on it)"
+    )
+
+
+def _doubts(metrics: scores.Metrics) -> list[str]:
+    every = [*metrics.doubts, *(text for each in metrics.by_background.values() for text in each.doubts)]
+    return [f"* the interval may not cover 95 %: {'; '.join(dict.fromkeys(every))}"] if every else []

@@ -1,0 +1,179 @@
+"""What probes read from features, as types: the result of `benchmark.probe`. Needs no torch."""
+
+from typing import Literal
+
+from benchmark.schemas.metrics import Number, Spread, Strict, Worst
+from benchmark.schemas.result import Dataset, Model, Run
+
+PROBES = ("linear", "knn", "mlp")  # the kinds of `benchmark.probes`, which loads torch
+
+
+class Reading(Strict):
+    """One label read from one part of the features by one kind of probe, on one cut.
+
+    `features`: `all`, or `foreground` or `background` where a model's features are split. `label`: `foreground`,
+    `background`, or `superclass` (the nine of ImageNet-9) where classes have too few photos. `cut`: `folds.CUTS`.
+    `accuracy` is that of n test images, with a 95 % interval over photos; `chance` is 1 / classes, `majority` the share
+    of the commonest label. `control`: accuracy of the same probe on random labels of photos (Hewitt & Liang), null
+    where it was not fitted: on unseen photos of the label's own kind it is at chance by construction.
+    `information`: usable information in nats, `entropy` minus the cross-entropy of the calibrated probe: a lower bound
+    (Xu et al., arXiv 2002.10689). `endings`: how the probe of each fold and the control's ended,
+    those that did not converge first.
+    """
+
+    features: str
+    label: str
+    probe: str
+    cut: str
+    n: int
+    classes: int
+    accuracy: Number
+    ci95: tuple[Number, Number]
+    doubts: list[str]
+    chance: float
+    majority: float
+    control: Number
+    selectivity: Number
+    entropy: float
+    information: Number
+    information_ci95: tuple[Number, Number]
+    converged: bool
+    endings: list[str]
+
+
+class Share(Strict):
+    """A share of n images, with its 95 % interval over photos."""
+
+    n: int
+    value: Number
+    ci95: tuple[Number, Number]
+    doubts: list[str]
+
+
+class Kept(Strict):
+    """What features still tell of the object: nearest neighbour, and the model's own head.
+
+    `recall` is recall@1 of the same foreground photo on another background, by cosine; `head` the top-1 of the model's
+    own head, null where that is not linear in the pooled features.
+    """
+
+    features: str
+    recall: Share
+    head: Share | None
+
+
+class Erasure(Strict):
+    """One eraser: what it erased from which features, how many foreground photos each of the three sets held.
+
+    `raw` and `erased` hold the same readings and the same of what is kept, on raw and on erased features.
+    """
+
+    eraser: str
+    erases: str
+    rank: int
+    size: int
+    photos: tuple[int, int, int]
+    raw: list[Reading]
+    erased: list[Reading]
+    raw_kept: Kept
+    erased_kept: Kept
+
+
+class Probed(Strict):
+    """The file `<model>--<dataset>-<config>-<split>--<digest>-probe.json`; `notes` says what could not be read."""
+
+    schema_version: Literal[1] = 1
+    model: Model
+    dataset: Dataset
+    features: int
+    partition: tuple[int, int] | None
+    seed: int
+    readings: list[Reading]
+    kept: list[Kept]
+    erasure: list[Erasure]
+    notes: list[str]
+    converged: bool
+    environment: dict[str, str]
+    seconds: float
+    run: Run | None = None
+
+
+Over = Literal["seeds", "photos and seeds"]  # what intervals are over; the first in older files
+
+
+class Scores(Strict):
+    """What one way of reading scored.
+
+    Accuracies are per image. A group in `groups` is a superclass, tied or untied; `worst_group` is the lowest of those
+    with 30 images or more, null where none has. `gain` is the untied accuracy minus that of the first model's plain
+    features, image by image, in [-1, 1]. `worst` is in older files only: the lowest of all groups, however few images
+    they have, which is too low by many points.
+    """
+
+    tied: Spread
+    untied: Spread
+    drop: Spread
+    worst: Spread | None = None
+    worst_group: Worst | None = None
+    gain: Spread
+    groups: dict[str, Spread]
+
+    def doubts(self) -> list[str]:
+        """Return why its intervals may not cover 95 %, each reason once."""
+        every = (self.tied, self.untied, self.drop, self.gain, *self.groups.values())
+        return list(dict.fromkeys(text for each in every for text in each.doubts))
+
+
+class Read(Strict):
+    """One row of the table: a way of reading one model's features."""
+
+    model: str
+    way: str
+    scores: Scores
+
+
+class Correlation(Strict):
+    """The file `<first model>--<dataset>-<config>-<split>--<precision>--<digest>--rho<rho>.correlation.json`.
+
+    `pairing` is the groups with their classes and backgrounds; `disjoint` says whether test images share no foreground
+    and no background photo with the train split, `n` how many test images are tied and untied.
+    """
+
+    schema_version: Literal[1] = 1
+    models: list[Model]
+    datasets: tuple[Dataset, Dataset]
+    pairing: dict[str, dict[str, list[int] | str]]
+    rho: float
+    as_paper: bool
+    seeds: list[int]
+    disjoint: dict[str, bool]
+    n: dict[str, int]
+    rows: list[Read]
+    intervals: Over = "seeds"
+
+
+class Point(Strict):
+    """One lambda: over seeds, the head's foreground accuracy and what a fresh probe reads of the other label.
+
+    `leakage` is the background from the foreground part, on background photos the probe has not seen. `pareto` says
+    that no other lambda has both a higher mean accuracy and a lower mean leakage.
+    """
+
+    weight: float
+    accuracy: Spread
+    leakage: Spread
+    pareto: bool
+
+
+class Sweep(Strict):
+    """The file `sweep.json`; `chance` is the share of the commonest background."""
+
+    schema_version: Literal[1] = 1
+    model: Model
+    datasets: tuple[Dataset, Dataset]
+    objective: str
+    probe: str
+    seeds: list[int]
+    chance: float
+    points: list[Point]
+    intervals: Over = "seeds"

@@ -1,0 +1,103 @@
+"""A neck: a linear map of frozen features, cut in two parts and trained under an objective as a backbone is.
+
+Torch half. Cheap enough for a sweep; it shows what an objective can take out of features that are already there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmark.models.training_record import Partition
+from benchmark.training.network import PAPER
+from benchmark.training.objectives.penalty import sides
+from benchmark.training.objectives.registry import OBJECTIVES
+from d3s_dataset.errors import ModelError
+
+STEPS = 400
+# A map that keeps all dimensions can be undone, however small it makes some of them: then nothing is lost to a probe
+# that is scaled and run to convergence.
+WIDTH = 32
+_BATCH, _RATE = 128, 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """(n, d) float32 features, and (n,) foreground and background labels in 0..k-1."""
+
+    features: np.ndarray
+    foreground: np.ndarray
+    background: np.ndarray
+
+
+class Neck(nn.Module):
+    """A linear map of standardised features to `WIDTH` of them, with a linear head on each part."""
+
+    def __init__(self, features: np.ndarray, classes: int, backgrounds: int) -> None:
+        super().__init__()
+        width = features.shape[1]
+        if width < WIDTH:
+            raise ModelError(f"{width} features are too few for a neck: expected a model with {WIDTH} or more")
+        front = round(WIDTH * PAPER.foreground / PAPER.size)
+        self.partition = Partition(foreground=front, background=WIDTH - front)
+        scale = features.std(0)
+        scale[scale == 0] = 1
+        self.register_buffer("mean", torch.from_numpy(features.mean(0)))
+        self.register_buffer("scale", torch.from_numpy(scale))
+        self.map = nn.Linear(width, WIDTH)
+        self.front = nn.Linear(front, classes)
+        self.behind = nn.Linear(WIDTH - front, backgrounds)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the mapped features, (n, WIDTH)."""
+        return self.map((features - self.mean) / self.scale)  # pyright: ignore[reportOperatorIssue]
+
+    def part(self, features: np.ndarray, name: str) -> np.ndarray:
+        """Return one part of mapped features."""
+        with torch.inference_mode():
+            return self(torch.tensor(features))[:, self.partition.columns(name)].numpy()
+
+    def told(self, features: np.ndarray) -> np.ndarray:
+        """Return the foreground label that the neck's own head tells."""
+        with torch.inference_mode():
+            return self.front(torch.from_numpy(self.part(features, "foreground"))).argmax(1).numpy()
+
+
+def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
+    """Train a neck; library-wide random state is left as it was.
+
+    Cross-entropy on both labels, and the objective's penalty times lambda; Adam on one cycle up to 1e-2.
+
+    Args:
+        rows: to learn from.
+        objective: a key of `OBJECTIVES` with a penalty.
+        weight: lambda.
+        seed: of first weights, order and the penalty's draws.
+    """
+    recipe = OBJECTIVES[objective]
+    assert recipe.make is not None
+    counts = int(rows.foreground.max()) + 1, int(rows.background.max()) + 1
+    given = {"critic_steps": recipe.critic_steps, "critic_rate": recipe.critic_rate}
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        neck = Neck(rows.features, *counts)
+        penalty = recipe.make(neck.partition, counts, seed, **{k: v for k, v in given.items() if v is not None})
+        optimizer = torch.optim.Adam([*neck.parameters(), *penalty.joint()], lr=_RATE, betas=recipe.betas)
+        tensors = [torch.tensor(each) for each in (rows.features, rows.foreground, rows.background)]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=STEPS, cycle_momentum=False)
+        order = torch.Generator().manual_seed(seed)
+        for step in range(STEPS):
+            chosen = torch.randint(len(rows.features), (_BATCH,), generator=order)
+            features, front, behind = (each[chosen] for each in tensors)
+            both = sides(neck.partition, neck(features), front, behind)
+            loss = functional.cross_entropy(neck.front(both[0].features), front)
+            loss = loss + functional.cross_entropy(neck.behind(both[1].features), behind)
+            penalty.learn(both)
+            loss = loss + penalty(both, weight, step / STEPS)[0]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return neck.eval()

@@ -1,0 +1,155 @@
+"""The network that is trained: a timm model as it is, or with its pooled features cut in two and a head on each part.
+
+Torch half.
+"""
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+from torchvision.transforms.functional import to_tensor
+
+from benchmark.models import registry, training_record, weights
+from benchmark.models.backbone import Headless, pooled
+from benchmark.models.training_record import Partition
+from d3s_dataset.errors import CheckpointError, ModelError, one_line
+from d3s_dataset.taxonomy import classes
+
+COLOURS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # ImageNet's, as in most of timm
+PAPER = Partition(foreground=1798, background=250)
+HEAD = "background_head.safetensors"  # weight and bias of the linear head on the background part
+
+
+def create(name: str, size: int, checkpoint: Path | None) -> nn.Module:
+    """Return a timm network for images of `size` pixels with a head over the 1000 classes.
+
+    Raises:
+        ModelError: unknown model, or one that cannot be made for that size.
+        CheckpointError: weights of another architecture.
+    """
+    if ":" in name:
+        raise ModelError(f"expected a timm name to train, got {name!r}")
+    registry.check(name, pretrained=False)
+    view = {"input_size": (3, size, size), "crop_pct": 1.0, "interpolation": "bilinear", **COLOURS}
+    other = {"tag": None, "test_input_size": None, "test_crop_pct": None, "num_classes": len(classes())}
+    overlay = {**view, **other, "label_offset": None}
+    try:
+        network = timm.create_model(name, num_classes=len(classes()), pretrained_cfg_overlay=overlay)
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+        raise ModelError(f"{name} cannot be made for {size} pixels: {one_line(error)}") from None
+    if checkpoint:
+        weights.load_into(network, weights.read(checkpoint), checkpoint, name)
+    return network
+
+
+def divide(name: str, network: nn.Module, size: int, foreground: int | None) -> Partition:
+    """Return how a network's pooled features are split: the first `foreground`, or the paper's share of them.
+
+    Raises:
+        ModelError: it has no pooled features or no linear classifier on them, or no feature would be left.
+    """
+    width = _width(name, network, size)
+    first = round(width * PAPER.foreground / PAPER.size) if foreground is None else foreground
+    if not 0 < first < width:
+        raise ModelError(f"{name} has {width} pooled features: expected --foreground-features below that, got {first}")
+    return Partition(foreground=first, background=width - first)
+
+
+def check_checkpoint(checkpoint: Path, wanted: Partition) -> None:
+    """Raise CheckpointError where a checkpoint lies in a model's folder that records another split."""
+    found = training_record.read(checkpoint.parent)
+    if found is not None and found != wanted:
+        raise CheckpointError(
+            f"{checkpoint} was trained with {found.foreground} of {found.size} features for the foreground, this asks "
+            f"for {wanted.foreground} of {wanted.size}: type --foreground-features {found.foreground}"
+        )
+
+
+class Whole(nn.Module):
+    """A network whose logits are all that is trained on."""
+
+    partition = None
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.encoder = network
+
+    @property
+    def network(self) -> nn.Module:
+        """The network of timm."""
+        return self.encoder
+
+    def heads(self, encoded: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Return the logits, which are what was encoded."""
+        return encoded, None
+
+    def own(self) -> list[nn.Parameter]:
+        """Return the parameters beside the network's."""
+        return []
+
+    def save(self, folder: Path) -> None:
+        """Write what belongs beside the network."""
+
+
+class Parts(nn.Module):
+    """A network whose pooled features are cut: its classifier sees the foreground part, a new head the rest.
+
+    The classifier stays over all features, with zeros on the background part, so that the network is one of timm's.
+
+    Args:
+        network: of timm, checked by `divide`.
+        divided: how its features are split.
+        backgrounds: how many background labels there are.
+        checkpoint: a file of weights; a background head that lies beside it is taken too.
+    """
+
+    def __init__(
+        self, network: nn.Module, divided: Partition, backgrounds: int, checkpoint: Path | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder = Headless(network)
+        self.partition = divided
+        self.background = nn.Linear(divided.background, backgrounds)
+        with torch.no_grad():
+            _classifier(network).weight[:, divided.columns("background")] = 0
+        if checkpoint and (head := checkpoint.parent / HEAD).is_file():
+            weights.load_into(self.background, weights.read(head), head, "this release's background head")
+
+    @property
+    def network(self) -> nn.Module:
+        """The network of timm."""
+        return self.encoder.network
+
+    def heads(self, encoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the foreground and background logits of (n, features)."""
+        front, behind = (encoded[:, self.partition.columns(part)] for part in ("foreground", "background"))
+        linear = _classifier(self.network)
+        return functional.linear(front, linear.weight[:, : front.shape[1]], linear.bias), self.background(behind)
+
+    def own(self) -> list[nn.Parameter]:
+        """Return the background head's parameters."""
+        return list(self.background.parameters())
+
+    def save(self, folder: Path) -> None:
+        """Write the split and the background head into a model's folder."""
+        training_record.write(folder, self.partition)
+        state = {key: value.detach().cpu().contiguous() for key, value in self.background.state_dict().items()}
+        save_file(state, folder / HEAD)
+
+
+def _classifier(network: nn.Module) -> nn.Linear:
+    return network.get_classifier()  # pyright: ignore[reportCallIssue, reportReturnType] - checked by `divide`
+
+
+def _width(name: str, network: nn.Module, size: int) -> int:
+    """Return how many pooled features a network's linear classifier reads."""
+    training = network.training
+    found = pooled(name, network.eval(), lambda image: to_tensor(image.resize((size, size))))
+    network.train(training)
+    linear = network.get_classifier() if len(found.bias) else None  # pyright: ignore[reportCallIssue] - has a head
+    if not isinstance(linear, nn.Linear):
+        raise ModelError(f"{name} has no linear classifier on its pooled features, which could be split: take another")
+    return linear.in_features

@@ -1,0 +1,191 @@
+"""One training from a release's split to a model's folder, gone on with where it was killed.
+
+Needs no torch before it starts.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.data.imagenet import Folder
+from benchmark.data.pairing import Pairing
+from benchmark.data.split import Split
+from benchmark.models.training_record import record_of
+from benchmark.schemas.result import make_folder
+from benchmark.training.config import Settings
+from benchmark.training.objectives.registry import OBJECTIVES
+from d3s_dataset.errors import CheckpointError, ModelError, ReleaseError, one_line
+from d3s_dataset.identity import digest, file_digest
+from d3s_dataset.taxonomy import classes
+
+if TYPE_CHECKING:
+    from benchmark.training.batches import Batches
+    from benchmark.training.distributed import World
+    from benchmark.training.network import Parts, Whole
+    from benchmark.training.objectives.penalty import Penalty
+
+_MARGIN = (8, 7)  # sides of a decoded image and of a view
+
+
+@dataclass(frozen=True)
+class Images:
+    """What is trained on.
+
+    Attributes:
+        split: images of a release.
+        photos: an ImageNet folder, half of each batch; None for none.
+        tied_only: classes of its groups are seen on their own background only; None for every image.
+    """
+
+    split: Split
+    photos: Folder | None = None
+    tied_only: Pairing | None = None
+
+    def rows(self) -> np.ndarray:
+        """Return which rows of the split are used, (n,) int64.
+
+        Raises:
+            ReleaseError: they show one class only, or one background only.
+        """
+        foreground, background = self.split.foreground, self.split.column("background")
+        kept = np.ones(self.split.n, dtype=bool)
+        if self.tied_only:
+            kept = ~self.tied_only.untied(foreground, background, self.split.manifest.backgrounds)
+        for name, labels in (("foreground", foreground), ("background", background)):
+            if len(np.unique(labels[kept])) < 2:
+                raise ReleaseError(f"the images to train on have one {name} label only: expected two or more")
+        return np.flatnonzero(kept)
+
+    def record(self) -> dict[str, Any]:
+        """Return what `training.json` says of the images."""
+        return {
+            "dataset": self.split.facts().model_dump(mode="json"),
+            "imagenet": len(self.photos.paths) if self.photos else None,
+            "tied_only": self.tied_only.record() if self.tied_only else None,
+        }
+
+
+def train(
+    images: Images,
+    settings: Settings,
+    out: Path,
+    checkpoint: Path | None = None,
+    every: int = 500,
+    report: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Train a model and save it; go on with a training of the same settings that lies unfinished in `out`.
+
+    Library-wide random state is left as it was; the same seed gives the same weights on a CPU.
+
+    Args:
+        images: on what.
+        settings: how.
+        out: folder of the model; one of an earlier training is replaced at the end.
+        checkpoint: weights to start from.
+        every: steps between checkpoints inside an epoch.
+        report: called with a line after every epoch.
+
+    Raises:
+        ModelError: unknown model, one whose features cannot be split, unusable `out`, or a loss that is not finite.
+        CheckpointError: weights of another architecture, or with another split of features.
+        ReleaseError: images of one label only.
+    """
+    import torch
+
+    from benchmark.models.weights import check_folder, save
+    from benchmark.training import checkpoint as checkpoints
+    from benchmark.training.distributed import joined
+    from benchmark.training.loop import Training
+
+    rows = images.rows()
+    check_folder(out)
+    make_folder(out.parent)
+    record = {**asdict(settings), "start": _start(checkpoint), **images.record()}
+    with joined() as (world, device), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        photos = digest([str(key) for key in images.photos.key]) if images.photos else None
+        start = record["start"] and record["start"]["sha256"]
+        facts = {**record, "start": start, "photos": photos, "processes": world.size}
+        found = checkpoints.read(out, facts)
+        torch.manual_seed(settings.seed)
+        model, penalty = _model(settings, checkpoint, len(images.split.manifest.backgrounds))
+        if world.rank:
+            torch.manual_seed(settings.seed + world.rank)  # dropout of its own
+        training = Training(
+            model, penalty, _batches(images, rows, settings, out.parent, world), settings, world, device
+        )
+        if found:
+            training.load(found)
+            report(f"goes on after step {found['step']}")
+
+        def keep() -> None:
+            state = training.state()
+            if world.leads:
+                checkpoints.write(out, facts, state)
+                checkpoints.write_log(out, training.lines)
+
+        def beside(folder: Path) -> None:
+            model.save(folder)
+            checkpoints.write_log(folder, training.lines)
+
+        try:
+            training.run(keep, every, report)
+        except ModelError:
+            checkpoints.forget(out)  # going on from there would end the same way
+            raise
+        if world.leads:
+            save(model.network, out, record, beside)
+
+
+def _start(checkpoint: Path | None) -> dict[str, Any] | None:
+    """Return what `training.json` says of the weights it starts from: which, and the record of their own training.
+
+    Raises:
+        CheckpointError: they cannot be read, or the record beside them.
+    """
+    if checkpoint is None or not checkpoint.is_file():  # whoever reads the weights says so
+        return None
+    own = record_of(checkpoint)
+    try:
+        training = json.loads(own.read_bytes()) if own.is_file() else None
+        return {"file": checkpoint.name, "sha256": file_digest(checkpoint), "training": training}
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot read {checkpoint} and the record of its training: {one_line(error)}") from None
+
+
+def _model(settings: Settings, checkpoint: Path | None, backgrounds: int) -> tuple["Whole | Parts", "Penalty | None"]:
+    from benchmark.training.network import Parts, Whole, check_checkpoint, create, divide
+
+    network = create(settings.model, settings.size, checkpoint)
+    make = OBJECTIVES[settings.objective].make
+    if make is None:
+        return Whole(network), None
+    divided = divide(settings.model, network, settings.size, settings.foreground_features)
+    if checkpoint:
+        check_checkpoint(checkpoint, divided)
+    given = {"critic_steps": settings.critic_steps, "critic_rate": settings.critic_rate}
+    critic = {name: value for name, value in given.items() if value is not None}
+    model = Parts(network, divided, backgrounds, checkpoint)
+    return model, make(divided, (len(classes()), backgrounds), settings.seed, **critic)
+
+
+def _batches(images: Images, rows: np.ndarray, settings: Settings, folder: Path, world: "World") -> "Batches":
+    import torch
+
+    from benchmark.training.batches import Batches, decode_once
+
+    split, side = images.split, -(-settings.size * _MARGIN[0] // _MARGIN[1])
+    return Batches(
+        decode_once(split, side, folder, world),
+        torch.from_numpy(split.foreground.copy()),
+        torch.from_numpy(split.column("background").copy()),
+        torch.from_numpy(rows),
+        images.photos,
+        batch_size=settings.batch_size,
+        size=settings.size,
+        seed=settings.seed,
+        world=world,
+    )
