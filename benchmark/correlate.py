@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmark.cache.cache import Cache, Options
 from benchmark.data.pairing import read
 from benchmark.data.split import open_split
-from benchmark.erasers.registry import NAMES
+from benchmark.erasers import ERASERS
 from benchmark.inference.subjects import add_weights, check_installed, subjects
 from benchmark.models.specs import Entry
 from benchmark.reports.text import describe, grid, over_seeds, points, worst_cells
@@ -80,7 +80,7 @@ def parser() -> Parser:
     add_weights(answer)
     add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
     add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
-    add("--erase", nargs="*", choices=NAMES, default=["leace"], metavar="NAME", help=f"of {', '.join(NAMES)}")
+    add("--erase", nargs="*", choices=ERASERS, default=["leace"], metavar="NAME", help=f"of {', '.join(ERASERS)}")
     add("--as-paper", action="store_true", help="also a model whose own training saw untied images")
     add("--seeds", type=natural, default=_SEEDS, metavar="N", help="draws of training images, seeds 0 to N - 1")
     add("--devices", metavar="D,...", help="such as cuda:0,cuda:1; default: all GPUs, else the CPU")

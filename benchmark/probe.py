@@ -20,6 +20,7 @@ from benchmark.inference.features import Features, features_of
 from benchmark.inference.subjects import add_weights, check_installed, subjects
 from benchmark.models.specs import Entry
 from benchmark.probing.folds import CUTS
+from benchmark.probing.registry import PROBES
 from benchmark.reports.probe_text import show
 from benchmark.reports.text import describe
 from benchmark.schemas import experiments, result
@@ -43,7 +44,7 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
     Args:
         features: of one model on one split.
         asked: probes, seed, device.
-        eraser: one of `erasers.NAMES`; `none` measures no erasure.
+        eraser: one of `erasers.ERASERS`; `none` measures no erasure.
         started: `time.monotonic()` from which the result's seconds count.
 
     Raises:
@@ -104,8 +105,8 @@ def parser() -> Parser:
         metavar="D,...",
         help="such as cuda:0,cuda:1; default: all GPUs, else the CPU",
     )
-    add("--probes", default=",".join(experiments.PROBES), metavar="P,...", help="which of linear, knn, mlp")
-    add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.NAMES)}: leakage after it too")
+    add("--probes", default=",".join(PROBES), metavar="P,...", help=f"which of {', '.join(PROBES)}")
+    add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.ERASERS)}: leakage after it too")
     add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
     add("--seed", type=seed, default=0, metavar="N", help="of all that is drawn")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
@@ -118,10 +119,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     kinds = tuple(args.probes.split(","))
     for each in kinds:
-        if each not in experiments.PROBES:
-            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(experiments.PROBES)}")
-    if args.erase not in erasers.NAMES:
-        raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.NAMES)}")
+        if each not in PROBES:
+            raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(PROBES)}")
+    if args.erase not in erasers.ERASERS:
+        raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.ERASERS)}")
     check_installed(*([] if args.erase == _DONE else ["concept_erasure"]))
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))

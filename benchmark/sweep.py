@@ -13,18 +13,17 @@ from benchmark.data.split import open_split
 from benchmark.inference.features import features_of
 from benchmark.inference.subjects import add_weights, check_installed, subjects
 from benchmark.models.specs import Entry
+from benchmark.probing.registry import PROBES
 from benchmark.probing.tradeoff import as_csv, sweep
 from benchmark.reports import figures
 from benchmark.reports.text import describe, grid, over_seeds
 from benchmark.schemas import result
-from benchmark.schemas.experiments import PROBES, Sweep
+from benchmark.schemas.experiments import Sweep
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.argument_types import weights
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, natural, run_command, say
-
-_PENALISED = tuple(name for name, each in OBJECTIVES.items() if each.make)
 
 
 def table(found: Sweep) -> str:
@@ -44,9 +43,10 @@ def parser() -> Parser:
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add_weights(answer)
-    add("--objective", choices=_PENALISED, default="hsic", help="whose penalty")
+    penalised = [name for name, each in OBJECTIVES.items() if each.make]
+    add("--objective", choices=penalised, default="hsic", help="whose penalty")
     add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="what the penalty counts")
-    add("--probe", choices=PROBES, default="linear", help="what reads the background")
+    add("--probe", choices=tuple(PROBES), default="linear", help="what reads the background")
     add("--seeds", type=natural, default=3, metavar="N", help="necks a lambda, seeds 0 to N - 1")
     add("--devices", metavar="D,...", help="for the features; default: all GPUs, else the CPU")
     add("--out", type=Path, default=Path("sweep"), metavar="DIR", help="folder for sweep.csv, sweep.json, sweep.png")

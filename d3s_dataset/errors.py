@@ -17,6 +17,7 @@
     ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or does not keep up
     ├── EraserError          features and labels to which no eraser can be fitted, or which it cannot take
     ├── ResultError          predictions or results that do not hold what they should
+    ├── PluginError          an entry that another package adds to a plug-in table and that cannot be used
     └── MissingExtra         a package that only one command needs is not installed
 
 Commands turn a `D3SError` into one line and exit code 1 (`d3s_dataset.utils.cli`); anything else is a bug and
@@ -89,6 +90,10 @@ class ResultError(D3SError):
 
 class EraserError(D3SError):
     """Features and labels to which no eraser can be fitted, or features that a fitted one cannot take."""
+
+
+class PluginError(D3SError):
+    """An entry that another package adds to a plug-in table, and that cannot be imported or is of another kind."""
 
 
 class MissingExtra(D3SError):

@@ -14,12 +14,13 @@ from benchmark.board.schema import Entry
 from benchmark.cache.blocks import load
 from benchmark.cache.cache import default_folder
 from benchmark.metrics.compute import METRICS_VERSION
+from benchmark.metrics.registry import versions
 from benchmark.schemas.metrics import Strict
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
 
-_CHECKS = 1  # raised when submissions are checked for more, or an entry holds more
+_CHECKS = 2  # raised when submissions are checked for more, or an entry holds more
 
 
 class _P(Strict):
@@ -34,7 +35,8 @@ class Reuse:
     """Entries, paired tests and digests of pages that were computed for a board with these rules."""
 
     def __init__(self, rules: Rules, folder: Path | None = None) -> None:
-        about = {"metrics": METRICS_VERSION, "checks": _CHECKS, "rules": rules.model_dump(mode="json")}
+        metrics = [METRICS_VERSION, versions()]
+        about = {"metrics": metrics, "checks": _CHECKS, "rules": rules.model_dump(mode="json")}
         self._folder = (folder or default_folder()) / "board" / digest(about)
 
     def entry(self, name: str, content: str) -> Entry | None:

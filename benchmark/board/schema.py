@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from benchmark.board.rules import Rules
+from benchmark.metrics.registry import METRICS
 from benchmark.reports.text import PLACES
 from benchmark.schemas.metrics import Number, Strict
 from benchmark.schemas.result import Result
@@ -56,7 +57,10 @@ class Cell(Strict):
 
 
 class Numbers(Strict):
-    """All that a board shows of a submission's predictions, recomputed. `answers`: digest of what was answered."""
+    """All that a board shows of a submission's predictions, recomputed.
+
+    `answers` is the digest of what was answered; `metrics` has those of the table (`benchmark.metrics.registry`).
+    """
 
     answers: str
     all: Cell
@@ -65,7 +69,7 @@ class Numbers(Strict):
     worst: str | None
     gap: Number
     flip_rate: Number
-    ece: Number
+    metrics: dict[str, Number]
 
 
 class Versus(Strict):
@@ -141,7 +145,7 @@ def numbers_of(result: Result, answers: str) -> Numbers:
         worst=min(known, key=lambda name: known[name]) if known else None,
         gap=metrics.gap,
         flip_rate=metrics.consistency.flip_rate,
-        ece=metrics.ece,
+        metrics={name: metrics.metric(name) for name in METRICS},
     )
 
 

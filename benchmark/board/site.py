@@ -7,9 +7,10 @@ from typing import Any
 
 from benchmark.board.rules import Rules
 from benchmark.board.schema import Board, Cell, Entry, rounded, to_bytes
+from benchmark.metrics.registry import METRICS
 from benchmark.reports.html import render
 from benchmark.reports.sections import markdown
-from benchmark.reports.text import between, percent
+from benchmark.reports.text import between, metric, percent
 from d3s_dataset.card.render import replace_block
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.utils.atomic import write_atomic
@@ -40,7 +41,9 @@ pinned: false
 def files(board: Board) -> dict[str, bytes]:
     """Return a board's files by name; they depend on the board alone."""
     shown = [_row(each) for each in board.entries]
-    page = {"rules": board.rules, "sections": SECTIONS, "data": {"entries": shown, "backgrounds": _backgrounds(board)}}
+    headings = {name: each.heading for name, each in METRICS.items()}
+    data = {"entries": shown, "backgrounds": _backgrounds(board), "metrics": headings}
+    page = {"rules": board.rules, "sections": SECTIONS, "data": data}
     return {
         BOARD: to_bytes(board),
         "board.csv": _csv(board),
@@ -152,8 +155,11 @@ def _row(entry: Entry) -> dict[str, Any]:
     told |= {"notes": entry.notes, "page": page_name(entry) if entry.rank else None, "numbers": None}
     if numbers := entry.numbers:
         cells = {name: _shown(each.top1, _interval(each)) for name, each in numbers.by_background.items()}
-        plain = {"gap": numbers.gap, "flips": numbers.flip_rate, "ece": numbers.ece, "top5": numbers.top5}
-        shares = {name: _shown(value) for name, value in plain.items()}
+        plain = {"gap": numbers.gap, "flips": numbers.flip_rate, "top5": numbers.top5}
+        shares: dict[str, Any] = {name: _shown(value) for name, value in plain.items()}
+        shares["metrics"] = {
+            name: {"value": value, "shown": metric(name, value)} for name, value in numbers.metrics.items()
+        }
         every = _shown(numbers.all.top1, _interval(numbers.all))
         told["numbers"] = {"all": every, "cells": cells, "worst": numbers.worst, **shares}
     return rounded(told)

@@ -1,5 +1,5 @@
 """Erasers: what removes a label from frozen features, and the table of them. No torch before `fit`."""
 
-from benchmark.erasers.registry import ERASERS, FEWEST, NAMES, Eraser, fit
+from benchmark.erasers.registry import ERASERS, FEWEST, Eraser, fit
 
-__all__ = ["ERASERS", "FEWEST", "NAMES", "Eraser", "fit"]
+__all__ = ["ERASERS", "FEWEST", "Eraser", "fit"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,19 @@ class Rows:
     features: np.ndarray
     erase: np.ndarray
     keep: np.ndarray
+
+
+class Fit(Protocol):
+    """How one eraser is fitted: an entry of the table `ERASERS`."""
+
+    def __call__(self, rows: Rows, seed: int, /) -> tuple[Map, int]:
+        """Return a map of features, which sees nothing but features, and how many dimensions it leaves at most.
+
+        Args:
+            rows: what it is fitted on.
+            seed: of whatever is drawn in fitting; the same rows and seed give the same map.
+        """
+        ...
 
 
 def affine(centre: np.ndarray, matrix: np.ndarray) -> Map:

@@ -5,27 +5,27 @@ probe constant by construction. Which of two labels is erased and which photos s
 choice, so that the same erasers work in both directions. Needs no torch before `fit`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.erasers.base import Map, Rows
-from benchmark.erasers.linear import inlp, leace, nothing
-from benchmark.erasers.noise import noise
-from benchmark.erasers.nuisance import band, nuisance, photo_mean
+from benchmark.erasers.base import Fit, Map, Rows
 from d3s_dataset.errors import EraserError
+from d3s_dataset.utils.plugins import PluginTable
 
-ERASERS: dict[str, Callable[[Rows, int], tuple[Map, int]]] = {
-    "none": nothing,
-    "inlp": inlp,
-    "leace": leace,
-    "nuisance": nuisance,
-    "band": band,
-    "noise": noise,
-    "photo-mean": photo_mean,
-}
-NAMES = tuple(ERASERS)
+ERASERS: PluginTable[Fit] = PluginTable(
+    "d3s.erasers",
+    "eraser",
+    {
+        "none": "benchmark.erasers.linear:nothing",
+        "inlp": "benchmark.erasers.linear:inlp",
+        "leace": "benchmark.erasers.linear:leace",
+        "nuisance": "benchmark.erasers.nuisance:nuisance",
+        "band": "benchmark.erasers.nuisance:band",
+        "noise": "benchmark.erasers.noise:noise",
+        "photo-mean": "benchmark.erasers.nuisance:photo_mean",
+    },
+)
 FEWEST = 2  # photos, and labels
 
 
@@ -34,7 +34,7 @@ class Eraser:
     """A fitted eraser: a function of features alone.
 
     Attributes:
-        name: which of `NAMES`.
+        name: which of `ERASERS`.
         rank: how many dimensions remain at most.
         size: how many features go in and come out.
     """
@@ -65,7 +65,7 @@ def fit(name: str, features: np.ndarray, erase: np.ndarray, keep: np.ndarray, *,
     """Fit an eraser.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `ERASERS`.
         features: (n, d) features.
         erase: (n,) integer labels to erase.
         keep: (n,) integer ids of the photos that should stay known.
@@ -75,7 +75,7 @@ def fit(name: str, features: np.ndarray, erase: np.ndarray, keep: np.ndarray, *,
         EraserError: an unknown name; features that are not finite; fewer than two labels or photos.
     """
     if name not in ERASERS:
-        raise EraserError(f"expected an eraser among {', '.join(NAMES)}, got {name!r}")
+        raise EraserError(f"expected an eraser among {', '.join(ERASERS)}, got {name!r}")
     features = _checked(features, "the features an eraser is fitted on")
     rows = Rows(
         features, _codes(erase, len(features), "labels to erase"), _codes(keep, len(features), "photos to keep")

@@ -1,11 +1,13 @@
 """Whether probabilities can be believed: calibration error, Brier score, negative log-likelihood. Pure functions.
 
-The mean of `loss` is the negative log-likelihood in nats (`metrics.group_means`), so it needs no function here.
+The mean of `loss` is the negative log-likelihood in nats (`accuracy.group_means`), so it needs no function here.
 """
 
 import numpy as np
 
-from benchmark.metrics.accuracy import group_means
+from benchmark.metrics.accuracy import group_means, hits
+from benchmark.metrics.registry import Metric
+from benchmark.schemas.predictions import Predictions
 
 BINS = 15  # of equal width over [0, 1]
 
@@ -74,3 +76,21 @@ def calibration_curve(
 
 def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def _ece(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
+    right = hits(predictions.foreground, predictions.prediction, 1)
+    return calibration_error(predictions.probability[:, 0], right, labels, count)
+
+
+def _brier(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
+    return brier(predictions.loss, predictions.squares, labels, count)
+
+
+def _loss(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
+    return group_means(predictions.loss, labels, count)[0]
+
+
+ECE = Metric("ECE", _ece, terminal=True)
+BRIER = Metric("Brier", _brier, percent=False)
+LOSS = Metric("loss, nats", _loss, percent=False)

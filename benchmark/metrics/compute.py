@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
-from benchmark.metrics.calibration import brier, calibration_error
 from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
 from benchmark.metrics.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
+from benchmark.metrics.registry import METRICS
 from benchmark.metrics.statistics import LEVEL, behind_all, doubts
 from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, split_sample, worst_interval
 from benchmark.schemas import metrics as scores
@@ -59,9 +59,9 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         ci95=_interval(scored.found, -1),
         doubts=doubts(*behind_all(scored.found.photos), overall),
         averages=_averages(predictions, groups, top1, top5),
-        **_all_images(_calibration(predictions, top1, np.zeros_like(groups.labels), 1)),
+        **_further(_measured(predictions, np.zeros_like(groups.labels), 1), 0),
         consistency=_consistency(top1, predictions),
-        by_background=_backgrounds(scored, overall, _calibration(predictions, top1, groups.labels, len(groups))),
+        by_background=_backgrounds(scored, overall, _measured(predictions, groups.labels, len(groups))),
         worst_background=_worst(scored, 1) if fine else None,
         gap=gap(overall, scored.found.mean[:-1]),
         by_superclass_background=_superclasses(small, groups.names) if small else {},
@@ -130,15 +130,13 @@ def _effective(found: Intervals, label: int) -> tuple[float, float]:
     return float(found.photos[1, label]), float(found.photos[2, label])
 
 
-def _backgrounds(
-    scored: _Scored, overall: float, calibration: dict[str, np.ndarray]
-) -> dict[str, scores.BackgroundScore]:
+def _backgrounds(scored: _Scored, overall: float, measured: dict[str, np.ndarray]) -> dict[str, scores.BackgroundScore]:
     ratio = error_ratio(overall, scored.found.mean[:-1])
     return {
         name: scores.BackgroundScore(
             **_group(scored, label),
             error_ratio=ratio[label],
-            **{key: values[label] for key, values in calibration.items()},
+            **_further(measured, label),
         )
         for label, name in enumerate(scored.groups.names)
     }
@@ -194,16 +192,16 @@ def _averages(predictions: Predictions, groups: Groups, top1: np.ndarray, top5: 
     return scores.Averages(per_image=image, mean_of_backgrounds=background, training_mix=mix)
 
 
-def _calibration(predictions: Predictions, top1: np.ndarray, labels: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    return {
-        "ece": calibration_error(predictions.probability[:, 0], top1, labels, count),
-        "brier": brier(predictions.loss, predictions.squares, labels, count),
-        "loss": group_means(predictions.loss, labels, count)[0],
-    }
+def _measured(predictions: Predictions, labels: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Return (count,) values of every metric of the table."""
+    return {name: each.compute(predictions, labels, count) for name, each in METRICS.items()}
 
 
-def _all_images(calibration: dict[str, np.ndarray]) -> dict[str, float]:
-    return {name: float(values[0]) for name, values in calibration.items()}
+def _further(measured: dict[str, np.ndarray], label: int) -> dict[str, Any]:
+    """Return the fields of a `scores.Further` for one group: its own where the schema has one, else in `further`."""
+    values = {name: float(each[label]) for name, each in measured.items()}
+    own = {name: value for name, value in values.items() if name in scores.Further.model_fields}
+    return {**own, "further": {name: value for name, value in values.items() if name not in own}}
 
 
 def _consistency(top1: np.ndarray, predictions: Predictions) -> scores.Consistency:

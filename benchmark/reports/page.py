@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.metrics.paired import chain, steps_of
+from benchmark.metrics.registry import METRICS
 from benchmark.reports import disentanglement, error_gallery, figures, probe_text, sections
 from benchmark.reports.html import render
 from benchmark.reports.inputs import Given, divide
 from benchmark.reports.sections import Measured
-from benchmark.reports.text import points
+from benchmark.reports.text import metric, points
 from benchmark.schemas.identity import check_chain, model_identity
 from benchmark.schemas.metrics import Change
 from d3s_dataset.errors import ResultError
@@ -71,6 +72,8 @@ def page(given: Given, dataset: str | None, made: dict[str, Any] | None = None) 
         probe_text=probe_text,
         drops=drops(about, controls),
         points=points,
+        METRICS=METRICS,
+        metric=metric,
         figures={
             name: figures.svg(figure, name)
             for name, figure in (drawn(given) if made is None else made).items()

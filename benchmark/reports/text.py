@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from benchmark.metrics.registry import METRICS
 from benchmark.schemas import metrics as scores
 from benchmark.schemas.result import Dataset
 from d3s_dataset.schema import not_d3s
@@ -16,12 +17,14 @@ PLACES = 6  # of a float in a board's files
 
 def table(metrics: scores.Metrics) -> str:
     """Return a result's metrics as a table and a few lines."""
-    headings = ("background", "n", "top-1", "95 % interval", "top-5", "error ratio", "ECE")
+    further = [name for name, each in METRICS.items() if each.terminal]
+    names = (METRICS[name].heading for name in further)
+    headings = ("background", "n", "top-1", "95 % interval", "top-5", "error ratio", *names)
     rows = [
-        (name, str(each.n), *_accuracy(each), ratio(each.error_ratio), percent(each.ece))
+        (name, str(each.n), *_accuracy(each), ratio(each.error_ratio), *_further(each, further))
         for name, each in metrics.by_background.items()
     ]
-    total = ("all images", str(metrics.n), *_accuracy(metrics), "", percent(metrics.ece))
+    total = ("all images", str(metrics.n), *_accuracy(metrics), "", *_further(metrics, further))
     return "\n".join([grid(headings, rows, total), *_lines(metrics)])
 
 
@@ -58,6 +61,11 @@ def percent(value: float | None) -> str:
 def points(value: float | None) -> str:
     """Return a difference of shares in points, with its sign: negative where accuracy is lower than before."""
     return _text(value, 2, 1, "+")
+
+
+def metric(name: str, value: float | None) -> str:
+    """Return a value of a metric of the table: a share in percent, another number with two decimals."""
+    return (percent if METRICS[name].percent else ratio)(value)
 
 
 def ratio(value: float | None) -> str:
@@ -99,6 +107,10 @@ def worst_cells(lowest: scores.Worst | None) -> tuple[str, str, str]:
 def _accuracy(each: scores.GroupScore | scores.Metrics) -> tuple[str, str, str]:
     interval = between(each.ci95)
     return percent(each.top1), interval + "*" * bool(interval != "-" and each.doubts), percent(each.top5)
+
+
+def _further(group: scores.Further, names: Sequence[str]) -> list[str]:
+    return [metric(name, group.metric(name)) for name in names]
 
 
 def _lines(metrics: scores.Metrics) -> list[str]:

@@ -5,8 +5,6 @@ from typing import Literal
 from benchmark.schemas.metrics import Number, Spread, Strict, Worst
 from benchmark.schemas.result import Dataset, Model, Run
 
-PROBES = ("linear", "knn", "mlp")  # the kinds of `benchmark.probes`, which loads torch
-
 
 class Reading(Strict):
     """One label read from one part of the features by one kind of probe, on one cut.

@@ -72,17 +72,27 @@ class GroupScore(Accuracy):
     doubts: list[str]
 
 
-class BackgroundScore(GroupScore):
-    """One background: also its error over that of all images, and how far its probabilities can be believed.
+class Further(Strict):
+    """What the table of metrics (`benchmark.metrics.registry`) holds beside accuracies.
 
-    `ece`: 15 bins of equal width, top-1; `brier` (in [0, 2]): over all classes, null where
-    predictions lack `squares`; `loss`: mean negative log-likelihood in nats.
+    `ece`: 15 bins of equal width, top-1; `brier` (in [0, 2]): over all classes, null where predictions lack `squares`;
+    `loss`: mean negative log-likelihood in nats; `further` has the others by name, so that a new one changes no schema.
     """
 
-    error_ratio: Number
     ece: Number
     brier: Number
     loss: Number
+    further: dict[str, Number] = {}
+
+    def metric(self, name: str) -> float | None:
+        """Return a metric of the table by name; None where this was computed without it."""
+        return getattr(self, name) if name in Further.model_fields else self.further.get(name)
+
+
+class BackgroundScore(GroupScore, Further):
+    """One background: also its error over that of all images."""
+
+    error_ratio: Number
 
 
 class Worst(Strict):
@@ -108,7 +118,7 @@ class Consistency(Strict):
     flip_rate: Number
 
 
-class Metrics(Strict):
+class Metrics(Further):
     """Every number of a result, computed from predictions alone (`benchmark.score.score`).
 
     `top1`, `top5` are means over images; `gap` is `top1` minus the worst background's; `by_foreground` names the
@@ -122,9 +132,6 @@ class Metrics(Strict):
     ci95: tuple[Number, Number]
     doubts: list[str]
     averages: Averages
-    loss: Number
-    ece: Number
-    brier: Number
     consistency: Consistency
     by_background: dict[str, BackgroundScore]
     worst_background: Worst | None

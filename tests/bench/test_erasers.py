@@ -50,12 +50,12 @@ def shown(values: list[list[float]]) -> str:
 def test_the_table(real):
     print(f"\n| eraser | cut | {' | '.join((*READERS, *KEPT, 'rank'))} |")
     means = {}
-    for name in erasers.NAMES:
+    for name in erasers.ERASERS:
         for cut in ("unseen", "seen"):
             values = [one(real, name, cut, division, SETS) for division in DIVISIONS]
             means[name, cut] = np.mean(values, axis=0)
             print(f"| {name} | {cut} | {shown(values)} |", flush=True)
-    for name in erasers.NAMES[1:]:
+    for name in list(erasers.ERASERS)[1:]:
         for cut in ("unseen", "seen"):
             share, change = means[name, cut] / means["leace", cut], means[name, cut] - means["none", cut]
             shares = ", ".join(f"{kind} {share[place]:.2f}" for place, kind in enumerate(READERS))

@@ -34,7 +34,7 @@ def covariance(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (features - features.mean(0, dtype=np.float64)).T @ (z - z.mean(0)) / len(z)
 
 
-@pytest.fixture(scope="module", params=erasers.NAMES)
+@pytest.fixture(scope="module", params=list(erasers.ERASERS))
 def name(request):
     return request.param
 
@@ -64,7 +64,7 @@ def test_an_image_is_erased_alike_alone_and_among_others(name):
 @given(seed=st.integers(0, 1000), shift=st.integers(1, 100))
 def test_what_labels_and_photos_are_called_does_not_matter(seed, shift):
     features, erase, keep = rows(seed)
-    for name in erasers.NAMES:
+    for name in erasers.ERASERS:
         one = erasers.fit(name, features, erase, keep)(features)
         other = erasers.fit(name, features, erase * 7 + shift, keep * 3 + shift)(features)
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmark.erasers.registry import NAMES
+from benchmark.erasers import ERASERS
 from benchmark.reports.text import describe
 from benchmark.schemas.identity import LONGEST, check_chain, identity, labels, stem
 from benchmark.schemas.result import Dataset, Model
@@ -81,7 +81,7 @@ def test_no_name_is_too_long_with_any_of_its_suffixes(letter, tmp_path):
     images = dataset(name=letter * 300, config=letter * 300, split=letter * 300 + "[:123456789]", n=123456789)
     ends = [".json", ".parquet", "-probe.json", "--rho0.123457.correlation.json", "--rho1.23457e-05.correlation.json"]
     for name in (stem(each, images) for each in long):
-        for end in [*ends, *(f"-probe-{eraser}.json" for eraser in NAMES)]:
+        for end in [*ends, *(f"-probe-{eraser}.json" for eraser in ERASERS)]:
             with replacing(tmp_path / (name + end)) as temporary:
                 assert len(temporary.name.encode()) <= LONGEST
     assert stem(long[0], images) != stem(long[1], images)

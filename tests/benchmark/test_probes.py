@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from benchmark.probing import probes
 from benchmark.probing.probes import logistic, mlp
+from benchmark.probing.registry import PROBES
 from d3s_dataset.errors import ResultError
 
 
@@ -105,7 +106,7 @@ def test_nearest_neighbours_are_scikit_learn_s():
     np.testing.assert_allclose(votes[np.arange(100), best], votes.max(1), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", probes.KINDS)
+@pytest.mark.parametrize("kind", list(PROBES))
 def test_a_probe_reads_what_is_there_and_not_what_is_not(kind):
     x, y, held = blobs(rows=1200, apart=1.5)
     rng = np.random.default_rng(1)
@@ -118,7 +119,7 @@ def test_a_probe_reads_what_is_there_and_not_what_is_not(kind):
         assert loss < np.log(4) + 0.03  # calibrated: knowing nothing costs no more than chance
 
 
-@pytest.mark.parametrize("kind", probes.KINDS)
+@pytest.mark.parametrize("kind", list(PROBES))
 def test_the_same_seed_gives_the_same_probe_and_the_library_s_state_stays(kind):
     x, y, held = blobs()
     before = torch.random.get_rng_state()
@@ -151,7 +152,7 @@ def test_scale_and_shift_of_features_do_not_matter(scale, shift):
 def test_a_constant_feature_and_a_class_without_rows_do_no_harm():
     x, y, held = blobs()
     x[:, 0] = 0.1
-    for kind in probes.KINDS:
+    for kind in PROBES:
         made = probes.fit(kind, x, y, held, classes=6)(x)
         assert np.isfinite(made).all()
         assert made.shape == (600, 6)

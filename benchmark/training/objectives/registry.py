@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.models.training_record import Partition
+from d3s_dataset.utils.plugins import PluginTable
 
 if TYPE_CHECKING:
     from benchmark.training.objectives.penalty import Penalty
@@ -76,7 +77,7 @@ class Objective:
     least: int = 2
 
 
-OBJECTIVES: dict[str, Objective] = {
+_BUILT_IN = {
     "erm": Objective(summary="nothing"),
     "wasserstein": Objective(
         summary="the paper's Wasserstein critics",
@@ -99,3 +100,4 @@ OBJECTIVES: dict[str, Objective] = {
         summary="mutual information from above", make=_club, weight=0.1, critic_steps=4, critic_rate=1e-3
     ),
 }
+OBJECTIVES: PluginTable[Objective] = PluginTable("d3s.objectives", "objective", _BUILT_IN, Objective)

@@ -1,4 +1,4 @@
-"""The table of probes, and fitting one of them on arrays. Probes know nothing of releases.
+"""Fitting one of the probes on arrays. Probes know nothing of releases.
 
 Torch half. Every probe standardises features on its training rows, chooses what there is to choose on held-out rows by
 their cross-entropy, takes from the same rows the temperature that calibrates it (Guo et al., arXiv 1706.04599), and is
@@ -16,14 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from benchmark.probing.probes.base import Fit, Reader
-from benchmark.probing.probes.knn import knn
-from benchmark.probing.probes.linear import linear
-from benchmark.probing.probes.mlp import mlp
+from benchmark.probing.probes.base import Reader
+from benchmark.probing.registry import PROBES
 from d3s_dataset.errors import ResultError
 
-PROBES: dict[str, Fit] = {"linear": linear, "knn": knn, "mlp": mlp}
-KINDS = tuple(PROBES)
 _ROUNDING = 1e-6
 
 
@@ -68,7 +64,7 @@ def fit(
     """Fit a probe.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `registry.PROBES`.
         features: (n, d) floats of the training rows.
         labels: (n,) int in 0..classes-1.
         held: (n,) bool, the rows to choose on.
@@ -101,8 +97,8 @@ def fit(
 
 def check(kind: str) -> None:
     """Raise ResultError for an unknown kind of probe."""
-    if kind not in KINDS:
-        raise ResultError(f"unknown probe {kind!r}: expected {', '.join(KINDS)}")
+    if kind not in PROBES:
+        raise ResultError(f"unknown probe {kind!r}: expected {', '.join(PROBES)}")
 
 
 def against_linear(report: Report, right: float, linear: float) -> Report:

@@ -1,0 +1,18 @@
+"""The table of probes: what can stand after `--probes`. No torch here; probes (`probes.base.Fit`) need it."""
+
+from typing import TYPE_CHECKING
+
+from d3s_dataset.utils.plugins import PluginTable
+
+if TYPE_CHECKING:
+    from benchmark.probing.probes.base import Fit
+
+PROBES: "PluginTable[Fit]" = PluginTable(
+    "d3s.probes",
+    "probe",
+    {
+        "linear": "benchmark.probing.probes.linear:linear",
+        "knn": "benchmark.probing.probes.knn:knn",
+        "mlp": "benchmark.probing.probes.mlp:mlp",
+    },
+)
