@@ -93,7 +93,7 @@ def parser() -> Parser:
     """Return the command's parser."""
     answer = Parser(prog="python -m benchmark.probe", description="What can be read from a model's features.")
     add = answer.add_argument
-    add("--model", required=True, metavar="NAME", help="a timm name, hf-hub: or local-dir: and a place")
+    add("--model", required=True, metavar="NAME", help=forms())
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add("--split", default="validation", metavar="NAME", help="train, validation, ...")

@@ -89,8 +89,7 @@ def parser() -> Parser:
     """Return the command's parser."""
     answer = Parser(prog="python -m benchmark.run", description="Measure models on a release of D3S.")
     add = answer.add_argument
-    names = "timm names, or hf-hub:, local-dir:, zero-shot:, transformers: and a place, or MODULE:FUNCTION"
-    add("--model", nargs="+", metavar="NAME", help=names, default=None)
+    add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
     add("--models-file", metavar="FILE", help="paper, or a file with a model a line", default=None)
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")

@@ -27,6 +27,7 @@ keeps its traceback.
 import os
 import re
 import sys
+from collections.abc import Sequence
 
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{20,}")  # `hf_` and 34 letters today
 _SHORTEST = 4  # characters: the Hub's have 37, and a shorter text would stand in ordinary words
@@ -113,6 +114,11 @@ class MissingExtra(D3SError):
 def shortened(text: str, most: int = 80) -> str:
     """Return text of at most `most` characters, its end cut off where it is longer."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def did_you_mean(near: Sequence[str]) -> str:
+    """Return the end of an error that offers near matches of a name; empty without any."""
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def one_line(error: BaseException) -> str:

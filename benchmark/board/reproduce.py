@@ -23,7 +23,7 @@ from benchmark.board.workers import Lost, alone
 from benchmark.cache.cache import Options
 from benchmark.data.split import Rows, open_split
 from benchmark.inference.evaluate import Subject, answers
-from benchmark.models.trust import name_from_data
+from benchmark.models.registry import name_from_data
 from benchmark.schemas.predictions import Predictions, take
 from benchmark.schemas.result import Model
 from d3s_dataset.errors import ModelError, ResultError

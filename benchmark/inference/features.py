@@ -6,7 +6,6 @@ to compute.
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,7 +104,8 @@ def features_of(subject: Subject, split: Split, options: Options) -> Features:
 
 
 def _partition(name: str) -> Partition | None:
-    return partitions.read(Path(name.removeprefix("local-dir:"))) if name.startswith("local-dir:") else None
+    folder = folder_of(name)
+    return partitions.read(folder) if folder and source_of(name).records else None
 
 
 def _compute(subject: Subject, split: Split, options: Options, store: Store[Pooled]) -> Run:

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmark.cache.cache import Options
 from benchmark.data.split import Split, open_split
 from benchmark.inference.evaluate import Subject, answers
-from benchmark.models.trust import name_from_data
+from benchmark.models.registry import name_from_data
 from benchmark.schemas import result as results
 from benchmark.schemas.result import beside
 from d3s_dataset.errors import ModelError, ReleaseError, ResultError

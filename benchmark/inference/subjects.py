@@ -1,19 +1,16 @@
 """The models that a command line asks for: its flags of weights, and what becomes of names before any work."""
 
-import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache
 from benchmark.inference.evaluate import Subject
+from benchmark.models.registry import check, source_of
 from benchmark.models.specs import Entry, argument
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import working
 from d3s_dataset.utils.extras import require
-
-# MODULE:FUNCTION, whose code is in no file that the cache looks at.
-_UNCACHED = re.compile(r"(?!hf-hub:|local-dir:|transformers:|zero-shot:)[^:]+:")
 
 
 def add_weights(parser: ArgumentParser) -> None:
@@ -40,13 +37,13 @@ def subjects(
     if checkpoint and len(entries) > 1:
         raise ModelError(f"--checkpoint holds the weights of one model, got {len(entries)} models")
     found = [
-        Subject(each.name, checkpoint, each.kwargs, None if _uncached(each.name) else cache, devices)
+        Subject(each.name, checkpoint, each.kwargs, cache if source_of(each.name).cacheable else None, devices)
         for each in entries
     ]
     for each in found:
         if each.recalled is None:
             with working("loading torch"):
-                from benchmark.models.registry import check
+                import torch  # noqa: F401 - what takes the time
 
             check(each.name, pretrained=checkpoint is None)
     return found
@@ -55,8 +52,3 @@ def subjects(
 def check_installed(*more: str) -> None:
     """Raise MissingExtra for a package that running a model needs and that is not installed, or one of `more`."""
     require("benchmark", "torch", "timm", "torchvision", "scipy", "rich", *more)
-
-
-def _uncached(name: str) -> bool:
-    """Say whether what a model gives may not be kept: where its code or labels are not in files that are compared."""
-    return _UNCACHED.match(name) is not None

@@ -42,8 +42,3 @@ class Classifier:
 def ready(network: nn.Module) -> nn.Module:
     """Return a network in evaluation mode whose weights take no gradient."""
     return network.eval().requires_grad_(False)
-
-
-def perhaps(near: list[str]) -> str:
-    """Return the end of an error that offers near matches of a name; empty without any."""
-    return f"; did you mean {', '.join(near)}?" if near else ""

@@ -19,9 +19,9 @@ from typing import Any
 from torch import nn
 
 from benchmark.models import weights
-from benchmark.models.classifier import Classifier, perhaps, ready
+from benchmark.models.classifier import Classifier, ready
 from benchmark.models.timm_models import as_classifier
-from d3s_dataset.errors import ModelError, one_line
+from d3s_dataset.errors import ModelError, did_you_mean, one_line
 
 _EXPECTED = "expected a torch.nn.Module of timm, or (torch.nn.Module, transform)"
 
@@ -68,7 +68,7 @@ def _function(name: str) -> Callable[..., Any]:
         raise ModelError(f"{name}: the module {module} cannot be imported: {one_line(error)}") from None
     if not callable(getattr(found, function, None)):
         near = difflib.get_close_matches(function, [each for each in vars(found) if callable(vars(found)[each])])
-        raise ModelError(f"{name}: {module} has no function {function!r}{perhaps(near)}")
+        raise ModelError(f"{name}: {module} has no function {function!r}{did_you_mean(near)}")
     return getattr(found, function)
 
 

@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cache.cache import Cache, KnownModel
-from benchmark.models.prompts import TEMPLATES, prompts
+from benchmark.models.registry import folder_of, source_of
 from d3s_dataset.hub.offline import cache_only_where_unreachable
-from d3s_dataset.identity import digest
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_LOCAL, _HUB, _ZERO_SHOT = "local-dir:", "hf-hub:", "zero-shot:"
-_TRANSFORMERS = ("transformers:", _ZERO_SHOT)
-
 HubFile = tuple[str, str | None, str]  # repo, revision, name
 
 
@@ -41,8 +37,8 @@ def remember(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str,
             tells.
     """
     config = facts.pop("config")
-    hub = [] if checkpoint or _folder(name) else _hub_files(name, config)
-    paths = _paths(name, checkpoint, hub) if config or name.startswith(_TRANSFORMERS) else None
+    hub = [] if checkpoint or folder_of(name) else _hub_files(name, config)
+    paths = _paths(name, checkpoint, hub) if config or source_of(name).snapshot else None
     if paths:
         known = KnownModel(files=cache.digest_of_all(paths), hub=hub, **facts)
         cache.keep_model(_question(name, checkpoint, kwargs), known)
@@ -50,13 +46,13 @@ def remember(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str,
 
 def _question(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     arguments = sorted((key, repr(value)) for key, value in kwargs.items())
-    folder = _folder(name)
+    folder = folder_of(name)
     place = f"{name.partition(':')[0]}:{folder.resolve()}" if folder else name
-    question = {"name": place, "kwargs": arguments, "checkpoint": checkpoint is not None, "timm": _version("timm")}
-    if name.startswith(_TRANSFORMERS):
-        question["transformers"] = _version("transformers")
-    if name.startswith(_ZERO_SHOT):
-        question["prompts"] = digest({each: prompts(templates) for each, templates in TEMPLATES.items()})
+    source = source_of(name)
+    question = {"name": place, "kwargs": arguments, "checkpoint": checkpoint is not None}
+    question |= {package: _version(package) for package in source.packages}
+    if source.more:
+        question["more"] = source.more()
     return question
 
 
@@ -76,9 +72,9 @@ def _folder(name: str) -> Path | None:
 def _paths(name: str, checkpoint: Path | None, hub: list[HubFile]) -> list[Path] | None:
     """Return the files that a model is read from now, or None where that cannot be said."""
     paths = [checkpoint] if checkpoint else []
-    if folder := _folder(name):
+    if folder := folder_of(name):
         paths += sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
-    elif not checkpoint or name.startswith(_HUB):
+    elif not checkpoint or source_of(name).repo:
         return _download(hub)
     return paths if paths and all(each.is_file() for each in paths) else None
 
@@ -98,16 +94,17 @@ def _hub_files(name: str, config: dict[str, Any]) -> list[HubFile]:
     """Return which files of the Hub were read, for a model of transformers all that it has here; none if unsure."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 
-    if name.startswith(_TRANSFORMERS):
-        repo = name.partition(":")[2]
+    source, named_repo = source_of(name), name.partition(":")[2]
+    if source.snapshot:
+        repo = named_repo
         folder = Path(snapshot_download(repo, local_files_only=True))
         return [(repo, None, str(each.relative_to(folder))) for each in sorted(folder.rglob("*")) if each.is_file()]
-    place = name.removeprefix(_HUB) if name.startswith(_HUB) else config.get("hf_hub_id")
+    place = named_repo if source.repo else config.get("hf_hub_id")
     if not place or config.get("file") or config.get("state_dict"):
         return []
     repo, _, revision = str(place).partition("@")
     named = config.get("hf_hub_filename")
-    wanted = [*([named] if named else _WEIGHTS), *(["config.json"] if name.startswith(_HUB) else [])]
+    wanted = [*([named] if named else _WEIGHTS), *(["config.json"] if source.repo else [])]
     found: list[HubFile] = [
         (repo, revision or None, file)
         for file in wanted

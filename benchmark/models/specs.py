@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from benchmark.models.trust import name_from_data
+from benchmark.models.registry import name_from_data
 from d3s_dataset.errors import ModelError
 
 

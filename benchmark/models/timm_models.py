@@ -17,8 +17,8 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from benchmark.models import heads, weights
-from benchmark.models.classifier import Classifier, perhaps, ready
-from d3s_dataset.errors import CheckpointError, ModelError, one_line
+from benchmark.models.classifier import Classifier, ready
+from d3s_dataset.errors import CheckpointError, ModelError, did_you_mean, one_line
 from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
 
 _NEAR = 3
@@ -96,11 +96,11 @@ def check_registered(name: str, pretrained: bool) -> None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=_NEAR)
-        raise ModelError(f"unknown model {name!r}{perhaps(near)}; timm.list_models() lists all")
+        raise ModelError(f"unknown model {name!r}{did_you_mean(near)}; timm.list_models() lists all")
     tagged = timm.list_pretrained(architecture)
     if tag and name not in tagged:
         near = difflib.get_close_matches(name, tagged, n=_NEAR, cutoff=0) or tagged[:_NEAR]
-        raise ModelError(f"unknown model {name!r}: {architecture} has no weights tagged {tag!r}{perhaps(near)}")
+        raise ModelError(f"unknown model {name!r}: {architecture} has no weights tagged {tag!r}{did_you_mean(near)}")
     if not pretrained:
         return
     if not tagged:

@@ -24,8 +24,6 @@ from benchmark.spurious.sampling import Cells, draw, score
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.utils.cli import progress
 
-_LOCAL = "local-dir:"
-
 
 @dataclass(frozen=True)
 class Task:
@@ -99,9 +97,10 @@ def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) ->
     So must the trainings whose weights that one started from. Pretrained weights of timm never saw a release; a
     checkpoint is taken for such unless it lies beside the record of a training.
     """
-    if checkpoint is None and not name.startswith(_LOCAL):
+    folder = folder_of(name) if source_of(name).records else None
+    if checkpoint is None and folder is None:
         return
-    path = record_of(checkpoint) if checkpoint else Path(name.removeprefix(_LOCAL)) / RECORD
+    path = record_of(checkpoint) if checkpoint else folder / RECORD
     if checkpoint and not path.is_file():
         return
     own = _tied(pairing)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.models.trust import name_from_data
+from benchmark.models.registry import name_from_data
 from d3s_dataset.errors import ModelError
 
 
