@@ -5,7 +5,7 @@ from typing import Literal
 from benchmark.schemas.metrics import Number, Spread, Strict, Worst
 from benchmark.schemas.result import Dataset, Model, Run
 
-PROBES = ("linear", "knn", "mlp")  # the kinds of `benchmark.probes`, which loads torch
+PROBES = ("linear", "knn", "mlp")  # the kinds of `benchmark.probing.probes`, which loads torch
 
 
 class Reading(Strict):

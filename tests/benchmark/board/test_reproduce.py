@@ -10,7 +10,7 @@ import pytest
 from benchmark import leaderboard, submit
 from benchmark.board import reproduce, rules
 from benchmark.board.agreement import agree
-from benchmark.board.fold import workers
+from benchmark.board import workers
 from benchmark.board.ranking import REPRODUCED
 from benchmark.board.schema import Board
 from benchmark.board.submission import FOLDER
