@@ -50,7 +50,7 @@ _BLOCK = re.compile(r"(<!-- help:([\w. ]+) -->\n)(.*?)(<!-- /help -->)", re.DOTA
 
 
 def help_of(module: str) -> dict[str, str]:
-    """Return a command's help by the name of its block, 100 columns wide; that of generation.verify holds all of its own."""
+    """Return a command's help by the name of its block, 100 columns wide; with subcommands, theirs too."""
     line = [sys.executable, "-m", module, "--help"]
     settings = os.environ | {"COLUMNS": "100", "NO_COLOR": "1"}
     shown = subprocess.run(line, cwd=ROOT, env=settings, capture_output=True, text=True, check=True, timeout=600).stdout
