@@ -18,6 +18,7 @@ from benchmark.data.split import open_split
 from benchmark.inference.evaluate import process_start
 from benchmark.inference.features import Features, features_of
 from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.models.registry import forms
 from benchmark.models.specs import Entry
 from benchmark.probing.folds import CUTS
 from benchmark.probing.registry import PROBES

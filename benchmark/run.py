@@ -15,6 +15,7 @@ from benchmark.data.split import Split, open_split
 from benchmark.inference.evaluate import measure_one, process_start
 from benchmark.inference.rerun import run_again
 from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.models.registry import forms
 from benchmark.models.specs import Entry, read_list
 from benchmark.reports.text import describe, percent, points, table
 from benchmark.schemas import result as results

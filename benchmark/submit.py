@@ -1,8 +1,8 @@
 """Send a result to a leaderboard: `python -m benchmark.submit RESULT --repo-id ORG/d3s-leaderboard`.
 
-All that the board will check is checked here first (`benchmark.submission`). Then a pull request brings the three files
-to the leaderboard's data set repo, and with `--model-repo` another one the score to the model's own. A folder in place
-of the repo gets the files. Type it again as often as you like: what is there, or proposed, is not sent twice.
+All that the board will check is checked here first (`benchmark.board.submission`). Then a pull request brings the
+three files to the leaderboard's data set repo, and with `--model-repo` another one the score to the model's own. A
+folder in place of the repo gets the files. Type it again as often as you like: what is there, or proposed, is not sent twice.
 """
 
 import re

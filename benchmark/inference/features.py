@@ -16,6 +16,7 @@ from benchmark.data.split import Split
 from benchmark.inference.evaluate import Subject, content, environment
 from benchmark.metrics.groups import codes
 from benchmark.models import training_record as partitions
+from benchmark.models.registry import folder_of, source_of
 from benchmark.models.training_record import Partition
 from benchmark.schemas.result import Dataset, Model, Run
 from d3s_dataset.errors import ModelError

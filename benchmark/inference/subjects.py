@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from benchmark.cache.cache import Cache
@@ -43,8 +44,7 @@ def subjects(
     for each in found:
         if each.recalled is None:
             with working("loading torch"):
-                import torch  # noqa: F401 - what takes the time
-
+                import_module(source_of(each.name).module)
             check(each.name, pretrained=checkpoint is None)
     return found
 

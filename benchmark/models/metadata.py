@@ -63,12 +63,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _folder(name: str) -> Path | None:
-    """Return the folder that a model's name points to, or None."""
-    folder = Path(name.partition(":")[2])
-    return folder if name.startswith(_LOCAL) or (name.startswith(_TRANSFORMERS) and folder.is_dir()) else None
-
-
 def _paths(name: str, checkpoint: Path | None, hub: list[HubFile]) -> list[Path] | None:
     """Return the files that a model is read from now, or None where that cannot be said."""
     paths = [checkpoint] if checkpoint else []

@@ -129,8 +129,7 @@ def check(name: str, *, pretrained: bool) -> None:
 def source_of(name: str) -> ModelSource:
     """Return the source of a model's name."""
     prefix, colon, _ = name.partition(":")
-    key = prefix if colon else ""
-    return MODELS[key] if key in MODELS else _FUNCTION
+    return MODELS.get(prefix if colon else "", _FUNCTION)
 
 
 def folder_of(name: str) -> Path | None:

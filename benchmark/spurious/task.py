@@ -18,6 +18,7 @@ from benchmark.inference.evaluate import Subject
 from benchmark.inference.features import features_of
 from benchmark.metrics.groups import codes
 from benchmark.metrics.seeds import OVER
+from benchmark.models.registry import folder_of, source_of
 from benchmark.models.training_record import RECORD, record_of
 from benchmark.schemas.experiments import Correlation, Read
 from benchmark.spurious.sampling import Cells, draw, score
@@ -98,9 +99,9 @@ def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) ->
     checkpoint is taken for such unless it lies beside the record of a training.
     """
     folder = folder_of(name) if source_of(name).records else None
-    if checkpoint is None and folder is None:
+    path = record_of(checkpoint) if checkpoint else folder / RECORD if folder else None
+    if path is None:
         return
-    path = record_of(checkpoint) if checkpoint else folder / RECORD
     if checkpoint and not path.is_file():
         return
     own = _tied(pairing)

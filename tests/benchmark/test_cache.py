@@ -135,14 +135,14 @@ def test_a_damaged_part_is_made_again(toy, small, tmp_path, monkeypatch, damage)
 
 KILLED = """
 import sys, time
-from benchmark import store
-store.BLOCK = 8
-write = store.Store.write
+from benchmark.cache import blocks
+blocks.BLOCK = 8
+write = blocks.Store.write
 def slow(self, span, answers):
     write(self, span, answers)
     print("part", flush=True)
     time.sleep({wait})
-store.Store.write = slow
+blocks.Store.write = slow
 from benchmark.run import main
 main(sys.argv[1:])
 """

@@ -173,9 +173,9 @@ def test_a_device_that_is_not_there_is_one_line():
 
 MEMORY = """
 import sys
-from benchmark.cache import Options
-from benchmark.data import open_split
-from benchmark.job import Subject, answers
+from benchmark.cache.cache import Options
+from benchmark.data.split import open_split
+from benchmark.inference.evaluate import Subject, answers
 split = open_split(sys.argv[2], "default", "validation", int(sys.argv[3]))
 answers(Subject("local-dir:" + sys.argv[1]), split, Options("fp32"), 0.0)
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")))

@@ -116,7 +116,7 @@ def test_weights_out_of_reach_are_said_within_ten_seconds(tmp_path):
     names = ["convnext_base", "hf-hub:timm/resnet18.a1_in1k", "zero-shot:openai/clip-vit-base-patch32"]
     names.append("transformers:google/vit-base-patch16-224")
     code = f"""
-import time, benchmark.models as models, d3s_dataset.utils.cli as command
+import time, benchmark.models.registry as models, d3s_dataset.utils.cli as command
 for name in {names}:
     began = time.monotonic()
     try:

@@ -67,7 +67,7 @@ def test_a_choice_at_the_edge_of_its_grid_is_no_optimum(monkeypatch, kind, grid,
     x, y, held = blobs(rows=400, size=60, apart=0.2)
     report = probes.fit(kind, x, y, held, classes=4).report
     assert report.converged
-    monkeypatch.setattr(probes, grid, narrow)
+    monkeypatch.setattr(f"benchmark.probing.probes.{kind}.{grid}", narrow)
     report = probes.fit(kind, x, y, held, classes=4).report
     assert not report.converged
     assert "at the edge of its grid" in report.ending

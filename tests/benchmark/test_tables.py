@@ -45,7 +45,7 @@ def test_a_number_and_the_same_read_from_a_board_look_alike(value):
 
 def test_no_page_rounds_a_number_that_it_shows():
     """Scripts and templates get text; what they compute are sums, orders and the strength of colours."""
-    paths = sorted((Path(benchmark.__file__).parent / "pages" / "templates").iterdir())
+    paths = sorted((Path(benchmark.__file__).parent / "reports" / "templates").iterdir())
     assert paths
     for path in paths:
         found = re.findall(r"toFixed|toPrecision|toLocaleString|NumberFormat|Math\.round|\|round", path.read_text())

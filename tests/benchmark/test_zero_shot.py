@@ -193,10 +193,10 @@ def test_two_processes_may_share_the_cache(tiny, cache):
     code = f"""
 import hashlib
 from transformers import CLIPModel, CLIPTokenizer
-from benchmark import prompts
-from benchmark.models import text
+from benchmark.models import prompts
+from benchmark.models import text_embeddings
 model, tokenizer = (kind.from_pretrained({str(folder)!r}) for kind in (CLIPModel, CLIPTokenizer))
-found, _ = text.embeddings(model.eval(), tokenizer, "digest", prompts.TEMPLATES["single"])
+found, _ = text_embeddings.embeddings(model.eval(), tokenizer, "digest", prompts.TEMPLATES["single"])
 print(hashlib.sha256(found.numpy().tobytes()).hexdigest())
 """
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -16,7 +16,7 @@ from generation.sources.drawn import BACKGROUNDS, CLASSES, draw_background, draw
 SIZES = (64, 256)
 DIGEST = """
 import hashlib
-from generation.drawn import BACKGROUNDS, CLASSES, draw_background, draw_foreground
+from generation.sources.drawn import BACKGROUNDS, CLASSES, draw_background, draw_foreground
 digest = hashlib.sha256()
 for index in CLASSES:
     digest.update(draw_foreground(index, 3, 48).tobytes())

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from benchmark import leaderboard, submit
-from benchmark.board import reproduce, rules
+from benchmark.board import reproduce, rules, workers
 from benchmark.board.agreement import agree
-from benchmark.board.fold import workers
 from benchmark.board.ranking import REPRODUCED
 from benchmark.board.schema import Board
 from benchmark.board.submission import FOLDER
