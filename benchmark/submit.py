@@ -2,7 +2,8 @@
 
 All that the board will check is checked here first (`benchmark.board.submission`). Then a pull request brings the
 three files to the leaderboard's data set repo, and with `--model-repo` another one the score to the model's own. A
-folder in place of the repo gets the files. Type it again as often as you like: what is there, or proposed, is not sent twice.
+folder in place of the repo gets the files. Type it again as often as you like: what is there, or proposed, is not sent
+twice.
 """
 
 import re

@@ -13,6 +13,8 @@ from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 from generation.verify.aggregate.consensus import METHODS
 from generation.verify.aggregate.rules import RULES, Rule
 from generation.verify.aggregate.worker_quality import Limits
+from generation.verify.crowds.exchange import exporting
+from generation.verify.crowds.registry import CROWDS
 from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
 
@@ -168,10 +170,12 @@ def _add_exchange(commands: Any) -> None:
     out = commands.add_parser("export", help="tasks -> files for other tools", description="Export tasks or votes.")
     out.set_defaults(run=_export)
     out.add_argument("tasks", type=Path, help="the folder of tasks")
-    out.add_argument("--to", choices=("mturk", "label-studio", "csv"), required=True, help="csv: the votes, with ids")
+    out.add_argument("--to", choices=exporting(), required=True, help="csv: the votes, with ids")
     out.add_argument("--out", type=Path, required=True, help="the folder to write into")
     out.add_argument("--images-url", metavar="URL", help="where you have put the folder images/ for others to see")
-    out.never_with("--to csv", "--images-url")
+    for name in exporting():
+        if not CROWDS[name].pictures:
+            out.never_with(f"--to {name}", "--images-url")
     back = commands.add_parser("import", help="files from other tools -> votes", description="Import answers.")
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="the folder of tasks")

@@ -1,17 +1,16 @@
-"""Where people come from: colleagues with a link of their own, Prolific, Mechanical Turk; and how each goes back."""
+"""What a crowd is: who its people are on our page, which files it takes and gives, and how people go back to it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
+from generation.verify.crowds.answers import Ballot
+from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.store import Vote
 
-MTURK = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
-PERSON, PROLIFIC, TURK = "person", "prolific", "mturk"
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
-_PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
-_PROLIFIC_DONE = "https://app.prolific.com/submissions/complete"
 
 
 @dataclass(frozen=True)
@@ -31,46 +30,34 @@ class Visitor:
     preview: bool = False
 
 
-def person(name: str) -> Visitor:
-    """Return a colleague; raises VerifyError for a name that is none."""
-    return Visitor(f"{PERSON}:{_checked('name', name)}")
+@dataclass(frozen=True, kw_only=True)
+class Crowd:
+    """One crowd: an entry of the table `CROWDS`. What it has no use for is None.
 
-
-def from_prolific(query: Mapping[str, str]) -> Visitor:
-    """Return a participant of Prolific from the parameters that it adds to a study's address; raises VerifyError."""
-    worker, session = (_checked(name, query.get(name, "")) for name in ("PROLIFIC_PID", "SESSION_ID"))
-    return Visitor(f"{PROLIFIC}:{worker}", f"{PROLIFIC}:{session}")
-
-
-def from_mturk(query: Mapping[str, str]) -> Visitor:
-    """Return a worker of Mechanical Turk from the parameters of an ExternalQuestion; raises VerifyError."""
-    assignment = _checked("assignmentId", query.get("assignmentId", ""))
-    if assignment == _PREVIEW:
-        return Visitor("", preview=True)
-    worker, back = _checked("workerId", query.get("workerId", "")), query.get("turkSubmitTo", "").rstrip("/")
-    if back not in MTURK:
-        raise VerifyError(f"turkSubmitTo: expected {' or '.join(MTURK)}")
-    return Visitor(f"{TURK}:{worker}", f"{TURK}:{assignment}", back)
-
-
-def way_back(worker: str, session: str, back: str, code: str | None) -> dict[str, str]:
-    """Return what a page needs to send somebody back who has handed a task in.
-
-    Args:
-        worker: tells the crowd.
-        session: of the sitting.
-        back: where Mechanical Turk wants the answer.
-        code: Prolific's completion code.
+    Attributes:
+        visitor: (parameters that the crowd adds to the page's address) to who comes; raises VerifyError.
+        way_back: (session, back, completion code or None) to what a page needs to send somebody back who has handed a
+            task in: `submit` and `assignment`, or `code` and `return`, or nothing.
+        export: (tasks, votes, address of the pictures) to the contents of files, by name.
+        pictures: whether the files that it exports show pictures, so that `--images-url` is needed.
+        private: whether they hold workers' own ids.
+        comes_back: what its files with answers are called, for messages.
+        recognises: whether a file is one of them; opens it at most.
+        ballots: such a file to its ballots, and to what was left out of it, a line each; raises VerifyError.
     """
-    crowd = worker.partition(":")[0]
-    if crowd == TURK:
-        return {"submit": f"{back}/mturk/externalSubmit", "assignment": session.partition(":")[2]}
-    if crowd == PROLIFIC and code:
-        return {"code": code, "return": f"{_PROLIFIC_DONE}?{urlencode({'cc': code})}"}
-    return {}
+
+    visitor: Callable[[Mapping[str, str]], Visitor] | None = None
+    way_back: Callable[[str, str, str | None], dict[str, str]] | None = None
+    export: Callable[[Tasks, list[Vote], str], dict[str, bytes]] | None = None
+    pictures: bool = True
+    private: bool = False
+    comes_back: str = ""
+    recognises: Callable[[Path], bool] | None = None
+    ballots: Callable[[Path], tuple[list[Ballot], list[str]]] | None = None
 
 
-def _checked(what: str, value: str) -> str:
+def checked(what: str, value: str) -> str:
+    """Return a name that a stranger gave, of at most 64 letters, digits or any of _ . @ -; raises VerifyError."""
     if not _NAME.fullmatch(value):
         raise VerifyError(f"{what}: expected 1 to 64 letters, digits or any of _ . @ -")
     return value

@@ -7,6 +7,7 @@ from pathlib import Path
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.escape import csv_cell, csv_text
 from generation.verify.crowds.answers import Ballot, duration
+from generation.verify.crowds.base import Crowd
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.store import Vote
 
@@ -83,8 +84,23 @@ def header(path: Path) -> list[str]:
         raise VerifyError(f"{path} cannot be read as CSV: {error}") from None
 
 
+def has_columns(path: Path, names: tuple[str, ...]) -> bool:
+    """Return whether a file is a CSV with columns of these names; raises VerifyError where it cannot be read."""
+    return set(names) <= set(header(path))
+
+
 def check_regular(path: Path) -> None:
     """Raise VerifyError unless a path is a regular file: a named pipe would block, a device never ends."""
     if not path.is_file():
         what = "is no regular file" if path.exists() else "is not there"
         raise VerifyError(f"{path} {what}: expected a file of answers")
+
+
+CROWD = Crowd(
+    export=lambda tasks, votes, images: {"votes.csv": votes_csv(tasks, votes)},
+    pictures=False,
+    private=True,
+    comes_back=f"votes ({', '.join(NEEDED)})",
+    recognises=lambda path: has_columns(path, NEEDED),
+    ballots=ballots,
+)

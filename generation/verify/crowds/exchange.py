@@ -4,12 +4,17 @@ from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.atomic import replacing
-from generation.verify.crowds import csv_votes, label_studio, mturk
 from generation.verify.crowds.answers import Taken, take
 from generation.verify.crowds.csv_votes import header
+from generation.verify.crowds.registry import CROWDS
 from generation.verify.prepare import tasks
 from generation.verify.prepare.tasks import IMAGES
 from generation.verify.votes.store import Store
+
+
+def exporting() -> list[str]:
+    """Return the names of the crowds that tasks or votes can be exported to."""
+    return [name for name, each in CROWDS.items() if each.export]
 
 
 def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]:
@@ -17,26 +22,27 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
 
     Args:
         folder: of tasks.
-        form: `mturk`, `label-studio`, or `csv`, the votes that are there.
+        form: a crowd of `CROWDS` that exports.
         out: where to write.
         images: the address under which the folder `images/` has been put.
+
+    Raises:
+        VerifyError: a crowd that takes no files, or no address where files show pictures.
     """
-    held = tasks.read(folder)
-    if form == "csv":
-        store = Store(folder)
-        contents = {"votes.csv": csv_votes.votes_csv(held, store.last())}
-        store.close()
-    elif images is None:
+    held, crowd = tasks.read(folder), CROWDS.get(form)
+    if crowd is None or crowd.export is None:
+        raise VerifyError(f"expected one of {', '.join(exporting())}, got {form!r}")
+    if crowd.pictures and images is None:
         raise VerifyError(f"expected --images-url, the address under which you put {folder / IMAGES} for others to see")
-    elif form == "mturk":
-        contents = {"mturk.csv": mturk.batch(held, images.rstrip("/")), "mturk.html": mturk.layout(held)}
-    else:
-        tasks_file = label_studio.tasks_json(held, images.rstrip("/"))
-        contents = {"label_studio.json": tasks_file, "label_studio.xml": label_studio.config()}
+    store = Store(folder)
+    try:
+        contents = crowd.export(held, store.last(), (images or "").rstrip("/"))
+    finally:
+        store.close()
     for name, content in contents.items():
         with replacing(out / name) as temporary:
-            if form == "csv":
-                temporary.chmod(0o600)  # it holds workers' own ids
+            if crowd.private:
+                temporary.chmod(0o600)
             temporary.write_bytes(content)
     return [out / name for name in contents]
 
@@ -48,18 +54,13 @@ def take_file(folder: Path, path: Path) -> Taken:
         VerifyError: the file is none of those that are known, is about another release, or was cut short.
     """
     held = tasks.read(folder)
-    if path.suffix.lower() == ".json":
-        found, left_out = label_studio.ballots(path)
-    else:
-        columns = header(path)
-        reader = next((each for each in (mturk, csv_votes) if set(each.NEEDED) <= set(columns)), None)
-        if reader is None:
-            raise VerifyError(
-                f"{path}: expected Mechanical Turk's results ({', '.join(mturk.NEEDED)}), votes ("
-                f"{', '.join(csv_votes.NEEDED)}) or Label Studio's .json, got columns "
-                f"{', '.join(columns[:6]) or 'none'}"
-            )
-        found, left_out = reader.ballots(path)
+    able = [each for each in CROWDS.values() if each.ballots and each.recognises]
+    crowd = next((each for each in able if each.recognises and each.recognises(path)), None)
+    if crowd is None or crowd.ballots is None:
+        *some, last = [each.comes_back for each in able]
+        columns = ", ".join(header(path)[:6]) or "none"
+        raise VerifyError(f"{path}: expected {', '.join(some)} or {last}, got columns {columns}")
+    found, left_out = crowd.ballots(path)
     store = Store(folder)
     try:
         taken = take(path, found, held, store)

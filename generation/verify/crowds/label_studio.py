@@ -11,10 +11,12 @@ from xml.sax.saxutils import quoteattr
 from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.utils.nested import parse_json
 from generation.verify.crowds.answers import Ballot, duration, named, plain_text
+from generation.verify.crowds.base import Crowd
 from generation.verify.crowds.csv_votes import check_regular
 from generation.verify.prepare.questions import ANSWERS, QUESTIONS
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.prepare.views import shown
+from generation.verify.votes.store import Vote
 
 
 def tasks_json(tasks: Tasks, images: str) -> bytes:
@@ -91,3 +93,15 @@ def _ballot(data: dict[str, Any], annotation: dict[str, Any], where: str) -> Bal
     ]
     source, seconds = f"label-studio:{plain_text(annotation['id'])}", duration(annotation.get("lead_time"))
     return Ballot(named("label-studio", worker), source, plain_text(data["release"]), answers, seconds, where)
+
+
+def _export(tasks: Tasks, votes: list[Vote], images: str) -> dict[str, bytes]:
+    return {"label_studio.json": tasks_json(tasks, images), "label_studio.xml": config()}
+
+
+CROWD = Crowd(
+    export=_export,
+    comes_back="Label Studio's .json",
+    recognises=lambda path: path.suffix.lower() == ".json",
+    ballots=ballots,
+)

@@ -1,4 +1,5 @@
-"""Mechanical Turk without our page: a batch CSV and an HTML layout (crowd-form) out, a results CSV in.
+"""Mechanical Turk: people on our page in its frame; or without our page, a batch CSV and an HTML layout (crowd-form)
+out, a results CSV in.
 
 A row of the batch is a task; slot k of the layout shows its k-th item. Results come with the batch's columns as
 `Input.*` and the form's as `Answer.*`: `Answer.q1_foreground` = yes, or `Answer.q1_foreground.yes` = true, or all of
@@ -7,23 +8,43 @@ them as JSON in `Answer.taskAnswers`, depending on how the batch was published; 
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.extras import late
 from d3s_dataset.utils.nested import parse_json
 from generation.verify.crowds.answers import Ballot, duration, named, plain_text
-from generation.verify.crowds.csv_votes import read_rows
+from generation.verify.crowds.base import Crowd, Visitor, checked
+from generation.verify.crowds.csv_votes import has_columns, read_rows
 from generation.verify.prepare.questions import ANSWERS, INSTRUCTIONS, NAMES, QUESTIONS
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.prepare.views import shown
+from generation.verify.votes.store import Vote
 
+ORIGINS = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
+TURK = "mturk"
 NEEDED = ("AssignmentId", "WorkerId", "AssignmentStatus", "Input.release", "Input.task")
 _EXAMPLES = 4
+_PREVIEW = "ASSIGNMENT_ID_NOT_AVAILABLE"
 _FIELDS = ("item", "image", "guide", "object", "gloss", "place")
+
+
+def visitor(query: Mapping[str, str]) -> Visitor:
+    """Return a worker from the parameters of an ExternalQuestion; raises VerifyError."""
+    assignment = checked("assignmentId", query.get("assignmentId", ""))
+    if assignment == _PREVIEW:
+        return Visitor("", preview=True)
+    worker, back = checked("workerId", query.get("workerId", "")), query.get("turkSubmitTo", "").rstrip("/")
+    if back not in ORIGINS:
+        raise VerifyError(f"turkSubmitTo: expected {' or '.join(ORIGINS)}")
+    return Visitor(f"{TURK}:{worker}", f"{TURK}:{assignment}", back)
+
+
+def way_back(session: str, back: str, code: str | None) -> dict[str, str]:
+    """Return where the page submits the assignment to."""
+    return {"submit": f"{back}/mturk/externalSubmit", "assignment": session.partition(":")[2]}
 
 
 def slots(tasks: Tasks) -> int:
@@ -50,8 +71,9 @@ def batch(tasks: Tasks, images: str) -> bytes:
 
 def layout(tasks: Tasks) -> bytes:
     """Return the HTML layout, to be pasted into the batch's project."""
-    folders = [Path(__file__).parent, INSTRUCTIONS]
-    environment = Environment(loader=FileSystemLoader(folders), autoescape=select_autoescape(), trim_blocks=True)
+    jinja2 = late("jinja2", "verify")
+    loader = jinja2.FileSystemLoader([Path(__file__).parent, INSTRUCTIONS])
+    environment = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(), trim_blocks=True)
     template = environment.get_template("mturk.html")
     return template.render(slots=range(1, slots(tasks) + 1), questions=QUESTIONS, answers=ANSWERS).encode()
 
@@ -106,3 +128,17 @@ def _json_answers(path: Path, where: str, text: str) -> Iterator[tuple[str, str]
             yield from ((name, plain_text(option)) for option in chosen)
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise VerifyError(f"{path}, {where}: Answer.taskAnswers is no JSON of a form (cut short?)") from None
+
+
+def _export(tasks: Tasks, votes: list[Vote], images: str) -> dict[str, bytes]:
+    return {"mturk.csv": batch(tasks, images), "mturk.html": layout(tasks)}
+
+
+CROWD = Crowd(
+    visitor=visitor,
+    way_back=way_back,
+    export=_export,
+    comes_back=f"Mechanical Turk's results ({', '.join(NEEDED)})",
+    recognises=lambda path: has_columns(path, NEEDED),
+    ballots=ballots,
+)

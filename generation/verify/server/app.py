@@ -6,7 +6,7 @@ A stranger, whose name nothing proves, gets a signed cookie: the name is then th
 import ipaddress
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 
 from d3s_dataset.errors import VerifyError
-from generation.verify.crowds import base
 from generation.verify.crowds.base import Visitor
+from generation.verify.crowds.colleagues import PERSON, person
+from generation.verify.crowds.registry import CROWDS
 from generation.verify.prepare.questions import INSTRUCTIONS
 from generation.verify.prepare.tasks import IMAGES, MEDIA
 from generation.verify.prepare.views import shown_items
@@ -119,22 +120,23 @@ def create(office: Office) -> FastAPI:
     @app.get("/p/{token}")
     def colleague(request: Request, token: str) -> Response:
         what = links.read("person", token)
-        return enter(request, base.person(what["name"]), what["until"])
+        return enter(request, person(what["name"]), what["until"])
 
-    @app.get("/prolific/{token}")
-    def prolific(request: Request, token: str) -> Response:
-        until = links.read("prolific", token)["until"]
-        return enter(request, base.from_prolific(request.query_params), until)
+    def arrival(crowd: str, arrive: Callable[[Mapping[str, str]], Visitor]) -> Callable[[Request, str], Response]:
+        def stranger(request: Request, token: str) -> Response:
+            until = links.read(crowd, token)["until"]
+            visitor = arrive(request.query_params)
+            if not visitor.preview:
+                return enter(request, visitor, until)
+            response = templates.TemplateResponse(request, "preview.html", {"title": "Preview"})
+            response.headers.update(policy(framed=True))
+            return response
 
-    @app.get("/mturk/{token}")
-    def turk(request: Request, token: str) -> Response:
-        until = links.read("mturk", token)["until"]
-        visitor = base.from_mturk(request.query_params)
-        if not visitor.preview:
-            return enter(request, visitor, until)
-        response = templates.TemplateResponse(request, "preview.html", {"title": "Preview"})
-        response.headers.update(policy(framed=True))
-        return response
+        return stranger
+
+    for crowd, each in CROWDS.items():
+        if each.visitor:
+            app.get(f"/{crowd}/{{token}}")(arrival(crowd, each.visitor))
 
     @app.get("/t/{token}")
     def task(request: Request, token: str) -> Response:
@@ -217,6 +219,7 @@ def _keep_holder(response: Response, token: str, https: bool) -> None:
 def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:
     """Return where somebody goes who has handed a task in; a colleague goes on with the next."""
     crowd, _, name = what["worker"].partition(":")
-    if crowd == base.PERSON:
+    if crowd == PERSON:
         return {"next": f"/p/{office.links.sign('person', what['until'], name=name)}"}
-    return base.way_back(what["worker"], what["session"], what["back"], office.code)
+    way_back = CROWDS[crowd].way_back
+    return way_back(what["session"], what["back"], office.code) if way_back else {}

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from generation.verify.crowds.base import MTURK
+from generation.verify.crowds.mturk import ORIGINS
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,7 +20,7 @@ _FRAMES = "https://*.mturk.com https://*.mturkcontent.com"
 
 def policy(framed: bool) -> dict[str, str]:
     """Return the security headers of a page: nothing from elsewhere, no script but ours; frames only inside MTurk."""
-    frames, forms = (_FRAMES, " ".join(MTURK)) if framed else ("'none'", "'none'")
+    frames, forms = (_FRAMES, " ".join(ORIGINS)) if framed else ("'none'", "'none'")
     return {
         "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
         f"connect-src 'self'; base-uri 'none'; form-action {forms}; frame-ancestors {frames}",

@@ -12,7 +12,7 @@ import uvicorn
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.cli import say
-from generation.verify.crowds import base as crowds
+from generation.verify.crowds.colleagues import person
 from generation.verify.prepare import tasks
 from generation.verify.server.app import Office, create
 from generation.verify.server.connections import BACKLOG, most_connections, protocol
@@ -119,7 +119,7 @@ def _listen(counter: Counter) -> socket.socket:
 def _check(counter: Counter) -> None:
     """Refuse, before anything is opened, what nobody could use."""
     for name in counter.people:
-        crowds.person(name)
+        person(name)
     if counter.url is None and counter.host not in _LOOPBACK:
         raise VerifyError(
             f"--host {counter.host}: expected --url too, the address under which people reach this machine"
@@ -135,7 +135,7 @@ def _holds(path: Path) -> bool:
 
 def addresses(base: str, links: Links, counter: Counter) -> list[str]:
     """Return the links to hand out, one a line."""
-    lines = [f"{name}: {base}/p/{links.sign('person', name=crowds.person(name).worker.partition(':')[2])}"
+    lines = [f"{name}: {base}/p/{links.sign('person', name=person(name).worker.partition(':')[2])}"
              for name in counter.people]  # fmt: skip
     if counter.code:
         names = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")

@@ -1,0 +1,20 @@
+"""The table of crowds: where people come from, and which tools answers are exported to and imported from."""
+
+from typing import TYPE_CHECKING
+
+from d3s_dataset.utils.plugins import PluginTable
+
+if TYPE_CHECKING:
+    from generation.verify.crowds.base import Crowd
+
+CROWDS: "PluginTable[Crowd]" = PluginTable(
+    "d3s.crowds",
+    "crowd",
+    {
+        "person": "generation.verify.crowds.colleagues:CROWD",
+        "prolific": "generation.verify.crowds.prolific:CROWD",
+        "mturk": "generation.verify.crowds.mturk:CROWD",
+        "label-studio": "generation.verify.crowds.label_studio:CROWD",
+        "csv": "generation.verify.crowds.csv_votes:CROWD",
+    },
+)
