@@ -26,7 +26,7 @@ from benchmark.schemas.predictions import BEST, Answers
 from d3s_dataset.utils.cli import cores, working
 
 if TYPE_CHECKING:
-    from benchmark.models.registry import Classifier
+    from benchmark.models.classifier import Classifier
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
 

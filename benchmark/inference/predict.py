@@ -21,7 +21,7 @@ from benchmark.data.imagenet import Images
 from benchmark.data.split import Split
 from benchmark.inference.devices import choose_devices, fast_bf16
 from benchmark.inference.runner import Forward, divide, forwards, pays
-from benchmark.models.registry import Classifier
+from benchmark.models.classifier import Classifier
 from benchmark.schemas.predictions import BEST, Answers, Predictions
 from benchmark.schemas.result import Run
 from d3s_dataset.errors import ModelError

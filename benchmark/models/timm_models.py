@@ -28,6 +28,14 @@ _OURS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_p
 _OWN_ARGUMENTS = ("num_classes", "in_chans")
 
 
+def check(name: str, pretrained: bool) -> None:
+    """Raise ModelError for a name that timm does not know, or a folder that is none; a repo is not asked for."""
+    if name.startswith("local-dir:"):
+        _check_folder(name)
+    elif ":" not in name:
+        _check_registered(name, pretrained)
+
+
 def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifier:
     """Load a model of timm with its weights.
 
@@ -85,13 +93,13 @@ def as_classifier(
     )
 
 
-def check_folder(name: str, pretrained: bool) -> None:
+def _check_folder(name: str) -> None:
     """Raise ModelError for a folder that holds no model of timm."""
     if not (Path(name.partition(":")[2]) / "config.json").is_file():
         raise ModelError(f"no model at {name}: expected a folder with config.json and model.safetensors")
 
 
-def check_registered(name: str, pretrained: bool) -> None:
+def _check_registered(name: str, pretrained: bool) -> None:
     """Raise ModelError, with near matches, for a name that timm does not know or cannot load; asks no network."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):

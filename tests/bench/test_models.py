@@ -27,7 +27,8 @@ from benchmark.inference import runner as forward
 from benchmark.inference.devices import fast_bf16
 from benchmark.inference.predict import answer
 from benchmark.inference.runner import Forward, divide
-from benchmark.models.registry import Classifier, load
+from benchmark.models.classifier import Classifier
+from benchmark.models.registry import load
 from benchmark.schemas.predictions import Answers
 from d3s_dataset.utils.cli import cores
 from generation.planning.plan import Plan

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from timm.models import save_for_hf
 
 from benchmark.models import weights
-from benchmark.models.registry import Classifier, check, load
+from benchmark.models.classifier import Classifier
+from benchmark.models.registry import check, load
 from d3s_dataset.errors import CheckpointError, ModelError
 
 

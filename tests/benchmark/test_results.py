@@ -47,6 +47,7 @@ def test_an_empty_group_is_null(make_predictions, result, tmp_path):
         "background_sources": 0,
         "doubts": [],
         **dict.fromkeys(("error_ratio", "ece", "brier", "loss")),
+        "further": {},
     }
     assert content["metrics"]["worst_background"]["name"] == "water"
     assert "NaN" not in (tmp_path / "r.json").read_text()
