@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from benchmark.models import prompts, text_embeddings, weights
 from benchmark.models.classifier import Classifier, ready
+from benchmark.models.transformers_models import check as check
 from benchmark.models.transformers_models import image_processor, part, pretrained, refuse_unknown
 from d3s_dataset.errors import ModelError
 

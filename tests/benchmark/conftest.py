@@ -265,28 +265,29 @@ def provenance() -> Callable[..., dict]:
     return make
 
 
+def some_predictions(n: int = 40, fronts: int = 8, behinds: int = 6, p: float = 0.6, seed: int = 0) -> Predictions:
+    """Random predictions: n images over some foreground and background photos, right with probability p."""
+    rng = np.random.default_rng(seed)
+    front, behind = rng.integers(0, fronts, n), rng.integers(0, behinds, n)
+    foreground = front * 7 % 1000
+    right = rng.random(n) < p
+    prediction = (foreground[:, None] + 1 + np.arange(BEST)) % 1000
+    prediction[right, 0] = foreground[right]
+    probability = np.sort(rng.dirichlet(np.ones(BEST + 1), n)[:, :BEST], axis=1)[:, ::-1].astype(np.float32)
+    return Predictions(
+        key=np.array([f"{seed}-{i}" for i in range(n)], dtype=object),
+        foreground=foreground.astype(np.int64),
+        background=(behind % 10).astype(np.int64),
+        foreground_source=np.array([f"front-{i}" for i in front], dtype=object),
+        background_source=np.array([f"behind-{i}" for i in behind], dtype=object),
+        prediction=prediction.astype(np.int32),
+        probability=probability,
+        loss=rng.exponential(size=n).astype(np.float32),
+        squares=(probability**2).sum(1),
+    )
+
+
 @pytest.fixture(scope="session")
 def make_predictions() -> Callable[..., Predictions]:
-    """Random predictions: n images over some foreground and background photos, right with probability p."""
-
-    def make(n: int = 40, fronts: int = 8, behinds: int = 6, p: float = 0.6, seed: int = 0) -> Predictions:
-        rng = np.random.default_rng(seed)
-        front, behind = rng.integers(0, fronts, n), rng.integers(0, behinds, n)
-        foreground = front * 7 % 1000
-        right = rng.random(n) < p
-        prediction = (foreground[:, None] + 1 + np.arange(BEST)) % 1000
-        prediction[right, 0] = foreground[right]
-        probability = np.sort(rng.dirichlet(np.ones(BEST + 1), n)[:, :BEST], axis=1)[:, ::-1].astype(np.float32)
-        return Predictions(
-            key=np.array([f"{seed}-{i}" for i in range(n)], dtype=object),
-            foreground=foreground.astype(np.int64),
-            background=(behind % 10).astype(np.int64),
-            foreground_source=np.array([f"front-{i}" for i in front], dtype=object),
-            background_source=np.array([f"behind-{i}" for i in behind], dtype=object),
-            prediction=prediction.astype(np.int32),
-            probability=probability,
-            loss=rng.exponential(size=n).astype(np.float32),
-            squares=(probability**2).sum(1),
-        )
-
-    return make
+    """See `some_predictions`."""
+    return some_predictions

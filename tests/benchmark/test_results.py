@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmark.metrics.registry import METRICS
+from benchmark.schemas.metrics import Further
 from benchmark.schemas.result import Dataset, Model, Result, make_folder, read, write
 from benchmark.score import score
 from d3s_dataset.errors import ResultError, WriteError
@@ -47,7 +49,7 @@ def test_an_empty_group_is_null(make_predictions, result, tmp_path):
         "background_sources": 0,
         "doubts": [],
         **dict.fromkeys(("error_ratio", "ece", "brier", "loss")),
-        "further": {},
+        "further": {name: None for name in METRICS if name not in Further.model_fields},
     }
     assert content["metrics"]["worst_background"]["name"] == "water"
     assert "NaN" not in (tmp_path / "r.json").read_text()

@@ -1,13 +1,9 @@
 """The table of crowds: where people come from, and which tools answers are exported to and imported from."""
 
-from typing import TYPE_CHECKING
-
 from d3s_dataset.utils.plugins import PluginTable
+from generation.verify.crowds.base import Crowd
 
-if TYPE_CHECKING:
-    from generation.verify.crowds.base import Crowd
-
-CROWDS: "PluginTable[Crowd]" = PluginTable(
+CROWDS: PluginTable[Crowd] = PluginTable(
     "d3s.crowds",
     "crowd",
     {
@@ -17,4 +13,5 @@ CROWDS: "PluginTable[Crowd]" = PluginTable(
         "label-studio": "generation.verify.crowds.label_studio:CROWD",
         "csv": "generation.verify.crowds.csv_votes:CROWD",
     },
+    Crowd,
 )

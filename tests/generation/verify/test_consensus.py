@@ -223,11 +223,11 @@ def test_flags_for_something_else_are_refused(more, says, tmp_path, capsys):
 
 def test_a_missing_extra_is_named(tmp_path):
     code = (
-        "import sys; sys.modules['jinja2'] = None\n"
+        "import sys; sys.modules['crowdkit'] = None\n"
         "from generation.verify.__main__ import main\n"
         "from d3s_dataset.utils.cli import run_command\n"
-        "run_command(main, ['import', 'tasks', 'results.csv'])"
+        "run_command(main, ['aggregate', 'tasks'])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert "the package 'jinja2', which is not installed" in one_line_error(result)
+    assert "the package 'crowdkit', which is not installed" in one_line_error(result)
     assert "pip install '.[verify]'" in result.stderr
