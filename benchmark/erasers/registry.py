@@ -20,6 +20,7 @@ ERASERS: PluginTable[Fit] = PluginTable(
         "none": "benchmark.erasers.linear:nothing",
         "inlp": "benchmark.erasers.linear:inlp",
         "leace": "benchmark.erasers.linear:leace",
+        "splince": "benchmark.erasers.splince:splince",
         "nuisance": "benchmark.erasers.nuisance:nuisance",
         "band": "benchmark.erasers.nuisance:band",
         "noise": "benchmark.erasers.noise:noise",
