@@ -11,6 +11,7 @@ CROWDS: PluginTable[Crowd] = PluginTable(
         "prolific": "generation.verify.crowds.prolific:CROWD",
         "mturk": "generation.verify.crowds.mturk:CROWD",
         "label-studio": "generation.verify.crowds.label_studio:CROWD",
+        "ground-truth": "generation.verify.crowds.ground_truth:CROWD",
         "csv": "generation.verify.crowds.csv_votes:CROWD",
     },
     Crowd,
