@@ -1,5 +1,6 @@
 """The shape of the house: imports point one way and cost nothing unasked; the style holds; files stay short."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,45 @@ def test_files_stay_short():
         if (lines := len(path.read_text().splitlines())) > 350
     }
     assert long == {}
+
+
+COMMANDS = {
+    "benchmark": {"run", "score", "compare", "probe", "train", "correlate", "sweep", "report", "submit", "leaderboard"},
+    "generation": {"run", "push"},
+}
+
+
+@pytest.mark.parametrize("package", COMMANDS)
+def test_the_top_of_a_package_holds_commands_documents_and_rooms(package):
+    files = {path.name for path in (ROOT / package).iterdir() if path.is_file()}
+    documents = {"__init__.py", "README.md", "RESULTS.md", "metric.py"}
+    assert files - documents == {f"{name}.py" for name in COMMANDS[package]}
+    for name in COMMANDS[package]:
+        text = (ROOT / package / f"{name}.py").read_text()
+        assert "def main(" in text, f"{name} is no command"
+        assert 'if __name__ == "__main__":' in text, f"{name} cannot be run as a module"
+
+
+def test_files_are_neither_crumbs_nor_halls():
+    """Rooms of 2 to 16 files; the median file has 80 to 200 lines."""
+    lengths, rooms = [], {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if path.name != "__init__.py" and "drawn" not in path.parts:
+                lengths.append(len(path.read_text().splitlines()))
+                rooms.setdefault(path.parent, []).append(path.name)
+    assert 80 <= sorted(lengths)[len(lengths) // 2] <= 200
+    assert {str(room): len(names) for room, names in rooms.items() if not 2 <= len(names) <= 16} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_s_init_holds_is_no_logic(package):
+    """Re-exports; those of a whole package may be late (`__getattr__`), so that importing it costs nothing."""
+    allowed = (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign, ast.AnnAssign, ast.If)
+    for path in (ROOT / package).rglob("__init__.py"):
+        odd = [each for each in ast.parse(path.read_text()).body if not isinstance(each, allowed)]
+        assert [each.name for each in odd if isinstance(each, ast.FunctionDef)] in ([], ["__getattr__"]), path
+        assert all(isinstance(each, ast.FunctionDef) for each in odd), path
 
 
 def test_nothing_shadows_the_folder_d3s():

@@ -158,7 +158,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         plain = {"gap": numbers.gap, "flips": numbers.flip_rate, "top5": numbers.top5}
         shares: dict[str, Any] = {name: _shown(value) for name, value in plain.items()}
         shares["metrics"] = {
-            name: {"value": value, "shown": metric(name, value)} for name, value in numbers.metrics.items()
+            name: {"value": (value := numbers.metrics.get(name)), "shown": metric(name, value)} for name in METRICS
         }
         every = _shown(numbers.all.top1, _interval(numbers.all))
         told["numbers"] = {"all": every, "cells": cells, "worst": numbers.worst, **shares}
