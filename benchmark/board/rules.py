@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from benchmark.data.split import open_split
-from benchmark.schemas.metrics import Strict
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import Dataset, first_wrong
+from benchmark.schemas.versions import Versioned
 from d3s_dataset.errors import ReleaseError, ResultError
 from d3s_dataset.schema import not_d3s
 
@@ -19,13 +19,12 @@ KIND = "d3s"  # the only kind with a board: the drawn sample and unredrawn guide
 _LABELS = ("foreground", "background", "foreground_source", "background_source")
 
 
-class Rules(Strict):
+class Rules(Versioned):
     """The file `leaderboard.json`: the images that a board is about.
 
     `digest` is that of the config's shards; `repo` and `revision` say where the release lies on the Hub, if it does.
     """
 
-    schema_version: Literal[1] = 1
     name: str
     kind: Literal["d3s"]
     digest: str

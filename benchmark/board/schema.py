@@ -5,7 +5,8 @@ made: the same files give the same bytes everywhere.
 """
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +15,7 @@ from benchmark.metrics.registry import METRICS
 from benchmark.reports.text import PLACES
 from benchmark.schemas.metrics import Number, Strict
 from benchmark.schemas.result import Result
+from benchmark.schemas.versions import Upgrade, Versioned
 
 State = Literal[
     "reproduced", "recomputed", "not reproduced", "duplicate", "superseded", "withdrawn", "refused"
@@ -21,7 +23,7 @@ State = Literal[
 Section = Literal["imagenet", "web", "d3s"]
 
 
-class Record(Strict):
+class Record(Versioned):
     """The file `reproduced/<id>.json`, by the board's owner: the named weights, run again on some of the images.
 
     `content` is the digest of the submission that was compared, `seed` drew the rows after it was sent. `same` counts
@@ -29,7 +31,6 @@ class Record(Strict):
     only, which ranks nothing). `sequence` counts what was reproduced on this board: the lower was there first.
     """
 
-    schema_version: Literal[1] = 1
     id: str
     content: Annotated[str, Field(min_length=1)]
     seed: int
@@ -108,10 +109,22 @@ class Entry(Strict):
     versus: Versus | None = None
 
 
-class Board(Strict):
+def _with_metrics(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a board of version 2: version 1 has no metric of the table but `ece`, as a field of its own."""
+    entries = [dict(each) for each in fields["entries"]]
+    for entry in entries:
+        if entry.get("numbers"):
+            numbers = dict(entry["numbers"])
+            entry["numbers"] = {"metrics": {"ece": numbers.pop("ece")}, **numbers}
+    return {**fields, "entries": entries}
+
+
+class Board(Versioned):
     """The file `board.json`."""
 
-    schema_version: Literal[1] = 1
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_metrics}
+
     rules: Rules
     entries: list[Entry]
 

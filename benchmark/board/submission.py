@@ -14,10 +14,10 @@ unpacked or unpickled, and no name of the submission becomes a path.
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 
@@ -28,8 +28,9 @@ from benchmark.board.safe_read import LONGEST, bounded_memory, check_footer, mos
 from benchmark.metrics.compute import result_of
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
-from benchmark.schemas.metrics import Number, Strict
+from benchmark.schemas.metrics import Number
 from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.identity import digest, file_digest
 
@@ -49,14 +50,13 @@ def _plain(text: str) -> str:
 Text = Annotated[str, AfterValidator(_plain)]
 
 
-class Description(Strict):
+class Description(Versioned):
     """What a result does not say of its model. `training_data`: what was seen beyond ImageNet, each a board of its own.
 
     `imagenet`: nothing; `web`: images or captions of the web; `d3s`: images of D3S. `supersedes` is the id of an older
     submission of the same model; `withdrawn` says why this one is no longer meant.
     """
 
-    schema_version: Literal[1] = 1
     training_data: Literal["imagenet", "web", "d3s"]
     notes: Text = ""
     supersedes: Text | None = None
@@ -75,13 +75,15 @@ class _Compared(_Group):
     by_background: dict[str, _Group]
 
 
-class _Sent(results.Provenance):
+class _Sent(results.Provenance, Versioned):
     """What is read of a result that was sent; metrics that are not compared may be missing, new or of another method.
 
-    A board shows recomputed numbers alone, so a result of an older or newer version is as good as its predictions.
+    A board shows recomputed numbers alone, so a result of an older version is as good as its predictions.
     """
 
-    schema_version: Literal[1] = 1
+    VERSION: ClassVar[int] = results.Result.VERSION
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = results.Result.UPGRADES
+
     metrics: _Compared
     drop: Any = None
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from benchmark.schemas.metrics import Number, Spread, Strict, Worst
 from benchmark.schemas.result import Dataset, Model, Run
+from benchmark.schemas.versions import Versioned
 
 
 class Reading(Strict):
@@ -77,10 +78,9 @@ class Erasure(Strict):
     erased_kept: Kept
 
 
-class Probed(Strict):
+class Probed(Versioned):
     """The file `<model>--<dataset>-<config>-<split>--<digest>-probe.json`; `notes` says what could not be read."""
 
-    schema_version: Literal[1] = 1
     model: Model
     dataset: Dataset
     features: int
@@ -130,14 +130,13 @@ class Read(Strict):
     scores: Scores
 
 
-class Correlation(Strict):
+class Correlation(Versioned):
     """The file `<first model>--<dataset>-<config>-<split>--<precision>--<digest>--rho<rho>.correlation.json`.
 
     `pairing` is the groups with their classes and backgrounds; `disjoint` says whether test images share no foreground
     and no background photo with the train split, `n` how many test images are tied and untied.
     """
 
-    schema_version: Literal[1] = 1
     models: list[Model]
     datasets: tuple[Dataset, Dataset]
     pairing: dict[str, dict[str, list[int] | str]]
@@ -163,10 +162,9 @@ class Point(Strict):
     pareto: bool
 
 
-class Sweep(Strict):
+class Sweep(Versioned):
     """The file `sweep.json`; `chance` is the share of the commonest background."""
 
-    schema_version: Literal[1] = 1
     model: Model
     datasets: tuple[Dataset, Dataset]
     objective: str

@@ -1,7 +1,8 @@
 """Predictions: one Parquet a model, one row an image. All metrics can be recomputed from it without torch.
 
 The file also carries its provenance (which model, which data set, where it ran) as JSON in the schema's metadata,
-so that a result can be made from the predictions alone. Predictions from elsewhere need only the columns.
+so that a result can be made from the predictions alone. Predictions from elsewhere need only the columns. A version of
+the columns other than 1 would stand in the metadata too, so that a newer file is refused and never misread.
 """
 
 import io
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmark.schemas.versions import check
 from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.atomic import write_atomic
@@ -35,6 +37,8 @@ SCHEMA = pa.schema(
 )
 OPTIONAL = {"squares"}  # columns that a file may lack
 _METADATA_KEY = b"d3s"
+_VERSION_KEY = b"d3s_schema_version"  # missing: 1
+_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,6 +124,11 @@ def _open(path: Path) -> pa.Table:
 
 def _from_table(path: Path, table: pa.Table) -> Predictions:
     metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
+    version = (table.schema.metadata or {}).get(_VERSION_KEY, b"1")
+    try:
+        check(int(version) if version.isdigit() else version.decode(errors="replace"), _VERSION)
+    except ValueError as error:
+        raise ResultError(f"{path}: {error}") from None
     there = [each for each in SCHEMA if each.name not in OPTIONAL or _is_filled(table, each.name)]
     columns = {each.name: _column(path, table[each.name], each) for each in there}
     try:

@@ -3,14 +3,16 @@
 The numbers themselves are typed in `scores`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ValidationError
 
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas.metrics import Change, Metrics, Number, Strict
 from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
@@ -87,10 +89,9 @@ class Provenance(Strict):
     imagenet: ImageNet | None = None
 
 
-class Comparison(Strict):
+class Comparison(Versioned):
     """What `benchmark.compare` writes: two models on the images both have, and how many each lacks."""
 
-    schema_version: Literal[1] = 1
     first: Model
     second: Model
     datasets: tuple[Dataset, Dataset]
@@ -100,22 +101,24 @@ class Comparison(Strict):
     changes: dict[str, Change]
 
 
-class Chain(Strict):
+class Chain(Versioned):
     """What `benchmark.score` writes for one model on a release and its controls: the drop step by step."""
 
-    schema_version: Literal[1] = 1
     model: Model
     datasets: list[Dataset]
     steps: dict[str, dict[str, Change]]
 
 
-class Result(Strict):
+class Result(Versioned):
     """The file `<model>--<dataset>-<config>-<split>--<precision>--<digest>.json` (`identity.stem`).
 
-    `drop` is the top-1 on ImageNet minus that on this split. Older files lack `run`, `imagenet` and `drop`.
+    `drop` is the top-1 on ImageNet minus that on this split. Older files lack `run`, `imagenet` and `drop`; version 1
+    lacks `further` in its metrics.
     """
 
-    schema_version: Literal[1] = 1
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields}
+
     model: Model
     dataset: Dataset
     metrics: Metrics
