@@ -159,7 +159,8 @@ def test_table_shows_percent_dashes_and_flags(make_predictions):
     made = make_predictions(n=60, fronts=30, behinds=9)
     shown = tables.table(compute.score(made, background_names()))
     row = next(line for line in shown.splitlines() if line.strip().startswith("cave"))
-    assert row.split() == ["cave", "0", "-", "-", "-", "-", "-"]
+    assert row.split()[:2] == ["cave", "0"]
+    assert set(row.split()[2:]) == {"-"}
     grass = next(line for line in shown.splitlines() if line.strip().startswith("grass"))
     assert f"{100 * compute.score(made, background_names()).by_background['grass'].top1:.1f}" in grass
 
