@@ -1,4 +1,4 @@
-# make demo, make disentangle, make test, make test-all, make bench: each does its own set-up in .venv (Python 3.11+, make and git suffice).
+# make demo, make disentangle, make lint, make test, make test-all, make bench: each does its own set-up in .venv (Python 3.11+, make and git suffice).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile
 
-.PHONY: demo disentangle test test-all test-browser bench clean
+.PHONY: demo disentangle lint test test-all test-browser bench clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -39,6 +39,15 @@ disentangle: $(INSTALLED)
 	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --seeds 3 \
 		--dataset demo/d3s --out demo/results
 	@echo "model: demo/parts   sweep: demo/sweep   results: demo/results"
+
+# Style, types, imports between rooms, spelling and wording. The tests run the same.
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(PYTEST) -q tests/test_words.py
 
 test: $(INSTALLED)
 	$(PARALLEL) -m 'not long and not bench'

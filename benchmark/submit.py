@@ -21,10 +21,10 @@ from benchmark.board.submission import (
     PREDICTIONS,
     RESULT,
     Description,
-    check,
     description_of,
     id_of,
 )
+from benchmark.board.validation import check
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
 from benchmark.schemas.result import Result, beside

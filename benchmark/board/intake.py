@@ -10,7 +10,7 @@ from benchmark.board.names import display_name, hub_repo, source_of
 from benchmark.board.rules import Rules, Truth
 from benchmark.board.safe_read import bounded_memory
 from benchmark.board.schema import Entry, numbers_of
-from benchmark.board.submission import check, content_of
+from benchmark.board.validation import check, content_of
 from benchmark.board.workers import in_processes
 from benchmark.schemas.predictions import Predictions, take
 from d3s_dataset.errors import D3SError, ResultError

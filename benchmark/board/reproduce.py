@@ -18,7 +18,8 @@ from benchmark.board.ranking import REPRODUCED, read_records
 from benchmark.board.rules import Rules, truth_of
 from benchmark.board.safe_read import bounded_memory
 from benchmark.board.schema import Record
-from benchmark.board.submission import FOLDER, check
+from benchmark.board.submission import FOLDER
+from benchmark.board.validation import check
 from benchmark.board.workers import Lost, alone
 from benchmark.cache.cache import Options
 from benchmark.data.split import Rows, open_split

@@ -1,0 +1,171 @@
+"""Checks of a submission, by whoever sends it and by the board in the same words: everything shown is recomputed.
+
+A submission comes from a stranger. Every read is bounded before it is made: bytes by the file system, rows and
+uncompressed bytes by the Parquet footer, strings by their dictionaries, memory by the operating system. Nothing is
+unpacked or unpickled, and no name of the submission becomes a path.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ValidationError
+
+from benchmark.board.names import check_arguments, check_names
+from benchmark.board.row_checks import check_rows
+from benchmark.board.rules import Rules, Truth
+from benchmark.board.safe_read import bounded_memory, check_footer, most_bytes
+from benchmark.board.submission import DESCRIPTION, FILES, PREDICTIONS, RESULT, Description, Submission, id_of
+from benchmark.metrics.compute import result_of
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.metrics import Number
+from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.versions import Upgrade, Versioned
+from d3s_dataset.errors import ResultError, one_line
+from d3s_dataset.identity import digest, file_digest
+
+_SMALL = 1 << 24  # bytes of a JSON file; a result of all 1000 classes has 300,000
+_TOLERANCE = 1e-6  # how far a number recomputed elsewhere may lie from the one that was sent
+
+
+class _Group(BaseModel):
+    """The numbers of a group that are compared: counts of right answers, whatever else a version computes."""
+
+    n: int
+    top1: Number
+    top5: Number
+
+
+class _Compared(_Group):
+    by_background: dict[str, _Group]
+
+
+class _Sent(results.Provenance, Versioned):
+    """What is read of a result that was sent; metrics that are not compared may be missing, new or of another method.
+
+    A board shows recomputed numbers alone, so a result of an older version is as good as its predictions.
+    """
+
+    VERSION: ClassVar[int] = results.Result.VERSION
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = results.Result.UPGRADES
+
+    metrics: _Compared
+    drop: Any = None
+
+
+def content_of(folder: Path, rows: int) -> str:
+    """Return the digest of a submission's files.
+
+    Args:
+        folder: of the three files.
+        rows: how many images the board has, which bounds what is read.
+
+    Raises:
+        ResultError: other files than a submission's, or larger ones.
+    """
+    _check_files(folder, rows)
+    return digest([[name, file_digest(folder / name)] for name in FILES])
+
+
+def check(folder: Path, rules: Rules, truth: Truth) -> Submission:
+    """Read a submission and recompute everything that a board shows of it.
+
+    Args:
+        folder: of the three files.
+        rules: what the board takes.
+        truth: the labels of its images.
+
+    Raises:
+        ResultError: why it is refused.
+    """
+    _check_files(folder, len(truth))
+    description = _description(folder / DESCRIPTION)
+    sent = results.parse(_Sent, results.content_of(folder / RESULT), RESULT)
+    _check_facts(sent, rules)
+    # Older results do not hold the digest of their release.
+    claimed = sent.dataset.model_copy(update={"release": sent.dataset.release or truth.facts.release})
+    for said in _differences(_about(claimed), _about(truth.facts), "dataset"):
+        raise ResultError(f"{RESULT} says otherwise than the release: {said}")
+    if folder.name != id_of(sent):
+        raise ResultError(f"expected its folder to be named {id_of(sent)}")
+    predictions = _predictions(folder / PREDICTIONS, truth)
+    made = result_of(predictions, PREDICTIONS, fine=False)
+    for said in _differences(_told(sent), _told(_Sent.model_validate(made.model_dump(mode="json")))):
+        raise ResultError(f"{RESULT} says otherwise than {PREDICTIONS}: {said}")
+    return Submission(folder.name, made, predictions, description)
+
+
+def _predictions(path: Path, truth: Truth) -> Predictions:
+    with bounded_memory():
+        check_footer(path, len(truth))
+        try:
+            predictions = predictions_.read(path)
+        except (MemoryError, KeyError) as error:
+            raise ResultError(f"{path.name} cannot be read within bounds: {one_line(error)}") from None
+    truth.check(predictions)
+    check_rows(predictions)
+    return predictions
+
+
+def _check_files(folder: Path, rows: int) -> None:
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise ResultError("expected a folder, got a file or a link")
+    found = {each.name: each.stat(follow_symlinks=False) for each in os.scandir(folder)}
+    if set(found) != set(FILES):
+        odd = sorted(set(found) ^ set(FILES))[0]
+        raise ResultError(f"expected {', '.join(FILES)} and nothing else: {odd!r} is {_there(odd in found)}")
+    for name, facts in found.items():
+        if not stat.S_ISREG(facts.st_mode):
+            raise ResultError(f"{name} is a link or no file")
+        most = most_bytes(rows) if name == PREDICTIONS else _SMALL
+        if facts.st_size > most:
+            raise ResultError(f"{name} has {facts.st_size:,} bytes, expected at most {most:,}")
+
+
+def _there(there: bool) -> str:
+    return "too many" if there else "missing"
+
+
+def _description(path: Path) -> Description:
+    try:
+        return Description.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ResultError(f"{path.name}: {results.first_wrong(error)}") from None
+
+
+def _check_facts(sent: _Sent, rules: Rules) -> None:
+    """Raise ResultError where a result is not on the board's images, not in fp32, or has names that are no names."""
+    rules.check(sent.dataset)
+    if sent.model.precision != "fp32":
+        raise ResultError(f"expected a result in fp32, got {sent.model.precision}: run it with --precision fp32")
+    check_names(sent.model)
+    check_arguments(sent.model.kwargs)
+
+
+def _about(facts: results.Dataset) -> dict[str, Any]:
+    return facts.model_dump(mode="json", exclude={"revision"})  # a folder has none
+
+
+def _told(result: _Sent) -> dict[str, Any]:
+    return result.model_dump(mode="json", exclude={"drop"})
+
+
+def _differences(sent: Any, made: Any, where: str = "") -> Iterator[str]:
+    """Yield where two JSON values differ by more than rounding, and what both say."""
+    if isinstance(sent, dict) and isinstance(made, dict):
+        for name in sorted(set(sent) | set(made)):
+            yield from _differences(sent.get(name), made.get(name), f"{where}.{name}".strip("."))
+    elif isinstance(sent, list | tuple) and isinstance(made, list | tuple) and len(sent) == len(made):
+        for index, pair in enumerate(zip(sent, made, strict=True)):
+            yield from _differences(*pair, f"{where}[{index}]")
+    elif not _equal(sent, made):
+        yield f"{where} is {str(sent)[:80]}, recomputed {str(made)[:80]}"
+
+
+def _equal(sent: Any, made: Any) -> bool:
+    if isinstance(sent, float) and isinstance(made, float):
+        return abs(sent - made) <= _TOLERANCE * max(1.0, abs(made))
+    return type(sent) is type(made) and sent == made
