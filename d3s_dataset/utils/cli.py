@@ -22,6 +22,23 @@ T = TypeVar("T")
 _UNTYPED = object()
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Append the default only where there is one, and mark required flags."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help, action.default
+        if text is None or "%(default)" in text:
+            return text
+        if action.option_strings and action.required:
+            return f"{text} (required)"
+        if default is None or default is False or default in ([], ()):
+            return text
+        if isinstance(default, list | tuple):
+            shown = " ".join(str(value) for value in default).replace("%", "%%")
+            return f"{text} (default: {shown})"
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line and exit code 1, and which refuses flags that would do nothing.
 
@@ -29,7 +46,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         self._rules: list[tuple[Callable[[argparse.Namespace], bool], str, tuple[str, ...]]] = []
         self._typed: set[str] = set()
