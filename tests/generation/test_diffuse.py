@@ -162,7 +162,7 @@ def test_no_room_for_one_image_is_one_clear_line(settings):
 
     fresh = ImageToImage(settings, "cpu", batch_size=2)
     fresh._pipe.unet.register_forward_pre_hook(no_device)
-    with pytest.raises(ModelError, match="has no room for one image"):
+    with pytest.raises(ModelError, match="is out of memory with one image"):
         fresh(*batch(2))
 
 
