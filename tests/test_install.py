@@ -1,4 +1,4 @@
-"""What each extra brings, in fresh environments: a command works or names the extra it lacks, without a traceback.
+"""Extras in fresh environments: a command works or names the missing extra, without a traceback.
 
 The wheel that users would get is installed by uv, without this project's own environment: commands run outside the
 repository and without PYTHONPATH.

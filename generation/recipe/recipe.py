@@ -75,7 +75,7 @@ class Recipe(Section):
 
     @property
     def diffuses(self) -> bool:
-        """Whether a model redraws the guides."""
+        """True if a model redraws the guides."""
         return self.generator.model != NO_MODEL
 
     @property

@@ -151,5 +151,5 @@ def test_classes_with_few_photos_use_them_more_often(tmp_path):
 def test_no_release_is_an_error(tmp_path):
     with pytest.raises(ReleaseError, match=r"no manifest\.json"):
         check_release(tmp_path)
-    with pytest.raises(ReleaseError, match="is no folder"):
+    with pytest.raises(ReleaseError, match="is not a folder"):
         check_release(tmp_path / "gone")

@@ -1,4 +1,4 @@
-"""Whatever breaks in the night: signals, two runs at once, parts, rows that fail, screens, images made again."""
+"""Fault tolerance: signals, two concurrent runs, parts, rows that fail, screens, images made again."""
 
 import os
 import shutil

@@ -418,7 +418,7 @@ def test_bad_input_is_one_line(server, pushes, small, two_configs, tmp_path):
     server.store.hold("lab/public", {"README.md": b"soon"})
     server.words = f"no rights for Bearer {READER}"
     cases = [
-        ({"argv": to(small), "token": None}, "no token of the Hub on this machine"),
+        ({"argv": to(small), "token": None}, "no Hub token on this machine"),
         ({"argv": to(small), "token": "hf_wrong"}, "the Hub does not accept the token"),
         ({"argv": to(small), "token": READER}, "no permission"),
         ({"argv": to(small, repo="lab/public"), "token": READER}, "no permission"),
@@ -427,7 +427,7 @@ def test_bad_input_is_one_line(server, pushes, small, two_configs, tmp_path):
         ({"argv": to(damaged)}, f"{shard} is damaged"),
         ({"argv": to(guides)}, "pass --with-guides if you may"),
         ({"argv": to(tmp_path)}, "has no manifest.json"),
-        ({"argv": to(tmp_path / "gone")}, "which is no folder"),
+        ({"argv": to(tmp_path / "gone")}, "which is not a folder"),
         ({"argv": to(small, repo="d3s")}, "expected ORG/NAME"),
         ({"argv": to(small, repo="lab/d3s/x")}, "--repo-id"),
         ({"argv": to(small, "--private", repo="lab/public")}, "lab/public is public"),

@@ -39,7 +39,7 @@ class Origin:
 
     @property
     def redrawn(self) -> bool:
-        """Whether the images are redrawn from guides; else they are guides."""
+        """True if the images are redrawn from guides; else they are guides."""
         return self.guides != "default"
 
 

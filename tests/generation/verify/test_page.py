@@ -47,7 +47,7 @@ def answer_all(page, task, but=0):
 
 
 def hand_in(page, address):
-    """Do a whole task; return its address."""
+    """Complete a task; return its address."""
     task = page.enter(address)
     answer_all(page, task, but=1)
     status, text, _ = page.ask(f"{task}/finish", {"comment": ""})
