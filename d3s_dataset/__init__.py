@@ -1,11 +1,11 @@
-"""D3S, the dataset: its labels, its columns, its files, and how to load and check them.
+"""D3S, the dataset: labels, columns, files, loading and checks.
 
-Nothing here imports torch, timm or diffusers. The usual way in is one line::
+Nothing here imports torch, timm or diffusers. Usage::
 
     from d3s_dataset import load
     validation = load("d3s", split="validation")
 
-`CLASSES` reads a file and `D3S` imports datasets, so both wait until they are asked for.
+`CLASSES` reads a file and `D3S` imports datasets, so both are loaded on first use.
 """
 
 from importlib import import_module

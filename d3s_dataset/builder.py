@@ -25,7 +25,7 @@ class D3S(datasets.ArrowBasedBuilder):
 
     Args (keywords; those of `datasets.DatasetBuilder`, such as `cache_dir`, are passed on):
         data_dir: the folder of a release.
-        repo_id: in its place, the Hub repo of a release.
+        repo_id: the Hub repo of a release, instead of `data_dir`.
         revision: branch, tag or commit of that repo.
         config_name: `default` (the default) or another config of the release.
 
@@ -53,7 +53,7 @@ class D3S(datasets.ArrowBasedBuilder):
         if config_name not in self._manifest.configs():
             has = ", ".join(self._manifest.configs())
             raise ReleaseError(f"{self._root} has no config {config_name!r}; it has {has}")
-        # The content's digest names the prepared copy, so that another release is never taken for this one.
+        # The content digest identifies the prepared copy, so that another release is never used in its place.
         super().__init__(
             dataset_name="d3s", config_name=config_name, hash=self._manifest.digest_of(config_name)[:16], **kwargs
         )
@@ -71,7 +71,7 @@ class D3S(datasets.ArrowBasedBuilder):
         return [datasets.SplitGenerator(name=split, gen_kwargs={"files": local[split]}) for split in files]
 
     def _find(self, shard: manifests.Shard) -> str:
-        """Return where a shard is read: a file that was looked at (`locate`), or an address on the Hub."""
+        """Return the path of a shard after checks (`locate`), or its Hub URL."""
         if self._root.startswith(_HUB):
             return f"{self._root}/{shard.path}"
         return str(manifests.locate(Path(self._root), shard))

@@ -1,7 +1,7 @@
-"""python -m d3s_dataset.check DIR_OR_REPO: reopen a release and recompute everything it claims.
+"""python -m d3s_dataset.check DIR_OR_REPO: check a release against its manifest, card and columns.
 
-Every claim of the manifest, the card and the columns is compared with what the files hold: checksums, counts,
-schema, labels, keys, images, boxes; and the promises of the plan: balanced, disjoint, crossed.
+Every value in the manifest, the card and the columns is recomputed from the files: checksums, counts, schema, labels,
+keys, images, boxes; and the guarantees of the plan: balanced, disjoint, crossed.
 """
 
 from collections import Counter
@@ -23,8 +23,8 @@ from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.cli import Parser, progress, run_command, say
 from d3s_dataset.utils.paths import is_name
 
-_MOST = 20  # problems that are listed one by one
-REJECTED = "_rejected"  # ends the name of the split that holds what was not verified
+_MOST = 20  # problems that are listed
+REJECTED = "_rejected"  # suffix of the split with the images that were not verified
 _QUESTIONS = ("foreground", "background", "unsafe")
 _ANSWERS = ("yes", "no", "unsure")
 _COLUMNS = ["key", "verified", "votes", *(f"votes_{question}" for question in _QUESTIONS)]
@@ -32,13 +32,13 @@ _COLUMNS = ["key", "verified", "votes", *(f"votes_{question}" for question in _Q
 
 @dataclass
 class Tally:
-    """What the rows of one split add up to."""
+    """Counts over the rows of one split."""
 
     cells: Counter[tuple[int, int]] = field(default_factory=Counter)
     pairs: Counter[tuple[str, int]] = field(default_factory=Counter)
     foregrounds: set[str] = field(default_factory=set)
     backgrounds: set[str] = field(default_factory=set)
-    photos: dict[str, tuple[str, int]] = field(default_factory=dict)  # of each key: foreground photo and background
+    photos: dict[str, tuple[str, int]] = field(default_factory=dict)  # key -> (foreground photo, background)
 
     def add(self, row: dict[str, Any]) -> None:
         """Count one row."""
@@ -51,7 +51,7 @@ class Tally:
 
 
 def check_release(folder: Path) -> list[str]:
-    """Return every problem of a release, one line each; an empty list means that all claims hold.
+    """Return every problem of a release, one line per problem; an empty list means that all checks passed.
 
     Raises:
         ReleaseError: the folder has no manifest, or one that cannot be read.
@@ -63,7 +63,7 @@ def check_release(folder: Path) -> list[str]:
     with progress(total=total, label="checking") as bar:
         for shard in manifest.shards:
             try:
-                # What people rejected was planned with the rest: the promises hold for both together.
+                # Rejected images were planned with the others: the guarantees hold for both together.
                 whole = shard.split.removesuffix(REJECTED)
                 tally = tallies.setdefault((shard.config, whole), Tally())
                 problems += _check_shard(folder, manifest, shard, tally, bar)
@@ -71,7 +71,7 @@ def check_release(folder: Path) -> list[str]:
                 problems += [] if str(error) in problems else [str(error)]
             except (OSError, pa.ArrowException) as error:
                 problems.append(f"{shard.path}: cannot be read as Parquet: {one_line(error)}")
-    if not problems:  # the plan's promises hold for whole releases
+    if not problems:  # the plan's guarantees hold for whole releases
         images = {split: tally for (config, split), tally in tallies.items() if config == "default"}
         problems += _check_promises(manifest, images)
         for (config, split), tally in tallies.items():
@@ -85,7 +85,7 @@ def _check_recipe(manifest: Manifest) -> Iterator[str]:
         name for name in ("name", "kind", "description", "seed", "rows", "generator") if not _has(manifest, name)
     ]
     if missing:
-        yield f"{manifests.FILE_NAME}: its recipe lacks {', '.join(missing)}"
+        yield f"{manifests.FILE_NAME}: the recipe lacks {', '.join(missing)}"
     for config in manifest.configs():
         if config not in CONFIGS:
             yield f"{manifests.FILE_NAME}: config {config} is none of {', '.join(CONFIGS)}"
@@ -202,7 +202,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
             for split in info["splits"]
         }
     except (yaml.YAMLError, ValueError, RecursionError, IndexError, KeyError, TypeError):
-        yield "README.md: its front matter cannot be read as a card's, with dataset_info"
+        yield "README.md: invalid front matter: expected a dataset card with dataset_info"
         return
     held = {(config, split): manifest.rows(config, split) for config in manifest.configs()
             for split in manifest.splits(config)}  # fmt: skip
@@ -213,13 +213,13 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m d3s_dataset.check", description="Reopen a release and recompute everything it claims.")
-    parser.add_argument("release", help="a folder, or a Hub repo such as org/d3s")
+    parser = Parser("python -m d3s_dataset.check", description="Check a release against its manifest and card.")
+    parser.add_argument("release", help="folder or Hub repo such as org/d3s")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, check the release, say what was found."""
+    """Parse the command line, check the release and report problems."""
     folder = fetch_all(_parser().parse_args(argv).release)
     problems = check_release(folder)
     for problem in problems[:_MOST]:
@@ -229,11 +229,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     manifest = manifests.read(folder)
     rows = ", ".join(f"{manifest.rows('default', split):,} {split}" for split in manifest.splits())
     failed, short = len(manifest.failures), manifest.digest[:16]
-    say(f"{folder}: all claims hold ({rows} rows; {failed} failures listed; digest {short})")
+    say(f"{folder}: all checks passed ({rows} rows; {failed} failures listed; digest {short})")
 
 
 def check_votes(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """Compare the columns and splits of the images with the raw votes; yield every problem, one line each."""
+    """Compare the columns and splits of the images with the raw votes; yield one line per problem."""
     splits = manifest.splits("votes")
     if not splits:
         return

@@ -1,4 +1,4 @@
-"""Look at one image of a release: is it what its row says of it, in form and in what was measured on it."""
+"""Check one image of a release against its row: format and measured screens."""
 
 import io
 import math
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-_FORMATS = ("PNG", "JPEG", "WEBP")  # of others Pillow hands some to programs of their own
+_FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow passes some other formats to external programs
 _LEVELS = np.arange(256)
 # Screens are measured before an image is encoded. JPEG at a low quality moves the contrast by less than this; the share
 # of clipped values it can move by a third where flat areas lie near 0 or 255, so that one is not compared.
@@ -16,13 +16,13 @@ _CONTRAST = 2.0
 
 
 def check_image(row: Mapping[str, Any], size: int) -> Iterator[str]:
-    """Yield what is wrong with a row's image, one line each.
+    """Yield one line per problem of a row's image.
 
-    An image that was moved to another row is found by the screens that were measured on it.
+    The measured screens detect an image that was moved to another row.
 
     Args:
         row: a row whose `image` is not null.
-        size: its side as the manifest has it, in pixels.
+        size: side from the manifest, in pixels.
     """
     content = row["image"]["bytes"]
     if content is None:

@@ -2,21 +2,21 @@
 
 ::
 
-    D3SError                 the message says what was expected, what came, and what to type
+    D3SError                 the message contains what was expected, what was found, and what to type
     ├── DatasetNotFound      no release under that name, folder or repo
-    ├── ReleaseError         a release that is unfinished, damaged, or not the one asked for
+    ├── ReleaseError         a release that is unfinished, damaged, or not the expected one
     ├── RecipeError          a recipe with an unknown key or a value out of range
-    ├── SourceError          a folder or data set of photos that cannot be used
+    ├── SourceError          a folder or dataset of photos that cannot be used
     │   └── PhotoError       a single photo that cannot be read: a failed row, not the end of a run
     ├── ModelError           a model that is unknown, unreachable or of another shape
     │   └── CheckpointError  a weights file that is missing, unsafe, or of another architecture
-    ├── GenerationError      a run that cannot go on: workers, lanes or a cluster are lost, or it was stopped
-    │   └── Interrupted      SIGTERM or Ctrl-C: what was made is kept
+    ├── GenerationError      a run that cannot continue: workers or a cluster were lost, or it was stopped
+    │   └── Interrupted      SIGTERM or Ctrl-C: finished images are kept
     ├── VerifyError          tasks, votes or verdicts of human verification that cannot be used
     ├── WriteError           a file or folder that cannot be written
-    ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or does not keep up
-    ├── EraserError          features and labels to which no eraser can be fitted, or which it cannot take
-    ├── ResultError          predictions or results that do not hold what they should
+    ├── HubError             a Hub repo that cannot be written, or a Hub that cannot be reached or keeps failing
+    ├── EraserError          features or labels that an eraser cannot be fitted to, or cannot be applied to
+    ├── ResultError          predictions or results with invalid content
     ├── PluginError          an entry that another package adds to a plug-in table and that cannot be used
     └── MissingExtra         a package that only one command needs is not installed
 
@@ -34,15 +34,15 @@ _SHORTEST = 4  # characters: the Hub's have 37, and a shorter text would stand i
 
 
 class D3SError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and fix."""
 
 
 class DatasetNotFound(D3SError):
-    """No release under the name, folder or repo that was given."""
+    """No release under the given name, folder or repo."""
 
 
 class ReleaseError(D3SError):
-    """A release that is unfinished, damaged, or another one than asked for."""
+    """A release that is unfinished, damaged, or not the expected one."""
 
 
 class RecipeError(D3SError):
@@ -50,15 +50,15 @@ class RecipeError(D3SError):
 
 
 class SourceError(D3SError):
-    """A folder or data set of photos that cannot be used."""
+    """A folder or dataset of photos that cannot be used."""
 
 
 class PhotoError(SourceError):
-    """One photo that cannot be read; the run goes on and lists its row as failed."""
+    """One photo that cannot be read; the run continues and lists its row as failed."""
 
 
 class ModelError(D3SError):
-    """A model that is unknown, whose weights cannot be had, or whose shape does not fit."""
+    """A model that is unknown, whose weights are not available, or whose shape does not fit."""
 
 
 class CheckpointError(ModelError):
@@ -66,11 +66,11 @@ class CheckpointError(ModelError):
 
 
 class GenerationError(D3SError):
-    """A run that cannot go on; typing the same command again takes it up where it stopped."""
+    """A run that cannot continue; the same command resumes it."""
 
 
 class Interrupted(GenerationError):
-    """A run that was asked to stop, and has kept what it had made."""
+    """A run that was stopped; finished images are kept."""
 
 
 class VerifyError(D3SError):
@@ -86,11 +86,11 @@ class HubError(D3SError):
 
 
 class ResultError(D3SError):
-    """Predictions or a result file that do not hold what they should."""
+    """Predictions or a result file with invalid content."""
 
 
 class EraserError(D3SError):
-    """Features and labels to which no eraser can be fitted, or features that a fitted one cannot take."""
+    """Features or labels that an eraser cannot be fitted to, or features that a fitted one cannot be applied to."""
 
 
 class PluginError(D3SError):
@@ -112,7 +112,7 @@ class MissingExtra(D3SError):
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """Return text of at most `most` characters, its end cut off where it is longer."""
+    """Return text truncated to at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
@@ -122,12 +122,12 @@ def did_you_mean(near: Sequence[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's own words, without a Hub token, on one line of at most 300 characters, or its type if none."""
+    """Return an error's message without a Hub token, on one line of at most 300 characters; its type if empty."""
     return redacted(" ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def redacted(text: str) -> str:
-    """Return a text without this machine's Hub token, which a server may have sent back, or what looks like one."""
+    """Return a text without this machine's Hub token, or anything that looks like one."""
     client = sys.modules.get("huggingface_hub")  # where it was not imported it has sent no token
     for token in {client.get_token() if client else None, os.environ.get("HF_TOKEN")}:
         if token and len(token) >= _SHORTEST:

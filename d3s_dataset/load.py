@@ -1,7 +1,7 @@
-"""Find a release by name and load it: a local folder, or a data set repo on the Hub.
+"""Load a release by name: a local folder, or a dataset repo on the Hub.
 
-`d3s` stands for the folder `./d3s` if it is there, else for the Hub repo named by the variable `D3S_REPO`.
-Nothing falls back silently: where neither exists, the error says what to type.
+`d3s` is the folder `./d3s` if it exists, else the Hub repo named by the variable `D3S_REPO`. There is no silent
+fallback: if neither exists, the error names the command to type.
 """
 
 import difflib
@@ -24,7 +24,7 @@ REPO_VARIABLE = "D3S_REPO"
 
 @dataclass(frozen=True)
 class Location:
-    """Where a release lies: a local `folder`, or a Hub `repo` (exactly one of them is set)."""
+    """Location of a release: a local `folder`, or a Hub `repo` (exactly one of them is set)."""
 
     folder: Path | None = None
     repo: str | None = None
@@ -34,7 +34,7 @@ class Location:
 
 
 def resolve(dataset: str | Path = DEFAULT) -> Location:
-    """Return where a release lies.
+    """Return the location of a release.
 
     Raises:
         DatasetNotFound: no folder of that name and no Hub name either.
@@ -56,7 +56,7 @@ def resolve(dataset: str | Path = DEFAULT) -> Location:
 
 
 def _near(name: str) -> str:
-    """Return what to type where a folder of nearly this name holds a release, for errors; else nothing."""
+    """Return a suggestion for errors if a folder of a similar name holds a release; else nothing."""
     path = Path(name)
     try:
         there = [each.name for each in path.parent.iterdir() if manifests.is_finished(each)]
@@ -80,11 +80,11 @@ def load(
         dataset: `d3s`, a folder, or a Hub repo.
         split: `train`, `validation`, ...; None gives all as a dict.
         config: `default`, or one of the release's others.
-        streaming: read rows on the fly in place of a prepared copy.
+        streaming: read rows on the fly instead of from a prepared copy.
         revision: branch, tag or commit of a Hub repo.
 
     Raises:
-        DatasetNotFound: nothing lies under that name.
+        DatasetNotFound: no release of that name.
         ReleaseError: the folder is unfinished, or has no such config or split.
     """
     from datasets import load_dataset
@@ -101,7 +101,7 @@ def load(
     files = {
         part: [escape(str(locate(folder, each))) for each in has.select(config, part)] for part in has.splits(config)
     }
-    # The manifest's files, not what the folder's card or a script beside it names.
+    # The manifest's files, not those that the folder's card or a script names.
     return load_dataset("parquet", config, data_files=files, **options)
 
 

@@ -1,16 +1,15 @@
-"""manifest.json: what a release holds, file by file, and how it was made. Written last, read first.
+"""manifest.json: files and provenance of a release. Written last, read first.
 
     release/
       README.md  manifest.json  CITATION.cff
       data/<split>-XXXXX-of-YYYYY.parquet        config `default`
       <config>/<split>-XXXXX-of-YYYYY.parquet    every other config
 
-A folder without a manifest is no finished release: `read` says so. Nothing in a manifest depends on when or
-where it was written, so that the same recipe gives the same bytes.
+A folder without a manifest is not a finished release, and `read` raises an error. A manifest does not depend on the
+time or place of writing, so that the same recipe gives the same bytes.
 
-A manifest may be a stranger's. Its names are checked once, when it is read: every shard lies where `shard_path` puts
-it, and is listed once. Whoever opens a shard does so through `open_shard` or `locate`, which look at the file before
-its content.
+A manifest may be untrusted. Its names are validated on reading: every shard has the path given by `shard_path`, and is
+listed once. Shards are opened with `open_shard` or `locate`, which check the file before its content.
 """
 
 import json
@@ -56,7 +55,7 @@ class _Strict(BaseModel):
 
 
 class Shard(_Strict):
-    """One Parquet file: where it lies, what it holds, its checksum."""
+    """One Parquet file: path, content, checksum."""
 
     path: str
     config: Name
@@ -76,7 +75,7 @@ class Shard(_Strict):
 
 
 class Failure(_Strict):
-    """One planned row that could not be made, and why.
+    """One planned row that failed, with the reason.
 
     `index` is its position in the split's plan; `seed` is the last one tried and `attempt` its number, from 0.
     """
@@ -92,7 +91,7 @@ class Failure(_Strict):
 
 
 class Source(_Strict):
-    """Where photos came from: a name for people, the licence, and whether it allows passing them on."""
+    """Source of photos: name, licence, and whether redistribution is allowed."""
 
     role: str
     name: str
@@ -109,14 +108,14 @@ class Agreement(_Strict):
 
 
 class Verification(_Strict):
-    """How people verified a release.
+    """Summary of a release's human verification.
 
     Attributes:
-        release: digest of the release that they looked at.
-        drawn: how its images were chosen.
-        rule: what it took to be verified, by name, and `rule_text` in words.
-        people: whose votes count; `left_out` are those whose do not.
-        answers: that were given, by all of them.
+        release: digest of the annotated release.
+        drawn: how its images were sampled.
+        rule: name of the decision rule; `rule_text` is its description.
+        people: number of annotators whose votes count; `left_out` is the number excluded.
+        answers: number of answers of all annotators.
         agreement: question -> Agreement.
     """
 
@@ -131,7 +130,7 @@ class Verification(_Strict):
 
 
 class Manifest(_Strict):
-    """What a release holds and how it was made (module docstring); `withheld` names configs that a copy left out."""
+    """Files and provenance of a release (module docstring); `withheld` names configs that a copy omits."""
 
     schema_version: Literal[1] = 1
     name: Name
@@ -163,7 +162,7 @@ class Manifest(_Strict):
     def digest(self) -> str:
         """SHA-256 over the checksums of the default config: two releases with the same digest hold the same images.
 
-        The other configs are left out because a copy on the Hub may have to do without them.
+        The other configs are excluded because a copy on the Hub may omit them.
         """
         return self.digest_of("default")
 
@@ -185,7 +184,7 @@ class Manifest(_Strict):
         return sorted(chosen, key=lambda each: each.index)
 
     def rows(self, config: str, split: str) -> int:
-        """Return how many rows a split holds."""
+        """Return the number of rows of a split."""
         return sum(each.rows for each in self.select(config, split))
 
 
@@ -196,7 +195,7 @@ def shard_path(config: str, split: str, index: int, count: int) -> str:
 
 
 def locate(release: Path, shard: Shard) -> Path:
-    """Return where a shard lies, after a look at what kind of file it is and how long; its content is not read.
+    """Return a shard's path after checking file type and size; the content is not read.
 
     Raises:
         ReleaseError: no regular file inside the release, or not of the size that the manifest lists.
@@ -214,7 +213,7 @@ def open_shard(release: Path, shard: Shard) -> pq.ParquetFile:
 
 
 def verify(release: Path, shard: Shard) -> Path:
-    """Return where a shard lies (`locate`) after reading it once; raises ReleaseError where its checksum differs."""
+    """Return a shard's path (`locate`) after verifying its checksum; raises ReleaseError where it differs."""
     path = locate(release, shard)
     try:
         found = file_digest(path)
@@ -233,10 +232,10 @@ def read(release: Path) -> Manifest:
     """
     path = release / FILE_NAME
     if not release.is_dir():
-        raise ReleaseError(f"expected the folder of a release, got {release}, which is no folder")
+        raise ReleaseError(f"expected the folder of a release, got {release}, which is not a folder")
     if not path.is_file():
         raise ReleaseError(
-            f"{release} has no {FILE_NAME}: expected a finished release; if its making was interrupted, "
+            f"{release} has no {FILE_NAME}: expected a finished release; if its generation was interrupted, "
             "type the same generation.run command again"
         )
     return load_model(Manifest, regular(release, FILE_NAME))
@@ -267,11 +266,11 @@ def write(release: Path, manifest: Manifest) -> None:
 
 
 def to_json(model: BaseModel) -> bytes:
-    """Return a model as indented JSON with a newline at its end; NaN is refused rather than written."""
+    """Return a model as indented JSON with a final newline; NaN is an error."""
     return (json.dumps(model.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
 
 
 def verified_fraction(values: Iterable[bool | None]) -> float | None:
-    """Return the share of rows that people verified, or None where nobody has voted on any row."""
+    """Return the share of verified rows among annotated ones, or None without any."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

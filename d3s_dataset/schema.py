@@ -1,6 +1,6 @@
-"""The columns of a release: one `Record` from which the Arrow schema, the HF features and the card derive.
+"""Columns of a release: one `Record` defines the Arrow schema, the HF features and the card.
 
-Every split of a config has the same columns, null where nothing is known. Label columns are int64 because
+Every split of a config has the same columns, null where unknown. Label columns are int64 because
 `datasets` keeps a ClassLabel in Parquet metadata on that type only.
 """
 
@@ -94,26 +94,26 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Ballot:
-    """One row of the config `votes`: one person's answer to one question about one picture."""
+    """One row of the config `votes`: one annotator's answer to one question about one picture."""
 
     item: str = _column(pa.string(), "the picture that was shown")
-    key: str | None = _column(pa.string(), "the row it belongs to; null for a known pair")
-    worker: str = _column(pa.string(), "who, under a name that cannot be traced back")
+    key: str | None = _column(pa.string(), "the row it belongs to; null for a gold question")
+    worker: str = _column(pa.string(), "anonymous id of the annotator")
     question: str = _column(pa.string(), "foreground, background or unsafe")
     answer: str = _column(pa.string(), "yes, no or unsure")
-    expected: str | None = _column(pa.string(), "the right answer, where it is known", default=None)
-    counted: bool = _column(pa.bool_(), "false for people who were left out")
+    expected: str | None = _column(pa.string(), "the right answer of a gold question", default=None)
+    counted: bool = _column(pa.bool_(), "false for excluded annotators")
 
 
 _RECORDS = {"votes": Ballot}  # every other config holds images
 
 
 def not_d3s(kind: str, config: str = "default") -> str | None:
-    """Return what images are that are not D3S's, in a few words that say so; None for images of D3S.
+    """Return a short label for images that are not D3S's; None for images of D3S.
 
     Args:
-        kind: of their release.
-        config: theirs.
+        kind: kind of their release.
+        config: their config.
     """
     if kind in ("d3s", "shift") and config.endswith("guides"):
         kind = "guides"
@@ -137,7 +137,7 @@ def arrow_schema(backgrounds: Sequence[str] | None = None, config: str = "defaul
 
     Args:
         backgrounds: names of the background labels; the ten of D3S unless a recipe for another shift has its own.
-        config: whose columns.
+        config: the config, which defines the columns.
     """
     columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(_RECORDS.get(config, Record))]
     metadata = {"huggingface": json.dumps({"info": {"features": feature_dict(backgrounds, config)}})}

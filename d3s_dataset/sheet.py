@@ -28,7 +28,7 @@ def contact_sheet(folder: Path, config: str, split: str, rows: int, cell: int) -
         folder: the release.
         config: one of its configs.
         split: one of its splits.
-        rows: greatest number of classes.
+        rows: maximum number of classes.
         cell: side of one image on the sheet, in pixels.
 
     Raises:
@@ -51,14 +51,14 @@ def contact_sheet(folder: Path, config: str, split: str, rows: int, cell: int) -
 
 
 def shard_sheet(shard: Path, out: Path, columns: int = 10, cell: int = 96, most: int = 400) -> None:
-    """Write a contact sheet of one shard's first images in row order: rows of a release turn through the backgrounds.
+    """Write a contact sheet of one shard's first images in row order: rows of a release cycle through the backgrounds.
 
     Args:
         shard: a Parquet file of a release.
         out: the picture's file; its folder is made where missing.
         columns: images across.
         cell: side of an image on the sheet, in pixels.
-        most: greatest number of images.
+        most: maximum number of images.
     """
     file = pq.ParquetFile(shard)
     shown = min(most, file.metadata.num_rows)
@@ -101,17 +101,17 @@ def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
 
 def _parser() -> Parser:
     parser = Parser("python -m d3s_dataset.sheet", description="Draw a contact sheet of classes x backgrounds.")
-    parser.add_argument("release", help="a folder, or a Hub repo such as org/d3s")
-    parser.add_argument("--out", type=Path, required=True, help="the picture's file, .png or .jpg")
-    parser.add_argument("--config", default="default", help="config of the release")
-    parser.add_argument("--split", default="validation", help="split of the config")
-    parser.add_argument("--rows", type=natural_to(1000), default=24, help="greatest number of classes")
-    parser.add_argument("--cell", type=natural_to(1024), default=96, help="side of an image on the sheet, in pixels")
+    parser.add_argument("release", help="folder or Hub repo such as org/d3s")
+    parser.add_argument("--out", type=Path, required=True, help="output image, .png or .jpg")
+    parser.add_argument("--config", default="default", help="dataset config")
+    parser.add_argument("--split", default="validation", help="dataset split")
+    parser.add_argument("--rows", type=natural_to(1000), default=24, help="maximum number of classes")
+    parser.add_argument("--cell", type=natural_to(1024), default=96, help="cell size in pixels")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, draw the sheet, say where it lies."""
+    """Parse the command line, draw the sheet and report its path."""
     args = _parser().parse_args(argv)
     folder = fetch(args.release, args.config, args.split)
     sheet = contact_sheet(folder, args.config, args.split, args.rows, args.cell)

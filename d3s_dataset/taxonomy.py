@@ -1,4 +1,4 @@
-"""The labels: ten backgrounds, the 1000 ImageNet-1k classes, and the nine ImageNet-9 superclasses.
+"""Labels: ten backgrounds, the 1000 ImageNet-1k classes, and the nine ImageNet-9 superclasses.
 
 A label is a position: `BACKGROUNDS[label]`, `CLASSES[label]`. The class list was taken once from timm's
 ImageNetInfo (WordNet names and glosses) and is kept as data in `imagenet_classes.tsv`; a test compares the two.

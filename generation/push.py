@@ -1,6 +1,6 @@
-"""python -m generation.push DIR --repo-id ORG/d3s: send a release to the Hub, or bring what is there up to date.
+"""python -m generation.push DIR --repo-id ORG/d3s: upload a release to the Hub, or update the repo.
 
-Type the same command again after whatever stopped it. How it works is told in `generation.publish.upload`.
+The same command resumes an interrupted upload; `generation.publish.upload` describes the protocol.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ _NAMED = 5  # files of a kind that are named one by one
 
 
 def describe(repo: Repo, staged: Staged, remote: Remote, options: Options) -> list[str]:
-    """Return what a push would do, in lines for a person."""
+    """Return a summary of a push, one line per kind of change."""
     diff = compare(staged, remote)
-    hidden = "" if repo.me else ", unless a private repo of this name is there: this machine has no token of the Hub"
+    hidden = "" if repo.me else ", unless a private repo of this name exists: no Hub token on this machine"
     state = f"would be created{hidden}" if remote.head is None else f"holds {remote.head[:12]} of {remote.revision}"
     if remote.head is None and options.private:
         state += ", private"
@@ -55,7 +55,7 @@ def _left_out(manifest: Manifest) -> Iterable[str]:
 def main(
     argv: Sequence[str] | None = None, patience: Patience = PATIENCE, files_per_commit: int = FILES_PER_COMMIT
 ) -> None:
-    """Parse the command line, send the release, say where it stands."""
+    """Parse the command line, upload the release and report the commit."""
     args = _parser().parse_args(argv)
     options = Options(args.private, args.create_pr, args.gated, files_per_commit, patience)
     release = manifests.read(args.release)
@@ -65,14 +65,14 @@ def main(
     remote = find(repo, release, sent, options)
     staged = stage(args.release, sent, args.gated)
     if args.dry_run:
-        for line in [*describe(repo, staged, remote, options), "dry run: nothing was sent"]:
+        for line in [*describe(repo, staged, remote, options), "dry run: nothing was uploaded"]:
             say(line)
         return
     for line in _left_out(sent):
         warn(line)
     say(_summary(repo, push(repo, release, staged, remote, options)))
     if args.gated and args.create_pr:
-        warn("--gated: a pull request brings the questions only; switch gating on in the repo's settings")
+        warn("--gated: a pull request only adds the form; enable gating in the repo's settings")
 
 
 def _summary(repo: Repo, pushed: Pushed) -> str:
@@ -85,14 +85,14 @@ def _summary(repo: Repo, pushed: Pushed) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m generation.push", description="Send a release to the Hugging Face Hub.")
-    parser.add_argument("release", type=Path, help="the release's folder; it is only read")
-    parser.add_argument("--repo-id", required=True, help="the data set repo, ORG/NAME; made if it is not there")
-    parser.add_argument("--private", action="store_true", help="make the repo private; refuse one that is public")
-    parser.add_argument("--create-pr", action="store_true", help="propose it as a pull request, without a tag")
-    parser.add_argument("--with-guides", action="store_true", help="send photos whose source does not allow it, too")
-    parser.add_argument("--gated", action="store_true", help="let in only who agrees to the terms of research use")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    parser = Parser("python -m generation.push", description="Upload a release to the Hugging Face Hub.")
+    parser.add_argument("release", type=Path, help="folder of the release (read-only)")
+    parser.add_argument("--repo-id", required=True, help="dataset repo, ORG/NAME; created if it does not exist")
+    parser.add_argument("--private", action="store_true", help="create a private repo; refuse a public one")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request, without a tag")
+    parser.add_argument("--with-guides", action="store_true", help="also upload photos without redistribution rights")
+    parser.add_argument("--gated", action="store_true", help="gate access: users must accept the research-use terms")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be uploaded, and upload nothing")
     return parser
 
 

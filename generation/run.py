@@ -1,7 +1,7 @@
 """python -m generation.run: recipe -> plan -> guide -> image -> screen -> shards -> release.
 
-A shard is the unit of work: what is finished is read from disk, so the same command goes on where a killed one stopped,
-and a larger `--limit` extends the same release.
+A shard is the unit of work. Finished shards are read from disk, so the same command resumes an interrupted run, and a
+larger `--limit` extends the same release.
 """
 
 import argparse
@@ -38,13 +38,13 @@ def open_sources(
         scenes = DrawnBackgrounds(recipe.drawn.templates, labels) if recipe.guide.background == "photo" else None
         return DrawnForegrounds(recipe.drawn.instances), scenes
     if foregrounds is None:
-        raise RecipeError(f"recipe {recipe.name!r} needs photos: expected --foregrounds DIR (one folder a WordNet id)")
+        raise RecipeError(f"recipe {recipe.name!r} needs photos: expected --foregrounds DIR (a folder per WordNet id)")
     objects = open_source(foregrounds, foreground_labels(), "foregrounds")
     return objects, open_source(backgrounds, labels, "backgrounds") if backgrounds else None
 
 
 def describe(plan: Plan, limit: int | None) -> list[str]:
-    """Return what a plan holds, in lines for a person."""
+    """Return a summary of a plan, one line per split."""
     lines = [f"plan {plan.digest[:16]} of recipe {plan.recipe.name}: {plan.recipe.summary}"]
     warning = not_d3s(plan.recipe.release_kind)
     lines[0] += f"; {warning}" if warning else ""
@@ -58,11 +58,11 @@ def describe(plan: Plan, limit: int | None) -> list[str]:
                      f"background photos")  # fmt: skip
     controls = plan.recipe.configs()[1:]
     rows = sum(held[split] for split in plan.recipe.controls.splits)
-    return [*lines, f"  beside them {', '.join(controls)}: {rows:,} rows each"] if controls and rows else lines
+    return [*lines, f"  control configs {', '.join(controls)}: {rows:,} rows each"] if controls and rows else lines
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, make the release, say what was made."""
+    """Parse the command line, make the release and report it."""
     args = arguments(argv)
     recipe = _recipe(args)
     if not (args.plan_only or args.finish):
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if args.dry_run:
         found = estimate(plan, args.out, how, args.limit)
-        for line in found.lines() if found else [f"nothing is left to make: {args.out}"]:
+        for line in found.lines() if found else [f"nothing left to make: {args.out}"]:
             say(line)
         return
     if args.only:
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the command line, parsed.
+    """Return the parsed command line.
 
     Raises:
         RecipeError: flags that contradict each other, or no --out where one is needed.
@@ -129,13 +129,14 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
     if args.part:
         part = f"part {args.part[0]} of {args.part[1]} of {args.out}"
         say(f"made {part} ({made} rows)")
-        say("when all parts have ended: the same with --finish in place of --part, without --device and the like")
+        say("after all parts: the same command with --finish instead of --part, without --device and similar flags")
     else:
         done = "already finished" if summary.already_finished else "made"
         say(f"{done}: {args.out} ({made} rows)")
         if summary.already_finished and not args.verify:
             note(
-                f"only sizes were compared: --verify reads all bytes, python -m d3s_dataset.check {args.out} tests all"
+                f"only file sizes were compared: --verify compares checksums, python -m d3s_dataset.check {args.out} "
+                "checks everything"
             )
     if summary.failures:
         warn(
@@ -157,30 +158,30 @@ def _devices(text: str) -> tuple[str, ...]:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m generation.run", description="Make a release from a recipe.")
+    parser = Parser("python -m generation.run", description="Make a release (a dataset version) from a recipe.")
     add = parser.add_argument
     add("--recipe", default="sample", help=f"{', '.join(shipped())}, or the path of a TOML file")
-    add("--out", type=Path, help="the release's folder")
-    add("--foregrounds", help="photos of objects: a folder of WordNet-id folders, or hf:REPO[:SPLIT]")
-    add("--backgrounds", help="photos of backgrounds: a folder of named folders, or hf:REPO[:SPLIT]")
-    add("--model", help="Hub id or folder of a diffusers pipeline; none: the guides are the images")
-    add("--clip", help="Hub id or folder of the CLIP model that screens redrawn images; none: no such screen")
-    add("--rows", type=natural_to(MOST_ROWS), help="size of the plan")
-    add("--limit", type=natural, help="make only the first rows; a larger one extends the release")
-    add("--plan-only", action="store_true", help="say what would be made, and stop")
-    add("--dry-run", action="store_true", help="make a few rows, say what all of them would take, and stop")
-    add("--only", metavar="KEY", help="make the images of one key of a release again")
-    add("--resample", type=natural_to(1000), metavar="N", help="up to N new seeds for redrawn images that fail")
-    add("--engine", choices=("local", "ray"), default="local", help="this machine, or the Ray cluster of RAY_ADDRESS")
-    add("--part", type=_part, metavar="I/N", help="make every N-th shard, from the I-th, beside the other parts")
-    add("--finish", action="store_true", help="write the card and manifest of a release made in parts")
-    add("--batch-size", type=natural_to(100_000), help="rows a batch (found by itself)")
-    add("--shard-rows", type=natural, default=SHARD_ROWS, help="rows a shard")
-    add("--workers", type=natural_to(1024), help="processes that compose and encode (one per core)")
-    add("--device", type=_devices, help="torch devices of the generator, comma-separated (every GPU, else the CPU)")
+    add("--out", type=Path, help="folder of the release; required except with --plan-only and --dry-run")
+    add("--foregrounds", help="foreground photos: a folder with one subfolder per WordNet id, or hf:REPO[:SPLIT]")
+    add("--backgrounds", help="background photos: a folder with one subfolder per label, or hf:REPO[:SPLIT]")
+    add("--model", help="Hub id or folder of a diffusers pipeline; none: guides only (the composite images)")
+    add("--clip", help="Hub id or folder of the CLIP model that scores redrawn images; none: no CLIP screen")
+    add("--rows", type=natural_to(MOST_ROWS), help="number of planned rows (default: the recipe's)")
+    add("--limit", type=natural, help="make only the first rows; a larger limit extends the release")
+    add("--plan-only", action="store_true", help="print the plan and exit")
+    add("--dry-run", action="store_true", help="make a few rows, print estimated time and size of all, and exit")
+    add("--only", metavar="KEY", help="regenerate the images of one row of a release")
+    add("--resample", type=natural_to(1000), metavar="N", help="new seeds per redrawn image that fails a screen")
+    add("--engine", choices=("local", "ray"), default="local", help="this machine, or the Ray cluster at RAY_ADDRESS")
+    add("--part", type=_part, metavar="I/N", help="make part I of N of the shards; the parts may run in parallel")
+    add("--finish", action="store_true", help="write card and manifest of a release made in parts")
+    add("--batch-size", type=natural_to(100_000), help="rows per batch (chosen automatically)")
+    add("--shard-rows", type=natural, default=SHARD_ROWS, help="rows per shard")
+    add("--workers", type=natural_to(1024), help="CPU processes that compose and encode images (one per core)")
+    add("--device", type=_devices, help="torch devices of the generator, comma-separated (all GPUs, else the CPU)")
     add("--compile", action="store_true", help="compile the generator (torch.compile)")
-    add("--sheets", type=Path, metavar="DIR", help="write a contact sheet of each shard there")
-    add("--verify", action="store_true", help="read finished shards; make again those of another checksum")
+    add("--sheets", type=Path, metavar="DIR", help="folder for one contact sheet per shard")
+    add("--verify", action="store_true", help="compare checksums of finished shards; regenerate damaged ones")
     _add_modes(parser)
     return parser
 
@@ -190,7 +191,7 @@ def _add_modes(parser: Parser) -> None:
         lambda args: _recipe(args).diffuses, "does nothing where the recipe diffuses nothing",
         *("--device", "--resample", "--compile", "--clip"),
     )  # fmt: skip
-    parser.never_with("--engine ray", "--device", "--workers")  # the cluster has its own
+    parser.never_with("--engine ray", "--device", "--workers")  # set by the cluster
     parser.never_with("--dry-run", "--resample", "--sheets", "--verify")
     parser.never_with("--only", "--resample", "--sheets")
     how = ("--resample", "--sheets", "--engine", "--batch-size", "--workers", "--device", "--compile")

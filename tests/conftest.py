@@ -1,4 +1,4 @@
-"""What all tests share: private caches, the folder of real data, releases made once a session, a browser."""
+"""Fixtures of all tests: private caches, the folder of real data, releases made once per session, a browser."""
 
 import os
 import re

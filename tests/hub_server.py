@@ -31,7 +31,7 @@ FAULTS = (409, 412, 429, 500, 503, "drop before", "drop after")
 
 
 class Faults:
-    """Which requests fail, and how: each with chance `share`, drawn from `seed` and the repo it is about."""
+    """Injected failures: each request fails with probability `share`, sampled from `seed` and its repo."""
 
     def __init__(self, share: float, seed: int) -> None:
         self.share, self.seed = share, seed

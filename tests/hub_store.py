@@ -1,4 +1,4 @@
-"""What a Hub keeps: contents by checksum, and repos of immutable commits with branches, pull requests and tags."""
+"""Storage of a test Hub: contents by checksum, repos of immutable commits with branches, pull requests and tags."""
 
 import base64
 import hashlib

@@ -15,7 +15,7 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images --per-task --gold --pay
     --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds --connections-per-address
     --open-per-address --floor"""
-# What to type after a flag whose type takes no plain word.
+# Values for flags whose type does not accept a plain word.
 VALUES = {
     "--part": "1/8", "--model-kwargs": "a=1", "--lambdas": "0,1", "--rho": "0.5", "--warm-up": "0.5",
     **dict.fromkeys(NUMBERS.split(), "3"),

@@ -79,7 +79,7 @@ def test_check_of_a_repo(command, endpoint, tmp_path):
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
     result = command("d3s_dataset.check", REPO, **environment)
     assert result.returncode == 0, result.stderr
-    assert "all claims hold (400 train, 80 validation rows" in result.stdout
+    assert "all checks passed (400 train, 80 validation rows" in result.stdout
     assert "no data set repo 'lab/gone' on the Hub" in one_line_error(
         command("d3s_dataset.check", "lab/gone", **environment)
     )

@@ -1,4 +1,4 @@
-"""What each extra brings, in fresh environments: a command works or names the extra it lacks, without a traceback.
+"""Extras in fresh environments: a command works or names the missing extra, without a traceback.
 
 The wheel that users would get is installed by uv, without this project's own environment: commands run outside the
 repository and without PYTHONPATH.
@@ -147,7 +147,7 @@ def test_a_command_without_its_packages_is_one_line_with_its_extra(installed, sa
 
 def test_reading_a_release_needs_no_extra(installed, sample_release):
     here = installed("")
-    assert "all claims hold" in here.work(f"d3s_dataset.check {sample_release}")
+    assert "all checks passed" in here.work(f"d3s_dataset.check {sample_release}")
     here.work(f"d3s_dataset.sheet {sample_release} --out sheet.png")
     assert "validation: 100 rows" in here.work("generation.run --rows 600 --plan-only")
     code = f"from d3s_dataset import load; print(load({str(sample_release)!r}, split='validation')[0]['background'])"
@@ -205,7 +205,7 @@ def measured(installed, guides: Path) -> list[Path]:
 def test_generation_makes_a_release(installed, guides):
     here = installed("generation")
     here.work("generation.run --rows 60 --out d3s")
-    assert "all claims hold" in here.work("d3s_dataset.check d3s")
+    assert "all checks passed" in here.work("d3s_dataset.check d3s")
     said = one_line_error(here.run("generation.run --rows 60 --out d3s --engine ray"))
     assert said.endswith("pip install '.[ray]'")
 
@@ -257,7 +257,7 @@ def test_verify_prepares_serves_and_decides(installed, guides):
     here.work("generation.verify import tasks votes.csv")
     assert "10 images have votes: 10 verified" in here.work("generation.verify aggregate tasks --least 1")
     here.work(f"generation.verify apply {guides} tasks --out verified")
-    assert "all claims hold" in here.work("d3s_dataset.check verified")
+    assert "all checks passed" in here.work("d3s_dataset.check verified")
     (here.home / "labels-in.csv").write_text("worker,task,label\na,t,x\nb,t,x\nc,t,y\n")
     for method in ("majority", "dawid-skene"):
         here.work(f"generation.verify aggregate --votes labels-in.csv --method {method} --out labels.csv")

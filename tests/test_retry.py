@@ -47,7 +47,7 @@ def patience(waits):
 def test_what_passes_is_tried_again(patience, waits, status, capsys):
     assert patience.call(failing(Answer(status))) == "done"
     assert len(waits) == 1
-    assert f"warning: {status} from the Hub; trying again in" in capsys.readouterr().err
+    assert f"warning: {status} from the Hub; retrying in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

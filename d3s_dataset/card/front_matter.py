@@ -1,4 +1,4 @@
-"""The YAML head of a card: what the Hub and `datasets` read of a release."""
+"""YAML front matter of a card, as read by the Hub and `datasets`."""
 
 import re
 from typing import Any
@@ -27,7 +27,7 @@ _GATE = {
 
 
 def rewrite(text: str, manifest: Manifest, gated: bool) -> str:
-    """Return a card with its head written from a manifest: sizes, features, configs; and the gate where asked."""
+    """Return a card with its front matter written from a manifest: sizes, features, configs; optionally the gate."""
     _, written, body = text.split("---\n", 2)
     head = yaml.safe_load(written)
     if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
@@ -52,7 +52,7 @@ def _info(manifest: Manifest) -> dict[str, Any]:
 def _files(manifest: Manifest, config: str) -> list[dict[str, str]]:
     """Return each split's files as a pattern that ends in their number, `-*-of-00003.parquet`.
 
-    While a repo is updated, shards of a larger or smaller release lie beside these: they must not be read with them.
+    While a repo is updated, shards of a larger or smaller release are next to these: they must not be read with them.
     """
     first = {split: manifest.select(config, split)[0].path for split in manifest.splits(config)}
     return [{"split": split, "path": re.sub(r"-\d+-of-", "-*-of-", path)} for split, path in first.items()]

@@ -27,7 +27,7 @@ _STATUS = {
 
 
 def shipped_file(name: str) -> Path:
-    """Return a file that lies at the project's root in a checkout, and inside the package once installed."""
+    """Return a file that is at the project's root in a checkout, and inside the package once installed."""
     package = Path(__file__).parents[1]
     return next(path for path in (package.parent / name, package / name) if path.is_file())
 
@@ -37,8 +37,8 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
 
     Args:
         manifest: the release's manifest.
-        counts: (config, split) -> what its shards hold.
-        gated: add what the Hub asks a reader of a gated repo to agree to.
+        counts: (config, split) -> counts over its shards.
+        gated: add the terms of a gated repo.
     """
     text = shipped_file("dataset_card.md").read_text(encoding="utf-8")
     blocks = {
@@ -57,7 +57,7 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
 
 
 def closed_sources(manifest: Manifest) -> str:
-    """Return the names of the sources whose photos may not be passed on."""
+    """Return the names of the sources without redistribution rights."""
     return " and ".join(source.name for source in manifest.sources if not source.redistribution)
 
 

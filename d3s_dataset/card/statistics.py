@@ -1,4 +1,4 @@
-"""What the shards of a release hold, counted: rows by split, background and class, screens, verification."""
+"""Counts over the shards of a release: rows by split, background and class, screens, verification."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ class Counts:
 
     Attributes:
         rows: all rows.
-        backgrounds: rows of each background label.
-        foregrounds: rows of each foreground label.
-        failed: rows that fail each screen.
+        backgrounds: rows per background label.
+        foregrounds: rows per foreground label.
+        failed: rows per failed screen.
         fail_any: rows that fail at least one.
-        judged: rows that a network looked at: `safety`, `clip`.
-        redrawn_again: rows made with another seed than the planned one.
-        verified: rows that people were asked about, and of them those that they confirmed.
+        judged: rows scored by a model: `safety`, `clip`.
+        redrawn_again: rows made with a seed other than the planned one.
+        verified: (annotated rows, verified rows).
     """
 
     rows: int = 0

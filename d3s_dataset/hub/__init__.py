@@ -1,1 +1,1 @@
-"""The Hub through huggingface_hub: repos, files and their checksums, calls that are tried again, no network at all."""
+"""Hub access with huggingface_hub: repos, files and checksums, retries, offline use."""

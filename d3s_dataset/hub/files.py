@@ -1,4 +1,4 @@
-"""One file as it will stand in a repo on the Hub, with the two checksums that the Hub lists files by."""
+"""A file of a Hub repo, with the two checksums that the Hub lists."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class File:
-    """One file: its path in the repo, where its bytes are, their number and SHA-256."""
+    """One file: path in the repo, local path or bytes, size in bytes and SHA-256."""
 
     path: str
     source: Path | bytes
@@ -20,7 +20,7 @@ class File:
 
     @cached_property
     def git_oid(self) -> str:
-        """The SHA-1 by which git names the content: what the Hub lists for files outside LFS."""
+        """Git's blob SHA-1 of the content, which the Hub lists for files outside LFS."""
         hashed = hashlib.sha1(b"blob %d\0" % self.size)
         for chunk in chunks(self.source):
             hashed.update(chunk)

@@ -1,4 +1,4 @@
-"""The Hub where it cannot be reached: seconds in place of a minute of retries."""
+"""Fast detection of an unreachable Hub: seconds instead of a minute of retries."""
 
 import ssl
 import urllib.error
@@ -6,12 +6,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_PROBE_SECONDS = 4  # how long the Hub may take to answer before only the local cache is asked
+_PROBE_SECONDS = 4  # timeout after which only the local cache is used
 
 
 @contextmanager
 def cache_only_where_unreachable() -> Iterator[None]:
-    """Let huggingface_hub look into its cache only, if its endpoint does not answer: it would retry for 47 s."""
+    """Restrict huggingface_hub to its cache if its endpoint does not respond: it would retry for 47 s."""
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
@@ -23,17 +23,17 @@ def cache_only_where_unreachable() -> Iterator[None]:
 
 
 def unreachable(what: str, pass_instead: str) -> str:
-    """Return the line for something that is neither here nor to be had, and what to type in its place."""
+    """Return the error message for something that is neither cached locally nor downloadable."""
     from huggingface_hub import constants
 
     return (
-        f"{what} are not on this machine and {constants.ENDPOINT} cannot be reached: pass {pass_instead}, set "
-        "HF_ENDPOINT to a mirror, or run once where there is a network"
+        f"{what} are not cached locally and {constants.ENDPOINT} cannot be reached: pass {pass_instead}, set "
+        "HF_ENDPOINT to a mirror, or run once with network access"
     )
 
 
 def answers(endpoint: str) -> bool:
-    """Return whether anything answers at an address, in seconds rather than the client's minute."""
+    """Return whether a URL responds, with a timeout of seconds rather than the client's minute."""
     try:
         urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError:

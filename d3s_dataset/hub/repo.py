@@ -1,4 +1,4 @@
-"""One repo on the Hub, through huggingface_hub; each call waits out what passes (`d3s_dataset.hub.retry`)."""
+"""One repo on the Hub with huggingface_hub; temporary failures are retried (`d3s_dataset.hub.retry`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from d3s_dataset.hub.offline import answers
 from d3s_dataset.hub.retry import Patience
 
 _THREADS = 8  # uploads at a time
-_GROUP = 16  # files for which one pair of requests asks where to upload them
+_GROUP = 16  # files per pair of upload requests
 MAIN = "main"
 
 
@@ -48,13 +48,13 @@ def connect(
 
     Args:
         repo_id: ORG/NAME.
-        patience: with a Hub that fails.
+        patience: retry policy.
         repo_type: `dataset` or `model`.
-        flag: where the name was typed, for errors.
-        writes: False where the repo is only looked at: then a machine without a token sees what everybody sees.
+        flag: flag that the name was passed with, for errors.
+        writes: False for read-only access, which needs no token for public repos.
 
     Raises:
-        HubError: no valid name, no token, or the Hub cannot be reached or does not know the token.
+        HubError: invalid name, no token, invalid token, or the Hub cannot be reached.
     """
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.utils import HFValidationError, validate_repo_id
@@ -66,7 +66,7 @@ def connect(
     if repo_id.count("/") != 1:
         raise HubError(f"{flag}: expected ORG/NAME, such as org/d3s, got {repo_id!r}")
     if writes and get_token() is None:
-        raise HubError("no token of the Hub on this machine: type `hf auth login`, or set HF_TOKEN")
+        raise HubError("no Hub token on this machine: type `hf auth login`, or set HF_TOKEN")
     if constants.HF_HUB_OFFLINE:
         raise HubError("HF_HUB_OFFLINE is set, so nothing can be sent: unset it")
     if not any(answers(constants.ENDPOINT) for _ in range(2)):
@@ -78,7 +78,7 @@ def connect(
 
 @dataclass(frozen=True)
 class Repo:
-    """One repo, seen by one user (`me`), or by anybody (None)."""
+    """One repo, accessed as a user (`me`), or anonymously (None)."""
 
     repo_id: str
     patience: Patience
@@ -88,11 +88,11 @@ class Repo:
 
     @property
     def url(self) -> str:
-        """Where people look at the repo."""
+        """URL of the repo's web page."""
         return f"{self.api.endpoint}/{'datasets/' if self.repo_type == 'dataset' else ''}{self.repo_id}"
 
     def look(self, revision: str = MAIN) -> Remote:
-        """Return what a revision holds now; raises HubError where the Hub refuses."""
+        """Return the current state of a revision; raises HubError where the Hub denies access."""
         return self.patience.call(partial(self._look, revision))
 
     def _look(self, revision: str) -> Remote:
@@ -127,7 +127,7 @@ class Repo:
         return self.patience.call(fetch)
 
     def create(self, private: bool) -> None:
-        """Make the repo, if nobody has made it since."""
+        """Create the repo if it does not exist."""
 
         def make() -> None:
             if self._look(MAIN).head is None:
@@ -137,14 +137,14 @@ class Repo:
         self.patience.call(make)
 
     def gate(self) -> None:
-        """Let only people in who agree to the card's terms."""
+        """Gate the repo: users must accept the card's terms."""
         change = partial(self.api.update_repo_settings, self.repo_id, gated="auto", repo_type=self.repo_type)
         self.patience.call(change)
 
     def upload(self, files: Sequence[File], revision: str, create_pr: bool, bar: Any) -> list[Any]:
-        """Send contents, several at a time, and return the operations that a commit takes.
+        """Upload contents in parallel; return the operations of a commit.
 
-        Contents are addressed by their checksum: what the Hub has, from a killed push or under another name, stays.
+        Contents are addressed by checksum: those on the Hub, from a killed push or under another name, are reused.
         """
         additions = [_addition(file) for file in files]
         for start in range(0, len(additions), _GROUP):
@@ -157,7 +157,7 @@ class Repo:
         return additions
 
     def commit(self, operations: list[Any], title: str, onto: Remote, create_pr: bool) -> str:
-        """Commit once, without another try: whoever calls looks first at what has become of the head."""
+        """Commit once, without a retry: the caller checks the head first."""
         answer = self.api.create_commit(
             self.repo_id,
             operations,
@@ -184,9 +184,9 @@ class Repo:
         return self.patience.call(find)
 
     def tag(self, name: str, head: str, described: File) -> bool:
-        """Give a commit a name; return whether it was given now.
+        """Tag a commit; return whether the tag is new or moved.
 
-        A name that is taken stays where it is if the commit there has the same `described` file, and moves if not.
+        An existing tag stays if its commit has the same `described` file, and moves otherwise.
         """
 
         def give() -> bool:
@@ -206,12 +206,12 @@ def _addition(file: File) -> Any:
     from huggingface_hub import CommitOperationAdd
 
     addition = CommitOperationAdd(file.path, file.source)
-    addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # read once already, when it was verified
+    addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # known from verification
     return addition
 
 
 def silence_client() -> None:
-    """Keep the Hub client's own warnings and bars, one a file, off the terminal: retries are told by `retry`."""
+    """Disable the Hub client's own warnings and progress bars per file: `retry` reports retries."""
     from huggingface_hub.utils import disable_progress_bars, logging
 
     logging.set_verbosity_error()

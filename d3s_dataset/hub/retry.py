@@ -1,7 +1,7 @@
-"""Calls to the Hub that are tried again: jittered exponential back-off on what passes, one clear line on what stays.
+"""Retries of Hub calls: jittered exponential back-off for temporary failures, one-line errors for permanent ones.
 
-What passes is 408, 409 (somebody else is writing), 412 (the head has moved), 429 (too many requests), 5xx and
-dropped connections. The Hub client tries some of it again by itself; these tries are around it.
+Temporary failures are 408, 409 (concurrent write), 412 (the head has moved), 429 (too many requests), 5xx and dropped
+connections. The Hub client retries some of them itself; these retries are around it.
 """
 
 import errno
@@ -23,10 +23,10 @@ _LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EIO, errno.EROFS}
 
 @dataclass(frozen=True)
 class Patience:
-    """How often and how long to wait.
+    """Retry policy.
 
-    `tries` failures in a row end it. The n-th wait is drawn from [0.5, 1] x `base` x 2^n seconds, at most `longest`,
-    and never shorter than the server asks for (Retry-After).
+    It gives up after `tries` consecutive failures. The n-th wait is sampled from [0.5, 1] x `base` x 2^n seconds, at
+    most `longest`, and never shorter than the server's Retry-After.
     """
 
     tries: int = 8
@@ -37,10 +37,10 @@ class Patience:
     chance: random.Random = field(default_factory=random.Random)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Return what `function` returns, trying again while it fails with what may pass.
+        """Return the result of `function`, retrying temporary failures.
 
         Raises:
-            HubError: it failed for good, or too often in a row.
+            HubError: a permanent failure, or too many consecutive ones.
         """
         tries = Tries(self)
         while True:
@@ -53,14 +53,14 @@ PATIENCE = Patience()
 
 @dataclass
 class Tries:
-    """Failures in a row against one patience."""
+    """Counter of consecutive failures under one policy."""
 
     patience: Patience
     failed: int = 0
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Run a block; where it fails with what may pass, wait and swallow the error, so that a loop can go on."""
+        """Run a block; on a temporary failure wait and suppress the error, so that a loop can retry."""
         try:
             yield
             self.failed = 0
@@ -73,22 +73,22 @@ class Tries:
         self.failed += 1
         if self.failed >= self.patience.tries:
             raise HubError(
-                f"gave up after {self.failed} failures in a row, the last one: {one_line(error)}; what has arrived is "
-                "kept: type the same command again to go on"
+                f"gave up after {self.failed} failures in a row, the last one: {one_line(error)}; uploaded files are "
+                "kept: type the same command again to resume"
             ) from None
         seconds = min(self.patience.longest, self.patience.base * 2 ** (self.failed - 1))
         seconds = max(seconds * self.patience.chance.uniform(0.5, 1.0), _asked(error))
-        warn(f"{one_line(error)}; trying again in {seconds:.1f} s")
+        warn(f"{one_line(error)}; retrying in {seconds:.1f} s")
         self.patience.sleep(seconds)
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an error of the Hub client stands for, or None where no answer came."""
+    """Return the HTTP status of a Hub client's error, or None without a response."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """Return what the Hub client raises.
+    """Return the exception types of the Hub client.
 
     Its HTTP library changes with its version (requests, httpx, httpx2); that library's base error is the first base
     of its own. RuntimeError: hf_xet's failures, and a connection pool that another thread has closed.
@@ -120,7 +120,7 @@ def _final(error: Exception) -> Exception:
 
 
 def _asked(error: Exception) -> float:
-    """Return the seconds that the server asks to wait for, 0 where it does not."""
+    """Return the server's Retry-After in seconds, 0 if absent."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     value = headers.get("Retry-After", "")
     return float(value) if value.isdecimal() else 0.0

@@ -1,1 +1,1 @@
-"""What every package shares and no other room is about: command lines, atomic files, names and files from strangers."""
+"""Utilities of all packages: command lines, atomic files, validation of untrusted names and files."""

@@ -1,4 +1,4 @@
-"""Numbers of a command line, checked while it is parsed: argparse types. Needs no torch."""
+"""argparse types for numbers. Needs no torch."""
 
 from argparse import ArgumentTypeError
 

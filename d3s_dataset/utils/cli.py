@@ -1,10 +1,10 @@
-"""What every command line of the project shares: the parser, the exit codes, the progress bar.
+"""Command-line utilities of all packages: parser, exit codes, progress bar.
 
-A command is parse, one library call, print. Bad input ends in one line on stderr and exit code 1; a bug keeps
-its traceback; Ctrl-C is 130, SIGTERM that was seen to in order 143, a reader that went away (`| head`) is silent.
+A command parses, makes one library call and prints. Invalid input ends in one line on stderr and exit code 1; a bug
+keeps its traceback; Ctrl-C is 130, SIGTERM after an orderly stop 143, a closed pipe (`| head`) is silent.
 
-Every flag that is typed is obeyed or refused: a parser declares in which modes of its command a flag does nothing
-(`Parser.only_with`, `never_with`, `only_where`), and what shows only later is refused by `Parser.refuse_typed`.
+A flag without effect is an error: a parser declares in which modes of its command a flag does nothing
+(`Parser.only_with`, `never_with`, `only_where`); later checks use `Parser.refuse_typed`.
 """
 
 import argparse
@@ -22,44 +22,61 @@ T = TypeVar("T")
 _UNTYPED = object()
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Append the default only where there is one, and mark required flags."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help, action.default
+        if text is None or "%(default)" in text:
+            return text
+        if action.option_strings and action.required:
+            return f"{text} (required)"
+        if default is None or default is False or default in ([], ()):
+            return text
+        if isinstance(default, list | tuple):
+            shown = " ".join(str(value) for value in default).replace("%", "%%")
+            return f"{text} (default: {shown})"
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line and exit code 1, and which refuses flags that would do nothing.
+    """An ArgumentParser with one-line errors and exit code 1, which refuses flags without effect.
 
     A mode is a flag (`--check`: it was given) or a flag and its values (`--rule majority`, `--to mturk|csv`).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         self._rules: list[tuple[Callable[[argparse.Namespace], bool], str, tuple[str, ...]]] = []
         self._typed: set[str] = set()
         super().__init__(*args, **kwargs)
 
     def only_with(self, mode: str, *flags: str) -> None:
-        """Refuse flags that are typed outside a mode."""
+        """Refuse flags outside a mode."""
         self.only_where(lambda args: self._in_mode(mode, args), f"goes with {mode.replace('|', ' or ')}", *flags)
 
     def never_with(self, mode: str, *flags: str) -> None:
-        """Refuse flags that are typed in a mode."""
+        """Refuse flags in a mode."""
         self.only_where(lambda args: not self._in_mode(mode, args), f"does nothing with {mode}", *flags)
 
     def only_where(self, holds: Callable[[argparse.Namespace], bool], why: str, *flags: str) -> None:
-        """Refuse flags that are typed where `holds(args)` is false; `why` follows the flag in the line that is printed.
+        """Refuse flags where `holds(args)` is false; `why` follows the flag in the error message.
 
         `holds` is called only where one of the flags was typed.
         """
         self._rules.append((holds, why, flags))
 
     def refuse_typed(self, why: str, *flags: str) -> None:
-        """End with one line where one of some flags was typed in the command line that was parsed last."""
+        """Exit with one line if one of the flags was typed in the last parsed command line."""
         for flag in flags:
             if flag in self._typed:
                 self.error(f"{flag} {why}: leave it out")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - its overloads
-        """Parse as ArgumentParser does, then refuse what was typed and would do nothing."""
+        """Parse as ArgumentParser does, then refuse flags without effect."""
         found, rest = super().parse_known_args(args, namespace)
-        # What keeps its mark was not typed: a value that was typed may be the default.
+        # A flag that keeps its marker was not typed; comparing with the default would miss a typed default.
         flags = self._option_string_actions
         marked = argparse.Namespace(**{action.dest: _UNTYPED for action in flags.values()})
         seen, _ = super().parse_known_args(args, marked)
@@ -80,7 +97,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> NoReturn:
-    """Call `main(argv)` and leave the process with the exit code its end deserves."""
+    """Call `main(argv)` and exit with the matching exit code."""
     try:
         main(argv)
         sys.stdout.flush()
@@ -91,31 +108,31 @@ def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at exit; give it a place where that cannot fail.
+        # The interpreter flushes stdout again at exit; redirect it so that this cannot fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     raise SystemExit(code)
 
 
 def say(text: str = "") -> None:
-    """Print a line of a command's answer on stdout."""
+    """Print a line of a command's result on stdout."""
     print(terminal(text, lines=True), flush=True)  # noqa: T201
 
 
 def warn(text: str) -> None:
-    """Print a line about something odd on stderr, where it does not mix with the answer."""
+    """Print a warning on stderr."""
     print(f"warning: {terminal(redacted(text), lines=True)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def note(text: str) -> None:
-    """Print a line about how far things are on stderr."""
+    """Print a progress message on stderr."""
     print(terminal(redacted(text), lines=True), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def progress(
     items: Iterable[T] | None = None, *, total: int | None = None, label: str, unit: str = "img", scale: bool = False
 ) -> Any:
-    """Return a tqdm bar over `items` (or one to `update`) on stderr, silent where that is no terminal.
+    """Return a tqdm bar over `items` (or one to `update`) on stderr, silent if stderr is not a terminal.
 
     `scale` shows 12.3M in place of 12300000, for bytes.
     """
@@ -126,7 +143,7 @@ def progress(
 
 
 def working(text: str) -> Any:
-    """Return a context in which a terminal shows what the wait is for; silent where stderr is no terminal."""
+    """Return a context that shows a status text; silent if stderr is not a terminal."""
     from tqdm import tqdm
 
     return tqdm(total=0, desc=text, bar_format="{desc} ...", disable=not sys.stderr.isatty(), leave=False)
@@ -152,5 +169,5 @@ def natural_to(most: int) -> Callable[[str], int]:
 
 
 def cores() -> int:
-    """Return how many processor cores this process may use."""
+    """Return the number of processor cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
-"""Text that others wrote, made harmless for the format that it is written to: one function per format.
+"""Escaping of untrusted text: one function per output format.
 
-HTML is not here: every page is a Jinja template with autoescape on.
+HTML needs none: every page is a Jinja template with autoescape on.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Packages that only some commands need: imported when they are needed, or one line that names the extra.
+"""Optional packages: imported on use, or a one-line error that names the extra.
 
 `pip install .` brings what reads, describes and checks a release. Everything else belongs to an extra (pyproject.toml)
 and is imported inside functions, so that `--help` works without it; a command calls `require` before any work.
@@ -26,7 +26,7 @@ def require(extra: str, *packages: str) -> None:
 
 
 def late(module: str, extra: str) -> ModuleType:
-    """Return a module, imported now: a package's, or one of ours that imports packages of an extra.
+    """Import and return a module of an extra's package, or one of this project that imports such packages.
 
     Args:
         module: its dotted name.

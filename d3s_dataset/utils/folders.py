@@ -1,6 +1,6 @@
-"""Folders that somebody else made: list their photos, whatever else lies there.
+"""Listing of photos in untrusted folders.
 
-Loops of links end, FIFOs are not opened, and a name that no Parquet or JSON file can hold is one clear line.
+Symlink loops end, FIFOs are not opened, and a name that Parquet or JSON cannot store is a one-line error.
 """
 
 import os

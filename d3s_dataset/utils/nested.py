@@ -1,4 +1,4 @@
-"""JSON and TOML that somebody else wrote: whatever it holds, bad text is a ValueError.
+"""Parsing of untrusted JSON and TOML: any invalid text is a ValueError.
 
 Python's parsers end in a RecursionError on deep nesting, and tomllib in a plain ValueError on long numbers.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def parse_json(content: str | bytes) -> Any:
-    """Parse JSON; raise ValueError for text that is none, or is nested too deeply."""
+    """Parse JSON; raise ValueError for invalid or too deeply nested text."""
     try:
         return json.loads(content)
     except RecursionError:
@@ -17,7 +17,7 @@ def parse_json(content: str | bytes) -> Any:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Parse TOML; raise ValueError for text that is none, or is nested too deeply."""
+    """Parse TOML; raise ValueError for invalid or too deeply nested text."""
     try:
         return tomllib.loads(text)
     except RecursionError:

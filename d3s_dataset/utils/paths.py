@@ -1,4 +1,4 @@
-"""Names that come out of files of somebody else: which of them may become a path, and below which folder.
+"""Validation of names and paths from untrusted files.
 
 Every name in a manifest, and every file that is opened or written under such a name, goes through here.
 """
@@ -48,7 +48,7 @@ def inside(folder: Path, relative: str) -> Path:
 
 
 def regular(folder: Path, relative: str, size: int | None = None) -> Path:
-    """Return the path of a regular file below a folder, after a look at its size where that is known.
+    """Return the path of a regular file below a folder, after checking its size where known.
 
     Nothing is opened: a named pipe would block, and a device never ends.
 

@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits -> 8 bits: what Pillow's `convert` clips, inverts or leaves out without a word.
+"""Conversion of images with more than 8 bits per channel, which Pillow's `convert` silently clips or inverts.
 
 `Image.convert("RGB")` clips 16-bit greys at 255, so that a photo becomes a white square; it ignores that a 16-bit TIFF
 may count from white, and compares a PNG's transparent colour with pixels of another depth. All other modes (CMYK, LAB,

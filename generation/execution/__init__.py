@@ -1,1 +1,1 @@
-"""Who makes which batch: workers on this machine's cores and GPUs or on a Ray cluster, signals, progress."""
+"""Execution: scheduling of batches on this machine's cores and GPUs or on a Ray cluster, signals, progress."""

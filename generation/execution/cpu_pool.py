@@ -1,4 +1,4 @@
-"""Worker processes that compose and encode: started again where one is lost, ended with their parent."""
+"""CPU worker processes that compose and encode: restarted when one dies, ended with their parent."""
 
 import multiprocessing
 import signal
@@ -11,13 +11,13 @@ from d3s_dataset.errors import GenerationError
 from d3s_dataset.utils.processes import end_with_parent
 from generation.images.rows import Failed, Maker
 
-_LIVES = 3  # deaths of workers in a row after which something is wrong that another try will not mend
+_LIVES = 3  # consecutive deaths of workers after which the run fails
 
 
 class Workers:
-    """Worker processes that hold a maker; a pool that lost one (out of memory, a signal) is started again.
+    """Worker processes that hold a maker; a pool that lost one (out of memory, a signal) is restarted.
 
-    Rows whose worker dies twice are made one by one, each in a process of its own; one that ends even that is failed.
+    Rows whose worker dies twice are made one by one, each in its own process; a row that kills even that one fails.
     """
 
     def __init__(self, maker: Maker, count: int) -> None:
@@ -28,7 +28,7 @@ class Workers:
         self._deaths = 0
 
     def call(self, stage: str, *arguments: Any) -> list[Any]:
-        """Return what a method of the maker gives for these arguments."""
+        """Return the result of a method of the maker."""
         if self._count == 0:
             return getattr(self._maker, stage)(*arguments)
         for _ in range(2):
@@ -41,7 +41,7 @@ class Workers:
             return self._one_by_one(stage, arguments)
 
     def _one_by_one(self, stage: str, arguments: tuple[Any, ...]) -> list[Any]:
-        """Make rows one at a time in a process that holds no others: which of them ends it is known."""
+        """Make rows one at a time in a separate process, to identify the row that kills it."""
         made, pool = list[Any](), None
         for row in zip(*arguments, strict=True):
             pool = pool or self._new(1)
@@ -60,7 +60,7 @@ class Workers:
         self._deaths += 1
         if self._deaths >= _LIVES:
             raise GenerationError(
-                f"worker processes died {_LIVES} times in a row, as when memory runs out: expected room for "
+                f"worker processes died {_LIVES} times in a row, possibly out of memory: expected memory for "
                 f"{self._count} of them; type the same command again with fewer --workers"
             )
 
@@ -85,12 +85,12 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
 
-_held: list[Maker] = []  # in a worker process: its maker, sent once and not with every batch
+_held: list[Maker] = []  # in a worker process: its maker, sent once rather than with every batch
 
 
 def _hold(maker: Maker) -> None:
     _held.append(maker)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a lane's process ignores it, and its workers would inherit that
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a device worker ignores it, and its CPU workers would inherit that
     end_with_parent()
 
 

@@ -1,4 +1,4 @@
-"""A lane in a process of its own, one for each GPU of this machine; restarted where it dies."""
+"""Device worker in its own process, one per GPU of this machine; restarted when it dies."""
 
 import itertools
 import multiprocessing
@@ -17,16 +17,16 @@ from generation.execution.worker import LaneDied, LocalLane, Spec
 from generation.images.rows import Made
 from generation.planning.plan import Row
 
-_LIVES = 3  # times that a lane is started again without having made a batch in between
+_LIVES = 3  # restarts of a worker without a finished batch in between
 
 
 class ProcessLane:
-    """A `LocalLane` in a process of its own, as an engine sees it.
+    """A `LocalLane` in its own process, with the interface that an engine uses.
 
     Args:
-        spec: what the lane is made from.
+        spec: configuration of the worker.
         device: its torch device.
-        workers: its worker processes.
+        workers: number of its CPU worker processes.
     """
 
     window = LocalLane.window
@@ -44,7 +44,7 @@ class ProcessLane:
     def _launch(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        # Not a daemon: it has worker processes of its own. It ends with this process in any case.
+        # Not a daemon: it has its own CPU workers. It ends with this process in any case.
         self._process = context.Process(target=_serve, args=(theirs, *self._start), daemon=False)
         self._process.start()
         theirs.close()
@@ -52,18 +52,18 @@ class ProcessLane:
         threading.Thread(target=self._read, args=(self._connection, self._opened), daemon=True).start()
 
     def wait_until_open(self) -> None:
-        """Wait until the networks are loaded; raises ModelError where they cannot be."""
+        """Wait until the models are loaded; raises ModelError on failure."""
         try:
             self.batch_size, self._environment = self._opened.result()
         except LaneDied:
             self._process.join(timeout=10)
             code = self._process.exitcode
             raise GenerationError(
-                f"the process of --device {self.name} ended while it loaded (exit code {code}): as when memory runs out"
+                f"the process of --device {self.name} died while loading (exit code {code}), possibly out of memory"
             ) from None
 
     def make(self, rows: list[Row], redraw: bool) -> list[Made]:
-        """Return what was made of each row; a process that dies is started again and asked again."""
+        """Return the record or failure of each row; a process that dies is restarted and the batch repeated."""
         while True:
             process = self._process
             try:
@@ -88,16 +88,16 @@ class ProcessLane:
     def _again(self, dead: Any) -> None:
         with self._restarting:
             if self._process is not dead:
-                return  # another thread has seen to it
+                return  # another thread has restarted it
             self._deaths += 1
             if self._closing or self._deaths > _LIVES:
                 raise LaneDied(self.name)
-            warn(f"the process of device {self.name} died (exit code {dead.exitcode}): it is started again")
+            warn(f"the process of device {self.name} died (exit code {dead.exitcode}): restarting it")
             self._launch()
             self.batch_size, self._environment = self._opened.result()
 
     def _read(self, connection: Connection, opened: Future[Any]) -> None:
-        """Hand answers to those who asked, until the process ends."""
+        """Deliver results to the waiting threads, until the process ends."""
         try:
             while True:
                 number, error, value = connection.recv()
@@ -106,7 +106,7 @@ class ProcessLane:
                     answer.set_result(value)
                 else:
                     answer.set_exception(error)
-        except Exception:  # noqa: BLE001 - the end of the process, or an answer that cannot be read: nobody may wait on
+        except Exception:  # noqa: BLE001 - the process ended, or its result cannot be unpickled: no thread may wait for it
             with self._lock:
                 left, self._asked = list(self._asked.values()), {}
             for answer in [opened, *left]:
@@ -114,7 +114,7 @@ class ProcessLane:
                     answer.set_exception(LaneDied(self.name))
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no further batch."""
         self._closing = True
         self._tell("stop")
 
@@ -133,14 +133,14 @@ class ProcessLane:
         self._connection.close()
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels."""
+        """Return the versions and settings outside the recipe that affect the pixels."""
         return self._environment
 
 
 def _serve(connection: Connection, spec: Spec, device: str | None, workers: int) -> None:
-    """Open a lane and answer until the connection is closed."""
+    """Open a worker and process requests until the connection is closed."""
     end_with_parent()
-    # Schedulers send it to every process: when to stop is the parent's to say.
+    # Schedulers send it to every process, but only the parent decides when to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sending = threading.Lock()
 
@@ -150,7 +150,7 @@ def _serve(connection: Connection, spec: Spec, device: str | None, workers: int)
 
     try:
         lane = LocalLane(spec, device, workers)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent raises it again
+    except Exception as error:  # noqa: BLE001 - any error is re-raised in the parent
         return answer(None, error, None)
     answer(None, None, (lane.batch_size, lane.environment()))
 
@@ -176,8 +176,8 @@ def _serve(connection: Connection, spec: Spec, device: str | None, workers: int)
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Return an error that survives the way to another process: itself, or one with its words."""
+    """Return an error that can be pickled: itself, or a GenerationError with its message."""
     try:
         return pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except Exception:  # noqa: BLE001 - whatever an error's own class does when it is made again
+    except Exception:  # noqa: BLE001 - an error's class may raise anything when unpickled
         return GenerationError(f"{type(error).__name__}: {one_line(error)}")

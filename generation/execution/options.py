@@ -1,4 +1,4 @@
-"""How a release is made, as the command line says it, and the engine that this names."""
+"""Execution options from the command line, and the engine that they select."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +17,19 @@ SHARD_ROWS = 1000  # at 512 px and JPEG quality 95 about 200 MB
 
 @dataclass(frozen=True)
 class How:
-    """How a release is made; nothing of it decides what comes out, but for `resample`.
+    """Execution options; only `resample` affects the content of the release.
 
     Attributes:
-        shard_rows: rows a shard.
-        batch_size: rows a batch; None finds it.
-        workers: processes that compose and encode; None is one per core.
-        devices: torch devices of the generator; None is every GPU of this machine, else the CPU.
+        shard_rows: rows per shard.
+        batch_size: rows per batch; None chooses it automatically.
+        workers: CPU processes that compose and encode; None is one per core.
+        devices: torch devices of the generator; None is all GPUs of this machine, else the CPU.
         engine: `local`, or `ray`.
         compiled: compile the generator with torch.compile.
-        resample: further seeds for redrawn images that fail a screen.
-        part: (number, of) of the shards this run makes, without finishing the release; None makes all.
+        resample: maximum number of new seeds for redrawn images that fail a screen.
+        part: (number, of): the part of the shards that this run makes, without finishing the release; None makes all.
         sheets: folder for a contact sheet of each shard.
-        verify: compare the checksums of finished shards, not only their sizes; make damaged ones again.
+        verify: compare the checksums of finished shards, not only their sizes; regenerate damaged ones.
     """
 
     shard_rows: int = SHARD_ROWS
@@ -45,14 +45,14 @@ class How:
 
 
 def check_installed(recipe: Recipe, engine: str) -> None:
-    """Raise MissingExtra for a package that making images of a recipe needs and that is not installed."""
+    """Raise MissingExtra for a package that a recipe needs and that is not installed."""
     require("generation", "imagehash", *(("torch", "diffusers", "transformers") if recipe.diffuses else ()))
     if engine == "ray":
         require("ray", "ray")
 
 
 def open_engine(plan: Plan, how: How) -> Engine:
-    """Return the engine that `how` names, its networks loaded.
+    """Return the engine that `how` selects, with its models loaded.
 
     Raises:
         ModelError: a model cannot be loaded or a device cannot be used.

@@ -1,4 +1,4 @@
-"""How far a run is: a bar for each lane and one for all on a terminal, a plain line now and then elsewhere."""
+"""Progress of a run: one bar per worker and one in total on a terminal, otherwise a plain line every 30 s."""
 
 import sys
 import time
@@ -11,16 +11,16 @@ _SECONDS = 30.0  # between plain lines
 
 
 def duration(hours: float) -> str:
-    """Return hours for a person, in minutes where there is less than one."""
+    """Format hours, in minutes below one hour."""
     return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
 class Watch:
-    """Shows progress on stderr: rows, images a second, time left. A context manager.
+    """Progress display on stderr: rows, images per second, time left. A context manager.
 
     Args:
-        total: rows of the release.
-        made: how many of them are there already.
+        total: number of rows of the release.
+        made: number of rows that exist already.
     """
 
     def __init__(self, total: int, made: int) -> None:
@@ -30,7 +30,7 @@ class Watch:
         self.total, self.made, self._before = total, made, made
         self._began = self._said = time.monotonic()
         self._bars: dict[str, Any] = {}
-        # Redrawn by `step` only: a timer thread of tqdm's would outlive a kill of the terminal.
+        # Redrawn by `step` only: tqdm's timer thread would outlive a killed terminal.
         self._bar = tqdm(total=total, initial=made, desc="all", unit="img", leave=False, disable=not self._terminal)
 
     def __enter__(self) -> "Watch":
@@ -41,7 +41,7 @@ class Watch:
             bar.close()
 
     def step(self, lane: str, rows: int) -> None:
-        """Count rows that a lane has made. Rows made again for a screen count only once."""
+        """Count rows that a worker has made. Rows that are regenerated for a screen count once."""
         self.made = min(self.made + rows, self.total)
         if self._terminal:
             self._lane(lane).update(rows)
@@ -51,7 +51,7 @@ class Watch:
             note(self.line())
 
     def line(self) -> str:
-        """Return the state of things in one line."""
+        """Return the progress in one line."""
         rate = (self.made - self._before) / max(time.monotonic() - self._began, 1e-9)
         left = f"{duration((self.total - self.made) / rate / 3600)} left" if rate else "no image yet"
         return f"{self.made:,} of {self.total:,} images, {rate:.2f} img/s, {left}"
@@ -60,7 +60,7 @@ class Watch:
         from tqdm import tqdm
 
         if name not in self._bars:
-            # Below the bar of all, which shows the time left.
+            # Below the total, which shows the time left.
             place = len(self._bars) + 1
             self._bars[name] = tqdm(desc=name, unit="img", leave=False, position=place)
         return self._bars[name]

@@ -1,9 +1,9 @@
-"""Lanes on a Ray cluster: an actor for each of its GPUs, or for its cores where nothing is redrawn.
+"""Workers on a Ray cluster: one actor per GPU, or per core where nothing is redrawn.
 
-The address is Ray's own affair: `RAY_ADDRESS`, else a cluster that was started on this machine, else a new one of this
-machine alone. Nodes need this project installed, and the photos and local models under the same paths. Records come
-back through Ray; only this process writes the release, so the nodes need not see its folder. Nodes that join are
-used, nodes that are lost are done without.
+Ray resolves the address: `RAY_ADDRESS`, else a cluster that was started on this machine, else a new one on this machine
+alone. Nodes need this project installed, and the photos and local models under the same paths. Records are returned
+through Ray; only this process writes the release, so the nodes need no access to its folder. New nodes are used; lost
+nodes are dropped, and their batches are rescheduled.
 """
 
 import logging
@@ -23,21 +23,21 @@ from generation.execution.worker import LaneDied, LocalLane, Spec
 from generation.images.rows import Failed, Made
 from generation.planning.plan import Row
 
-_LOOK = 10.0  # seconds between looks at which nodes there are
-_SAY = 30.0  # seconds of waiting after which it is said what for
-_KNOCK = 10.0  # seconds in which a cluster must answer
+_LOOK = 10.0  # seconds between queries of the node list
+_SAY = 30.0  # seconds of waiting after which the reason is printed
+_KNOCK = 10.0  # seconds within which a cluster must respond
 
 
 class RemoteLane:
-    """What runs in an actor: a `LocalLane` whose composing and encoding run in the actor's own threads."""
+    """Ray actor around a `LocalLane` that composes and encodes in the actor's own threads."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
 
     def open(self, probe: Row) -> tuple[int | None, dict[str, str], str]:
-        """Load the networks; return rows a batch, the environment, and why `probe` cannot be composed here, if so.
+        """Load the models; return rows per batch, the environment, and why `probe` cannot be composed here (or "").
 
-        Not done on creation: an actor whose constructor fails does not say why.
+        Not done in the constructor: an actor whose constructor fails does not report the reason.
         """
         self._lane = LocalLane(self._spec, None, 1)
         guide = self._spec.maker.guide(probe)
@@ -45,7 +45,7 @@ class RemoteLane:
         return self._lane.batch_size, self._lane.environment(), reason
 
     def make(self, rows: list[Row], redraw: bool) -> tuple[list[Made], dict[str, str]]:
-        """Return what was made of each row, and the environment."""
+        """Return the record or failure of each row, and the environment."""
         return self._lane.make(rows, redraw), self._lane.environment()
 
     def stop(self) -> None:
@@ -54,13 +54,13 @@ class RemoteLane:
 
 
 class RayLane:
-    """An actor, as an engine sees it.
+    """A `RemoteLane` actor with the interface that an engine uses.
 
     Args:
         ray: the module.
         actor: handle of a `RemoteLane`.
-        node: the node it was asked to be on.
-        name: what to call it.
+        node: id of the node that it is scheduled on.
+        name: display name.
     """
 
     window = 3
@@ -71,12 +71,12 @@ class RayLane:
         self._environment: dict[str, str] = {}
 
     def start(self, probe: Row) -> Any:
-        """Have the networks loaded; return Ray's reference to the end of it."""
+        """Start loading the models; return Ray's reference to the result."""
         self._opening = self._actor.open.remote(probe)
         return self._opening
 
     def opened(self, readable_here: bool) -> None:
-        """Take note of what was loaded; raises what the node says is wrong, or LaneDied."""
+        """Store the result of loading; raises the node's error, or LaneDied."""
         self.batch_size, self._environment, reason = self._get(self._opening)
         if reason and readable_here:
             raise SourceError(
@@ -85,7 +85,7 @@ class RayLane:
             )
 
     def make(self, rows: list[Row], redraw: bool) -> list[Made]:
-        """Return what was made of each row."""
+        """Return the record or failure of each row."""
         made, self._environment = self._get(self._actor.make.remote(rows, redraw))
         return made
 
@@ -111,20 +111,20 @@ class RayLane:
             do()
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels."""
+        """Return the versions and settings outside the recipe that affect the pixels."""
         return self._environment
 
 
 def ray_engine(spec: Spec, probe: Row) -> "RayEngine":
-    """Return an engine over the cluster that Ray finds.
+    """Return an engine over the Ray cluster.
 
     Args:
-        spec: what lanes are made from.
+        spec: configuration of the workers.
         probe: a row whose guide every node must be able to compose.
 
     Raises:
         MissingExtra: Ray is not installed.
-        GenerationError: the cluster cannot be reached, or has no room.
+        GenerationError: the cluster cannot be reached, or has no free resources.
         ModelError: a model cannot be loaded.
         SourceError: a node cannot read the photos.
     """
@@ -143,7 +143,7 @@ def ray_engine(spec: Spec, probe: Row) -> "RayEngine":
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at host:port: Ray itself would go on asking for minutes."""
+    """Raise OSError if nothing listens at host:port: Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         try:
@@ -153,7 +153,7 @@ def _knock(address: str) -> None:
 
 
 class RayEngine(Engine):
-    """An engine whose lanes are actors of a Ray cluster; see `ray_engine`."""
+    """Engine whose workers are actors of a Ray cluster; see `ray_engine`."""
 
     patience = 60
 
@@ -176,7 +176,7 @@ class RayEngine(Engine):
         self._ray.shutdown()
 
     def grow(self) -> None:
-        """Take in lanes that have loaded their networks, and start some on nodes that have none; waits for nothing."""
+        """Add workers that have loaded their models, and start workers on nodes without any; does not block."""
         if self.stopped:
             return
         if time.monotonic() - self._looked >= _LOOK:
@@ -201,20 +201,20 @@ class RayEngine(Engine):
                     self._opening[lane.start(self._probe)] = lane
 
     def _wait_for_lanes(self) -> None:
-        """Wait for lanes as long as some are starting; a busy cluster starts them when it has room: say so."""
+        """Wait for workers as long as some are starting; report when a busy cluster has no room for them yet."""
         since = said = time.monotonic()
         while not self.lanes and not self.stopped:
             self.grow()
             now = time.monotonic()
             if self._opening and now - said > _SAY:
                 said = now
-                note(f"waiting for {len(self._opening)} lanes of the cluster: to load, or for a free GPU or core")
+                note(f"waiting for {len(self._opening)} workers of the cluster: loading, or no free GPU or core")
             if self._opening:
                 since = now
             elif now - since > self.patience:
                 raise GenerationError(
-                    "--engine ray: the cluster has no node that could make images: what was made is kept; type the "
-                    "same command again when it has"
+                    "--engine ray: the cluster has no node that can make images: finished images are kept; to resume, "
+                    "type the same command again when it has one"
                 )
             time.sleep(0.2)
 
@@ -228,7 +228,7 @@ class RayEngine(Engine):
         return RayLane(self._ray, actor, node["NodeID"], name)
 
     def lost(self, lane: Lanes) -> None:
-        """Take a lane that died off the list; its node, if it lives, gets another at the next look."""
+        """Remove a worker that died; its node, if alive, gets a new one at the next query."""
         super().lost(lane)
         if isinstance(lane, RayLane):
             gone = [each for each in self.lanes if isinstance(each, RayLane) and each.node == lane.node]
@@ -237,7 +237,7 @@ class RayEngine(Engine):
 
 
 def _places(diffuses: bool, has: dict[str, float], nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the resources of each lane on a node: a GPU each; without any in the cluster, cores."""
+    """Return the resources of each worker on a node: one GPU; without GPUs in the cluster, cores."""
     gpus, cores = int(has.get("GPU", 0)), int(has.get("CPU", 0))
     if not diffuses:
         return [{"num_cpus": 1}] * cores

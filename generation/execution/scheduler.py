@@ -1,7 +1,7 @@
-"""Who makes which batch: lanes (a GPU each, or this machine's cores) that take batches as they come free.
+"""Batch scheduler: workers (one per GPU, or this machine's cores; `Lanes`) take batches as they become free.
 
-Every engine makes the same rows into the same records; what differs is where. A batch whose lane died is made by
-another; an engine without lanes ends the run, which can be taken up where it stopped.
+Every engine makes the same records from the same rows, on different machines. If a worker dies, its batches are
+rescheduled; an engine without workers ends the run, which can be resumed.
 """
 
 import time
@@ -16,13 +16,13 @@ from generation.execution.worker import LaneDied, LocalLane, Spec, Stopped
 from generation.images.rows import Made
 from generation.planning.plan import Row
 
-ROWS_A_BATCH = 8  # where no device says how many it takes at once
+ROWS_A_BATCH = 8  # where no device sets the batch size
 _MOST_THREADS = 512
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that are made together, and the shard that each belongs to."""
+    """Rows that are made together, and the shard of each."""
 
     rows: list[Row]
     shards: list[Any]
@@ -30,34 +30,34 @@ class Batch:
 
 
 class Lanes(Protocol):
-    """A lane as an engine sees it: `make` is called by up to `window` threads at once."""
+    """Interface of a worker: `make` is called by up to `window` threads concurrently."""
 
     name: str
     window: int
     batch_size: int | None
 
     def make(self, rows: list[Row], redraw: bool) -> list[Made]:
-        """Return what was made of each row; raises LaneDied, or Stopped."""
+        """Return the record or failure of each row; raises LaneDied, or Stopped."""
         ...
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no further batch."""
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Release all resources."""
         ...
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels."""
+        """Return the versions and settings outside the recipe that affect the pixels."""
         ...
 
 
 class Engine:
-    """Spreads batches over lanes. A context manager.
+    """Distributes batches over workers. A context manager.
 
     Args:
-        lanes: at least one.
+        lanes: at least one worker.
     """
 
     def __init__(self, lanes: list[Lanes]) -> None:
@@ -78,14 +78,14 @@ class Engine:
 
     @property
     def batch_size(self) -> int:
-        """Rows a batch: what the devices take at once."""
+        """Rows per batch: the maximum over the devices."""
         return max((lane.batch_size or 0 for lane in self.lanes), default=0) or ROWS_A_BATCH
 
     def make(self, batches: Iterable[Batch]) -> Iterator[tuple[Lanes, Batch, list[Made]]]:
-        """Yield every batch with who made it and what was made of its rows, as they come; fewer after `stop`.
+        """Yield (worker, batch, records or failures) in order of completion; fewer after `stop`.
 
         Raises:
-            GenerationError: no lane is left.
+            GenerationError: no worker is left.
         """
         source, again = iter(batches), list[Batch]()
         working: dict[Future[list[Made]], tuple[Batch, Lanes]] = {}
@@ -118,22 +118,22 @@ class Engine:
                 yield lane, batch, made
 
     def stop(self) -> None:
-        """Begin nothing more; what is on a device is finished and yielded."""
+        """Start no further batch; batches on a device are finished and yielded."""
         self.stopped = True
         for lane in self.lanes:
             lane.stop()
 
     def grow(self) -> None:
-        """Add lanes where there is room for more; here there never is."""
+        """Add workers where resources became available; a no-op here."""
 
     def lost(self, lane: Lanes) -> None:
-        """Take a lane that died off the list."""
+        """Remove a worker that died."""
         if lane in self.lanes:
             self.lanes.remove(lane)
             lane.close()
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels; where lanes differ, all of it."""
+        """Return the versions and settings outside the recipe that affect the pixels; all values if workers differ."""
         return {name: " and ".join(sorted(values)) for name, values in self._seen.items()}
 
     def _note(self, lane: Lanes) -> None:
@@ -141,29 +141,29 @@ class Engine:
             self._seen.setdefault(name, set()).add(value)
 
     def _free(self) -> Lanes | None:
-        """Return the least busy lane that can take another batch."""
+        """Return the least busy worker that can take another batch."""
         free = [lane for lane in self.lanes if self._busy.get(id(lane), 0) < lane.window]
         return min(free, key=lambda lane: self._busy.get(id(lane), 0), default=None)
 
     def _wait_for_lanes(self) -> None:
-        """Wait for lanes to come back, where that can be; else say that there are none."""
+        """Wait for workers to come back; raises GenerationError if none does."""
         for _ in range(self.patience):
             self.grow()
             if self.lanes:
                 return
             time.sleep(1)
-        raise GenerationError("no device is left to make images on: what was made is kept; type the same command again")
+        raise GenerationError("no device is left: finished images are kept; type the same command again to resume")
 
-    patience = 1  # seconds without any lane
+    patience = 1  # seconds without any worker
 
 
 def local_engine(spec: Spec, devices: list[str | None], workers: int) -> Engine:
-    """Return an engine of this machine: one lane a device, in processes of their own where there are several.
+    """Return an engine on this machine: one worker per device, in separate processes for several devices.
 
     Args:
         spec: what lanes are made from.
         devices: torch devices; [None] is the first GPU, else the CPU.
-        workers: worker processes in all; 1 composes and encodes in the lane's own process.
+        workers: CPU worker processes in total; 1 composes and encodes in the device worker's own process.
 
     Raises:
         ModelError: a model cannot be loaded, or a device cannot be used.

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: end a run in order, or at once where asked twice."""
+"""SIGTERM and Ctrl-C: finish the current batch and stop; a second signal stops immediately."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ from generation.execution.scheduler import Engine
 
 @contextmanager
 def in_order(engine: Engine) -> Iterator[None]:
-    """Let SIGTERM and the first Ctrl-C end the run in order: the batch on the device is finished, all is kept."""
+    """Stop the run on SIGTERM or the first Ctrl-C after the batch on the device, keeping all images."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -20,7 +20,7 @@ def in_order(engine: Engine) -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         if engine.stopped:
             raise KeyboardInterrupt
-        warn(f"{signal.Signals(number).name}: finishing the batch; once more to stop at once")
+        warn(f"{signal.Signals(number).name}: finishing the batch; repeat to stop immediately")
         engine.stop()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

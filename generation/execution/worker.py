@@ -1,7 +1,7 @@
-"""One device and the worker processes beside it: batches of rows in, batches of records out.
+"""Device worker: one device and its CPU worker processes turn batches of rows into batches of records.
 
-Several threads call `Lane.make` at once: while one holds the device, another's guides are composed and a third's images
-are encoded in worker processes, so that the device never waits.
+Several threads call `LocalLane.make` concurrently: while one uses the device, another's guides are composed and a
+third's images are encoded in CPU workers, so that the device is never idle.
 """
 
 import threading
@@ -22,23 +22,23 @@ NOT_FINITE = Failed("diffuse", "the generator gave values that are not finite")
 
 
 class Stopped(Exception):
-    """The run is ending: this batch was not begun."""
+    """The run is stopping: this batch was not started."""
 
 
 class LaneDied(Exception):
-    """A lane that is gone: its batches are for others to make."""
+    """The worker died; its batches are rescheduled."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a lane is made from, picklable.
+    """Configuration of a worker, picklable.
 
     Attributes:
         maker: makes guides and records.
-        batch_size: rows the device takes at once; None finds it.
+        batch_size: rows per batch on the device; None chooses it automatically.
         compiled: compile the generator with torch.compile.
-        prompts: how many distinct prompts the plan has.
-        classes: what each foreground label of the plan is called, for CLIP's screen.
+        prompts: number of distinct prompts in the plan.
+        classes: name of each foreground label of the plan, for CLIP's screen.
     """
 
     maker: Maker
@@ -49,34 +49,34 @@ class Spec:
 
 
 class LocalLane:
-    """A lane of this process (module docstring). `make` may be called by several threads.
+    """A device worker in this process (module docstring). `make` may be called by several threads.
 
     Args:
-        spec: what it is made from.
+        spec: configuration.
         device: torch device; None is the first GPU if there is one, else the CPU.
-        workers: worker processes; 1 works in the calling thread.
+        workers: CPU worker processes; 1 works in the calling thread.
 
     Raises:
         ModelError: the generator or CLIP cannot be loaded, or the device cannot be used.
     """
 
-    window = 4  # batches at once: one composed, two at the device, one encoded
+    window = 4  # concurrent batches: one composed, two at the device, one encoded
 
     def __init__(self, spec: Spec, device: str | None, workers: int) -> None:
         self.name = device or "this machine"
         self.diffuser = _diffuser(spec, device) if spec.maker.recipe.diffuses else None
         self.judge = _clip(spec, self.diffuser) if self.diffuser else None
         maker = replace(spec.maker, generator=self.diffuser.name) if self.diffuser else spec.maker
-        # Rows that the device takes at first.
+        # Initial rows per batch on the device.
         self.batch_size = self.diffuser.batch_size if self.diffuser else spec.batch_size
         if self.diffuser is None:
             self.window = workers + 1 if workers > 1 else 1
         self._workers = Workers(maker, workers if workers > 1 else 0)
         self._stopping = threading.Event()
-        self._device = threading.BoundedSemaphore(2)  # one denoises; the other prepares, or fetches its images
+        self._device = threading.BoundedSemaphore(2)  # one denoises, the other prepares or fetches its images
 
     def make(self, rows: Sequence[Row], redraw: bool) -> list[Made]:
-        """Return the record of every row, or why there is none, in order.
+        """Return the record or failure of every row, in order.
 
         Raises:
             Stopped: `stop` was called before this batch reached the device.
@@ -91,7 +91,7 @@ class LocalLane:
         return self._workers.call("records", rows, images)
 
     def stop(self) -> None:
-        """Begin no further batch; what is on the device is finished."""
+        """Start no further batch; those on the device are finished."""
         self._stopping.set()
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class LocalLane:
         self._workers.close()
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels."""
+        """Return the versions and settings outside the recipe that affect the pixels."""
         judged = {"clip": self.judge.name} if self.judge else {}
         return {**(self.diffuser.environment() if self.diffuser else {}), **judged}
 

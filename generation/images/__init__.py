@@ -1,1 +1,1 @@
-"""Row -> guide -> image: composing, prompts and their embeddings, image-to-image through diffusers."""
+"""Row -> guide (the composite image) -> image: composing, prompt embeddings, image-to-image with diffusers."""

@@ -1,7 +1,7 @@
-"""Foreground + background + box (+ mask) -> guide. Pure: the same pixels give the same guide.
+"""Foreground + background + box (+ mask) -> guide (the composite image). Pure: same pixels, same guide.
 
 As in the paper (arXiv 2211.10370, section 3): the background photo is centre-cropped to a square and resized; the
-foreground photo likewise to the box, pasted as a rectangle. A cut-out keeps its shape and is pasted through its mask.
+foreground photo likewise to the box, pasted as a rectangle. A cut-out keeps its shape and is pasted with its mask.
 """
 
 from PIL import Image

@@ -1,8 +1,8 @@
-"""Guides -> images: image-to-image through diffusers. The only place that knows about [0, 1] and [-1, 1].
+"""Guides -> images: image-to-image with diffusers. The only module that handles the ranges [0, 1] and [-1, 1].
 
 Every row has its own CPU generator, seeded with the row's seed, so that its noise is the same alone, in any batch and
-on any device. Several threads may call one `ImageToImage`: what one prepares on the CPU, and what another fetches from
-the GPU, overlaps with the third's denoising.
+on any device. Several threads may call one `ImageToImage`: preparation on the CPU and transfers from the GPU overlap
+with denoising.
 """
 
 import inspect
@@ -23,11 +23,11 @@ from generation.images.rows import Redrawn
 from generation.recipe.recipe import Generator
 from generation.screening.judges import SafetyJudge
 
-_START = {"cuda": 32, "cpu": 8}  # images a batch at first; halved where the device's memory says so
+_START = {"cuda": 32, "cpu": 8}  # initial images per batch; halved when the device is out of memory
 
 
 class Diffuser(Protocol):
-    """Redraws guides; may be called by several threads at once."""
+    """Interface of a generator that redraws guides; thread-safe."""
 
     name: str
     batch_size: int
@@ -37,12 +37,12 @@ class Diffuser(Protocol):
     ) -> list[Redrawn | None]:
         """Return one image per guide (uint8, (height, width, 3)); each depends on its own guide, prompt and seed only.
 
-        None stands for an image with values that are not finite.
+        None marks an image with non-finite values.
         """
         ...
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels."""
+        """Return the versions and settings outside the recipe that affect the pixels."""
         ...
 
 
@@ -52,14 +52,14 @@ class ImageToImage:
     Args:
         settings: model (Hub id or local folder), scheduler, steps, strength, guidance scale, eta, dtype.
         device: a torch device; None is the first GPU if there is one, else the CPU.
-        batch_size: images a batch; None starts at 32 on a GPU and 8 on a CPU. Halved where memory runs out.
+        batch_size: images per batch; None starts at 32 on a GPU and 8 on a CPU. Halved when out of memory.
         compiled: compile the denoiser and the VAE with torch.compile, for one fixed batch size.
-        safety: ask the pipeline's own safety checker, where it has one; it never changes pixels.
-        prompts: how many distinct prompts will come: the text encoder is released after the last; None keeps it.
+        safety: run the pipeline's own safety checker, if any; it never changes pixels.
+        prompts: number of distinct prompts: the text encoder is released after the last; None keeps it.
 
     Raises:
         MissingExtra: diffusers or torch is not installed.
-        ModelError: the model is no image-to-image pipeline, cannot be had, or the device or scheduler is unknown.
+        ModelError: the model is not an image-to-image pipeline or not available, or an unknown device or scheduler.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ImageToImage:
         return self.device.split(":")[0]
 
     def _place(self) -> None:
-        """Move the pipeline to its device, in the form that is fastest there."""
+        """Move the pipeline to its device, in the fastest memory format."""
         torch, pipe = self._torch, self._pipe
         try:
             pipe.to(self.device)
@@ -118,7 +118,7 @@ class ImageToImage:
                 made += self._redraw(guides[part], prompts[part], seeds[part], size)
             except self._torch.OutOfMemoryError:
                 full = True
-            if full:  # not where it was caught: there the batch is still held
+            if full:  # not in the except block: there the batch is still referenced
                 self._halve(size)
         if self._safety is None:
             return [each if each is None else Redrawn(each, {}) for each in made]
@@ -126,7 +126,7 @@ class ImageToImage:
         return [each if each is None else Redrawn(each, {"screen_unsafe": next(flags)}) for each in made]
 
     def patiently(self, judge: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
-        """Return what a judge says of a batch; where the device is full, row by row while nothing is denoised."""
+        """Return a scorer's results for a batch; when out of memory, row by row while no batch is denoised."""
         with suppress(self._torch.OutOfMemoryError):
             return judge(*columns)
         with self._turn:
@@ -136,11 +136,11 @@ class ImageToImage:
     def _halve(self, size: int) -> None:
         if size == 1:
             raise ModelError(
-                f"--device {self.device} has no room for one image of {self.settings.model}: expected a larger device, "
-                "or generator.dtype fp16"
+                f"--device {self.device} is out of memory with one image of {self.settings.model}: expected a larger "
+                "device, or generator.dtype fp16"
             )
         with self._turn:
-            self.batch_size = min(self.batch_size, max(1, size // 2))  # another thread may have halved it already
+            self.batch_size = min(self.batch_size, max(1, size // 2))  # unless another thread has halved it
             if self._kind == "cuda":
                 self._torch.cuda.empty_cache()
 
@@ -149,7 +149,7 @@ class ImageToImage:
     ) -> list[np.ndarray | None]:
         """Redraw at most `size` guides in one call of the pipeline."""
         torch, settings, n = self._torch, self.settings, len(guides)
-        # A compiled network is compiled for one size only: fill up with repetitions, and drop them afterwards.
+        # A compiled network has a fixed batch size: pad with repetitions, and drop them afterwards.
         fill = [0] * (size - n) if self.compiled else []
         order = [*range(n), *fill]
         pixels = torch.from_numpy(np.stack([guides[i] for i in order]))
@@ -178,15 +178,15 @@ class ImageToImage:
         ]
 
     def _accepted(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options that this pipeline takes: some draw a size of their own unless told, some have no eta."""
+        """Return the options that this pipeline accepts: some need an explicit size, some have no eta."""
         takes = inspect.signature(type(self._pipe).__call__).parameters
         return {name: value for name, value in options.items() if name in takes}
 
     def _image(self, pixels: Any, generators: list[Any]) -> Any:
-        """Return what the pipeline starts from: latents where they can be had in one batch, else images in [0, 1].
+        """Return the pipeline's input: latents where they can be encoded in one batch, else images in [0, 1].
 
-        diffusers encodes a list of images one by one where each has its own generator. Encoded together, and drawn
-        from in the same order, they are the same latents.
+        With one generator per image diffusers encodes images one by one. Encoding them together and sampling in the
+        same order gives the same latents.
         """
         torch, pipe = self._torch, self._pipe
         images = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
@@ -197,7 +197,7 @@ class ImageToImage:
         return (found.mean + found.std * torch.stack(noise).to(self.device)) * pipe.vae.config.scaling_factor
 
     def environment(self) -> dict[str, str]:
-        """Return what beside the recipe decides the pixels: library versions, device kind, dtype, compilation."""
+        """Return the settings outside the recipe that affect the pixels: versions, device kind, dtype, compilation."""
         import diffusers
 
         where = {"device": self._kind, "dtype": str(self.dtype).removeprefix("torch.")}

@@ -1,4 +1,4 @@
-"""A model's name -> its diffusers pipeline, device and dtype; every way in which that can fail is one clear line."""
+"""Model name -> diffusers pipeline, device and dtype; every failure is a one-line error."""
 
 import re
 import warnings
@@ -13,10 +13,10 @@ from generation.recipe.recipe import Generator
 def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any, tuple[Any, Any] | None]:
     """Return an image-to-image pipeline without its safety checker, and that checker with its feature extractor.
 
-    The checker blackens images unasked where it is left in: nothing may change pixels behind the screens' back.
+    Left in, the checker would blacken images: nothing may change pixels before they are screened.
 
     Raises:
-        ModelError: the model is no image-to-image pipeline or cannot be had, or the scheduler is unknown.
+        ModelError: the model is not an image-to-image pipeline or not available, or the scheduler is unknown.
     """
     pipe = _from_pretrained(diffusers, settings, dtype)
     pipe.set_progress_bar_config(disable=True)
@@ -46,7 +46,7 @@ def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
         with warnings.catch_warnings(), cache_only_where_unreachable():
             # diffusers 0.42 passes huggingface_hub an argument that it no longer takes.
             warnings.filterwarnings("ignore", "The `local_dir_use_symlinks` argument")
-            # Notices of its dependencies to their own developers, of which a user can mend none.
+            # Deprecation notices among its dependencies, which a user cannot act on.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             return diffusers.AutoPipelineForImage2Image.from_pretrained(
@@ -68,7 +68,7 @@ def _scheduler(diffusers: Any, name: str) -> Any:
 
 
 def recorded_name(settings: Generator, pipe: Any) -> str:
-    """Return model@revision: the commit that the Hub gave, or the digest of a local folder; never a path."""
+    """Return model@revision: the Hub commit, or the digest of a local folder; never a path."""
     if Path(settings.model).is_dir():
         return settings.identified().model
     core = getattr(pipe, "unet", None) or pipe.transformer
@@ -77,7 +77,7 @@ def recorded_name(settings: Generator, pipe: Any) -> str:
 
 
 def device_of(torch: Any, wanted: str | None) -> str:
-    """Return a torch device's name; None is the first GPU if there is one, else the CPU.
+    """Return the name of a torch device; None is the first GPU if there is one, else the CPU.
 
     Raises:
         ModelError: no device of that name, or no GPU here.

@@ -1,15 +1,15 @@
-"""Prompts -> their embeddings, each computed once and kept on the CPU; the text encoder goes when all are there."""
+"""Prompt embeddings, each computed once and cached on the CPU; the text encoder is released after the last."""
 
 import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-_ROOM = 4 << 30  # bytes of embeddings that are kept: all 10,000 prompts of Stable Diffusion 1 take half of it
+_ROOM = 4 << 30  # bytes of cached embeddings: all 10,000 prompts of Stable Diffusion 1 take half of it
 
 
 class PromptCache:
-    """Embeddings of prompts for one pipeline.
+    """Cache of prompt embeddings for one pipeline.
 
     Pipelines whose `encode_prompt` returns (prompt, negative), such as Stable Diffusion 1 and 2, or (prompt, negative,
     pooled, negative pooled), such as SDXL and Stable Diffusion 3, are given embeddings; any other gets its prompts as
@@ -17,8 +17,8 @@ class PromptCache:
 
     Args:
         pipe: a diffusers pipeline.
-        device: where it runs.
-        guided: whether the empty prompt is needed too (guidance scale above 1).
+        device: its torch device.
+        guided: whether the empty prompt is needed as well (guidance scale above 1).
         expected: number of distinct prompts after which the text encoder is released; None keeps it.
     """
 
@@ -51,7 +51,7 @@ class PromptCache:
         if not missing:
             return
         if self._guided and not self._negative:
-            # What stands for "no prompt" is the pipeline's to say: SDXL may want zeros.
+            # The pipeline defines the embedding of "no prompt": SDXL may use zeros.
             self._negative = self._call([""], True)[1::2]
         parts = [part.cpu() for part in self._call(missing, False)[::2]]
         for i, prompt in enumerate(missing):
@@ -60,7 +60,7 @@ class PromptCache:
         self._release()
 
     def _call(self, prompts: list[str], guided: bool) -> tuple[Any, ...]:
-        """Return (prompt, negative) or (prompt, negative, pooled, negative pooled), each with one row a prompt."""
+        """Return (prompt, negative) or (prompt, negative, pooled, negative pooled), with one row per prompt."""
         takes = inspect.signature(type(self._pipe).encode_prompt).parameters
         more = {name: prompts for name in ("prompt_2", "prompt_3") if name in takes}
         return self._pipe.encode_prompt(
@@ -68,7 +68,7 @@ class PromptCache:
         )
 
     def _release(self) -> None:
-        """Free the text encoders once every prompt has been embedded and none will have to be embedded again."""
+        """Release the text encoders once every prompt is cached for good."""
         if self._expected is None or len(self._kept) < self._expected or self._bytes > _ROOM:
             return
         for name in ("text_encoder", "text_encoder_2", "text_encoder_3"):

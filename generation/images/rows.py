@@ -1,4 +1,4 @@
-"""Row -> guide -> record: what worker processes do on either side of the generator."""
+"""Row -> guide -> record: work of the CPU processes before and after the generator."""
 
 import io
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from generation.sources.sources import ImageSource
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a row could not be made, and at which stage."""
+    """Failure of a row: stage and reason."""
 
     stage: str
     reason: str
@@ -31,7 +31,7 @@ Guide = np.ndarray | Failed
 
 @dataclass(frozen=True)
 class Redrawn:
-    """One image as the generator left it: pixels (height, width, 3) uint8, and what networks said of it, by column."""
+    """One image from the generator: pixels (height, width, 3) uint8, and scores by column."""
 
     pixels: np.ndarray
     judged: dict[str, Any]
@@ -39,13 +39,13 @@ class Redrawn:
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes guides and records: all that a worker process needs, picklable.
+    """Factory of guides and records, picklable for worker processes.
 
     Args:
         recipe: image format and generator settings.
         foregrounds: photos of the objects.
         backgrounds: photos of the backgrounds; None where the recipe uses none.
-        generator: what is written beside redrawn images, `model@revision`; None where nothing is redrawn.
+        generator: value of the column `generator`, `model@revision`; None where nothing is redrawn.
     """
 
     recipe: Recipe
@@ -54,7 +54,7 @@ class Maker:
     generator: str | None = None
 
     def guide(self, row: Row) -> Image.Image | Failed:
-        """Return the guide of a row, or why there is none."""
+        """Return the guide of a row, or its failure."""
         size = self.recipe.guide.size
         try:
             foreground = self.foregrounds.open(row.foreground_source, row.box[2] - row.box[0])
@@ -108,12 +108,12 @@ class Maker:
 
     def _encode(self, image: Image.Image) -> bytes:
         buffer = io.BytesIO()
-        # 4:4:4: a red object on grass keeps its edge.
+        # 4:4:4 keeps the edge of a red object on grass.
         jpeg = {"quality": self.recipe.image.quality, "subsampling": 0}
         image.save(buffer, self.recipe.image.format, **(jpeg if self.recipe.image.format == "jpeg" else {}))
         return buffer.getvalue()
 
 
 def mark_screens(record: Record, recipe: Recipe) -> Record:
-    """Return a record with the names of the screens that it fails under the recipe's limits."""
+    """Return a record with `screen_failed`, the screens that it fails under the recipe's limits."""
     return {**record, "screen_failed": ",".join(failed_screens(record, recipe.screen))}

@@ -1,7 +1,7 @@
-"""A row of the images -> the row of a control config with the same key. Pure.
+"""Row of the default config -> row of a control config with the same key. Pure.
 
-Controls tell apart what an accuracy on D3S mixes, image by image: what pasting and shrinking the photo does, what the
-generator does, and what the background does. The configs are described in `d3s_dataset.schema.CONFIGS`.
+Controls separate, image by image, effects that accuracy on D3S mixes: pasting and shrinking the photo, the generator,
+and the background. `d3s_dataset.schema.CONFIGS` describes the configs.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from generation.recipe.recipe import Recipe
 
 
 def derive(row: Row, config: str, recipe: Recipe) -> Row:
-    """Return the row that stands for `row` in a config; its labels, key and seed are the same.
+    """Return the row of a control config; labels, key and seed are the same as in `row`.
 
     Args:
         row: a row of the default config, as planned.
         config: a config of the recipe, or `default`.
-        recipe: gives the image size and the control's sentence.
+        recipe: defines the image size and the control prompt.
     """
     return _DERIVE[config.removesuffix("_guides")](row, recipe)
 

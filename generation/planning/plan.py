@@ -1,12 +1,12 @@
-"""Recipe x sources -> rows. The only place where chance is drawn.
+"""Recipe x sources -> rows. The only source of randomness.
 
-A row is a pure function of (recipe, lists of photos, split, position in the split): any part of a plan can be made
-on any machine, and nothing of it is kept in memory. Three promises hold for each split, whatever its size:
+A row is a pure function of (recipe, lists of photos, split, position in the split): any part of a plan can be computed
+on any machine, and nothing of it is kept in memory. Each split of any size has three guarantees:
 
 - balanced: the counts of its class x background cells differ by at most one;
-- disjoint: no foreground or background photo of it stands in the other split;
-- crossed (validation): each foreground photo stands once on each background before any returns, and returns on
-  background photos it has not stood on.
+- disjoint: no foreground or background photo of it occurs in the other split;
+- crossed (validation): each foreground photo occurs once on each background before any repeats, and repeats on
+  background photos that it was not combined with.
 
 Plan order interleaves the splits and the backgrounds, so that every prefix of 60 rows or more holds every split that
 has rows, and all backgrounds; `--limit` takes a prefix.
@@ -28,12 +28,12 @@ from generation.sources.sources import ImageSource, Photos
 
 _CHUNK = 4096
 
-# One stream of random words for each thing that is drawn; those of `divide` are 1 to 3.
+# One random stream per sampled quantity; streams 1 to 3 belong to `divide`.
 _PHOTO, _BACKGROUND, _SCALE, _LEFT, _TOP, _NOISE, _AGAIN = range(4, 11)
 
 
 class Row(NamedTuple):
-    """One planned image: all that later stages need."""
+    """One planned image, with all inputs of later stages."""
 
     key: str
     split: str
@@ -58,7 +58,7 @@ class Plan:
     """All rows of a release, computed on demand.
 
     Args:
-        recipe: what to make.
+        recipe: the recipe.
         foregrounds: photos of the objects.
         backgrounds: photos of the backgrounds; None where the recipe uses none.
 
@@ -86,7 +86,7 @@ class Plan:
 
     @cached_property
     def prompts(self) -> dict[tuple[int, int], str]:
-        """The prompt of each (foreground, background) that the plan uses."""
+        """Prompts by (foreground, background) label."""
         labels = {int(label) for split in self.splits.values() for label in split.labels}
         template, specs = self.recipe.prompt.template, self.recipe.backgrounds
         return {
@@ -96,7 +96,7 @@ class Plan:
         }
 
     def split_rows(self, limit: int | None = None) -> dict[str, int]:
-        """Return how many rows of each split are among the first `limit` rows of the plan."""
+        """Return the number of rows per split among the first `limit` rows of the plan."""
         limit = len(self) if limit is None else min(limit, len(self))
         validation = limit * self._validation // len(self)
         return {"train": limit - validation, "validation": validation}
@@ -107,7 +107,7 @@ class Plan:
             yield from self._chunk(self.splits[split], np.arange(begin, min(begin + _CHUNK, stop)))
 
     def find(self, key: str) -> tuple[str, int] | None:
-        """Return the split of a key's row and its position there, or None: a search through all keys."""
+        """Return the split of a key's row and its position there, or None; searches all keys."""
         for name, split in self.splits.items():
             for position in range(split.rows):
                 if row_key(f"{self.digest}:{name}", position) == key:
@@ -148,7 +148,7 @@ class Plan:
         return hashed(self.recipe.seed, stream, SPLITS.index(split.name), positions)
 
     def _boxes(self, split: Share, positions: np.ndarray) -> np.ndarray:
-        """Return (n, 4) boxes: a square of a drawn scale at a uniformly random place inside the image."""
+        """Return (n, 4) boxes: a square of random scale at a uniformly random position inside the image."""
         (least, greatest), size = self.recipe.guide.scale, self.recipe.guide.size
         share = least + (greatest - least) * uniform(self._words(split, _SCALE, positions))
         side = np.floor(size * share).astype(np.int64)  # the paper's 0.4 of 512 is 204
@@ -165,7 +165,7 @@ Cells = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def _train_cells(seed: int, split: Share, backgrounds: int, positions: np.ndarray) -> Cells:
     """Return (slot, background, photo, template) of train rows.
 
-    A block takes every class x background cell once. Backgrounds turn fastest, and neighbours differ in class.
+    A block contains every class x background cell once. Backgrounds vary fastest, and neighbours differ in class.
     """
     n = len(split.labels)
     block, within = np.divmod(positions, n * backgrounds)
@@ -196,9 +196,9 @@ def _template(
 
 
 def _rotated(seed: int, stream: int, group: np.ndarray, visit: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return which of a group's `counts` photos its `visit`-th use takes: all once a lap, each lap turned at random.
+    """Return the index of the photo of a group's `visit`-th use: each of `counts` once per lap, at a random shift.
 
-    The turn keeps photos from falling in step with classes or backgrounds, which are visited in a fixed order.
+    The shift decorrelates photos from classes and backgrounds, which are visited in a fixed order.
     """
     lap, place = np.divmod(visit, counts)
     return (place + (hashed(seed, stream, group, lap) % counts.astype(np.uint64)).astype(np.int64)) % counts

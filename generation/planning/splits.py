@@ -1,6 +1,6 @@
-"""Photos -> splits: which photos the rows of each split may use, and in which order. Part of the plan.
+"""Photos -> splits: assignment of photos to splits, and their order. Part of the plan.
 
-No photo stands in two splits. All chance is a hash of the recipe's seed, as in `plan`.
+No photo occurs in two splits. All randomness is a hash of the recipe's seed, as in `plan`.
 """
 
 from collections.abc import Sequence
@@ -19,18 +19,18 @@ T = TypeVar("T")
 
 SPLITS = ("train", "validation")
 
-# Streams of random words; those of `plan` go on from here.
+# Random streams; those of `plan` continue from here.
 _CLASS_ORDER, _PHOTO_ORDER, _BACKGROUND_ORDER = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Share:
-    """One split's share of the photos, and the order in which its rows use them.
+    """Photos of one split, in the order in which its rows use them.
 
     Attributes:
-        labels: foreground labels in the order in which rows take them, (classes,).
-        photos: photos of each of `labels`, in drawn order.
-        backgrounds: background photos of each background label, in drawn order; empty where a recipe uses none.
+        labels: foreground labels in order of use, (classes,).
+        photos: photos of each of `labels`, in random order.
+        backgrounds: background photos of each background label, in random order; empty where a recipe uses none.
         rows: number of planned rows.
     """
 
@@ -42,13 +42,13 @@ class Share:
 
 
 def divide(recipe: Recipe, objects: Photos, scenes: Photos | None, warnings: list[str]) -> dict[str, Share]:
-    """Return each split's share of the photos and its number of rows.
+    """Return the photos and the number of rows of each split.
 
     Args:
         recipe: rows, ratio of the splits, seed.
         objects: foreground photos by label.
         scenes: background photos by label; None where the recipe uses none.
-        warnings: lines for a person are appended here: classes without a photo, splits without a class.
+        warnings: messages are appended here: classes without a photo, splits without a class.
 
     Raises:
         SourceError: a background without a photo, or with one only where two splits need one each.
@@ -66,10 +66,10 @@ def divide(recipe: Recipe, objects: Photos, scenes: Photos | None, warnings: lis
 
 
 def _divide_objects(recipe: Recipe, objects: Photos, warnings: list[str]) -> dict[str, dict[int, list[str]]]:
-    """Return split -> label -> photos: as many for validation as its rows need, never more than half of a class."""
+    """Return split -> label -> photos; validation gets as many as its rows need, at most half of a class."""
     missing = len(classes()) - len(objects)
     if missing and recipe.drawn is None:
-        warnings.append(f"{missing} of {len(classes())} classes have no photo and leave the plan")
+        warnings.append(f"{missing} of {len(classes())} classes have no photo and are skipped")
     validation = round(recipe.rows / (recipe.splits.train_rows_per_validation_row + 1))
     needed = -(-validation // (len(recipe.backgrounds) * len(objects)))
     divided: dict[str, dict[int, list[str]]] = {name: {} for name in SPLITS}
@@ -93,7 +93,7 @@ def _divide_scenes(recipe: Recipe, scenes: Photos | None, split: str, rows: dict
         if len(names) < 1 + both:
             raise SourceError(
                 f"--backgrounds: expected at least {1 + both} photos of {spec.name!r} "
-                f"({'one for each split' if both else 'one'}), got {len(names)}"
+                f"({'one per split' if both else 'one'}), got {len(names)}"
             )
         drawn = _shuffled(recipe.seed, _BACKGROUND_ORDER, label, names)
         cut = min(max(1, round(len(drawn) * recipe.splits.validation_backgrounds)), len(drawn) - 1) if both else 0
@@ -107,6 +107,6 @@ def _ordered(recipe: Recipe, name: str, photos: dict[int, list[str]], scenes: li
 
 
 def _shuffled(seed: int, stream: int, group: int, items: Sequence[T]) -> list[T]:
-    """Return the items in a drawn order, by sorting on hashes: numpy may change its own shuffles between versions."""
+    """Return the items in random order, sorted by hashes: numpy's shuffles may change between versions."""
     order = np.argsort(hashed(seed, stream, group, np.arange(len(items))), kind="stable")
     return [items[i] for i in order]

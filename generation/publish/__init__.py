@@ -1,1 +1,1 @@
-"""A release -> a Hub repo: what is sent, and sending it."""
+"""Release -> Hub repo: selection of files, and upload."""

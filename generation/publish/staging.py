@@ -1,7 +1,7 @@
-"""What of a release is sent to the Hub: which configs, which files, with which checksums. The folder is only read.
+"""Staging for the Hub: selection of configs and files, with checksums. The release folder is read-only.
 
-Guides and controls are photos, or parts of them. Where a source does not allow passing its photos on, they stay
-behind, and the manifest and the card of what is sent say so.
+Guides and controls contain photos. Where a source does not allow redistribution, they are not uploaded, and the
+uploaded manifest and card state it.
 """
 
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ METADATA = (_CITATION, "README.md", manifests.FILE_NAME)
 
 @dataclass(frozen=True)
 class Staged:
-    """A release as it will stand in the repo."""
+    """A release as it will be in the repo."""
 
     manifest: Manifest
     files: dict[str, File]
 
 
 def withheld(manifest: Manifest, with_guides: bool) -> list[str]:
-    """Return the configs to leave out, by the licences of the sources.
+    """Return the configs to withhold, by the licences of the sources.
 
     Raises:
-        ReleaseError: the release is nothing but such photos.
+        ReleaseError: the whole release consists of such photos.
     """
     if with_guides or all(source.redistribution for source in manifest.sources):
         return []
@@ -46,25 +46,25 @@ def withheld(manifest: Manifest, with_guides: bool) -> list[str]:
 
 
 def outgoing(manifest: Manifest, with_guides: bool) -> Manifest:
-    """Return the manifest of what is sent; raises ReleaseError like `withheld`."""
+    """Return the manifest to upload; raises ReleaseError like `withheld`."""
     left_out = withheld(manifest, with_guides)
     kept = [shard for shard in manifest.shards if shard.config not in left_out]
     return manifest.model_copy(update={"shards": kept, "withheld": left_out})
 
 
 def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
-    """Return the files to send, after reading each shard once.
+    """Return the files to upload, after verifying each shard.
 
     Args:
-        release: the release's folder.
-        manifest: what is sent of it (`outgoing`).
-        gated: whether the card carries the fields of a gated repo.
+        release: folder of the release.
+        manifest: manifest to upload (`outgoing`).
+        gated: whether the card has the fields of a gated repo.
 
     Raises:
         ReleaseError: a shard is missing, or differs from the manifest.
     """
     files = _verified(release, manifest.shards)
-    own = (release / _CITATION).exists()  # a link that leads out of the release would send somebody's private file
+    own = (release / _CITATION).exists()  # a symlink out of the release could upload a private file
     contents = {
         _CITATION: (regular(release, _CITATION) if own else card.shipped_file(_CITATION)).read_bytes(),
         "README.md": card.render(manifest, count(release, manifest), gated=gated).encode(),

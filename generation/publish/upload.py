@@ -1,9 +1,9 @@
-"""A release -> a Hub repo: send what is missing, or bring what is there up to date.
+"""Release -> Hub repo: upload missing files, or update the repo.
 
-Everything follows from a comparison, by checksum, of the release with what the Hub lists; it is made anew before each
-commit. So a killed push goes on where it stopped, an unchanged one commits nothing, and the last comparison is the
-verification. New shards travel first. One last commit brings card, manifest and changed shards and removes shards
-that no longer belong: at no commit does the manifest name a file that is not there.
+The release is compared by checksum with the Hub's file list before each commit. So the same command resumes a killed
+push, an unchanged release commits nothing, and the last comparison is the verification. New shards are uploaded first.
+One last commit adds card, manifest and changed shards and removes obsolete shards: at no commit does the manifest name
+a missing file.
 """
 
 import re
@@ -28,7 +28,7 @@ _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", *METADATA}  # what a rep
 
 @dataclass(frozen=True)
 class Options:
-    """How to push; `files_per_commit` bounds all commits but the last."""
+    """Options of a push; `files_per_commit` bounds all commits but the last."""
 
     private: bool = False
     create_pr: bool = False
@@ -50,13 +50,13 @@ class Diff:
         return bool(self.paths())
 
     def paths(self) -> set[str]:
-        """Return the paths that are not yet as they should be."""
+        """Return the paths that differ from the release."""
         return {file.path for file in [*self.new, *self.changed]} | self.gone.keys()
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """Where a release stands after a push: commit and revision, whether they are new, and the tag, if given now."""
+    """Result of a push: commit and revision, whether they are new, and the tag, if new."""
 
     changed: bool
     head: str

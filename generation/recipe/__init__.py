@@ -1,1 +1,1 @@
-"""Recipes: everything that decides what a release looks like, as one TOML file of sections."""
+"""Recipes: the complete configuration of a release, one TOML file."""

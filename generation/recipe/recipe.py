@@ -1,7 +1,7 @@
-"""A recipe: everything that decides what a release looks like, as one TOML file.
+"""Recipe: the complete configuration of a release, one TOML file.
 
-Recipes that ship lie in `recipes/` and are named by their stem (`--recipe paper`); any other is named by its
-path. A recipe with an unknown key or a value out of range is refused in one line (RecipeError).
+Included recipes are in `recipes/` and selected by their stem (`--recipe paper`); any other by its path. An unknown key
+or a value out of range is a one-line error (RecipeError).
 """
 
 import difflib
@@ -33,7 +33,7 @@ from generation.recipe.sections import (
 
 
 class Recipe(Section):
-    """Everything that decides what a release looks like (module docstring)."""
+    """Complete configuration of a release (module docstring)."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
     kind: Literal["d3s", "sample", "shift"]
@@ -75,19 +75,19 @@ class Recipe(Section):
 
     @property
     def diffuses(self) -> bool:
-        """Whether a model redraws the guides."""
+        """True if a model redraws the guides."""
         return self.generator.model != NO_MODEL
 
     @property
     def summary(self) -> str:
-        """What is made, in a line: the description, or what holds in place of it with another generator."""
+        """One-line summary: the description, or a replacement for another generator."""
         if not self._other_generator:
             return self.description
         return f"redrawn by {self.generator.model}" if self.diffuses else "its guides alone, not redrawn by any model"
 
     @property
     def release_kind(self) -> Literal["d3s", "sample", "shift", "guides"]:
-        """What a release of this recipe is called: its kind, or `guides` where nothing redraws photos."""
+        """Kind of a release of this recipe: its own, or `guides` where photos are not redrawn."""
         return self.kind if self.diffuses or self.kind == "sample" else "guides"
 
     def background_names(self) -> list[str]:
@@ -95,13 +95,13 @@ class Recipe(Section):
         return [each.name for each in self.backgrounds]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a release records it: nothing in it depends on where files lie."""
+        """Return the recipe as recorded in a release, independent of file locations."""
         screen = self.screen.model_copy(update={"clip": identified(self.screen.clip)})
         recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen})
         return recorded.model_dump(mode="json")
 
     def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":
-        """Return the recipe with another number of rows, or other models, where they are given."""
+        """Return a copy with another number of rows or other models, where given."""
         generator, screen = self.generator, self.screen
         if model is not None and model != generator.model:
             generator = generator.model_copy(update={"model": model, "revision": None})
@@ -112,23 +112,23 @@ class Recipe(Section):
         return made
 
     def configs(self) -> list[str]:
-        """Return the configs of a release: without a generator there are guides only, and `guides` is the default."""
+        """Return the configs of a release; without a generator `default` holds the guides."""
         wanted = [name for name in self.controls.configs if self.redraws(name) <= self.diffuses]
         return ["default", *(name for name in wanted if self.diffuses or name != "guides")]
 
     def redraws(self, config: str) -> bool:
-        """Return whether the images of a config are redrawn guides (else they are the guides)."""
+        """Return whether the images of a config are redrawn (else they are guides)."""
         return self.diffuses if config == "default" else not config.endswith("guides")
 
 
 def shipped() -> list[str]:
-    """Return the names of the recipes that come with the package."""
+    """Return the names of the included recipes."""
     folder = files("generation").joinpath("recipes")
     return sorted(Path(each.name).stem for each in folder.iterdir() if each.name.endswith(".toml"))
 
 
 def load_recipe(name: str) -> Recipe:
-    """Read a shipped recipe by its name, or any recipe by its path; raises RecipeError with one line."""
+    """Load an included recipe by name, or any recipe by path; raises a one-line RecipeError."""
     try:
         if name in shipped():
             text = files("generation").joinpath("recipes", f"{name}.toml").read_text(encoding="utf-8")
@@ -137,18 +137,18 @@ def load_recipe(name: str) -> Recipe:
     except OSError:
         raise RecipeError(f"no recipe {name!r}: expected {', '.join(shipped())}, or the path of a TOML file") from None
     except UnicodeDecodeError:
-        raise RecipeError(f"recipe {name} is no text: expected a TOML file") from None
+        raise RecipeError(f"recipe {name} is not text: expected a TOML file") from None
     return parse_recipe(text, name)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
-    """Read a recipe from TOML text; `name` is what errors call it."""
+    """Parse a recipe from TOML text; `name` is used in errors."""
     try:
         return Recipe.model_validate(parse_toml(text))
     except ValidationError as error:
         raise RecipeError(f"recipe {name}: {_explain(error)}") from None
     except ValueError as error:
-        raise RecipeError(f"recipe {name} is no valid TOML: {one_line(error)}") from None
+        raise RecipeError(f"recipe {name} is not valid TOML: {one_line(error)}") from None
 
 
 def _explain(error: ValidationError) -> str:

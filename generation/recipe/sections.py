@@ -1,4 +1,4 @@
-"""The sections of a recipe, each with its keys, their defaults (the paper's numbers) and what they may be."""
+"""Sections of a recipe, with keys, defaults (the paper's values) and valid ranges."""
 
 from functools import cache
 from pathlib import Path
@@ -17,20 +17,20 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, and with an unknown key refused."""
+    """Base class of sections: frozen, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackgroundSpec(Section):
-    """A background label and the phrase that the prompt uses for it."""
+    """A background label and its phrase in the prompt."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
     phrase: Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class Splits(Section):
-    """How rows and photos are divided; `single_photo` is the split of a class that has one photo only."""
+    """Division of rows and photos into splits; `single_photo` is the split of a class with a single photo."""
 
     train_rows_per_validation_row: Annotated[int, Field(ge=1, le=100)] = 5
     validation_backgrounds: Annotated[float, Field(gt=0, lt=1)] = 0.33
@@ -38,9 +38,9 @@ class Splits(Section):
 
 
 class Prompt(Section):
-    """The sentence that the generator is given; fields {synonym}, {gloss} and {phrase}.
+    """Prompt templates with the fields {synonym}, {gloss} and {phrase}.
 
-    `control` is the sentence of the config control_scale, which says nothing of the background.
+    `control` is the prompt of the config control_scale, which does not mention the background.
     """
 
     template: Template = "a photo of a {synonym}, {gloss}, {phrase}"
@@ -57,7 +57,7 @@ class Prompt(Section):
 
 
 class Controls(Section):
-    """Which control configs a release has beside its images, and for which splits (`d3s_dataset.schema.CONFIGS`)."""
+    """Control configs of a release, and their splits (`d3s_dataset.schema.CONFIGS`)."""
 
     configs: tuple[
         Literal["guides", "control_scale", "control_scale_guides", "control_original", "control_original_guides"], ...
@@ -66,10 +66,10 @@ class Controls(Section):
 
 
 class Guide(Section):
-    """How the photo of the object is put on the background photo.
+    """Composition of the guide from the foreground and the background photo.
 
-    `size` is the image's side in pixels; `scale` the least and greatest side of the pasted square as a share of it.
-    With background `none` the foreground photo stands alone, on neutral grey where it leaves room.
+    `size` is the image's side in pixels; `scale` the minimum and maximum side of the pasted square as a share of it.
+    With background `none` the foreground photo is used alone, padded with neutral grey.
     """
 
     size: Annotated[int, Field(ge=32, le=4096)] = 512
@@ -96,16 +96,16 @@ class Generator(Section):
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     def identified(self) -> "Generator":
-        """Return the settings with a local model named by what it holds, in place of where it lies."""
+        """Return the settings with a local model identified by content instead of path."""
         return self.model_copy(update={"model": identified(self.model)})
 
 
 class Screen(Section):
-    """Which networks look at finished images, and under which limits an image fails (`generation.screening.checks`).
+    """Scorers of finished images, and the limits under which an image fails (`generation.screening.checks`).
 
-    `clip` is the Hub id or folder of a CLIP model, `none` for none; `safety` asks the pipeline's own safety checker,
-    where it has one. Both look at redrawn images only. The default limits are passed by all of 200 ImageNet photos, 30
-    background photos and 600 guides made of them, and failed by blank, black and burnt-out images.
+    `clip` is the Hub id or folder of a CLIP model, or `none`; `safety` runs the pipeline's safety checker.
+    Both score redrawn images only. All of 200 ImageNet photos, 30 background photos and 600 guides made of them pass
+    the default limits; blank, black and burnt-out images fail them.
     """
 
     clip: ModelName = NO_MODEL
@@ -118,21 +118,21 @@ class Screen(Section):
 
 
 class ImageFile(Section):
-    """How images are stored."""
+    """Image file format."""
 
     format: Literal["jpeg", "png"] = "jpeg"
     quality: Annotated[int, Field(ge=1, le=100)] = 95
 
 
 class Drawn(Section):
-    """How many foregrounds a class, and templates a background, the drawn sample has."""
+    """Size of the drawn sample: foregrounds per class, and templates per background."""
 
     instances: Annotated[int, Field(ge=2, le=10_000)]
     templates: Annotated[int, Field(ge=2, le=10_000)]
 
 
 def _only_fields(template: str) -> bool:
-    """Return whether a template holds only the three plain fields: a width or an attribute could ask for anything."""
+    """Return whether a template contains only the three plain fields, without widths or attributes."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError:
@@ -144,7 +144,7 @@ def _only_fields(template: str) -> bool:
 
 
 def identified(model: str) -> str:
-    """Return a local model folder as `name@digest of what it holds`; any other name as it is."""
+    """Return a local model folder as `name@content digest`; any other name unchanged."""
     folder = Path(model)
     if model == NO_MODEL or not folder.is_dir():
         return model
@@ -153,6 +153,6 @@ def identified(model: str) -> str:
     return f"{folder.resolve().name}@{_held(folder, stats)[:12]}"
 
 
-@cache  # hashing gigabytes once a process is enough
+@cache  # hash gigabytes once per process
 def _held(folder: Path, stats: tuple[tuple[str, int, int], ...]) -> str:
     return digest([[name, file_digest(folder / name)] for name, _, _ in stats])

@@ -1,1 +1,1 @@
-"""Rows -> shards -> a release on disk: what is finished, the loop that makes the rest, estimates."""
+"""Rows -> shards -> release on disk: state, generation loop, estimates."""

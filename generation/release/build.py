@@ -1,4 +1,4 @@
-"""Plan -> release on disk: go on from what is there, make the rest, finish. What `generation.run` calls."""
+"""Plan -> release on disk: resume, generate, finish. The library calls behind `generation.run`."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,12 +23,12 @@ from generation.release.tasks import Task, Wanted, part_of, tasks
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run made.
+    """Result of a run.
 
     Attributes:
-        rows: rows of the release by config and split, failed ones not counted; of a part, of its shards.
-        failures: rows that failed.
-        already_finished: whether all was there before.
+        rows: rows of the release (or of a part's shards) by config and split, without failed ones.
+        failures: number of failed rows.
+        already_finished: whether the release was complete before.
     """
 
     rows: dict[tuple[str, str], int]
@@ -44,19 +44,19 @@ def generate(
     limit: int | None = None,
     order: Callable[[list[Task]], list[Task]] = list,
 ) -> Summary:
-    """Make a release, or a part of one, or go on with it.
+    """Make or resume a release, or a part of one.
 
     Args:
         plan: the rows.
-        out: the release's folder.
-        how: where and how.
+        out: folder of the release.
+        how: execution options.
         limit: make only the first rows of the plan.
         order: reorders the shards to make; the release does not depend on it.
 
     Raises:
-        ReleaseError: the folder holds something else, is being made by another run, or cannot be written.
+        ReleaseError: the folder holds something else, is in use by another run, or cannot be written.
         ModelError: the generator cannot be loaded.
-        Interrupted: SIGTERM or Ctrl-C; what was made is kept.
+        Interrupted: SIGTERM or Ctrl-C; finished images are kept.
     """
     how = how or How()
     state, begun = State(out, how.verify), _begun(plan, how, limit)
@@ -67,7 +67,7 @@ def generate(
             _draw_sheet(how.sheets, out / shard.path)
         return _summary(manifest, True)
     with sole_run(out, state.work, how.part), ExitStack() as held:
-        # A finished release is opened again only when its images can be made.
+        # A finished release is reopened only when the engine has started.
         engine = held.enter_context(_opened(plan, state, how)) if manifests.is_finished(out) else None
         with one_at_a_time(state.work):
             begun = state.begin(begun)
@@ -87,8 +87,8 @@ def finish_parts(plan: Plan, out: Path, how: How, limit: int | None = None) -> S
     Args:
         plan: the rows.
         out: the release's folder.
-        how: the size of its shards.
-        limit: rows; None is as many as it was begun with.
+        how: execution options (shard size).
+        limit: rows; None is the limit of its first run.
 
     Raises:
         ReleaseError: a shard is missing, or the folder holds something else.
@@ -104,19 +104,19 @@ def finish_parts(plan: Plan, out: Path, how: How, limit: int | None = None) -> S
 
 
 def make_again(plan: Plan, out: Path, how: How, limit: int | None, key: str) -> list[Path]:
-    """Make the images of one key again, in every config that has it; return their shards.
+    """Regenerate the images of one key in every config; return their shards.
 
     Args:
         plan: the rows.
         out: the release's folder.
         how: where and how.
-        limit: rows; None is as many as the release has.
+        limit: rows; None is the release's own limit.
         key: a row's key.
 
     Raises:
         RecipeError: the plan has no such row.
-        ReleaseError: the release has not been made yet.
-        GenerationError: nothing came of it this time; what was there is kept.
+        ReleaseError: the release is not complete yet.
+        GenerationError: the row failed this time; its old image is kept.
     """
     state = State(out, how.verify)
     begun = _held(state, _begun(plan, how, limit), limit)
@@ -130,12 +130,12 @@ def make_again(plan: Plan, out: Path, how: How, limit: int | None, key: str) -> 
         make_all(plan, state, engine, own, tries)
         finish(plan, state, begun, wanted)
     if key in tries.lost:
-        raise GenerationError(f"--only {key}: {tries.lost[key]}; what was there is kept")
+        raise GenerationError(f"--only {key}: {tries.lost[key]}; the old image is kept")
     return [out / task.path for task in own]
 
 
 def _held(state: State, begun: Begun, limit: int | None) -> Begun:
-    """Return how far a release was to go, where the command line says nothing of it."""
+    """Return a release's own limit and resample count where the command line sets none."""
     held = state.held()
     if held is None:
         return begun
@@ -148,8 +148,8 @@ def _check_made(plan: Plan, state: State, wanted: list[Task], begun: Begun) -> N
     left = pending(plan, state, wanted, Wanted(begun.resample, first=False))
     if left:
         raise ReleaseError(
-            f"{state.out}: {len(left)} shards have images that --resample {begun.resample} makes again, such as "
-            f"{left[0].path}: type the command that makes them first"
+            f"{state.out}: {len(left)} shards have images left for --resample {begun.resample}, such as "
+            f"{left[0].path}: run the command with --resample first"
         )
 
 
@@ -170,7 +170,7 @@ def _make(
     plan: Plan, state: State, engine: Engine, own: list[Task], resample: int,
     order: Callable[[list[Task]], list[Task]], how: How,
 ) -> None:  # fmt: skip
-    """Make what is pending of `own`; where near-duplicates can be marked, those that may have another seed get it."""
+    """Make pending shards of `own`; then resample near-duplicates that have seeds left."""
     wanted = Wanted(resample)
     todo = pending(plan, state, own, wanted)
     total, left = (sum(task.stop - task.start for task in each) for each in (own, todo))

@@ -1,4 +1,4 @@
-"""What a run will take, from a few rows really made: rows, bytes, images a second, hours, GPU-hours."""
+"""Estimate of a run from a few generated rows: rows, bytes, images per second, hours, GPU-hours."""
 
 import time
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ from generation.planning.plan import Plan
 from generation.release.state import Begun, State
 from generation.release.tasks import Task, part_of, task_rows, tasks
 
-_ROUNDS = 3  # batches a lane makes; the first of all lanes is warm-up and not counted
+_ROUNDS = 3  # batches per worker slot; the first round is warm-up and not counted
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast one kind of rows is made, and how large it is.
+    """Throughput and size of one kind of rows.
 
     Attributes:
-        rows: rows of the kind that are still to be made.
-        per_second: rows a second, all lanes together.
-        bytes_a_row: mean size of an encoded image.
+        rows: rows left to make.
+        per_second: rows per second over all workers.
+        bytes_a_row: mean bytes per encoded image.
     """
 
     rows: int
@@ -33,15 +33,15 @@ class Rate:
 
     @property
     def hours(self) -> float:
-        """Hours for all rows."""
+        """Hours for all rows left."""
         return self.rows / self.per_second / 3600
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a release: `redrawn` images and plain `guides`, None where there are none; and on how many lanes.
+    """Work left in a release: `redrawn` images and plain `guides` (None if none), and the number of workers.
 
-    A lane is a GPU, or a machine without one.
+    A worker is a GPU, or a machine without one.
     """
 
     redrawn: Rate | None
@@ -50,7 +50,7 @@ class Estimate:
     shards: int
 
     def lines(self) -> list[str]:
-        """Return it for a person."""
+        """Return the estimate as lines of text."""
         kinds = [("redrawn images", self.redrawn), ("plain guides", self.guides)]
         lines = [
             f"  {rate.rows:,} {name}: {rate.per_second:.2f} img/s, {rate.bytes_a_row / 1e3:.0f} kB each: "
@@ -60,27 +60,27 @@ class Estimate:
         ]
         rates = [rate for _, rate in kinds if rate]
         hours, size = sum(rate.hours for rate in rates), sum(rate.rows * rate.bytes_a_row for rate in rates)
-        lanes = f"{self.lanes} lane{'s' if self.lanes > 1 else ''}"
+        workers = f"{self.lanes} worker{'s' if self.lanes > 1 else ''}"
         work = (
-            f"; redrawing takes {duration(self.redrawn.hours * self.lanes)} of lanes (GPU-hours, if GPUs)"
+            f"; redrawing takes {duration(self.redrawn.hours * self.lanes)} of worker time (GPU-hours on GPUs)"
             if self.redrawn
             else ""
         )
         return [
-            f"left to make: {sum(rate.rows for rate in rates):,} rows in {self.shards:,} shards, on {lanes}",
+            f"left to make: {sum(rate.rows for rate in rates):,} rows in {self.shards:,} shards, on {workers}",
             *lines,
-            f"  in all {duration(hours)}, {_bytes(size)}{work}",
+            f"  in total {duration(hours)}, {_bytes(size)}{work}",
         ]
 
 
 def estimate(plan: Plan, out: Path | None, how: How, limit: int | None) -> Estimate | None:
-    """Make a few rows of what is left and throw them away; None where nothing is left.
+    """Make and discard a few rows to estimate the rest; None where nothing is left.
 
     Args:
         plan: the rows.
-        out: the release's folder, which is only read; None counts everything as left.
-        how: where and how.
-        limit: rows of the plan that are wanted.
+        out: folder of the release (read-only); None counts everything as left.
+        how: execution options.
+        limit: number of rows of the plan to make.
     """
     limit = min(limit or len(plan), len(plan))
     wanted = tasks(plan, limit, how.shard_rows)
@@ -97,7 +97,7 @@ def estimate(plan: Plan, out: Path | None, how: How, limit: int | None) -> Estim
 
 
 def _there(plan: Plan, out: Path, how: How, limit: int) -> dict[str, int]:
-    """Return the rows of each shard that are on disk, by the shard's name, whether the release is finished or not."""
+    """Return the number of rows on disk by shard name, of a finished or unfinished release."""
     state = State(out)
     state.check(Begun(recipe=plan.recipe.name, plan_digest=plan.digest, shard_rows=how.shard_rows, limit=limit))
     if manifests.is_finished(out):
@@ -108,7 +108,7 @@ def _there(plan: Plan, out: Path, how: How, limit: int) -> dict[str, int]:
 
 
 def _rate(plan: Plan, engine: Engine, left: dict[Task, int], redraw: bool) -> Rate | None:
-    """Make a few batches of one kind of rows; None where none of the kind is left."""
+    """Time a few batches of one kind of rows; None where none of the kind is left."""
     own = [task for task in left if plan.recipe.redraws(task.config) == redraw]
     if not own:
         return None
@@ -117,7 +117,7 @@ def _rate(plan: Plan, engine: Engine, left: dict[Task, int], redraw: bool) -> Ra
     for _, batch, records in engine.make(_batches(plan, own, engine.batch_size, room * _ROUNDS, redraw)):
         ends.append((time.monotonic(), len(batch.rows)))
         sizes += [len(record["image"]["bytes"]) for record in records if not isinstance(record, Failed)]
-    # From the end of the first round the lanes are full; where there is no second one, their start counts too.
+    # All workers are busy after the first round; without a second round the start-up counts too.
     warm = room if len(ends) > room else 0
     seconds = ends[-1][0] - (ends[warm - 1][0] if warm else begin)
     counted = sum(count for _, count in ends[warm:])

@@ -1,4 +1,4 @@
-"""Shards -> release: near-duplicates, the card, the citation and, last, the manifest; all recomputed from disk."""
+"""Shards -> release: near-duplicates, card, citation and, last, the manifest; all recomputed from disk."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,7 +22,7 @@ from generation.screening.near_duplicates import earlier_twins
 
 
 def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task]) -> Manifest:
-    """Write card, citation and, last, the manifest of a release whose shards are all there; return the manifest.
+    """Write card, citation and, last, the manifest of a release with complete shards; return the manifest.
 
     Raises:
         ReleaseError: a shard is missing.
@@ -45,15 +45,15 @@ def check_whole(state: State, wanted: list[Task]) -> None:
     missing = [task.path for task in wanted if task not in entries]
     if missing:
         raise ReleaseError(
-            f"{state.out} lacks {len(missing)} of {len(wanted)} shards, such as {missing[0]}: make them first, by the "
-            "same command without --finish (each --part that has not ended)"
+            f"{state.out} lacks {len(missing)} of {len(wanted)} shards, such as {missing[0]}: make them first with the "
+            "same command without --finish (each unfinished --part)"
         )
 
 
 def mark_duplicates(plan: Plan, state: State, wanted: list[Task]) -> None:
-    """Write into every image's row which earlier one it repeats, within and across splits; validation counts as first.
+    """Write the column `screen_duplicate_of`, within and across splits; validation counts as earlier.
 
-    Only shards in which that changes are written again.
+    Only shards in which it changes are rewritten.
     """
     tasks = [task for task in wanted if task.config == "default"]
     tasks.sort(key=lambda task: (task.split != "validation", task.split, task.index))
@@ -114,7 +114,7 @@ def _manifest(plan: Plan, begun: Begun, entries: Sequence[Entry]) -> Manifest:
 
 
 def _environment(entries: Sequence[Entry]) -> dict[str, str]:
-    """Return what made the shards; where they were made by different versions, all of them."""
+    """Return the environment of the shards; all values where versions differ."""
     found: dict[str, set[str]] = {}
     for entry in entries:
         for name, value in entry.environment.items():

@@ -1,4 +1,4 @@
-"""One release, one run: a lock that the kernel gives back when its holder dies, however it dies."""
+"""One run per release: a file lock that the kernel releases when its holder dies."""
 
 import fcntl
 import os
@@ -12,13 +12,13 @@ from d3s_dataset.utils.cli import warn
 
 @contextmanager
 def sole_run(out: Path, work: Path, part: tuple[int, int] | None) -> Iterator[None]:
-    """Hold a release's folder for one run, or for one part beside other parts, until the block ends.
+    """Lock a release's folder for one run, or for one of several parallel parts, until the block ends.
 
     Raises:
         ReleaseError: another run has it.
-        WriteError: the folder cannot be made.
+        WriteError: the folder cannot be created.
     """
-    busy = f"another run is making --out {out}: wait for its end, or stop it"
+    busy = f"another run is making --out {out}: wait for it, or stop it"
     with ExitStack() as held:
         held.enter_context(_flock(work / "run.lock", fcntl.LOCK_SH if part else fcntl.LOCK_EX, busy))
         if part:
@@ -29,14 +29,14 @@ def sole_run(out: Path, work: Path, part: tuple[int, int] | None) -> Iterator[No
 
 @contextmanager
 def one_at_a_time(work: Path) -> Iterator[None]:
-    """Let parts that start together read and write the folder's state one after the other."""
+    """Serialise access to the folder's state by parts that start together."""
     with _flock(work / "begin.lock", fcntl.LOCK_EX, None):
         yield
 
 
 @contextmanager
 def _flock(path: Path, kind: int, busy: str | None) -> Iterator[None]:
-    """Hold a file's lock; `busy` is what to say where another has it, None waits for it."""
+    """Hold a file's lock; `busy` is the error message if another run has it, None waits for it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
@@ -48,7 +48,7 @@ def _flock(path: Path, kind: int, busy: str | None) -> Iterator[None]:
         os.close(descriptor)
         raise ReleaseError(str(busy)) from None
     except OSError as error:
-        warn(f"{path.parent}: this file system has no locks ({error.strerror}): see to it that no other run is there")
+        warn(f"{path.parent}: this file system has no locks ({error.strerror}): make sure that no other run uses it")
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The loop that joins the stages: pending shards -> batches -> lanes -> records -> shards on disk.
+"""Generation loop: pending shards -> batches -> workers -> records -> shards on disk.
 
-A shard is the unit of work: what is finished is read from disk. A pass makes whatever is pending; rows whose image was
-not finite, or fails a screen and may have another seed, are made again in the next pass, and so on until nothing is.
+A shard is the unit of work; finished shards are read from disk. A pass makes all pending rows; rows whose image was not
+finite, or fails a screen with seeds left, are repeated in the next pass, until nothing is pending.
 """
 
 import importlib.metadata
@@ -26,12 +26,12 @@ Wrote = Callable[[Path], None]
 
 
 class _Open:
-    """A shard whose rows are being made: what is kept of it, and what is made anew."""
+    """A shard in progress: kept rows and new rows."""
 
     def __init__(self, plan: Plan, state: State, task: Task, wanted: Wanted) -> None:
         self.task, self.rows, self.wanted = task, task_rows(plan, task), wanted
-        # What an earlier run wrote and could not record, or a smaller --limit left in a shorter last shard; and over
-        # it what a stopped run had made.
+        # Rows that an earlier run wrote without recording them, or a shorter last shard of a smaller --limit; then,
+        # with priority, the partial rows of a stopped run.
         held = {} if state.damaged(task) else read_records(state.out / task.path)
         self.kept = {**held, **read_records(state.partial(task))}
         self.failed = state.failures(task)
@@ -56,7 +56,7 @@ class _Open:
         for index, planned in enumerate(self.rows, self.task.start):
             row, made = self.made.get(planned.key, (planned, None))
             if isinstance(made, Failed) and row.key in self.kept:
-                # Another try never takes away what was there.
+                # A failed retry keeps the old image.
                 self.wanted.tried[self.task.name, row.key] = row.attempt
                 self.wanted.lost[row.key] = made.reason
                 made = None
@@ -81,22 +81,22 @@ def make_all(
     done: Done = lambda lane, rows: None,
     wrote: Wrote = lambda path: None,
 ) -> None:
-    """Make what is pending of `own` until nothing is.
+    """Make pending rows of `own` until none is left.
 
     Args:
         plan: the rows.
-        state: where they go.
-        engine: who makes them.
+        state: state of the release.
+        engine: scheduler of the batches.
         own: shards.
-        wanted: which of their rows; `first` and `again` hold for one pass.
+        wanted: selection of rows; `first` and `again` hold for one pass.
         order: reorders the shards of a pass; the release does not depend on it.
-        done: is told the lane's name and a number of rows as they are made.
-        wrote: is told of every shard that is on disk.
+        done: called with the worker's name and the number of rows of every finished batch.
+        wrote: called with the path of every written shard.
 
     Raises:
-        Interrupted: the engine was stopped; what was made is on disk.
+        Interrupted: the engine was stopped; finished images are on disk.
         WriteError: the disk is full or cannot be written.
-        GenerationError: no lane is left.
+        GenerationError: no worker is left.
     """
     while todo := pending(plan, state, own, wanted):
         _Pass(plan, state, engine, wanted, done, wrote).run(order(todo))
@@ -104,7 +104,7 @@ def make_all(
 
 
 def pending(plan: Plan, state: State, own: list[Task], wanted: Wanted) -> list[Task]:
-    """Return the shards of `own` that have a row to make (`generation.release.tasks.next_try`)."""
+    """Return the shards of `own` with a pending row (`generation.release.tasks.next_try`)."""
     entries = state.entries(own)
 
     def unfinished(task: Task) -> bool:
@@ -135,7 +135,7 @@ class _Pass:
         self.writing: list[Future[None]] = []
 
     def run(self, todo: list[Task]) -> None:
-        """Make and write every shard; while one is written the next is made."""
+        """Make and write every shard; writing overlaps with the next shard."""
         with ThreadPoolExecutor(1) as self.writer:
             try:
                 for lane, batch, made in self.engine.make(self._batches(todo)):
@@ -146,13 +146,13 @@ class _Pass:
                         self._write_if_complete(shard)
                 self._settle(0)
             except WriteError:
-                raise  # there is no room for the rest either
+                raise  # the disk has no room for the partial rows either
             except BaseException:
                 self._keep()
                 raise
         if self.engine.stopped:
             self._keep()
-            raise Interrupted(f"stopped; what was made is kept in {self.state.out}: type the same command to go on")
+            raise Interrupted(f"stopped; finished images are kept in {self.state.out}: type the same command to resume")
 
     def _batches(self, todo: list[Task]) -> Iterator[Batch]:
         rows: dict[bool, list[tuple[_Open, Row]]] = {True: [], False: []}
@@ -164,29 +164,29 @@ class _Pass:
                 rows[redraw].append((shard, row))
                 if len(rows[redraw]) >= self.engine.batch_size:
                     yield _batch(rows, redraw)
-            self._write_if_complete(shard)  # all of it may have been kept
+            self._write_if_complete(shard)  # all of its rows may have been kept
         yield from (_batch(rows, redraw) for redraw in rows if rows[redraw])
 
     def _write_if_complete(self, shard: _Open) -> None:
         if shard.complete and self.open.pop(shard.task, None):
-            self._settle(1)  # so that no more than two finished shards are in memory
+            self._settle(1)  # at most two finished shards in memory
             self.writing.append(self.writer.submit(self._write, shard))
 
     def _settle(self, most: int) -> None:
-        """Wait until at most `most` shards are being written; raises what went wrong in one."""
+        """Wait until at most `most` shards are being written; raises the error of a failed write."""
         while len(self.writing) > most:
             self.writing.pop(0).result()
 
     def _write(self, shard: _Open) -> None:
         records, failures = shard.content()
         path = self.state.out / shard.task.path
-        self.state.forget(shard.task)  # so that a kill in between never leaves an entry with another checksum
+        self.state.forget(shard.task)  # a kill in between must not leave an entry with another checksum
         size, checksum = write_shard(path, records, self.plan.recipe.background_names())
         self.state.finish_shard(shard.task, size, checksum, len(records), failures, environment(self.engine))
         self.wrote(path)
 
     def _keep(self) -> None:
-        """Write down what was made of shards that were not completed."""
+        """Write the partial rows of incomplete shards."""
         for shard in self.open.values():
             made = {key: each for key, (_, each) in shard.made.items() if not isinstance(each, Failed)}
             if made:
@@ -200,6 +200,6 @@ def _batch(rows: dict[bool, list[tuple[_Open, Row]]], redraw: bool) -> Batch:
 
 
 def environment(engine: Engine) -> dict[str, str]:
-    """Return the versions that made a shard."""
+    """Return the package versions and settings that made a shard."""
     versions = {name: importlib.metadata.version(name) for name in ("d3s", "pillow", "numpy", "pyarrow")}
     return versions | engine.environment()

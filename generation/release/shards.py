@@ -1,4 +1,4 @@
-"""Shards: rows -> one Parquet file, atomically, and back. The bytes depend on the rows alone."""
+"""Shards: read and atomically write one Parquet file of rows. The bytes depend on the rows alone."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ def write_shard(
     """Write rows to a Parquet file, atomically; return its (bytes, SHA-256).
 
     Args:
-        path: the file; its folder is made where missing.
+        path: the file; its folder is created if missing.
         records: one dict per row, with the fields of `d3s_dataset.schema.Record`, or of `Ballot` for `votes`.
         backgrounds: names of the background labels.
-        config: whose columns.
+        config: the config, which defines the columns.
 
     Raises:
         WriteError: the disk is full, or the folder cannot be written.
     """
     table = pa.Table.from_pylist(list(records), schema=arrow_schema(backgrounds, config))
-    # What datasets' own writer sets: pages can be skipped, and unchanged ones are not uploaded again.
+    # As datasets' own writer: pages can be skipped, and unchanged ones are not uploaded again.
     options: dict[str, Any] = {"use_content_defined_chunking": True, "write_page_index": True}
-    # In memory first: where a disk fills up, pyarrow with chunking by content ends the process instead of raising.
+    # In memory first: on a full disk pyarrow with content-defined chunking aborts the process instead of raising.
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, row_group_size=_ROW_GROUP, compression="snappy", **options)
     content = memoryview(sink.getvalue())
@@ -40,7 +40,7 @@ def write_shard(
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
-    """Return a shard's rows by key, or nothing where the file is missing or cannot be read."""
+    """Return a shard's rows by key; empty where the file is missing or cannot be read."""
     try:
         return {record["key"]: record for record in pq.read_table(path).to_pylist()}
     except (OSError, pa.ArrowInvalid):

@@ -1,9 +1,9 @@
-"""What of a release is finished: read from disk, so that any run can go on where another stopped.
+"""State of an unfinished release on disk, from which any run can resume.
 
-While a release is being made, `<out>/.work/` holds `plan.json` (whose release this is), one small entry per finished
-shard, written after the shard itself, and what a stopped run had made of unfinished ones. When all are there, the card
-and then the manifest are written, and `.work` goes. A folder is one recipe's: another recipe, or another shard size, is
-refused.
+While a release is being made, `<out>/.work/` holds `plan.json` (recipe and plan digest), one small entry per finished
+shard, written after the shard itself, and the partial rows of unfinished shards. When all are complete, the card and
+then the manifest are written, and `.work` is removed. A folder belongs to one recipe: another recipe, or another shard
+size, is an error.
 """
 
 import re
@@ -20,14 +20,14 @@ from d3s_dataset.utils.atomic import write_atomic
 from generation.release.tasks import Task
 
 WORK = ".work"
-# Entries and kept rows of shards, locks, and what a killed run left half-written of them (`d3s_dataset.utils.atomic`).
+# Entries and partial rows of shards, locks, and temporary files of a killed run (`d3s_dataset.utils.atomic`).
 _OWN = re.compile(
     r"\.?(plan\.json|[A-Za-z0-9_.]+-[A-Za-z0-9_.]+-\d{5,}\.(json|parquet)|[a-z]+(-\d+-of-\d+)?\.lock)(\.\w+)?"
 )
 
 
 class Begun(BaseModel):
-    """Whose release a folder is, and how far it is to go."""
+    """Recipe and settings of the release in a folder (plan.json)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     recipe: str
@@ -38,7 +38,7 @@ class Begun(BaseModel):
 
 
 class Entry(BaseModel):
-    """One finished shard: what was written, which of its planned rows failed, and the versions that made it."""
+    """One finished shard: file, failed rows, and the versions that made it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     shard: Shard
@@ -47,16 +47,16 @@ class Entry(BaseModel):
 
     @property
     def planned(self) -> int:
-        """Rows that the plan had for this shard when it was made."""
+        """Number of planned rows of this shard when it was made."""
         return self.shard.rows + len(self.failures)
 
 
 class State:
-    """A release in the making: `begin`, then `entries` and `finish_shard`, then `close`.
+    """State of an unfinished release: `begin`, then `entries` and `finish_shard`, then `close`.
 
     Args:
-        out: the release's folder.
-        verifies: whether a finished shard is one with the checksum that was recorded, not only with the size.
+        out: folder of the release.
+        verifies: compare the recorded checksum of finished shards, not only the size.
     """
 
     def __init__(self, out: Path, verifies: bool = False) -> None:
@@ -64,7 +64,7 @@ class State:
         self._verified: set[tuple[str, str, int]] = set()  # shards that were read once
 
     def check(self, begun: Begun) -> Manifest | None:
-        """Return the manifest of a release that is finished as far as wanted, failed rows aside; change nothing.
+        """Return the manifest of a release that is complete up to the limit, failed rows aside; read-only.
 
         Raises:
             ReleaseError: the folder holds something else, or a larger part of this release.
@@ -83,9 +83,9 @@ class State:
         return manifest if whole and enough else None
 
     def _refuse_foreign(self) -> None:
-        """Raise ReleaseError where `.work` holds what no run of ours writes: it will be cleared."""
+        """Raise ReleaseError where `.work` holds foreign files, since it will be cleared."""
         if self.work.is_symlink() or (self.work.exists() and not self.work.is_dir()):
-            raise ReleaseError(f"{self.work} is a link or a file: expected a folder, or none")
+            raise ReleaseError(f"{self.work} is a link or a file: expected a folder, or nothing")
         foreign = [path.name for path in self.work.glob("*") if path not in self._own()]
         if foreign:
             raise ReleaseError(
@@ -93,19 +93,19 @@ class State:
             )
 
     def _own(self) -> set[Path]:
-        """Return the files in `.work` that runs write, by their names."""
+        """Return the files in `.work` that runs write, matched by name."""
         found = {path for path in self.work.glob("*") if path.is_file() and not path.is_symlink()}
         return {path for path in found if _OWN.fullmatch(path.name)}
 
     def _clear(self) -> None:
-        """Remove `.work` and the files of ours in it; it stays where it holds anything else."""
+        """Remove `.work` and the files of runs in it; the folder stays where it holds anything else."""
         for path in self._own():
             path.unlink(missing_ok=True)
         with suppress(OSError):
             self.work.rmdir()
 
     def begin(self, begun: Begun) -> Begun:
-        """Take the folder for a plan that `check` has let pass, or go on with it; return how far it is to go."""
+        """Start or resume a plan that passed `check`; return its settings."""
         held = self.held()
         if held is not None:
             begun = begun.model_copy(update={"resample": max(held.resample, begun.resample)})
@@ -116,7 +116,7 @@ class State:
         return begun
 
     def held(self) -> Begun | None:
-        """Return whose release the folder is and how far it was to go, or None where it holds none."""
+        """Return the recipe and settings of the release in the folder, or None."""
         if (self.work / "plan.json").is_file():
             return load_model(Begun, self.work / "plan.json")
         if (self.out / manifests.FILE_NAME).is_file():
@@ -142,7 +142,7 @@ class State:
             )
 
     def _reopen(self, manifest: Manifest) -> None:
-        """Turn a finished release back into entries, so that a larger limit keeps what is made."""
+        """Turn a finished release back into entries, so that a larger limit keeps its shards."""
         failed: dict[tuple[str, str, int], list[Failure]] = {}
         for each in manifest.failures:
             failed.setdefault((each.config, each.split, each.index // manifest.shard_rows), []).append(each)
@@ -151,7 +151,7 @@ class State:
             self._write_entry(Entry(shard=shard, failures=own, environment=manifest.environment))
 
     def rename(self, wanted: Iterable[Task]) -> None:
-        """Give the shards on disk the names of a plan with another number of shards."""
+        """Rename the shards on disk for a plan with another number of shards."""
         there = {path.relative_to(self.out).as_posix() for path in self.out.glob("*/*-of-*.parquet")}
         by_stem = {path.rpartition("-of-")[0]: path for path in there}
         for task in wanted:
@@ -160,7 +160,7 @@ class State:
                 (self.out / old).rename(self.out / task.path)
 
     def entries(self, wanted: Iterable[Task]) -> dict[Task, Entry]:
-        """Return the finished shards among `wanted`; a shard whose file is gone or cut short is not finished."""
+        """Return the finished shards among `wanted`; a shard with a missing or truncated file is not finished."""
         found = {}
         for task in wanted:
             path = self._entry_path(task.name)
@@ -172,42 +172,42 @@ class State:
         return found
 
     def damaged(self, task: Task) -> bool:
-        """Return whether a shard was recorded with other bytes than its file has: looked at only if this verifies."""
+        """Return whether a shard's file differs from its recorded checksum; False unless `verifies`."""
         path = self._entry_path(task.name)
         if not (self.verifies and path.is_file()):
             return False
         return not self._whole(load_model(Entry, path).shard.model_copy(update={"path": task.path}))
 
     def failures(self, task: Task) -> dict[str, Failure]:
-        """Return which rows of a shard failed when it was last written, by key."""
+        """Return the failures of a shard's last write, by key."""
         path = self._entry_path(task.name)
         return {each.key: each for each in load_model(Entry, path).failures} if path.is_file() else {}
 
     def finish_shard(
         self, task: Task, size: int, sha256: str, rows: int, failures: list[Failure], environment: dict[str, str]
     ) -> None:
-        """Record a shard that lies on disk."""
+        """Record a shard that is on disk."""
         shard = Shard(path=task.path, config=task.config, split=task.split, index=task.index, rows=rows, bytes=size,
                       sha256=sha256)  # fmt: skip
         self._write_entry(Entry(shard=shard, failures=failures, environment=environment))
         self.partial(task).unlink(missing_ok=True)
 
     def forget(self, task: Task) -> None:
-        """Take a shard for unfinished until it is recorded again."""
+        """Mark a shard as unfinished until it is recorded again."""
         self._entry_path(task.name).unlink(missing_ok=True)
 
     def partial(self, task: Task) -> Path:
-        """Return where a stopped run keeps what it had made of an unfinished shard."""
+        """Return the path of the partial rows of an unfinished shard."""
         return self.work / f"{task.name}.parquet"
 
     def abandon(self) -> None:
-        """Give the folder up again if nothing has been made in it yet."""
+        """Clear the folder if nothing has been made in it yet."""
         made = [*self.work.glob("*-*-[0-9]*.json"), *self.work.glob("*.parquet")]
         if not made:
             self._clear()
 
     def close(self) -> None:
-        """Remove the working entries, whose place the manifest has taken, and what a killed run left half-written."""
+        """Remove the entries, which the manifest replaces, and temporary files of killed runs."""
         for pattern in (".README.md.*", ".CITATION.cff.*", f".{manifests.FILE_NAME}.*", "*/.*.parquet.*"):
             for left in self.out.glob(pattern):
                 left.unlink()

@@ -1,4 +1,4 @@
-"""Which shards a release has, and which rows of one are still to be made."""
+"""Shards of a release, and the pending rows of a shard."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from d3s_dataset.manifest import Failure, shard_path
 from generation.planning.controls import derive
 from generation.planning.plan import Plan, Row
 
-RETRIES = 1  # further seeds for a row whose image was not finite
+RETRIES = 1  # new seeds for a row whose image was not finite
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What the shard is called while it is made; it does not change when the release grows."""
+        """Name of the shard in the state; it does not change when the release grows."""
         return f"{self.config}-{self.split}-{self.index:05d}"
 
 
@@ -48,7 +48,7 @@ def tasks(plan: Plan, limit: int, shard_rows: int) -> list[Task]:
 
 
 def part_of(all_tasks: list[Task], part: int, parts: int) -> list[Task]:
-    """Return part `part` (1 to `parts`) of the shards: every `parts`-th, so that each part holds all kinds."""
+    """Return part `part` (1 to `parts`) of the shards: every `parts`-th, so that each part contains all kinds."""
     return all_tasks[part - 1 :: parts]
 
 
@@ -60,14 +60,14 @@ def task_rows(plan: Plan, task: Task) -> list[Row]:
 
 @dataclass
 class Wanted:
-    """Which rows a run makes beside those that are not there.
+    """Selection of existing rows that a run makes in addition to missing ones.
 
     Attributes:
-        resample: further seeds for redrawn images that fail a screen.
-        again: keys of rows to make again although they are there.
-        first: whether rows that failed in an earlier run start again; only in the first pass.
-        tried: of images that are there, the last seed that gave none, by shard and key.
-        lost: why making a row that is there gave nothing, by key.
+        resample: maximum number of new seeds for redrawn images that fail a screen.
+        again: keys of existing rows to regenerate.
+        first: whether rows that failed in an earlier run are retried; only in the first pass.
+        tried: (shard, key) of existing images -> last attempt that failed.
+        lost: key of existing images -> reason of the failed retry.
     """
 
     resample: int = 0
@@ -80,15 +80,15 @@ class Wanted:
 def next_try(
     row: Row, record: Mapping[str, Any] | None, failure: Failure | None, resample: int, first: bool, tried: int = 0
 ) -> Row | None:
-    """Return what of a planned row is to be made now: with which seed, or None where nothing is.
+    """Return the pending attempt of a planned row, with its seed; None where the row is complete.
 
     Args:
-        row: as planned.
-        record: what was made of it, if anything was.
-        failure: why nothing was made of it, where an earlier try failed.
-        resample: further seeds that a redrawn image which fails a screen may have.
-        first: whether this is the run's first pass, in which failed rows start again.
-        tried: the last seed after the record's own that gave no image.
+        row: the planned row.
+        record: its record, if any.
+        failure: its failure, if an earlier attempt failed.
+        resample: maximum number of new seeds for a redrawn image that fails a screen.
+        first: whether this is the run's first pass, in which failed rows are retried.
+        tried: the last attempt after the record's own that failed.
     """
     if record is not None:
         last = max(record["attempt"], tried)

@@ -1,1 +1,1 @@
-"""Automatic checks per image, written as columns and never a silent drop; near-duplicates."""
+"""Automatic checks per image, stored as columns (no row is dropped); near-duplicates."""

@@ -1,4 +1,4 @@
-"""Automatic checks per image, written as columns and never a silent drop; and which of them a record fails."""
+"""Automatic checks per image, stored as columns (no row is dropped), and the checks that a record fails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from d3s_dataset.check_image import measure
 from d3s_dataset.utils.extras import late
 from generation.recipe.sections import Screen
 
-_HASHED_SIDE = 64  # pixels that the hash's own 32 x 32 are resized from, at least
+_HASHED_SIDE = 64  # minimum side in pixels before the hash's own resize to 32 x 32
 
 
 def screen(image: Image.Image) -> dict[str, Any]:
@@ -36,14 +36,14 @@ def perceptual_hash(luminance: Image.Image) -> str:
 
 
 def failed_screens(record: Mapping[str, Any], limits: Screen) -> list[str]:
-    """Return the names of the screens that a record fails, in a fixed order; what is unknown (None) fails none.
+    """Return the names of the screens that a record fails, in a fixed order; unknown values (None) fail none.
 
     A value that is not finite fails every screen that has a limit on it.
 
     Args:
         record: has `screen_contrast`, `screen_clipped`, `screen_unsafe`, `screen_clip_foreground`,
             `screen_clip_background` and `screen_duplicate_of`; a missing one is None.
-        limits: what to hold them to; a least value of 0 switches its screen off.
+        limits: thresholds; a minimum of 0 disables its screen.
     """
     clipped = record.get("screen_clipped")
     failed = {

@@ -1,6 +1,6 @@
-"""Networks that look at finished images and say what they think of them; they never change a pixel.
+"""Image quality and safety scorers (CLIP, safety checker); they never change a pixel.
 
-torch and transformers are imported when a judge is made, not before.
+torch and transformers are imported when a scorer is created.
 """
 
 import logging
@@ -29,11 +29,11 @@ _TEXTS = 64  # texts embedded at once
 
 
 class SafetyJudge:
-    """The safety checker of a Stable Diffusion pipeline, asked for its opinion alone.
+    """Safety checker of a Stable Diffusion pipeline, used for its flag only.
 
     Args:
-        checker: a `StableDiffusionSafetyChecker`, as the pipeline has it.
-        feature_extractor: the pipeline's own, which makes the checker's input.
+        checker: the pipeline's `StableDiffusionSafetyChecker`.
+        feature_extractor: the pipeline's feature extractor for the checker's input.
         device: a torch device.
         dtype: type of the checker's weights; None is float32.
 
@@ -62,15 +62,15 @@ class SafetyJudge:
 
 
 class ClipJudge:
-    """How well CLIP (arXiv 2103.00020) recognises an image's foreground and background, zero-shot.
+    """Zero-shot CLIP scores (arXiv 2103.00020) of an image's foreground and background labels.
 
-    A probability is a softmax over the texts given here, with CLIP's own logit scale: of `foregrounds` for one and of
-    `phrases` for the other. So it says which of these an image shows, and is 1 where there is only one: to judge among
-    all of ImageNet, give all 1000 classes.
+    A probability is a softmax with CLIP's own logit scale over the given texts: `foregrounds` for one and `phrases` for
+    the other. It is relative to these texts, and 1 where there is only one: for scores over all of ImageNet, pass all
+    1000 classes.
 
     Args:
         model: Hub id or local folder of a CLIP model with its tokenizer and image processor, weights as safetensors.
-        foregrounds: what a foreground label is called, `{6: "stingray"}`; becomes "a photo of a stingray".
+        foregrounds: foreground label -> name, `{6: "stingray"}`; becomes "a photo of a stingray".
         phrases: phrase of each background label, `["on grass", ...]`; becomes "a photo taken on grass".
         device: a torch device.
         dtype: type of the weights; None is float32.
@@ -78,7 +78,7 @@ class ClipJudge:
 
     Raises:
         MissingExtra: torch or transformers is not installed.
-        ModelError: the model is no CLIP model, lacks weights or cannot be had, or the device cannot be used.
+        ModelError: the model is not a CLIP model, lacks weights or is not available, or the device cannot be used.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ClipJudge:
 
         Args:
             images: uint8 (height, width, 3).
-            foregrounds: foreground label of each, one of those the judge was given.
+            foregrounds: foreground label of each, one of the constructor's.
             backgrounds: background label of each.
 
         Returns:
@@ -144,7 +144,7 @@ def _directions(embeddings: "torch.Tensor") -> "torch.Tensor":
 
 
 def _pictures(images: Sequence[np.ndarray]) -> list[Image.Image]:
-    # An array could be taken for channels first; a picture cannot.
+    # Arrays could be interpreted as channels-first; PIL images cannot.
     return [Image.fromarray(image) for image in images]
 
 
@@ -172,7 +172,7 @@ def _load(transformers: Any, model: str, revision: str | None, dtype: Any) -> tu
         if report["missing_keys"]:
             raise ValueError(f"its weights lack {sorted(report['missing_keys'])[0]}")
         if len(processor.tokenizer) <= len(processor.tokenizer.all_special_tokens):
-            raise ValueError("its tokenizer has no words")  # transformers makes up an empty one
+            raise ValueError("its tokenizer has no words")  # transformers creates an empty one
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         if not local and isinstance(error, OSError) and "couldn't connect" in str(error).lower():
             text = unreachable(f"the weights of {model}", "the folder of a CLIP model")
@@ -197,7 +197,7 @@ def _where(model: str, revision: str | None) -> str:
 
 
 def _recorded_name(where: str, otherwise: str) -> str:
-    """Return model@commit for a place in the Hub's cache, name@digest for another folder; never a path."""
+    """Return model@commit for a folder in the Hub's cache, name@digest for another folder; never a path."""
     snapshot = re.search(r"models--([^/]+)/snapshots/([0-9a-f]{40})", where.replace("\\", "/"))
     if snapshot:
         return f"{snapshot[1].replace('--', '/', 1)}@{snapshot[2]}"
@@ -206,7 +206,7 @@ def _recorded_name(where: str, otherwise: str) -> str:
 
 @contextmanager
 def _silent(module: str) -> Iterator[None]:
-    """Keep a module's logger quiet: the checker says that it blackened an image, which here it did not."""
+    """Disable a module's logger: the checker logs that it blackened an image, which it did not here."""
     logger = logging.getLogger(module)
     before, logger.disabled = logger.disabled, True
     try:

@@ -1,4 +1,4 @@
-"""Hashes -> near-duplicates: for every image the earliest one that looks the same.
+"""Hashes -> near-duplicates: for every image the earliest near-duplicate.
 
 Exact, by the pigeonhole principle: two hashes that differ in at most d bits, cut into b > d blocks, agree on at
 least b - d whole blocks. So hashes are sorted by each choice of b - d blocks, and only those that agree there (a run)
@@ -18,7 +18,7 @@ DISTANCE = 2
 
 _LONG_RUN = 256
 _CUBE_BITS = 24  # 2**24 int64 are 128 MiB
-# What things cost, in comparisons of two hashes: to sort one, and to lower one cell of the cube by its neighbour.
+# Cost model, in hash comparisons: sorting one hash, and updating one cell of the cube from its neighbour.
 _SORT, _CELL = 4, 1 / 16
 
 
@@ -27,14 +27,14 @@ def earlier_twins(hashes: np.ndarray, distance: int = DISTANCE) -> np.ndarray:
 
     Being twins is not transitive: row 2 may be a twin of row 1, and row 1 of row 0, where row 2 is none of row 0.
 
-    Equal hashes are looked at once, however many there are. For distinct ones time is near-linear while they are
-    spread out: 1 s and 0.1 GB for a million, 20 s and 1.1 GB for 12 million. A run of more than 256 is searched by the
-    bits that it leaves free, so that a million hashes that agree on a block cost the same, and a million that crowd
-    into 32 bits or 24 some six times as much.
+    Equal hashes are processed once. For distinct ones time is near-linear while they are spread out: 1 s and 0.1 GB
+    for a million, 20 s and 1.1 GB for 12 million. A run of more than 256 is searched by its remaining bits, so that a
+    million hashes that agree on a block cost the same, and a million that differ in only 32 or 24 bits some six times
+    as much.
 
     Args:
         hashes: (n,) uint64.
-        distance: greatest number of bits that twins differ in, 0 to 16; time grows steeply beyond 6.
+        distance: maximum number of differing bits, 0 to 16; time grows steeply beyond 6.
 
     Returns:
         (n,) int64, -1 where there is none.
@@ -84,7 +84,7 @@ def _earliest(hashes: np.ndarray, first: np.ndarray, bits: list[int], distance: 
 
 
 def _blocks(n: int, bits: int, distance: int) -> int:
-    """Return into how many blocks to cut, by the expected number of operations; 0 is the cube."""
+    """Return the number of blocks with the lowest expected cost; 0 selects the cube."""
     cost = {
         blocks: comb(blocks, distance) * n * (_SORT + n / 2 ** (bits * (blocks - distance) / blocks + 1))
         for blocks in range(distance + 1, min(distance + 4, bits) + 1)
@@ -96,7 +96,7 @@ def _blocks(n: int, bits: int, distance: int) -> int:
 
 def _keys(bits: list[int], blocks: int, distance: int) -> Iterator[frozenset[int]]:
     """Yield the bits of every choice of `blocks - distance` out of `blocks` blocks of nearly equal size."""
-    parts = [bits[i::blocks] for i in range(blocks)]  # not in a row: bits that hardly vary are neighbours
+    parts = [bits[i::blocks] for i in range(blocks)]  # interleaved: bits with low variance are neighbours
     for chosen in combinations(parts, blocks - distance):
         yield frozenset(bit for part in chosen for bit in part)
 

@@ -1,1 +1,1 @@
-"""Where photos come from: image folders, data sets of the Hub, the drawn sample."""
+"""Photo sources: image folders, Hub datasets, the drawn sample."""

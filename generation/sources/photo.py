@@ -1,4 +1,4 @@
-"""A file -> one photo: upright, RGB or RGBA, or a reason why not."""
+"""File -> photo: upright, RGB or RGBA; or a PhotoError with the reason."""
 
 import os
 import stat
@@ -24,10 +24,10 @@ _TRANSPOSED = {  # EXIF 2.3, tag Orientation: what brings the pixels upright
 
 
 def read_photo(file: Any, name: str) -> Image.Image:
-    """Decode an image file fully: upright, RGB, or RGBA where it has transparency; 8 bits per channel.
+    """Decode an image file fully: upright, RGB, or RGBA with transparency; 8 bits per channel.
 
     Raises:
-        PhotoError: the file is missing, cut short, no image, or too large to be a photo.
+        PhotoError: the file is missing, truncated, not an image, or too large for a photo.
     """
     try:
         _require_file(file)
@@ -35,13 +35,13 @@ def read_photo(file: Any, name: str) -> Image.Image:
             return _upright(_coloured(image), image)
     except UNREADABLE as error:
         text = str(error).splitlines() or [""]
-        # Without the path: a reason in the manifest must not depend on where the photos lay.
+        # Without the path: a reason in the manifest must not depend on the location of the photos.
         reason = "no such file" if isinstance(error, FileNotFoundError) else text[0].split(" '/")[0].split(" <")[0]
         raise PhotoError(f"photo {name} cannot be read: {type(error).__name__}: {reason}") from None
 
 
 def _require_file(file: Any) -> None:
-    """Raise OSError for a path that is no regular file: opening a FIFO waits for ever."""
+    """Raise OSError for a path that is not a regular file: opening a FIFO blocks forever."""
     if isinstance(file, str | Path) and not stat.S_ISREG(os.stat(file).st_mode):  # noqa: PTH116 - also of a str
         raise OSError("no regular file")
 
@@ -55,6 +55,6 @@ def _coloured(image: Image.Image) -> Image.Image:
 
 
 def _upright(pixels: Image.Image, image: Image.Image) -> Image.Image:
-    """Turn pixels by the photo's orientation tag alone: `ImageOps.exif_transpose` writes the other tags back too."""
+    """Rotate by the orientation tag only: `ImageOps.exif_transpose` also writes the other tags back."""
     turn = _TRANSPOSED.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     return pixels if turn is None else pixels.transpose(turn)

@@ -1,8 +1,8 @@
-"""Where photos come from: image folders, HF data sets, cut-outs with masks, the drawn sample.
+"""Photo sources: image folders, HF datasets, cut-outs with masks, the drawn sample.
 
-A source lists the photos of every label and opens one by its name; the names are what `foreground_source` and
-`background_source` hold. A source knows its licence: a folder says it in a `source.json` beside its subfolders,
-``{"name": ..., "licence": ..., "redistribution": false}``; where that is missing, passing photos on is not allowed.
+A source lists the photos per label and opens one by name; the columns `foreground_source` and `background_source` hold
+these names. A folder's licence is read from `source.json` next to its subfolders,
+``{"name": ..., "licence": ..., "redistribution": false}``; without that file, redistribution is not allowed.
 """
 
 import io
@@ -25,16 +25,16 @@ Photos = Mapping[int, Sequence[str]]
 
 
 class ImageSource(Protocol):
-    """Photos by label. Implementations are picklable: worker processes open photos on their own."""
+    """Interface of photo sources. Implementations are picklable: worker processes open photos themselves."""
 
     info: Source
 
     def photos(self) -> Photos:
-        """Return the names of the photos of each label, sorted; labels without a photo are left out."""
+        """Return the sorted photo names per label; labels without a photo are omitted."""
         ...
 
     def open(self, photo: str, size: int) -> Image.Image:
-        """Return one photo, RGB, or RGBA where it has a mask; what is drawn is drawn at `size` pixels.
+        """Return one photo, RGB, or RGBA with a mask; drawn photos are rendered at `size` pixels.
 
         Raises:
             PhotoError: the photo is missing or cannot be read.
@@ -43,7 +43,7 @@ class ImageSource(Protocol):
 
 
 class FolderSource:
-    """One folder a label, images inside, nested folders included; other folders are ignored.
+    """Image folder with one subfolder per label, searched recursively; other folders are ignored.
 
     Args:
         root: the folder. ImageNet's layout has one subfolder per WordNet id; backgrounds one per name.
@@ -53,12 +53,12 @@ class FolderSource:
 
     def __init__(self, root: Path, labels: Mapping[str, int], role: str) -> None:
         if not root.is_dir():
-            raise SourceError(f"--{role}: expected a folder of photos, got {root}, which is no folder")
+            raise SourceError(f"--{role}: expected a folder of photos, got {root}, which is not a folder")
         self.root, self.labels = root, labels
         self.info = _folder_info(root, role)
 
     def photos(self) -> Photos:
-        """Return the photos' paths relative to the root, by label."""
+        """Return the photo paths relative to the root, by label."""
         found: dict[int, list[str]] = {}
         for name, label in self.labels.items():
             names = folders.photos(self.root / name, f"{name}/")
@@ -78,11 +78,11 @@ class FolderSource:
 
 
 class HubSource:
-    """An HF image data set with one label column of the 1000 classes, or of the ten backgrounds.
+    """HF image dataset with one label column of the 1000 classes, or of the ten backgrounds.
 
     Args:
-        name: `hf:REPO_OR_FOLDER[:SPLIT]`; the split is `train` unless named.
-        labels: label name -> label; rows with other labels are left out.
+        name: `hf:REPO_OR_FOLDER[:SPLIT]`; the split defaults to `train`.
+        labels: label name -> label; rows with other labels are skipped.
         role: `foregrounds` or `backgrounds`.
     """
 
@@ -104,7 +104,7 @@ class HubSource:
 
         try:
             data = load_dataset(self.path, split=self.split)
-        except Exception as error:  # noqa: BLE001 - datasets raises a dozen unrelated types for "cannot be had"
+        except Exception as error:  # noqa: BLE001 - datasets raises a dozen unrelated types for "not available"
             raise SourceError(f"--{self.role}: {self.path!r} cannot be loaded: {one_line(error)}") from None
         images, labels = (
             [name for name, feature in data.features.items() if isinstance(feature, kind)]
@@ -127,7 +127,7 @@ class HubSource:
             if label in known:
                 found.setdefault(known[label], []).append(f"{self.split}/{row:08d}")
         if not found:
-            raise SourceError(f"--{self.role}: no row of {self.path!r} has one of the labels asked for")
+            raise SourceError(f"--{self.role}: no row of {self.path!r} has one of the expected labels")
         return found
 
     def open(self, photo: str, size: int) -> Image.Image:
@@ -137,7 +137,7 @@ class HubSource:
 
 
 class DrawnForegrounds:
-    """The drawn classes, `instances` of each, with their own masks."""
+    """Drawn foregrounds, `instances` per class, with masks."""
 
     info = Source(role="foregrounds", name="drawn by code", licence="CC0-1.0", redistribution=True)
 
@@ -155,7 +155,7 @@ class DrawnForegrounds:
 
 
 class DrawnBackgrounds:
-    """The ten drawn backgrounds, `templates` of each."""
+    """Drawn backgrounds, `templates` for each of the ten."""
 
     info = Source(role="backgrounds", name="drawn by code", licence="CC0-1.0", redistribution=True)
 

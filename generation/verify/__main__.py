@@ -1,4 +1,4 @@
-"""python -m generation.verify prepare|serve|export|import|aggregate|apply: people verify a release."""
+"""python -m generation.verify prepare|serve|export|import|aggregate|apply: human verification of a release."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ late = partial(extras.late, extra="verify")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line and do the one thing that it names."""
+    """Parse the command line and run the named subcommand."""
     args = _parser().parse_args(argv)
     args.run(args)
 
@@ -31,7 +31,7 @@ def _prepare(args: argparse.Namespace) -> None:
     wish = Wish(args.images, args.per_task, args.gold, args.workers, args.seed, args.examples)
     made = prepare(fetch_all(args.release), args.out, wish)
     known = len(made.items) - len(made.images)
-    say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, {known:,} known pairs among them")
+    say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, and {known:,} gold questions")
     for line in estimate(len(made.tasks), len(made.items), made.workers, Terms(args.pay, args.fee, args.seconds)):
         say(line)
     say(f"written: {args.out}")
@@ -54,7 +54,7 @@ def _import(args: argparse.Namespace) -> None:
     exchange = late("generation.verify.crowds.exchange")
     for path in args.files:
         taken = exchange.take_file(args.tasks, path)
-        say(f"{path}: {taken.new:,} answers are new, {taken.there:,} were there")
+        say(f"{path}: {taken.new:,} new answers, {taken.there:,} imported before")
         for line in taken.left_out:
             warn(f"{path}: {line}")
 
@@ -63,10 +63,10 @@ def _aggregate(args: argparse.Namespace) -> None:
     extras.require("verify", "crowdkit", "pandas")
     module = late("generation.verify.aggregate.votes_to_verdicts")
     if (args.tasks is None) == (args.votes is None):
-        raise VerifyError("expected the folder of tasks, or --votes FILE.csv --out FILE.csv for votes alone")
+        raise VerifyError("expected the tasks folder, or --votes FILE.csv --out FILE.csv for a CSV of votes")
     if args.votes is not None:
         if args.out is None:
-            raise VerifyError("--votes: expected --out FILE.csv too")
+            raise VerifyError("--votes: expected --out FILE.csv as well")
         found = module.labels(args.votes, args.method, args.ties, args.out)
         undecided = sum(not each.label for each in found.values())
         say(f"written: {args.out} ({len(found):,} tasks, {undecided:,} of them ties without a label)")
@@ -81,7 +81,7 @@ def _aggregate(args: argparse.Namespace) -> None:
         interval = f", 95 % interval {each.low:.3f} to {each.high:.3f}" if each.low is not None else ""
         say(f"agreement on {name}: alpha {'undefined' if each.alpha is None else f'{each.alpha:.3f}'}{interval}")
     for name, why in found.left_out.items():
-        say(f"left out: {name}: {why}")
+        say(f"excluded: {name}: {why}")
     say(f"written: {args.tasks / 'verdicts.json'}, {args.tasks / module.REPORT}")
 
 
@@ -111,96 +111,96 @@ def _whole(text: str) -> int:
 
 
 class _Commands(Parser):
-    """A parser whose help shows the flags of every command below it."""
+    """A parser whose help includes the help of its subcommands."""
 
     def format_help(self) -> str:
-        """Return the help of all commands."""
+        """Return the help of the command and its subcommands."""
         below = self._subparsers._group_actions[0].choices if self._subparsers else {}  # pyright: ignore[reportAttributeAccessIssue]
         return "\n".join([super().format_help(), *(each.format_help() for each in dict(below or {}).values())])
 
 
 def _parser() -> Parser:
-    parser = _Commands("python -m generation.verify", description="Let people verify a release.")
+    parser = _Commands("python -m generation.verify", description="Human verification of a release.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    _add_prepare(commands.add_parser("prepare", help="release -> tasks", description="Draw images, make tasks."))
-    _add_serve(commands.add_parser("serve", help="tasks -> a page for everybody", description="Serve the page."))
+    _add_prepare(commands.add_parser("prepare", help="release -> tasks", description="Sample images, write tasks."))
+    _add_serve(commands.add_parser("serve", help="tasks -> annotation page", description="Serve the annotation page."))
     _add_exchange(commands)
-    _add_aggregate(commands.add_parser("aggregate", help="votes -> verdicts", description="Decide, and report."))
-    apply = commands.add_parser("apply", help="verdicts -> a new version", description="Write a verified release.")
+    _add_aggregate(commands.add_parser("aggregate", help="votes -> verdicts", description="Aggregate votes."))
+    apply = commands.add_parser("apply", help="verdicts -> new release", description="Write a verified release.")
     apply.set_defaults(run=_apply)
-    apply.add_argument("release", help="the release that the tasks were made from; only read")
-    apply.add_argument("tasks", type=Path, help="the folder of tasks, after aggregate")
-    apply.add_argument("--out", type=Path, required=True, help="the new version's folder")
+    apply.add_argument("release", help="release that the tasks were made from (read-only)")
+    apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
+    apply.add_argument("--out", type=Path, required=True, help="folder of the new release")
     return parser
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.set_defaults(run=_prepare)
-    add("release", help="a folder, or a Hub repo such as org/d3s; only read")
-    add("--out", type=Path, required=True, help="the folder of tasks, a new one")
-    add("--images", type=natural, help="how many images, drawn at random; without it all of validation")
-    add("--per-task", type=natural, default=25, help="images in a task")
-    add("--gold", type=_whole, default=3, help="known pairs in a task, on top of them")
-    add("--workers", type=natural, default=5, help="people an image")
-    add("--seed", type=_whole, default=0, help="of the draw")
-    add("--examples", metavar="DIR", help="photos in ImageNet's layout; without it they are cut from the guides")
-    add("--pay", type=_positive, default=1.0, help="for one task, to reckon the cost")
-    add("--fee", type=_positive, default=20.0, help="of the crowd's owner, per cent")
-    add("--seconds", type=natural, default=8, help="that an image takes, to reckon the hours")
+    add("release", help="folder or Hub repo such as org/d3s (read-only)")
+    add("--out", type=Path, required=True, help="new folder for the tasks")
+    add("--images", type=natural, help="number of images, sampled at random (default: all of validation)")
+    add("--per-task", type=natural, default=25, help="images per task")
+    add("--gold", type=_whole, default=3, help="gold (attention-check) questions per task, in addition")
+    add("--workers", type=natural, default=5, help="annotators per image")
+    add("--seed", type=_whole, default=0, help="random seed of the sample")
+    add("--examples", metavar="DIR", help="example photos in ImageNet's layout (default: cropped from the guides)")
+    add("--pay", type=_positive, default=1.0, help="payment per task, for the cost estimate")
+    add("--fee", type=_positive, default=20.0, help="platform fee in percent, for the cost estimate")
+    add("--seconds", type=natural, default=8, help="seconds per image, for the time estimate")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.set_defaults(run=_serve)
-    add("tasks", type=Path, help="the folder that prepare wrote; votes go into it")
-    add("--people", nargs="+", default=[], metavar="NAME", help="colleagues, each of whom gets a link")
-    add("--completion-code", metavar="CODE", help="Prolific's; the study's address is printed")
+    add("tasks", type=Path, help="tasks folder written by prepare; votes are stored in it")
+    add("--people", nargs="+", default=[], metavar="NAME", help="colleagues; one link is printed per name")
+    add("--completion-code", metavar="CODE", help="Prolific completion code; prints the study URL")
     add("--mturk", action="store_true", help="print the ExternalQuestion for Mechanical Turk")
-    add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=_whole, default=8000, help="0 takes a free one")
-    add("--url", help="the address that people use, such as https://verify.example.org, where it is another")
-    add("--connections-per-address", type=natural, default=100, help="a TLS proxy or an office is one address")
-    add("--open-per-address", type=natural, default=10, help="tasks that strangers of one address may have open")
-    add("--floor", type=_positive, default=1.0, help="seconds per image; faster hand-ins are kept apart")
-    add("--days", type=_positive, default=14.0, help="how long links are good")
+    add("--host", default="127.0.0.1", help="address to bind")
+    add("--port", type=_whole, default=8000, help="port to bind; 0 for any free port")
+    add("--url", help="public URL, such as https://verify.example.org, where it differs")
+    add("--connections-per-address", type=natural, default=100, help="per client address (a TLS proxy counts as one)")
+    add("--open-per-address", type=natural, default=10, help="open tasks per client address, for crowd workers")
+    add("--floor", type=_positive, default=1.0, help="minimum seconds per image; faster tasks are held for review")
+    add("--days", type=_positive, default=14.0, help="days until links expire")
 
 
 def _add_exchange(commands: Any) -> None:
     out = commands.add_parser("export", help="tasks -> files for other tools", description="Export tasks or votes.")
     out.set_defaults(run=_export)
-    out.add_argument("tasks", type=Path, help="the folder of tasks")
-    out.add_argument("--to", choices=exporting(), required=True, help="csv: the votes, with ids")
-    out.add_argument("--out", type=Path, required=True, help="the folder to write into")
-    out.add_argument("--images-url", metavar="URL", help="where you have put the folder images/ for others to see")
+    out.add_argument("tasks", type=Path, help="tasks folder")
+    out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
+    out.add_argument("--out", type=Path, required=True, help="output folder")
+    out.add_argument("--images-url", metavar="URL", help="public URL of the uploaded folder images/")
     for name in exporting():
         if not CROWDS[name].pictures:
             out.never_with(f"--to {name}", "--images-url")
     back = commands.add_parser("import", help="files from other tools -> votes", description="Import answers.")
     back.set_defaults(run=_import)
-    back.add_argument("tasks", type=Path, help="the folder of tasks")
-    back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk's results, Label Studio's JSON, or votes")
+    back.add_argument("tasks", type=Path, help="tasks folder")
+    back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")
 
 
 def _add_aggregate(parser: Parser) -> None:
     add, rules = parser.add_argument, ", ".join(RULES)
     parser.set_defaults(run=_aggregate)
-    add("tasks", type=Path, nargs="?", help="the folder of tasks")
-    add("--rule", choices=RULES, default="full", help=f"what it takes to be verified: {rules}")
-    add("--least", type=natural, default=3, help="people who must have answered, for any verdict")
-    add("--ties", help="majority: the label that wins a tie (yes or no for tasks); without it a tie stays open")
-    add("--min-gold", type=_positive, default=0.7, help="people with a lower share of known pairs right are left out")
-    add("--min-agreement", type=_positive, default=0.5, help="and with a lower share of answers as most others gave")
-    add("--min-seconds", type=_positive, default=1.0, help="and with a lower median time an image")
+    add("tasks", type=Path, nargs="?", help="tasks folder")
+    add("--rule", choices=RULES, default="full", help=f"decision rule: {rules}")
+    add("--least", type=natural, default=3, help="minimum votes per image")
+    add("--ties", help="majority: label that wins a tie (yes or no for tasks); by default ties have no verdict")
+    add("--min-gold", type=_positive, default=0.7, help="exclude annotators below this accuracy on gold questions")
+    add("--min-agreement", type=_positive, default=0.5, help="exclude annotators below this majority agreement")
+    add("--min-seconds", type=_positive, default=1.0, help="exclude annotators below this median time per image")
     add(
         "--count-fast",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="people (by the report's names) to count although fast",
+        help="annotators (names in the report) to include although fast",
     )
-    add("--votes", type=Path, metavar="FILE", help="in place of tasks, votes alone: a CSV with worker, task, label")
-    add("--method", choices=METHODS, default="majority", help="with --votes")
+    add("--votes", type=Path, metavar="FILE", help="instead of a tasks folder: a CSV with worker, task, label")
+    add("--method", choices=METHODS, default="majority", help="with --votes: aggregation method")
     add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
     parser.only_with("--votes", "--method", "--out")
     parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")

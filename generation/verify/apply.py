@@ -1,4 +1,4 @@
-"""A release and its verdicts -> a new version of the release; the old one is only read.
+"""Release and verdicts -> new version of the release; the old one is read-only.
 
 `validation` keeps the verified rows, `validation_rejected` gets the rest, in every config that has a validation split.
 The votes become the config `votes`. Everything else is copied, byte for byte.
@@ -39,17 +39,17 @@ def apply(release: Path, folder: Path, out: Path) -> Manifest:
 
     Args:
         release: the release that the tasks were made from.
-        folder: of tasks, with verdicts.
+        folder: tasks folder with verdicts.
         out: the new folder.
 
     Raises:
-        VerifyError: `out` is there, another release, no verdicts, or votes that came in after them.
+        VerifyError: `out` exists, another release, no verdicts, or votes newer than the verdicts.
         ReleaseError: a shard of the release is damaged.
         WriteError: `out` cannot be written.
     """
     manifest, held, found = manifests.read(release), files.read(folder), results.read(folder)
     if out.exists():
-        raise VerifyError(f"{out} is there already: expected --out to name a new folder")
+        raise VerifyError(f"{out} exists already: expected --out to name a new folder")
     if manifest.digest != held.release:
         raise VerifyError(
             f"{folder} was prepared from release {held.release[:16]}: expected that one, got {release}, which is "
@@ -66,7 +66,7 @@ def _votes(folder: Path, found: Verdicts) -> list[Vote]:
     store.close()
     if results.votes_digest(votes) != found.votes_digest:
         raise VerifyError(
-            f"votes have come in since the verdicts: type `python -m generation.verify aggregate {folder}` again"
+            f"there are votes newer than the verdicts: type `python -m generation.verify aggregate {folder}` again"
         )
     return votes
 
@@ -101,7 +101,7 @@ def _write(release: Path, manifest: Manifest, out: Path, found: Verdicts, ballot
 def _check_whole(release: Path, shard: Shard) -> None:
     path = regular(release, shard.path, shard.bytes)
     if file_digest(path) != shard.sha256:
-        raise ReleaseError(f"{path} is damaged: `python -m d3s_dataset.check {release}` says more")
+        raise ReleaseError(f"{path} is damaged: `python -m d3s_dataset.check {release}` lists all problems")
     if pq.read_schema(path).names != arrow_schema(config=shard.config).names:
         raise ReleaseError(f"{path} has the columns of an older version: expected a release made by this one")
 
@@ -120,7 +120,7 @@ def _rows(release: Path, manifest: Manifest, config: str, chosen: Callable[[str]
 
 
 def _tell(row: Record, found: Verdicts) -> Record:
-    """Return a row with what people said of it; null where nobody was asked."""
+    """Return a row with its verdict and vote counts; null where the image has no votes."""
     verdict = found.rows.get(row["key"])
     if verdict is None:
         return row
@@ -152,7 +152,7 @@ def _write_split(
 
 
 def _ballots(held: Tasks, votes: list[Vote], found: Verdicts, key: bytes) -> list[Record]:
-    """Return the rows of the config `votes`: nothing in them or in their order tells who voted."""
+    """Return the rows of the config `votes`: neither content nor order identifies the annotators."""
     rows = []
     for vote in votes:
         item, worker = held.by_id[vote.item], anonymous(key, vote.worker)

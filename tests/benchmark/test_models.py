@@ -132,7 +132,7 @@ for name in {names}:
     said = ended.stderr.splitlines()
     assert len(said) == len(names), ended.stderr
     for name, line, figures in zip(names, said, ended.stdout.splitlines(), strict=True):
-        assert re.match(f"error: the (weights|files) of {name} are not on this machine and http", line)
+        assert re.match(f"error: the (weights|files) of {name} are not cached locally and http", line)
         assert "pass --checkpoint FILE" in line or "pass a folder that has them" in line
         code, seconds = figures.split()
         assert (code, float(seconds) < 10) == ("1", True)

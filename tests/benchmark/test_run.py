@@ -162,7 +162,7 @@ def test_a_list_goes_on_after_a_model_that_cannot_be_had(toy, small, on_hub, tmp
     assert ended.value.code == 1
     shown = capsys.readouterr()
     failure, last = shown.err.splitlines()
-    assert failure.startswith(f"warning: the weights of {broken} are not on this machine")
+    assert failure.startswith(f"warning: the weights of {broken} are not cached locally")
     assert last == f"error: 1 of 3 models could not be measured: {broken}"
     assert shown.out.count("worst background:") == 2
     found = [results.read(path).model.kwargs for path in (tmp_path / "out").glob("*.json")]

@@ -44,7 +44,7 @@ def test_whole_releases_have_no_problem(sample_release, guides_release, command)
     assert check_release(guides_release) == []
     result = command("d3s_dataset.check", sample_release)
     assert result.returncode == 0
-    assert "all claims hold (400 train, 80 validation rows" in result.stdout
+    assert "all checks passed (400 train, 80 validation rows" in result.stdout
 
 
 def test_a_shard_cut_short_is_named(copy, command):
@@ -126,7 +126,7 @@ def test_a_card_with_other_numbers_is_found(copy):
 @pytest.mark.parametrize("content", [b"", b"---\n: [\n---\n", b"---\n---\n", b"\xff\xfe---\n"])
 def test_a_damaged_card_is_a_problem_not_a_crash(copy, content):
     (copy / "README.md").write_bytes(content)
-    assert check_release(copy) == ["README.md: its front matter cannot be read as a card's, with dataset_info"]
+    assert check_release(copy) == ["README.md: invalid front matter: expected a dataset card with dataset_info"]
 
 
 def test_classes_with_few_photos_use_them_more_often(tmp_path):
@@ -151,5 +151,5 @@ def test_classes_with_few_photos_use_them_more_often(tmp_path):
 def test_no_release_is_an_error(tmp_path):
     with pytest.raises(ReleaseError, match=r"no manifest\.json"):
         check_release(tmp_path)
-    with pytest.raises(ReleaseError, match="is no folder"):
+    with pytest.raises(ReleaseError, match="is not a folder"):
         check_release(tmp_path / "gone")

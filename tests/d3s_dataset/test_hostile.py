@@ -205,7 +205,7 @@ def test_check_names_every_odd_row_and_goes_on(copy, change, says):
 
 def test_check_wants_a_recipe(copy):
     edit(copy, lambda manifest: manifest.update(recipe={}))
-    assert any("its recipe lacks name, kind" in problem for problem in check_release(copy))
+    assert any("the recipe lacks name, kind" in problem for problem in check_release(copy))
 
 
 def test_a_claim_of_a_petabyte_is_refused_before_a_byte_is_read(copy):

@@ -1,4 +1,4 @@
-"""What the tests of the making share: small plans, and what it means that two releases are the same."""
+"""Helpers for generation tests: small plans, and comparison of two releases."""
 
 import filecmp
 import io
@@ -42,7 +42,7 @@ def redrawn_plan(model: Path, rows: int = 12, controls: tuple[str, ...] = (), **
 
 
 def same_bytes(one: Path, two: Path) -> bool:
-    """Whether two releases are the same files with the same bytes."""
+    """Return whether two releases are the same files with the same bytes."""
     files = [sorted(path.relative_to(each) for path in each.rglob("*") if path.is_file()) for each in (one, two)]
     return files[0] == files[1] and all(filecmp.cmp(one / path, two / path, shallow=False) for path in files[0])
 

@@ -162,7 +162,7 @@ def test_no_room_for_one_image_is_one_clear_line(settings):
 
     fresh = ImageToImage(settings, "cpu", batch_size=2)
     fresh._pipe.unet.register_forward_pre_hook(no_device)
-    with pytest.raises(ModelError, match="has no room for one image"):
+    with pytest.raises(ModelError, match="is out of memory with one image"):
         fresh(*batch(2))
 
 
@@ -261,8 +261,6 @@ def test_a_bad_device_is_one_clear_line(settings, device, says):
 def test_an_unreachable_model_is_one_line(tmp_path, command):
     given = ("--recipe", "sample", "--rows", 6, "--model", "lab/gone", "--out", tmp_path / "d3s")
     line = one_line_error(command("generation.run", *given, HF_ENDPOINT="http://127.0.0.1:9"))
-    assert (
-        "--model lab/gone: no such folder, and as a Hub model the weights of lab/gone are not on this machine" in line
-    )
+    assert "--model lab/gone: no such folder, and as a Hub model the weights of lab/gone are not cached locally" in line
     assert "cannot be reached: pass --model FOLDER (or none)" in line
     assert not (tmp_path / "d3s" / ".work").exists()

@@ -36,7 +36,7 @@ def digest_here() -> str:
 
 
 def python(code: str) -> str:
-    """What a fresh interpreter prints for `code`, from the project's root."""
+    """Return the output of `code` in a new interpreter, run in the project's root."""
     root = Path(__file__).parents[2]
     return subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
 

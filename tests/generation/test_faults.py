@@ -1,4 +1,4 @@
-"""Whatever breaks in the night: signals, two runs at once, parts, rows that fail, screens, images made again."""
+"""Fault tolerance: signals, two concurrent runs, parts, rows that fail, screens, images made again."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ def test_sigterm_keeps_what_was_made_and_says_so_in_one_line(stopped):
     out, code, said = stopped
     assert code == 143
     assert [line for line in said.splitlines() if not line.startswith("warning: ")] == [
-        f"error: stopped; what was made is kept in {out}: type the same command to go on"
+        f"error: stopped; finished images are kept in {out}: type the same command to resume"
     ]
     assert not (out / "manifest.json").exists()
     kept = list((out / ".work").glob("*.parquet"))
@@ -96,7 +96,7 @@ def test_two_runs_on_one_folder_are_refused(tmp_path, command):
     while not (tmp_path / "d3s" / ".work" / "plan.json").exists():
         time.sleep(0.01)
     line = one_line_error(command("generation.run", *SAMPLE, "--out", tmp_path / "d3s"))
-    assert f"another run is making --out {tmp_path / 'd3s'}: wait for its end, or stop it" in line
+    assert f"another run is making --out {tmp_path / 'd3s'}: wait for it, or stop it" in line
     process.kill()
     process.communicate()
 
@@ -232,7 +232,7 @@ def test_only_that_gives_nothing_keeps_what_was_there(reference, tmp_path, monke
     out = shutil.copytree(reference, tmp_path / "d3s")
     monkeypatch.setattr(Maker, "guide", lambda self, row: Failed("guide", "the camera is broken"))
     key = next(iter(small_plan())).key
-    with pytest.raises(GenerationError, match="the camera is broken; what was there is kept"):
+    with pytest.raises(GenerationError, match="the camera is broken; the old image is kept"):
         make_again(small_plan(), out, SHARDS, None, key)
     assert same_bytes(out, reference)
 
@@ -316,7 +316,7 @@ def test_near_duplicates_are_found_within_and_across_splits(tmp_path):
 def test_a_dry_run_measures_and_writes_nothing(tmp_path, command):
     result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--dry-run")
     assert result.returncode == 0, result.stderr
-    assert "left to make: 600 rows in 3 shards, on 1 lane" in result.stdout
+    assert "left to make: 600 rows in 3 shards, on 1 worker" in result.stdout
     assert "600 plain guides:" in result.stdout
     assert "img/s" in result.stdout
     assert not (tmp_path / "d3s").exists()

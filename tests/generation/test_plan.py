@@ -160,7 +160,7 @@ def test_the_paper_at_full_size():
 
 def test_classes_without_photos_leave_with_one_counted_warning():
     planned = plan(100, {1: 2, 2: 3}, 2)
-    assert planned.warnings == ["998 of 1000 classes have no photo and leave the plan"]
+    assert planned.warnings == ["998 of 1000 classes have no photo and are skipped"]
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -175,7 +175,7 @@ def test_a_single_photo_goes_where_the_recipe_says(split):
 
 
 def test_too_few_backgrounds_are_one_clear_line():
-    with pytest.raises(SourceError, match=r"at least 2 photos of 'b0' .one for each split., got 1"):
+    with pytest.raises(SourceError, match=r"at least 2 photos of 'b0' .one per split., got 1"):
         plan(100, {1: 2, 2: 3}, 1)
     with pytest.raises(SourceError, match=r"at least 1 photos of 'b0' .one., got 0"):
         plan(100, {1: 1}, 0)

@@ -218,7 +218,7 @@ def test_dry_run_sends_nothing(server, pushes, small, grown, tmp_path):
     first, _, again = done(pushes(to(small, "--dry-run"), to(small), to(grown, "--dry-run")))
     assert "(would be created)" in first["out"]
     assert "  new: 12 files" in first["out"]
-    assert "2 commits\ndry run: nothing was sent" in first["out"]
+    assert "2 commits\ndry run: nothing was uploaded" in first["out"]
     diff = dict(re.findall(r"  ([a-z ]+): (\d+) files", again["out"]))
     assert diff == {"new": "10", "changed": "3", "same": "2", "to delete": str(SHARDS - 2)}
     assert len(server.store.repos[REPO].commits) == 3
@@ -240,7 +240,7 @@ def test_photos_that_may_not_be_passed_on_stay_behind(server, pushes, two_config
     assert not [path for path in repo.tree if path.startswith("guides/")]
     assert f"Left out of this copy: `guides`, since the licence of {name}" in repo.tree["README.md"].decode()
     result = command("d3s_dataset.check", REPO, **environment(server, tmp_path))
-    assert "all claims hold" in result.stdout, result.stderr
+    assert "all checks passed" in result.stdout, result.stderr
 
     done(pushes(to(two_configs, "--with-guides")))
     assert {path for path in repo.tree if path.startswith("guides/")} == {
@@ -404,7 +404,7 @@ for streaming in (False, True):
             expected.append(f"{shard.split} {row['key']} {hashlib.sha256(row['image']['bytes']).hexdigest()}")
     assert read.stdout.splitlines() == expected * 2
     result = command("d3s_dataset.check", REPO, **home)
-    assert "all claims hold (400 train, 80 validation rows" in result.stdout, result.stderr
+    assert "all checks passed (400 train, 80 validation rows" in result.stdout, result.stderr
 
 
 def test_bad_input_is_one_line(server, pushes, small, two_configs, tmp_path):
@@ -418,7 +418,7 @@ def test_bad_input_is_one_line(server, pushes, small, two_configs, tmp_path):
     server.store.hold("lab/public", {"README.md": b"soon"})
     server.words = f"no rights for Bearer {READER}"
     cases = [
-        ({"argv": to(small), "token": None}, "no token of the Hub on this machine"),
+        ({"argv": to(small), "token": None}, "no Hub token on this machine"),
         ({"argv": to(small), "token": "hf_wrong"}, "the Hub does not accept the token"),
         ({"argv": to(small), "token": READER}, "no permission"),
         ({"argv": to(small, repo="lab/public"), "token": READER}, "no permission"),
@@ -427,7 +427,7 @@ def test_bad_input_is_one_line(server, pushes, small, two_configs, tmp_path):
         ({"argv": to(damaged)}, f"{shard} is damaged"),
         ({"argv": to(guides)}, "pass --with-guides if you may"),
         ({"argv": to(tmp_path)}, "has no manifest.json"),
-        ({"argv": to(tmp_path / "gone")}, "which is no folder"),
+        ({"argv": to(tmp_path / "gone")}, "which is not a folder"),
         ({"argv": to(small, repo="d3s")}, "expected ORG/NAME"),
         ({"argv": to(small, repo="lab/d3s/x")}, "--repo-id"),
         ({"argv": to(small, "--private", repo="lab/public")}, "lab/public is public"),

@@ -79,7 +79,7 @@ def test_a_description_that_names_another_generator_is_not_repeated():
         (SMALL + '[[backgrounds]]\nname = "a"\nphrase = "b"\n' * 2, "two backgrounds share a name"),
         (SMALL + "[drawn]\ninstances = 2\ntemplates = 2\n" + PLACE, "has only D3S's ten backgrounds"),
         (SMALL.replace('"d3s"', '"sample"'), "is for drawn recipes"),
-        ("name = ", "is no valid TOML"),
+        ("name = ", "is not valid TOML"),
     ],
 )
 def test_a_bad_recipe_is_one_clear_line(text, says):
@@ -93,7 +93,7 @@ def test_an_unknown_recipe_names_those_there_are(tmp_path):
     with pytest.raises(RecipeError, match="expected fast, geography, paper, sample, time, or the path of a TOML file"):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(RecipeError, match="is no text"):
+    with pytest.raises(RecipeError, match="is not text"):
         load_recipe(str(tmp_path / "a.toml"))
 
 
@@ -115,7 +115,7 @@ ENOUGH = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 400_000  # ten megabytes
     ("text", "says"),
     [
         (SMALL.replace("rows = 10", f"rows = {10**12}"), "rows: .* less than or equal to 100000000, got 1000000000000"),
-        (SMALL.replace("rows = 10", "rows = " + "9" * 5000), "is no valid TOML"),
+        (SMALL.replace("rows = 10", "rows = " + "9" * 5000), "is not valid TOML"),
         (SMALL.replace("seed = 1", f"seed = {2**63}"), "seed: .* less than 9223372036854775808"),
         (SMALL.replace("seed = 1", "seed = -1"), "seed: .* greater than or equal to 0"),
         (SMALL.replace('"a"', f'"{ENOUGH.lower()}"'), r"name: .*at most 64 characters, got 'abc.*\.\.\."),
@@ -134,7 +134,7 @@ ENOUGH = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" * 400_000  # ten megabytes
         (SMALL + '[prompt]\ntemplate = "{synonym.__class__}"\n', "expected only {synonym}, {gloss} and {phrase}"),
         (SMALL + '[prompt]\ntemplate = "{synonym"\n', "expected only {synonym}, {gloss} and {phrase}"),
         (SMALL + "[controls]\nsplits = []\n", "controls.splits: .* at least 1 item"),
-        ("a = " + "[" * 100_000, "is no valid TOML: nested too deeply"),
+        ("a = " + "[" * 100_000, "is not valid TOML: nested too deeply"),
     ],
     ids=range(21),
 )

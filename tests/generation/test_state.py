@@ -1,4 +1,4 @@
-"""What is finished, by size or by checksum; and what of a folder belongs to a run."""
+"""Finished shards, by size or by checksum; and the files of a folder that belong to a run."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What a push sends and what it leaves behind: pure decisions, without a server."""
+"""Selection of uploaded and withheld files in a push, without a server."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Which backgrounds can be drawn, and how to draw template i of one."""
+"""Drawable backgrounds, and drawing of template i of a background."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Which classes can be drawn, and how to draw instance i of one."""
+"""Drawable classes, and drawing of instance i of a class."""
 
 from collections.abc import Callable
 

@@ -80,7 +80,7 @@ def normals_of(heights: Image.Image, relief: float) -> np.ndarray:
 
 
 def dot(directions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """How far vectors (3, h, w) reach along one direction (3,), or along each of many (n, 3)."""
+    """Projection of vectors (3, h, w) on one direction (3,), or on each of many (n, 3)."""
     return np.einsum("...k,khw->...hw", directions, vectors)
 
 

@@ -1,1 +1,1 @@
-"""Votes -> verdicts and a report: agreement, consensus, rules, how good each worker is."""
+"""Votes -> verdicts and a report: agreement, consensus, decision rules, annotator quality."""

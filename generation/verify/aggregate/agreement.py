@@ -1,7 +1,7 @@
-"""Do people agree? Krippendorff's alpha for nominal answers, with an interval. Pure.
+"""Inter-annotator agreement: Krippendorff's alpha for nominal answers, with a bootstrap interval. Pure.
 
 Krippendorff, "Content Analysis" (2004), chapter 11: alpha = 1 - observed / expected disagreement, where an item with
-m answers weighs m and every pair of its answers 1 / (m - 1). Items with fewer than two answers say nothing.
+m answers has weight m and every pair of its answers 1 / (m - 1). Items with fewer than two answers do not count.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _RESAMPLES = 1000
 
 
 def table(answers: Iterable[tuple[str, str]], options: Sequence[str]) -> np.ndarray:
-    """Return how often each option was given for each item, int (items, options), from (item, answer) pairs."""
+    """Return the answer counts per item, int (items, options), from (item, answer) pairs."""
     rows: dict[str, np.ndarray] = {}
     column = {option: number for number, option in enumerate(options)}
     for item, answer in answers:
@@ -21,11 +21,11 @@ def table(answers: Iterable[tuple[str, str]], options: Sequence[str]) -> np.ndar
 
 
 def alpha(counts: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Return Krippendorff's alpha of a `table`, NaN where it is undefined: nothing to compare, or one answer only.
+    """Return Krippendorff's alpha of a `table`; NaN where undefined (no pairs, or a single answer value).
 
     Args:
         counts: int (items, options).
-        weights: how often each item counts, float (items,); once where None.
+        weights: weight per item, float (items,); None is 1 for all.
     """
     answers = counts.sum(1)
     pairable = answers >= 2
@@ -42,7 +42,7 @@ def alpha(counts: np.ndarray, weights: np.ndarray | None = None) -> float:
 
 
 def interval(counts: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of alpha by drawing items again, 1,000 times; NaN where it is undefined."""
+    """Return the 95 % bootstrap interval of alpha over 1,000 resamples of the items; NaN where undefined."""
     generator = np.random.default_rng(seed)
     items = len(counts)
     if items == 0:

@@ -1,7 +1,7 @@
-"""Many answers, one label: majority with an explicit rule for ties, and Dawid-Skene through crowd-kit.
+"""Label aggregation: majority vote with an explicit rule for ties, and Dawid-Skene from crowd-kit.
 
-Answers are (worker, task, label). A worker's later answer to the same task replaces the earlier one; an empty label is
-none.
+Answers are (worker, task, label). A worker's later answer to the same task replaces the earlier one; empty labels are
+ignored.
 """
 
 import math
@@ -20,14 +20,14 @@ _ROUNDS = 50  # of EM
 
 @dataclass(frozen=True)
 class Label:
-    """What people said of a task: the label, empty where a tie is left undecided, and its probability."""
+    """Aggregated label of a task, empty for an undecided tie, and its probability."""
 
     label: str
     probability: float
 
 
 def collect(answers: Iterable[tuple[str, str, str]]) -> tuple[dict[tuple[str, str], str], int, int]:
-    """Return the answers that count, and how many were replaced by a later one and how many were empty."""
+    """Return the answers that count, the number replaced by a later one, and the number of empty ones."""
     found: dict[tuple[str, str], str] = {}
     repeated = empty = 0
     for worker, task, label in answers:
@@ -40,7 +40,7 @@ def collect(answers: Iterable[tuple[str, str, str]]) -> tuple[dict[tuple[str, st
 
 
 def majority(answers: Answers, ties: str | None = None) -> dict[str, Label]:
-    """Return each task's most frequent label and its share of the answers.
+    """Return the most frequent label per task and its share of the answers.
 
     Args:
         answers: as `collect` returns them.
@@ -60,9 +60,9 @@ def _most(counts: Counter[str], ties: str | None) -> Label:
 
 
 def dawid_skene(answers: Answers) -> dict[str, dict[str, float]]:
-    """Return each task's label probabilities after Dawid and Skene (Applied Statistics 28, 1979), by crowd-kit.
+    """Return the label probabilities per task by Dawid and Skene (Applied Statistics 28, 1979), from crowd-kit.
 
-    Every worker has a confusion matrix; EM starts from the shares of the votes. Needs the extra `verify`.
+    Every worker has a confusion matrix; EM is initialised with the vote shares. Needs the extra `verify`.
     """
     if not answers:
         return {}
@@ -71,16 +71,16 @@ def dawid_skene(answers: Answers) -> dict[str, dict[str, float]]:
     frame = pandas.DataFrame(columns, columns=["worker", "task", "label"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # crowd-kit's own use of pandas
-        # Its own stopping rule ended after 3 rounds on 5,000 real votes, with other labels than the fixed point has.
+        # crowd-kit's stopping rule ended after 3 rounds on 5,000 real votes, with labels other than the fixed point's.
         found = crowdkit.DawidSkene(n_iter=_ROUNDS, tol=-math.inf).fit_predict_proba(frame)
     return {str(task): {str(label): float(p) for label, p in row.items()} for task, row in found.iterrows()}
 
 
 def label(answers: Answers, method: str, ties: str | None = None) -> dict[str, Label]:
-    """Return each task's label by one of `METHODS`.
+    """Return the label per task by one of `METHODS`.
 
     Raises:
-        VerifyError: `ties` with a method that has none.
+        VerifyError: `ties` with a method without ties.
     """
     if method == "majority":
         return majority(answers, ties)

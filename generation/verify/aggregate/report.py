@@ -1,4 +1,4 @@
-"""The report: one HTML file with plots, that names nobody and needs nothing from elsewhere."""
+"""Verification report: a self-contained HTML file with plots; annotators are anonymised."""
 
 import math
 from collections import Counter
@@ -17,13 +17,13 @@ _Z = 1.959964  # of a 95 % interval
 
 
 def render(held: Tasks, found: Verdicts, people: dict[str, Quality], limits: Limits) -> str:
-    """Return the report.
+    """Render the report.
 
     Args:
         held: the tasks.
         found: the verdicts.
-        people: anonymous name -> what is known about this worker.
-        limits: who was left out.
+        people: anonymous name -> quality of this annotator.
+        limits: exclusion thresholds.
     """
     folder = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape(), trim_blocks=True)
@@ -49,7 +49,7 @@ def _shares(verdicts: list[Verdict]) -> dict[str, int]:
 
 
 def _backgrounds(held: Tasks, found: Verdicts) -> list[dict[str, Any]]:
-    """Return, by background, the share of images that were verified, of those with a verdict, and its interval."""
+    """Return per background the share of verified images among those with a verdict, and its 95 % interval."""
     rows = []
     for label, name in enumerate(held.backgrounds):
         keys = [item.key for item in held.images if item.background == label and item.key in found.rows]
@@ -70,7 +70,7 @@ def _wilson(good: int, n: int) -> tuple[float, float]:
 
 
 def _spread(verdicts: list[Verdict], question: str) -> list[tuple[str, int, float]]:
-    """Return how many images got each number of yes answers: `3 of 5`, images, and their share of the largest bar."""
+    """Return the histogram of yes answers per image: label (`3 of 5`), images, and share of the largest bar."""
     counts = Counter((getattr(each, question), each.votes) for each in verdicts)
     most = max(counts.values(), default=1)
     return [(f"{yes} of {n}", count, count / most) for (yes, n), count in sorted(counts.items(), key=_by_people)]

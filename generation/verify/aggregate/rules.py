@@ -1,7 +1,7 @@
-"""Votes -> verdict: is an image what its labels say? Pure.
+"""Decision rules: votes of one image -> verified, not verified, or no verdict. Pure.
 
-A question speaks for an image if the answer is `yes` to object and background, and anything but `yes` to nudity or
-violence. `can't tell` never speaks for the object or the background.
+An answer supports an image if it is `yes` for object or background, and anything but `yes` for nudity or violence.
+`can't tell` never supports the object or the background.
 """
 
 from collections import Counter
@@ -21,11 +21,11 @@ _ASKED = {"paper": ("foreground", "unsafe"), "full": NAMES, "majority": NAMES, "
 
 @dataclass(frozen=True)
 class Rule:
-    """How votes are turned into a verdict.
+    """Decision rule and its parameters.
 
     Attributes:
         name: one of `RULES`.
-        least: people who must have answered, else there is no verdict.
+        least: minimum votes per image; fewer give no verdict.
         ties: for `majority`: `yes` verifies a tie, `no` does not, None leaves it without a verdict.
     """
 
@@ -35,17 +35,17 @@ class Rule:
 
 
 def speaks_for(question: str, answer: str) -> bool:
-    """Return whether an answer speaks for an image."""
+    """Return whether an answer supports an image."""
     return answer != "yes" if question == "unsafe" else answer == "yes"
 
 
 def decide(counts: Mapping[str, Counter[str]], probability: float | None, rule: Rule) -> bool | None:
-    """Return whether an image is verified; None where too few have answered, or a tie is left open.
+    """Return whether an image is verified; None for too few votes or an undecided tie.
 
     Args:
-        counts: question -> answer -> how many people gave it.
+        counts: question -> answer -> number of votes.
         probability: that the image is right, by Dawid-Skene.
-        rule: how to decide.
+        rule: decision rule.
     """
     asked = _ASKED[rule.name]
     if any(counts.get(question, Counter()).total() < rule.least for question in asked):

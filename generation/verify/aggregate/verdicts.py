@@ -1,4 +1,4 @@
-"""verdicts.json: what aggregate found and apply writes; it names nobody."""
+"""verdicts.json: output of aggregate and input of apply; annotators are anonymised."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ class _Strict(BaseModel):
 
 
 class Verdict(_Strict):
-    """What people said of one image: verdict, people whose votes count, yes answers to each question, probability."""
+    """Verdict of one image: verified, votes counted, yes answers per question, posterior probability."""
 
     verified: bool | None
     votes: int
@@ -31,13 +31,13 @@ class Verdict(_Strict):
 
 
 class Verdicts(_Strict):
-    """All verdicts, key -> Verdict, and how they came about.
+    """All verdicts, key -> Verdict, with their provenance.
 
     Attributes:
-        votes_digest: of the votes that they were made from.
-        drawn: how the images were chosen.
-        left_out: workers whose votes do not count, by their anonymous names, and why.
-        verification: what the new release says about it.
+        votes_digest: digest of the votes that were aggregated.
+        drawn: how the images were sampled.
+        left_out: excluded annotators: anonymous name -> reason.
+        verification: summary for the new release's manifest.
     """
 
     schema_version: Literal[1] = 1
@@ -49,12 +49,12 @@ class Verdicts(_Strict):
 
 
 def votes_digest(votes: Sequence[Vote]) -> str:
-    """Return a digest of votes, to tell whether more have come in since."""
+    """Return a digest of votes, to detect newer ones."""
     return digest(sorted([vote.worker, vote.item, vote.question, vote.answer] for vote in votes))
 
 
 def read(folder: Path) -> Verdicts:
-    """Read the verdicts of a folder of tasks.
+    """Read the verdicts of a tasks folder.
 
     Raises:
         VerifyError: there are none yet.

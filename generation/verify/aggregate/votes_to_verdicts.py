@@ -1,4 +1,4 @@
-"""Votes -> verdicts and a report; also labels from votes alone."""
+"""Votes -> verdicts and a report; also labels from a CSV of votes."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ REPORT = "report.html"
 
 
 def aggregate(folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str] = ()) -> Verdicts:
-    """Write verdicts and a report into a folder of tasks; return the verdicts.
+    """Write verdicts and a report into a tasks folder; return the verdicts.
 
     Raises:
         VerifyError: no tasks, or no votes.
@@ -40,11 +40,11 @@ def aggregate(folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str
     votes, fast = store.last(), store.fast()
     store.close()
     if not votes:
-        raise VerifyError(f"{folder} holds no votes yet: serve the page, or import what people answered elsewhere")
+        raise VerifyError(f"{folder} holds no votes yet: serve the page, or import answers from another tool")
     key = secret(folder)
     apart = {worker: pace for worker, pace in fast.items() if anonymous(key, worker) not in count_fast}
     if unknown := set(count_fast) - {anonymous(key, worker) for worker in fast}:
-        raise VerifyError(f"--count-fast: nobody named {min(unknown)} handed a task in too fast")
+        raise VerifyError(f"--count-fast: no annotator {min(unknown)} submitted a task too fast")
     found, people = judge(held, votes, rule, limits, key, apart)
     results.write(folder, found)
     write_atomic(folder / REPORT, render(held, found, people, limits).encode())
@@ -54,15 +54,15 @@ def aggregate(folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str
 def judge(
     held: Tasks, votes: Sequence[Vote], rule: Rule, limits: Limits, key: bytes, fast: Mapping[str, float] | None = None
 ) -> tuple[Verdicts, dict[str, Quality]]:
-    """Return the verdicts, and what is known about each worker under an anonymous name.
+    """Return the verdicts, and the quality of each annotator by anonymous name.
 
-    `fast`: worker -> seconds per image, of those whose hand-in is kept apart until somebody has reviewed it.
+    `fast`: worker -> seconds per image, for submissions that are held until reviewed.
     """
     quality = qualities(held, votes)
     left_out = {worker: why for worker, each in quality.items() if (why := each.why_not(limits))}
     for worker in (fast or {}).keys() & quality.keys():
-        pace = f"handed a task in at {(fast or {})[worker]:.2f} s per image"
-        left_out[worker] = f"{pace}: kept apart until reviewed (--count-fast {anonymous(key, worker)})"
+        pace = f"submitted a task at {(fast or {})[worker]:.2f} s per image"
+        left_out[worker] = f"{pace}: held until reviewed (--count-fast {anonymous(key, worker)})"
     counted = [vote for vote in votes if vote.worker not in left_out]
     posterior = _posteriors(counted)
     rows = _verdicts(held, counted, posterior, rule)
@@ -70,7 +70,7 @@ def judge(
         release=held.release,
         drawn=held.drawn,
         rule=rule.name,
-        rule_text=f"{RULES[rule.name]}; {rule.least} people or more",
+        rule_text=f"{RULES[rule.name]}; at least {rule.least} votes per image",
         people=len(quality) - len(left_out),
         left_out=len(left_out),
         answers=len(votes),
@@ -88,7 +88,7 @@ def judge(
 
 
 def _posteriors(votes: Sequence[Vote]) -> dict[str, float]:
-    """Return the probability that all three questions speak for an item; known pairs help to tell workers apart."""
+    """Return the probability that all three questions support an item; gold questions inform worker confusion too."""
     found: dict[str, float] = defaultdict(lambda: 1.0)
     for question in NAMES:
         answers = {(vote.worker, vote.item): vote.answer for vote in votes if vote.question == question}
@@ -123,12 +123,12 @@ def _agreement(held: Tasks, votes: Sequence[Vote], question: str) -> Agreement:
 
 
 def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, Label]:
-    """Write the labels that a CSV of votes (columns worker, task, label) amounts to; return them.
+    """Aggregate a CSV of votes (columns worker, task, label) into labels; write and return them.
 
-    The file that is written has columns task, label, probability; a tie that was left open has an empty label.
+    The output has columns task, label, probability; an undecided tie has an empty label.
 
     Raises:
-        VerifyError: another file, or one without votes.
+        VerifyError: invalid file, or no votes in it.
     """
     rows = read_rows(votes, ("worker", "task", "label"))
     whole = [row for row in rows if row["worker"] and row["task"]]
@@ -136,9 +136,9 @@ def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, L
     if not answers:
         raise VerifyError(f"{votes} holds no votes")
     for count, what in (
-        (len(rows) - len(whole), "rows without a worker or a task are left out"),
+        (len(rows) - len(whole), "rows without a worker or a task were skipped"),
         (repeated, "votes were replaced by a later one"),
-        (empty, "votes without a label are left out"),
+        (empty, "votes without a label were skipped"),
     ):
         if count:
             warn(f"{votes}: {count} {what}")

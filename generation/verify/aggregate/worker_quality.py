@@ -1,4 +1,4 @@
-"""How good is each worker: known pairs, agreement with the others, speed; who is left out, by stated rules. Pure."""
+"""Annotator quality: gold questions, agreement with the majority, speed; exclusion by fixed thresholds. Pure."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -11,12 +11,12 @@ from generation.verify.votes.store import Vote
 
 @dataclass(frozen=True)
 class Limits:
-    """Who is left out. A rule holds only for those on whom there is enough to judge by.
+    """Exclusion thresholds. Each applies only to annotators with enough answers.
 
     Attributes:
-        gold: least share of known pairs right, for who has answered at least `known` of them.
-        agreement: least share of answers that are also the others' most frequent one, over at least `compared` answers.
-        seconds: least median time an image, for who has given at least `compared` answers.
+        gold: minimum accuracy on gold questions, over at least `known` of them.
+        agreement: minimum agreement with the others' majority, over at least `compared` answers.
+        seconds: minimum median time per image, over at least `compared` answers.
     """
 
     gold: float = 0.7
@@ -26,17 +26,17 @@ class Limits:
     compared: int = 20
 
     def lines(self) -> list[str]:
-        """Return the rules in words."""
+        """Return one line per threshold."""
         return [
-            f"less than {self.gold:.0%} of the known pairs right, of {self.known} answers or more",
-            f"less than {self.agreement:.0%} of the answers as most others gave them, of {self.compared} or more",
-            f"a median of less than {self.seconds:g} s an image, over {self.compared} answers or more",
+            f"gold questions: accuracy below {self.gold:.0%} (at least {self.known} answers)",
+            f"agreement with the majority below {self.agreement:.0%} (at least {self.compared} answers)",
+            f"median time below {self.seconds:g} s per image (at least {self.compared} answers)",
         ]
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What is known about one worker; shares are None where there is nothing to judge by."""
+    """Quality of one annotator; shares are None without answers."""
 
     answers: int
     known: int
@@ -47,27 +47,27 @@ class Quality:
 
     @property
     def gold(self) -> float | None:
-        """The share of known pairs that were answered right."""
+        """Accuracy on gold questions."""
         return self.known_right / self.known if self.known else None
 
     @property
     def agreement(self) -> float | None:
-        """The share of answers that most others gave, too."""
+        """Share of answers that equal the others' majority."""
         return self.agreed / self.compared if self.compared else None
 
     def why_not(self, limits: Limits) -> str | None:
-        """Return why this worker's votes are left out; None where they count."""
+        """Return why this annotator is excluded; None if included."""
         if self.gold is not None and self.known >= limits.known and self.gold < limits.gold:
-            return f"{self.known_right} of {self.known} known pairs right"
+            return f"{self.known_right} of {self.known} gold questions correct"
         if self.agreement is not None and self.compared >= limits.compared and self.agreement < limits.agreement:
-            return f"{self.agreed} of {self.compared} answers as most others gave them"
+            return f"{self.agreed} of {self.compared} answers agree with the majority"
         if self.seconds is not None and self.answers >= limits.compared and self.seconds < limits.seconds:
-            return f"a median of {self.seconds:.1f} s an image"
+            return f"median time {self.seconds:.1f} s per image"
         return None
 
 
 def qualities(tasks: Tasks, votes: Sequence[Vote]) -> dict[str, Quality]:
-    """Return what is known about every worker, from the votes that count."""
+    """Return the quality of every annotator from the final votes."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     own: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
@@ -92,7 +92,7 @@ def _quality(tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Coun
 
 
 def seconds_per_item(votes: list[Vote]) -> float | None:
-    """Return the median time that one person had an item in view until its last answer; None where not measured."""
+    """Return one annotator's median time from showing an item to its last answer; None where not measured."""
     longest: dict[str, float] = {}
     for vote in votes:
         if vote.seconds is not None:

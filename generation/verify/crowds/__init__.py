@@ -1,1 +1,1 @@
-"""Where people come from and how their answers come back: colleagues, Prolific, Mechanical Turk, Label Studio, CSV."""
+"""Crowds: entry links, exports and imports for colleagues, Prolific, Mechanical Turk, Label Studio, CSV."""

@@ -1,6 +1,6 @@
-"""Answers from elsewhere, all in one form, and how they are taken in: checked first, then added in one transaction.
+"""Import of answers from other tools: validated first, then added in one transaction.
 
-Whatever is wrong with a file is told; a file that is not what it should be changes nothing.
+Unknown, rejected and duplicate answers are reported; an invalid file changes nothing.
 """
 
 import math
@@ -16,15 +16,15 @@ from generation.verify.votes.store import Store, Vote
 
 @dataclass(frozen=True)
 class Ballot:
-    """One submission by one person.
+    """One submission by one annotator.
 
     Attributes:
-        worker: unique over all crowds, such as `mturk:A1B2...`; empty where the file names nobody.
-        source: unique name of the submission: the same one is never added twice.
-        release: digest of the release that it is about.
+        worker: id unique over all crowds, such as `mturk:A1B2...`; empty where the file has none.
+        source: unique id of the submission: the same one is never added twice.
+        release: digest of the annotated release.
         answers: (item, question, answer), in order.
-        seconds: an item, where known.
-        where: in the file, for messages.
+        seconds: seconds per item, where known.
+        where: position in the file, for messages.
     """
 
     worker: str
@@ -37,7 +37,7 @@ class Ballot:
 
 @dataclass
 class Taken:
-    """What became of a file: votes added, votes that were there; and what was left out, in lines for a person."""
+    """Result of an import: votes added, votes imported before, and one line per kind of skipped answer."""
 
     new: int = 0
     there: int = 0
@@ -45,7 +45,7 @@ class Taken:
 
 
 def named(crowd: str, worker: object) -> str:
-    """Return a worker's name over all crowds; empty where the file names nobody.
+    """Return a worker's id unique over all crowds; empty where the file has none.
 
     Raises:
         TypeError: neither text nor a whole number.
@@ -71,7 +71,7 @@ def plain_text(value: object) -> str:
 
 
 def duration(value: object) -> float | None:
-    """Return seconds as a number; None where it is no finite number of at least 0."""
+    """Return seconds as a number; None unless it is finite and at least 0."""
     try:
         seconds = float(value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
@@ -83,7 +83,7 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> T
     """Add a file's ballots to the votes.
 
     Raises:
-        VerifyError: a ballot about another release, or an answer that is none; then nothing is added.
+        VerifyError: a ballot about another release, or an invalid answer; then nothing is added.
     """
     last: dict[tuple[str, str, str], Vote] = {}
     unknown: set[str] = set()
@@ -109,12 +109,12 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> T
     taken = Taken(*store.add_all(last.values()))
     for count, what in ((nobody, "rows without a worker"), (nothing, "answers without an item")):
         if count:
-            taken.left_out.append(f"{count} {what} are left out")
+            taken.left_out.append(f"{count} {what} were skipped")
     if unknown:
-        taken.left_out.append(f"{len(unknown)} items are unknown and left out, such as {min(unknown)}")
+        taken.left_out.append(f"{len(unknown)} unknown items were skipped, such as {min(unknown)}")
     if twice:
         first = next(iter(twice.values()))
-        taken.left_out.append(f"{len(twice)} people answered items twice, the first in {first}: the later one counts")
+        taken.left_out.append(f"{len(twice)} annotators answered items twice, first in {first}: the later one counts")
     return taken
 
 

@@ -1,4 +1,4 @@
-"""What a crowd is: who its people are on our page, which files it takes and gives, and how people go back to it."""
+"""Interface of a crowd: visitors of the page, export and import files, and the link after submission."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who asks for a task.
+    """A visitor of the annotation page.
 
     Attributes:
-        worker: unique over all crowds, such as `prolific:5f...`.
-        session: the crowd's name of this sitting; None for a colleague.
-        back: where a finished task is sent, for Mechanical Turk.
-        preview: somebody who only looks at what the task is like.
+        worker: id unique over all crowds, such as `prolific:5f...`.
+        session: the crowd's id of this assignment; None for a colleague.
+        back: URL that a finished task is submitted to, for Mechanical Turk.
+        preview: whether the visitor only previews the task.
     """
 
     worker: str
@@ -32,18 +32,18 @@ class Visitor:
 
 @dataclass(frozen=True, kw_only=True)
 class Crowd:
-    """One crowd: an entry of the table `CROWDS`. What it has no use for is None.
+    """One crowd: an entry of the table `CROWDS`. Unused fields are None.
 
     Attributes:
-        visitor: (parameters that the crowd adds to the page's address) to who comes; raises VerifyError.
-        way_back: (session, back, completion code or None) to what a page needs to send somebody back who has handed a
-            task in: `submit` and `assignment`, or `code` and `return`, or nothing.
-        export: (tasks, votes, address of the pictures) to the contents of files, by name.
-        pictures: whether the files that it exports show pictures, so that `--images-url` is needed.
-        private: whether they hold workers' own ids.
-        comes_back: what its files with answers are called, for messages.
-        recognises: whether a file is one of them; opens it at most.
-        ballots: such a file to its ballots, and to what was left out of it, a line each; raises VerifyError.
+        visitor: (query parameters that the crowd adds to the page's URL) -> visitor; raises VerifyError.
+        way_back: (session, back, completion code or None) -> template variables of the page after submission:
+            `submit` and `assignment`, or `code` and `return`, or nothing.
+        export: (tasks, votes, base URL of the pictures) -> file name -> content.
+        pictures: whether the exported files show pictures, so that `--images-url` is required.
+        private: whether they contain workers' own ids.
+        comes_back: name of its answer files, for messages.
+        recognises: path -> whether a file is one of them.
+        ballots: path -> (ballots, one line per kind of skipped answer); raises VerifyError.
     """
 
     visitor: Callable[[Mapping[str, str]], Visitor] | None = None
@@ -57,7 +57,7 @@ class Crowd:
 
 
 def checked(what: str, value: str) -> str:
-    """Return a name that a stranger gave, of at most 64 letters, digits or any of _ . @ -; raises VerifyError."""
+    """Return an untrusted name of at most 64 letters, digits or any of _ . @ -; raises VerifyError."""
     if not _NAME.fullmatch(value):
         raise VerifyError(f"{what}: expected 1 to 64 letters, digits or any of _ . @ -")
     return value

@@ -1,4 +1,4 @@
-"""Colleagues: each has a link of their own, which holds their name."""
+"""Colleagues: one personal link per name."""
 
 from generation.verify.crowds.base import Crowd, Visitor, checked
 
@@ -6,8 +6,8 @@ PERSON = "person"
 
 
 def person(name: str) -> Visitor:
-    """Return a colleague; raises VerifyError for a name that is none."""
+    """Return a colleague as a visitor; raises VerifyError for an invalid name."""
     return Visitor(f"{PERSON}:{checked('name', name)}")
 
 
-CROWD = Crowd()  # the link itself says who comes, and a colleague goes on with the next task
+CROWD = Crowd()  # the link holds the name, and the page continues with the next task

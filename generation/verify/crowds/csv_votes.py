@@ -1,4 +1,4 @@
-"""Votes as a plain CSV: to bring those of two machines together, or from a page of one's own."""
+"""Votes as a plain CSV, to merge votes of two machines or to import them from another annotation page."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ NEEDED = ("release", "worker", "item", "question", "answer")
 
 
 def votes_csv(tasks: Tasks, votes: list[Vote]) -> bytes:
-    """Return votes as CSV; it holds the workers' own ids, so it is not for publishing."""
+    """Return votes as CSV; it contains the workers' own ids, so it must not be published."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow([*NEEDED, "seconds"])
@@ -27,26 +27,26 @@ def votes_csv(tasks: Tasks, votes: list[Vote]) -> bytes:
 
 
 def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
-    """Return the ballots of a CSV, one for each line.
+    """Return the ballots of a CSV, one per line.
 
     Raises:
-        VerifyError: another file, or one that was cut short.
+        VerifyError: another file, or a truncated one.
     """
     found = []
     for number, row in enumerate(read_rows(path, NEEDED), 2):
         answers = [(row["item"], row["question"], row["answer"])]
         seconds = duration(row.get("seconds"))
-        # The line itself names the submission: the same line again is the same vote.
+        # The line itself is the id of the submission: a repeated line is the same vote.
         source = f"csv:{row['answer']}:{row.get('seconds', '')}"
         found.append(Ballot(row["worker"], source, row["release"], answers, seconds, f"line {number}"))
     return found, []
 
 
 def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return a CSV file's lines as dicts of trimmed cells.
+    """Read a CSV file into dicts of trimmed cells, one per line.
 
     Raises:
-        VerifyError: no such file, a column is missing or stands twice, or a line was cut short.
+        VerifyError: no such file, a missing or duplicate column, or a truncated line.
     """
     check_regular(path)
     try:
@@ -63,7 +63,7 @@ def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
             for cells in reader:
                 if len(cells) != len(head):
                     raise VerifyError(
-                        f"{path}, line {reader.line_num}: expected {len(head)} columns, got {len(cells)} (cut short?): "
+                        f"{path}, line {reader.line_num}: expected {len(head)} columns, got {len(cells)} (truncated?): "
                         "nothing was imported"
                     )
                 rows.append({name: csv_text(cell.strip()) for name, cell in zip(head, cells, strict=True)})
@@ -71,11 +71,11 @@ def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
     except OSError as error:
         raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise VerifyError(f"{path} cannot be read as CSV ({error}; cut short?): nothing was imported") from None
+        raise VerifyError(f"{path} cannot be read as CSV ({error}; truncated?): nothing was imported") from None
 
 
 def header(path: Path) -> list[str]:
-    """Return the names of a CSV file's columns; empty where it has none."""
+    """Return the column names of a CSV file; empty where it has none."""
     check_regular(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -92,7 +92,7 @@ def has_columns(path: Path, names: tuple[str, ...]) -> bool:
 def check_regular(path: Path) -> None:
     """Raise VerifyError unless a path is a regular file: a named pipe would block, a device never ends."""
     if not path.is_file():
-        what = "is no regular file" if path.exists() else "is not there"
+        what = "is not a regular file" if path.exists() else "does not exist"
         raise VerifyError(f"{path} {what}: expected a file of answers")
 
 

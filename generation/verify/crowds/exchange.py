@@ -1,4 +1,4 @@
-"""Export tasks to other tools, and import what people answered there."""
+"""Export tasks to other tools, and import the answers."""
 
 from pathlib import Path
 
@@ -21,19 +21,19 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
     """Write the files that another tool needs into a folder; return them.
 
     Args:
-        folder: of tasks.
+        folder: tasks folder.
         form: a crowd of `CROWDS` that exports.
-        out: where to write.
-        images: the address under which the folder `images/` has been put.
+        out: output folder.
+        images: base URL of the uploaded folder `images/`.
 
     Raises:
-        VerifyError: a crowd that takes no files, or no address where files show pictures.
+        VerifyError: a crowd without export, or no URL where the files show pictures.
     """
     held, crowd = tasks.read(folder), CROWDS.get(form)
     if crowd is None or crowd.export is None:
         raise VerifyError(f"expected one of {', '.join(exporting())}, got {form!r}")
     if crowd.pictures and images is None:
-        raise VerifyError(f"expected --images-url, the address under which you put {folder / IMAGES} for others to see")
+        raise VerifyError(f"expected --images-url, the public URL of the uploaded folder {folder / IMAGES}")
     store = Store(folder)
     try:
         contents = crowd.export(held, store.last(), (images or "").rstrip("/"))
@@ -48,10 +48,10 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
 
 
 def take_file(folder: Path, path: Path) -> Taken:
-    """Add the answers in a file to the votes of a folder of tasks; typed again, it adds nothing.
+    """Add the answers in a file to the votes of a tasks folder; a second import adds nothing.
 
     Raises:
-        VerifyError: the file is none of those that are known, is about another release, or was cut short.
+        VerifyError: an unknown format, answers about another release, or a truncated file.
     """
     held = tasks.read(folder)
     able = [each for each in CROWDS.values() if each.ballots and each.recognises]

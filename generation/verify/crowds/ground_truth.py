@@ -1,9 +1,9 @@
-"""SageMaker Ground Truth without our page: an input manifest and a template of a custom job out, its output in.
+"""SageMaker Ground Truth: export an input manifest and a custom template, import the output manifest.
 
-One of our items is one data object, a line of JSON. An output manifest repeats the input's line and adds the job's
-label: under `annotationsFromAllWorkers` each worker's id and form, the form as JSON in `annotationData.content`, where
-a question's answer is text, `{"label": text}`, or `{option: true or false}`. A consolidated label, of a built-in task,
-names nobody: it cannot be counted as anybody's vote, and is refused.
+One item is one data object, a line of JSON. An output manifest repeats the input's line and adds the job's label: under
+`annotationsFromAllWorkers` each worker's id and form, the form as JSON in `annotationData.content`, where a question's
+answer is text, `{"label": text}`, or `{option: true or false}`. A consolidated label of a built-in task has no worker
+ids and is rejected.
 """
 
 import json
@@ -26,7 +26,7 @@ _WORKERS = "annotationsFromAllWorkers"
 
 
 def manifest(tasks: Tasks, images: str) -> bytes:
-    """Return the input manifest; `images` is the address (`s3://...`) under which the folder `images/` has been put."""
+    """Return the input manifest; `images` is the URL (`s3://...`) of the uploaded folder `images/`."""
     lines = []
     for task in tasks.tasks:
         for name in task.items:
@@ -58,10 +58,10 @@ def template() -> bytes:
 
 
 def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
-    """Return the ballots of an output manifest, and what was left out of it.
+    """Return the ballots of an output manifest, and one line per kind of skipped object.
 
     Raises:
-        VerifyError: another file, one without workers, or one that was cut short.
+        VerifyError: another file, no worker ids, or a truncated file.
     """
     check_regular(path)
     found, failed = [], 0
@@ -79,10 +79,10 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
         raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VerifyError(
-            f"{path}: expected the output manifest of a custom job, with {_WORKERS} (cut short? consolidated labels "
-            f"name nobody), got {type(error).__name__} {one_line(error)}: nothing was imported"
+            f"{path}: expected the output manifest of a custom job, with {_WORKERS} (truncated? consolidated labels "
+            f"have no worker ids), got {type(error).__name__} {one_line(error)}: nothing was imported"
         ) from None
-    return found, [f"{failed} objects without a label are left out"] if failed else []
+    return found, [f"{failed} objects without a label were skipped"] if failed else []
 
 
 def _ballot(row: dict[str, Any], job: str, by: dict[str, Any], where: str) -> Ballot:

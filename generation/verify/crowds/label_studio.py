@@ -1,6 +1,6 @@
-"""Label Studio without our page: tasks and a labelling config out, its JSON export in.
+"""Label Studio: export tasks and a labelling config, import its JSON export.
 
-One of our items is one of its tasks; how many people see each is set in its project (overlap).
+One item is one Label Studio task; the number of annotators per task is set in its project (overlap).
 """
 
 import json
@@ -20,14 +20,14 @@ from generation.verify.votes.store import Vote
 
 
 def tasks_json(tasks: Tasks, images: str) -> bytes:
-    """Return the tasks to import; `images` is the address under which the folder `images/` has been put."""
+    """Return the tasks to import; `images` is the base URL of the uploaded folder `images/`."""
     found = []
     for task in tasks.tasks:
         for name in task.items:
             seen = shown(tasks, tasks.by_id[name], images)
             questions = {each["name"]: each["text"] for each in seen["questions"]}
             about = {"title": f"{seen['object']}, {seen['place']}?", "gloss": f"{seen['object']}: {seen['gloss']}"}
-            # A picture that is missing would be an error there: the image then stands for its guide.
+            # Label Studio fails on a missing picture, so the image replaces a missing guide.
             pictures = {"image": seen["image"], "guide": seen["guide"] or seen["image"], "examples": seen["examples"]}
             ours = {"release": tasks.release, "task": task.id, "item": name}
             found.append({"data": {**ours, **about, **pictures, **questions}})
@@ -57,10 +57,10 @@ def config() -> bytes:
 
 
 def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
-    """Return the ballots of a JSON export, and what was left out of it.
+    """Return the ballots of a JSON export, and one line per kind of skipped annotation.
 
     Raises:
-        VerifyError: another file, or one that was cut short.
+        VerifyError: another file, or a truncated one.
     """
     check_regular(path)
     try:
@@ -76,10 +76,10 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
         raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VerifyError(
-            f"{path}: expected Label Studio's JSON export (not JSON-MIN; cut short?), got {type(error).__name__} "
+            f"{path}: expected Label Studio's JSON export (not JSON-MIN; truncated?), got {type(error).__name__} "
             f"{one_line(error)}: nothing was imported"
         ) from None
-    return found, [f"{skipped} skipped annotations are left out"] if skipped else []
+    return found, [f"{skipped} cancelled annotations were skipped"] if skipped else []
 
 
 def _ballot(data: dict[str, Any], annotation: dict[str, Any], where: str) -> Ballot:

@@ -1,5 +1,5 @@
-"""Mechanical Turk: people on our page in its frame; or without our page, a batch CSV and an HTML layout (crowd-form)
-out, a results CSV in.
+"""Mechanical Turk: the annotation page as an ExternalQuestion; or export a batch CSV and an HTML layout (crowd-form)
+and import a results CSV.
 
 A row of the batch is a task; slot k of the layout shows its k-th item. Results come with the batch's columns as
 `Input.*` and the form's as `Answer.*`: `Answer.q1_foreground` = yes, or `Answer.q1_foreground.yes` = true, or all of
@@ -23,7 +23,7 @@ from generation.verify.prepare.tasks import Tasks
 from generation.verify.prepare.views import shown
 from generation.verify.votes.store import Vote
 
-ORIGINS = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # where a finished task may be sent back to
+ORIGINS = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # allowed submission origins
 TURK = "mturk"
 NEEDED = ("AssignmentId", "WorkerId", "AssignmentStatus", "Input.release", "Input.task")
 _EXAMPLES = 4
@@ -43,17 +43,17 @@ def visitor(query: Mapping[str, str]) -> Visitor:
 
 
 def way_back(session: str, back: str, code: str | None) -> dict[str, str]:
-    """Return where the page submits the assignment to."""
+    """Return the form action and assignment id for the page's submit button."""
     return {"submit": f"{back}/mturk/externalSubmit", "assignment": session.partition(":")[2]}
 
 
 def slots(tasks: Tasks) -> int:
-    """Return how many items the longest task holds."""
+    """Return the number of items of the longest task."""
     return max(len(task.items) for task in tasks.tasks)
 
 
 def batch(tasks: Tasks, images: str) -> bytes:
-    """Return the batch CSV; `images` is the address under which the folder `images/` has been put."""
+    """Return the batch CSV; `images` is the base URL of the uploaded folder `images/`."""
     examples = [f"example{number}" for number in range(1, _EXAMPLES + 1)]
     numbered = [f"{name}_{slot}" for slot in range(1, slots(tasks) + 1) for name in (*_FIELDS, *examples)]
     out = io.StringIO(newline="")
@@ -70,7 +70,7 @@ def batch(tasks: Tasks, images: str) -> bytes:
 
 
 def layout(tasks: Tasks) -> bytes:
-    """Return the HTML layout, to be pasted into the batch's project."""
+    """Return the HTML layout for the batch's project."""
     jinja2 = late("jinja2", "verify")
     loader = jinja2.FileSystemLoader([Path(__file__).parent, INSTRUCTIONS])
     environment = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(), trim_blocks=True)
@@ -79,10 +79,10 @@ def layout(tasks: Tasks) -> bytes:
 
 
 def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
-    """Return the ballots of a results CSV, and what was left out of it.
+    """Return the ballots of a results CSV, and one line per kind of skipped assignment.
 
     Raises:
-        VerifyError: another file, or one that was cut short.
+        VerifyError: another file, or a truncated one.
     """
     found, rejected = [], 0
     for number, row in enumerate(read_rows(path, NEEDED), 2):
@@ -103,7 +103,7 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
         seconds = total / len(items) if (total := duration(spent)) is not None and items else None
         worker, source = named("mturk", row["WorkerId"]), f"mturk:{row['AssignmentId']}"
         found.append(Ballot(worker, source, row["Input.release"], answers, seconds, where))
-    return found, [f"{rejected} rejected assignments are left out"] if rejected else []
+    return found, [f"{rejected} rejected assignments were skipped"] if rejected else []
 
 
 def _answers(path: Path, where: str, row: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -127,7 +127,7 @@ def _json_answers(path: Path, where: str, text: str) -> Iterator[tuple[str, str]
             chosen = [option for option, on in value.items() if on] if isinstance(value, dict) else [value]
             yield from ((name, plain_text(option)) for option in chosen)
     except (ValueError, AttributeError, TypeError, RecursionError):
-        raise VerifyError(f"{path}, {where}: Answer.taskAnswers is no JSON of a form (cut short?)") from None
+        raise VerifyError(f"{path}, {where}: Answer.taskAnswers is not the JSON of a form (truncated?)") from None
 
 
 def _export(tasks: Tasks, votes: list[Vote], images: str) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The table of crowds: where people come from, and which tools answers are exported to and imported from."""
+"""Table of crowds: annotation platforms, and tools for export and import."""
 
 from d3s_dataset.utils.plugins import PluginTable
 from generation.verify.crowds.base import Crowd

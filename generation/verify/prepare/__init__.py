@@ -1,1 +1,1 @@
-"""A release -> a folder of tasks: images drawn at random, attention checks, questions, what is shown, the cost."""
+"""Release -> tasks folder: random sample of images, attention checks, questions, views, cost estimate."""

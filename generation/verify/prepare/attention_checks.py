@@ -1,7 +1,7 @@
-"""Known pairs: items whose right answers are known, to tell careful people from careless ones. Pure.
+"""Gold (attention-check) questions: items with known answers, to detect careless annotators. Pure.
 
-A known pair asks for the labels of one row and shows the guide of another. A guide is a photo of the object pasted on a
-photo of the background, so what it shows is known without anybody having looked:
+A gold question asks for the labels of one row and shows the guide (the composite image) of another. A guide is a photo
+of the object pasted on a photo of the background, so its content is known without annotation:
 
     right             same class, same background                         yes, yes
     wrong class       same background, a class of another superclass      no, yes
@@ -16,7 +16,7 @@ from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import superclass_of
 from generation.verify.prepare.sampling import Candidate, shuffled
 
-# Pairs that a person cannot take for each other; rain and night can fall on any of the outdoor scenes.
+# Backgrounds that cannot be confused; rain and night can occur in any of the outdoor scenes.
 _APART = {
     "grass": ("cave", "indoors", "snow", "sand"),
     "road": ("cave", "water"),
@@ -31,7 +31,7 @@ _APART = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A known pair: whose labels are asked for, whose guide is shown, and the right answers."""
+    """A gold question: the row whose labels are asked for, the row whose guide is shown, the right answers."""
 
     asked: Candidate
     shown: Candidate
@@ -39,13 +39,13 @@ class Pair:
 
 
 def known_pairs(rows: Sequence[Candidate], backgrounds: Sequence[str], wanted: int, seed: int) -> list[Pair]:
-    """Return up to `wanted` known pairs, the three kinds in turn; fewer where the rows allow no more.
+    """Return up to `wanted` gold questions, the three kinds in turn; fewer where the rows allow no more.
 
     Args:
-        rows: rows whose guides are at hand.
+        rows: rows with guides.
         backgrounds: names of the background labels; with other names than D3S's there are no wrong backgrounds.
-        wanted: how many.
-        seed: decides which.
+        wanted: number of questions.
+        seed: random seed.
     """
     index = _Index(rows, backgrounds)
     kinds = (index.right, index.wrong_class, index.wrong_background)

@@ -1,4 +1,4 @@
-"""What a verification takes: answers, hours, money. Arithmetic on what was asked for, not a measurement."""
+"""Cost estimate of a verification: answers, hours, money. Computed from the settings, not measured."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from generation.verify.prepare.questions import QUESTIONS
 
 @dataclass(frozen=True)
 class Terms:
-    """What is assumed.
+    """Assumptions of the estimate.
 
     Attributes:
-        pay: for one task, in whatever currency.
-        fee: what the crowd's owner takes on top, in per cent.
-        seconds: that one image takes.
+        pay: payment per task, in any currency.
+        fee: platform fee on top, in percent.
+        seconds: seconds per image.
     """
 
     pay: float = 1.0
@@ -21,23 +21,24 @@ class Terms:
 
 
 def estimate(tasks: int, items: int, workers: int, terms: Terms) -> list[str]:
-    """Return what it takes, in lines for a person.
+    """Return the estimate, one line each for work, time and cost.
 
     Args:
         tasks: number of tasks.
-        items: what they hold together, known pairs included.
-        workers: people an image.
-        terms: pay, fee, seconds. Where nobody is paid, no cost is told.
+        items: number of items in all tasks, gold questions included.
+        workers: annotators per image.
+        terms: pay, fee, seconds. Without pay there is no cost line.
     """
-    sittings, hours = tasks * workers, items * terms.seconds / 3600
+    assignments, hours = tasks * workers, items * terms.seconds / 3600
     minutes, paid = 60 * hours / tasks, tasks * workers * terms.pay
-    work = f"{sittings:,} sittings ({tasks:,} tasks x {workers} people), {items * workers * len(QUESTIONS):,} answers"
+    answers = items * workers * len(QUESTIONS)
+    work = f"{assignments:,} assignments ({tasks:,} tasks x {workers} annotators), {answers:,} answers"
     time = (
-        f"at {terms.seconds} s an image {minutes:.1f} minutes a task, {hours:,.1f} hours for each of "
-        f"{workers} people who do all of it, {hours * workers:,.1f} hours together"
+        f"at {terms.seconds} s per image {minutes:.1f} minutes per task, {hours:,.1f} hours per annotator who does all "
+        f"tasks, {hours * workers:,.1f} hours in total"
     )
     cost = (
-        f"at {terms.pay:.2f} a task {paid:,.2f}, with a fee of {terms.fee:g} % {paid * (1 + terms.fee / 100):,.2f} "
-        f"(a worker earns {60 * terms.pay / minutes:.2f} an hour)"
+        f"at {terms.pay:.2f} per task {paid:,.2f}, with a fee of {terms.fee:g} % {paid * (1 + terms.fee / 100):,.2f} "
+        f"(a worker earns {60 * terms.pay / minutes:.2f} per hour)"
     )
     return [f"work: {work}", f"time: {time}", *([f"cost: {cost}"] if terms.pay else [])]

@@ -1,4 +1,4 @@
-"""A release -> a folder of tasks: images drawn at random, known pairs among them, everything a page needs."""
+"""Release -> tasks folder: a random sample of images, gold questions, and the files that the page needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ _EXAMPLES = 4  # photos of a class (the paper showed four)
 
 @dataclass(frozen=True)
 class Wish:
-    """What to prepare.
+    """Settings of `prepare`.
 
     Attributes:
-        images: how many; None for all.
-        per_task: images in a task.
-        gold: known pairs in a task, on top.
-        workers: people an image.
-        seed: decides what is drawn and in which order it is shown.
-        examples: a folder of photos in ImageNet's layout; None takes them from the guides.
+        images: number of images; None for all.
+        per_task: images per task.
+        gold: gold questions per task, in addition.
+        workers: annotators per image.
+        seed: random seed of the sample and its order.
+        examples: folder of photos in ImageNet's layout; None crops them from the guides.
     """
 
     images: int | None = None
@@ -47,17 +47,17 @@ class Wish:
 
 
 def prepare(release: Path, out: Path, wish: Wish) -> Tasks:
-    """Write a folder of tasks and return what it holds; the same release and wish give the same bytes.
+    """Write and return the tasks of a release; the same release and settings give the same bytes.
 
     Raises:
-        VerifyError: `out` is there already, or the release cannot be verified.
+        VerifyError: `out` exists, or the release cannot be verified.
         WriteError: `out` cannot be written.
     """
     if out.exists():
-        raise VerifyError(f"{out} is there already: expected --out to name a new folder (votes may lie in the old one)")
+        raise VerifyError(f"{out} exists already: expected --out to name a new folder (the old one may hold votes)")
     origin, rows, without = open_release(release)
     if without:
-        warn(f"{without:,} validation rows have no guide and are left out")
+        warn(f"{without:,} validation rows have no guide and are skipped")
     with new_folder(out) as staging:
         return _fill(staging, origin, rows, wish)
 
@@ -67,7 +67,7 @@ def _fill(folder: Path, origin: Origin, rows: list[Candidate], wish: Wish) -> Ta
     count = -(-len(chosen) // wish.per_task)
     pairs = known_pairs(rows, origin.manifest.backgrounds, count * wish.gold, wish.seed)
     if len(pairs) < count * wish.gold:
-        note(f"the rows allow {len(pairs):,} known pairs of the {count * wish.gold:,} that were asked for")
+        note(f"the rows allow {len(pairs):,} of the requested {count * wish.gold:,} gold questions")
     release = origin.manifest.digest
     items = _items(folder / files.IMAGES, origin, chosen, pairs, f"{release}:{wish.seed}")
     real, gold = items[: len(chosen)], items[len(chosen) :]
@@ -93,7 +93,7 @@ def _fill(folder: Path, origin: Origin, rows: list[Candidate], wish: Wish) -> Ta
 
 
 def _items(out: Path, origin: Origin, chosen: list[Candidate], pairs: list[Pair], salt: str) -> list[Item]:
-    """Return the items of images and then of known pairs, after writing their pictures."""
+    """Write the pictures; return the items, images first, then gold questions."""
     wanted = {row.key for row in chosen} if origin.redrawn else set()
     wanted |= {key for pair in pairs for key in (pair.asked.key, pair.shown.key)}
     images = copy_pictures(origin, "default", (row.key for row in chosen), out)

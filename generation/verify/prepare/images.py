@@ -1,4 +1,4 @@
-"""A release -> the rows that can be asked about, and the pictures of those that are.
+"""Release -> rows that can be annotated, and the pictures of the sampled ones.
 
 The guide of a redrawn image lies in the config `guides`; an image that no model has redrawn is its own guide.
 """
@@ -31,7 +31,7 @@ _COLUMNS = ["key", "foreground", "background", "foreground_source", "box", "gene
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the pictures of a release are: its folder, its manifest, and the config that holds the guides."""
+    """Source of a release's pictures: folder, manifest, and the config with the guides."""
 
     folder: Path
     manifest: Manifest
@@ -39,27 +39,27 @@ class Origin:
 
     @property
     def redrawn(self) -> bool:
-        """Whether images have guides beside them; else they are guides."""
+        """True if the images are redrawn from guides; else they are guides."""
         return self.guides != "default"
 
 
 def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
-    """Return where a release's pictures are, its validation rows with guides, and how many have none.
+    """Return a release's `Origin`, its validation rows with guides, and the number of rows without.
 
     Raises:
         ReleaseError: no finished release.
-        VerifyError: no validation split, images without guides, or people have voted already.
+        VerifyError: no validation split, images without guides, or a release that is verified already.
     """
     manifest = manifests.read(folder)
     if SPLIT not in manifest.splits():
         raise VerifyError(f"{folder} has no split {SPLIT!r} to verify; it has {', '.join(manifest.splits()) or 'none'}")
     rows = [row for shard in manifest.select("default", SPLIT) for row in _columns(folder, shard, manifest)]
     if any(row["verified"] is not None for row in rows):
-        raise VerifyError(f"people have voted on {folder} already: expected the release that it was made from")
+        raise VerifyError(f"{folder} is verified already: expected the release that it was made from")
     redrawn = any(row["generator"] is not None for row in rows)
     if redrawn and SPLIT not in manifest.splits("guides"):
         raise VerifyError(
-            f"{folder} has no config 'guides' for its redrawn images, and people judge an image beside its guide: "
+            f"{folder} has no config 'guides' for its redrawn images, and annotators see an image with its guide: "
             "expected a release whose recipe names it under [controls] configs"
             + (", not a copy that left it out" if "guides" in manifest.withheld else "")
         )
@@ -77,23 +77,23 @@ def open_release(folder: Path) -> tuple[Origin, list[Candidate], int]:
         if row["key"] in known
     ]
     if not found:
-        raise VerifyError(f"{folder} has no {SPLIT} image with a guide: expected at least one to ask about")
+        raise VerifyError(f"{folder} has no {SPLIT} image with a guide: expected at least one")
     return origin, found, len(rows) - len(found)
 
 
 def _columns(folder: Path, shard: Shard, manifest: Manifest) -> list[dict]:
-    """Return a shard's rows without their images; raises VerifyError for one that nobody can be asked about."""
+    """Return a shard's rows without their images; raises VerifyError for an invalid row."""
     rows = manifests.open_shard(folder, shard).read(_COLUMNS).to_pylist()
     for number, row in enumerate(rows):
         if wrong := _why_not(row, len(manifest.backgrounds)):
             raise VerifyError(
-                f"{folder / shard.path}, row {number}: {wrong}: `python -m d3s_dataset.check {folder}` checks all of it"
+                f"{folder / shard.path}, row {number}: {wrong}: `python -m d3s_dataset.check {folder}` lists problems"
             )
     return rows
 
 
 def _why_not(row: dict, backgrounds: int) -> str | None:
-    """Return what keeps a row from being asked about, or None."""
+    """Return why a row cannot be annotated, or None."""
     for name in ("key", "foreground", "background", "foreground_source", "box"):
         if row[name] is None:
             return f"expected {name}, got null"
@@ -102,12 +102,12 @@ def _why_not(row: dict, backgrounds: int) -> str | None:
             return f"expected {name} from 0 to {count - 1}, got {row[name]}"
     sides = [row["box"][side] for side in _SIDES]
     if None in sides or not (0 <= sides[0] < sides[2] <= _MOST_SIDE and 0 <= sides[1] < sides[3] <= _MOST_SIDE):
-        return f"expected a box of {', '.join(_SIDES)} around something, got {sides}"
+        return f"expected a box ({', '.join(_SIDES)}) with an area above 0, got {sides}"
     return None
 
 
 def copy_pictures(origin: Origin, config: str, keys: Iterable[str], out: Path) -> dict[str, str]:
-    """Write the pictures of some rows of a config into a folder; return each key's file name, made from its content."""
+    """Write the pictures of some rows of a config into a folder; return key -> file name (a content digest)."""
     wanted, found = set(keys), {}
     for key, content in _stored(origin, config, wanted, "pictures"):
         found[key] = _write(out, *encoded(content, f"{origin.folder}, config {config}, {key}"))
@@ -115,13 +115,13 @@ def copy_pictures(origin: Origin, config: str, keys: Iterable[str], out: Path) -
 
 
 def encoded(content: bytes, where: str) -> tuple[bytes, str]:
-    """Decode a picture and encode it again; return its bytes and suffix, both of our making.
+    """Decode and re-encode a picture; return its bytes and suffix.
 
-    A release's file names and bytes decide nothing about what a browser takes a picture for. JPEG keeps its tables
-    (pixels stay within about 1/255 per channel), anything else becomes PNG with the same pixels.
+    So a release's file names and bytes do not decide the type that a browser sees. JPEG keeps its tables (pixels stay
+    within about 1/255 per channel), anything else becomes PNG with the same pixels.
 
     Raises:
-        VerifyError: no JPEG, PNG or WebP, or a larger one than anybody is shown.
+        VerifyError: no JPEG, PNG or WebP, or a side above 8192 pixels.
     """
     with _decoded(content, where) as image:
         buffer = io.BytesIO()
@@ -149,10 +149,10 @@ def _decoded(content: bytes, where: str) -> Iterator[Image.Image]:
 def copy_examples(
     origin: Origin, rows: Sequence[Candidate], classes: Iterable[int], each: int, out: Path
 ) -> dict[int, list[str]]:
-    """Write up to `each` photos of every class, cut from guides at the box where the photo was pasted.
+    """Write up to `each` photos per class, cropped from guides at the box where the photo was pasted.
 
     Returns:
-        class -> file names, of different photos where there are as many.
+        class -> file names, of different photos.
     """
     chosen: dict[str, Candidate] = {}
     for label in sorted(set(classes)):
@@ -167,7 +167,7 @@ def copy_examples(
 
 
 def save_example(photo: Image.Image, out: Path) -> str:
-    """Write a small copy of a photo; return its file name."""
+    """Write a thumbnail of a photo; return its file name."""
     photo = photo.convert("RGB")
     photo.thumbnail((_EXAMPLE, _EXAMPLE))
     buffer = io.BytesIO()
@@ -189,15 +189,15 @@ def _stored(origin: Origin, config: str, wanted: set[str], label: str) -> Iterat
 
 
 def _write(out: Path, content: bytes, suffix: str) -> str:
-    """Write a file under a name made from its content, so that the name says nothing about the row."""
+    """Write a file named by its content digest, so that the name does not identify the row."""
     name = digest(content.hex())[:20] + suffix
     out.mkdir(parents=True, exist_ok=True)
-    (out / name).write_bytes(content)  # the whole folder appears at once, when all is there
+    (out / name).write_bytes(content)  # not atomic: the whole folder is renamed when complete
     return name
 
 
 def check_found(found: Mapping[str, str], wanted: Iterable[str], config: str) -> None:
-    """Raise VerifyError where a row that was listed has no picture."""
+    """Raise VerifyError where a listed row has no picture."""
     missing = set(wanted) - found.keys()
     if missing:
         raise VerifyError(f"{len(missing)} rows of config {config!r} have no picture, such as {min(missing)}")

@@ -1,4 +1,4 @@
-"""What people are asked about an image, and what they can answer."""
+"""Questions of the annotation task, and their possible answers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ class Question:
     """One question.
 
     Attributes:
-        name: in votes and columns.
-        text: for people; `{object}` and `{place}` stand for the class and the background.
-        hint: what counts.
-        good: the answer that speaks for the image.
+        name: name in votes and columns.
+        text: text shown; `{object}` and `{place}` are the class and the background.
+        hint: explanation shown.
+        good: the answer that supports the image.
     """
 
     name: str

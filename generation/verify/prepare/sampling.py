@@ -1,6 +1,6 @@
-"""Which images people look at, and in which tasks. Pure; all chance is hashing, so that a seed gives the same tasks.
+"""Random sampling of images and assignment to tasks. Pure: all randomness is hashing, so a seed gives the same tasks.
 
-Images are drawn without looking at any classifier: a sample chosen by what models get wrong says nothing of the rest.
+The sample does not depend on any classifier: one selected by model errors would not be representative.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that can be asked about: its key, labels, foreground photo, and where in the guide that photo lies."""
+    """A row that can be annotated: key, labels, foreground photo, and the photo's box in the guide."""
 
     key: str
     foreground: int
@@ -24,7 +24,7 @@ class Candidate:
 
 
 def shuffled(items: Iterable[T], seed: int, *what: str) -> list[T]:
-    """Return items in a random order that depends on the seed and on each item alone.
+    """Return items in a random order that depends only on the seed and on each item.
 
     The order of the input plays no part, and the first n of a larger set stay in their order.
     """
@@ -32,7 +32,7 @@ def shuffled(items: Iterable[T], seed: int, *what: str) -> list[T]:
 
 
 def sample(rows: Sequence[Candidate], wanted: int | None, seed: int) -> tuple[list[Candidate], str]:
-    """Return `wanted` rows drawn at random (all where None), and how they were drawn, in words."""
+    """Return `wanted` rows sampled at random (all where None), and a description of the sample."""
     order = shuffled(rows, seed, "draw")
     if wanted is None or wanted >= len(order):
         return order, f"all {len(order)}"
@@ -40,6 +40,6 @@ def sample(rows: Sequence[Candidate], wanted: int | None, seed: int) -> tuple[li
 
 
 def deal(items: Sequence[T], per_task: int) -> list[list[T]]:
-    """Divide items into tasks of at most `per_task`, as equal as can be."""
+    """Divide items into tasks of at most `per_task`, of equal size up to one."""
     count = -(-len(items) // per_task)
     return [list(items[number::count]) for number in range(count)]

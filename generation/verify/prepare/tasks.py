@@ -1,7 +1,7 @@
-"""A folder of tasks: `tasks.json`, which names every item and every task, and the pictures in `images/`.
+"""Tasks folder: `tasks.json` with all items and tasks, and the pictures in `images/`.
 
-An item is one thing to look at: an image of the release, or a known pair, whose right answers are `expected`. Nobody
-who votes may see this file: pages and exports show items by their id, which does not tell the two apart.
+An item is an image of the release, or a gold question with its right answers in `expected`. Annotators must not see
+this file: pages and exports show items by their id, which does not reveal the kind.
 """
 
 from functools import cached_property
@@ -17,7 +17,7 @@ from d3s_dataset.utils.atomic import write_atomic
 
 FILE_NAME = "tasks.json"
 IMAGES = "images"
-MEDIA = {".jpg": "image/jpeg", ".png": "image/png"}  # what prepare writes, and the page serves
+MEDIA = {".jpg": "image/jpeg", ".png": "image/png"}  # written by prepare, served by the page
 
 
 class _Strict(BaseModel):
@@ -25,15 +25,15 @@ class _Strict(BaseModel):
 
 
 class Item(_Strict):
-    """One thing to look at.
+    """One item to annotate.
 
     Attributes:
-        id: says nothing about it.
-        key: its row in the release; None for a known pair.
-        image: the picture that is asked about, a file in `images/`.
+        id: opaque id.
+        key: its row in the release; None for a gold question.
+        image: the picture to annotate, a file in `images/`.
         guide: the picture that it was redrawn from; None where the image is a guide itself.
-        foreground: the class that is asked for.
-        background: the background that is asked for.
+        foreground: the class in the question.
+        background: the background in the question.
         expected: question -> right answer; empty for an image of the release.
     """
 
@@ -47,7 +47,7 @@ class Item(_Strict):
 
 
 class Task(_Strict):
-    """What one person does in one sitting: items, by id, in the order in which they are shown."""
+    """One assignment's items, by id, in display order."""
 
     id: str
     items: list[str]
@@ -58,11 +58,11 @@ class Tasks(_Strict):
 
     Attributes:
         release: digest of the release.
-        name: what the release calls itself.
-        drawn: how its images were chosen, in words that go into the rows.
-        workers: people an image.
+        name: name of the release.
+        drawn: description of the sample, copied into the rows.
+        workers: annotators per image.
         backgrounds: names of the labels.
-        examples: class -> pictures of it, files in `images/`.
+        examples: class -> example photos, files in `images/`.
     """
 
     schema_version: Literal[1] = 1
@@ -87,7 +87,7 @@ class Tasks(_Strict):
 
     @cached_property
     def task_of(self) -> dict[str, str]:
-        """The task that each item stands in."""
+        """Item id -> task id."""
         return {item: task.id for task in self.tasks for item in task.items}
 
     @property
@@ -96,23 +96,23 @@ class Tasks(_Strict):
         return [item for item in self.items if item.key is not None]
 
     def place(self, item: Item) -> str:
-        """Return the background that is asked for, as a sentence has it: `on a road`."""
+        """Return the background as a phrase: `on a road`."""
         name = self.backgrounds[item.background]
         return next((each.phrase for each in BACKGROUNDS if each.name == name), f"in this setting: {name}")
 
     def pictures(self, task: str) -> set[str]:
-        """Return the files that somebody who does a task may see."""
+        """Return the files that a task may show."""
         items = [self.by_id[each] for each in self.task_by_id[task].items]
         shown = {name for item in items for name in (item.image, item.guide) if name}
         return shown.union(*(self.examples.get(item.foreground, []) for item in items))
 
     def all_pictures(self) -> list[str]:
-        """Return all files that the tasks show, in order."""
+        """Return all files that the tasks show, sorted."""
         return sorted(set().union(*(self.pictures(task.id) for task in self.tasks)))
 
 
 def read(folder: Path) -> Tasks:
-    """Read a folder of tasks.
+    """Read a tasks folder.
 
     Raises:
         VerifyError: the folder holds none.
@@ -120,7 +120,7 @@ def read(folder: Path) -> Tasks:
     """
     path = folder / FILE_NAME
     if not path.is_file():
-        raise VerifyError(f"{folder} holds no {FILE_NAME}: expected what `python -m generation.verify prepare` wrote")
+        raise VerifyError(f"{folder} has no {FILE_NAME}: expected the output of `python -m generation.verify prepare`")
     return load_model(Tasks, path)
 
 
@@ -130,5 +130,5 @@ def write(folder: Path, tasks: Tasks) -> None:
 
 
 def thing(item: Item) -> str:
-    """Return the class that is asked for, in one word or two."""
+    """Return the first synonym of the item's class."""
     return classes()[item.foreground].synonym

@@ -1,4 +1,4 @@
-"""What a page or an export shows of an item: all that a person needs, nothing that tells a known pair from the rest."""
+"""View of an item for the page and exports, without anything that identifies gold questions."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from generation.verify.prepare.tasks import Item, Tasks, thing
 
 
 def shown_items(tasks: Tasks, task: str, images: str) -> list[dict[str, Any]]:
-    """Return a task's items in order; `images` is the address under which their pictures are."""
+    """Return the views of a task's items in order; `images` is the base URL of their pictures."""
     return [shown(tasks, tasks.by_id[name], images) for name in tasks.task_by_id[task].items]
 
 
 def shown(tasks: Tasks, item: Item, images: str) -> dict[str, Any]:
-    """Return one item: names, gloss, questions, and the addresses of its pictures."""
+    """Return one item's view: names, gloss, questions, and the URLs of its pictures."""
     label = classes()[item.foreground]
     return {
         "id": item.id,

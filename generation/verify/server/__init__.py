@@ -1,1 +1,1 @@
-"""The page that people vote on: its app, signed links, who may ask what and how often, the monitor."""
+"""Annotation server: app, signed links, request limits, progress monitor."""

@@ -1,6 +1,6 @@
-"""The page: one FastAPI app for all crowds. What a visitor may do is in the signed link.
+"""Annotation page: one FastAPI app for all crowds. The signed link holds a visitor's permissions.
 
-A stranger, whose name nothing proves, gets a signed cookie: the name is then this browser's alone.
+A crowd worker's id is not authenticated, so the first browser that uses it gets a signed cookie and owns the id.
 """
 
 import ipaddress
@@ -40,7 +40,7 @@ _LASTING = {"cache-control": "private, max-age=86400, immutable"}
 
 
 class Answer(BaseModel):
-    """What the page posts: one answer."""
+    """Request body: one answer."""
 
     model_config = ConfigDict(extra="forbid")
     item: Annotated[str, Field(max_length=40)]
@@ -51,7 +51,7 @@ class Answer(BaseModel):
 
 
 class HandIn(BaseModel):
-    """What the page posts at the end."""
+    """Request body: submission of a task."""
 
     model_config = ConfigDict(extra="forbid")
     comment: Annotated[str, Field(max_length=1000)] = ""
@@ -59,7 +59,7 @@ class HandIn(BaseModel):
 
 @dataclass(frozen=True)
 class Office:
-    """What the page works with: tasks and votes, pictures, links, the secret, Prolific's code, whether it is HTTPS."""
+    """State of the app: tasks and votes, pictures, links, secret, Prolific's completion code, HTTPS or not."""
 
     desk: Desk
     folder: Path
@@ -95,7 +95,7 @@ def create(office: Office) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def malformed(_: Request, error: RequestValidationError) -> Response:
-        # The input itself is not repeated: it may be what no JSON can hold (NaN, a lone surrogate).
+        # The input is not echoed: JSON may not be able to represent it (NaN, a lone surrogate).
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         text = f"{where}: {first['msg']}".encode("ascii", "replace").decode()
@@ -105,7 +105,7 @@ def create(office: Office) -> FastAPI:
         client = None if visitor.session is None else _client(request, office)
         seat = desk.seat(visitor.worker, visitor.session, client)
         if seat is None:
-            return say(request, "All done", "There is nothing left to do for you. Thank you!", 200)
+            return say(request, "All done", "There are no more tasks for you. Thank you!", 200)
         what = {"worker": visitor.worker, "task": seat.task, "session": seat.session, "back": visitor.back}
         token = links.sign("task", until, **what)
         response = RedirectResponse(f"/t/{token}", 303)
@@ -115,7 +115,7 @@ def create(office: Office) -> FastAPI:
 
     @app.get("/")
     def root(request: Request) -> Response:
-        return say(request, "Hello", "To take part, open the link that you were given.", 200)
+        return say(request, "Hello", "To take part, open the link that you received.", 200)
 
     @app.get("/p/{token}")
     def colleague(request: Request, token: str) -> Response:
@@ -146,7 +146,7 @@ def create(office: Office) -> FastAPI:
             raise Closed("this task is not open")
         framed, back = bool(what["back"]), _way_back(what, office)
         if seat.finished:
-            said = {"title": "Handed in", "text": "Thank you! This task is handed in.", **back}
+            said = {"title": "Submitted", "text": "Thank you! This task is submitted.", **back}
             response = templates.TemplateResponse(request, "message.html", said)
         else:
             items = shown_items(tasks, what["task"], f"/t/{token}/images")
@@ -156,7 +156,7 @@ def create(office: Office) -> FastAPI:
                 if vote.item in mine:
                     given.setdefault(vote.item, {})[vote.question] = [vote.answer, vote.revision]
             data = {"items": items, "given": given, "base": f"/t/{token}"}
-            response = templates.TemplateResponse(request, "task.html", {"title": "Look and answer", "data": data})
+            response = templates.TemplateResponse(request, "task.html", {"title": "Annotation task", "data": data})
         response.headers.update({**policy(framed), "cache-control": "no-store"})
         return response
 
@@ -187,7 +187,7 @@ def create(office: Office) -> FastAPI:
     @app.get("/review/{token}")
     def review(request: Request, token: str) -> Response:
         links.read("review", token)
-        return templates.TemplateResponse(request, "review.html", {"title": "How far they are"})
+        return templates.TemplateResponse(request, "review.html", {"title": "Progress"})
 
     @app.get("/review/{token}/figures")
     def numbers(token: str) -> Response:
@@ -198,7 +198,7 @@ def create(office: Office) -> FastAPI:
 
 
 def _client(request: Request, office: Office) -> Client:
-    """Return where a stranger comes from; the cookie of one who comes for the first time is still to be set."""
+    """Return a crowd worker's client; for a new one the caller sets the cookie."""
     try:
         holder = str(office.links.read("holder", request.cookies.get(_COOKIE, ""))["id"])
     except BadLink:
@@ -206,18 +206,18 @@ def _client(request: Request, office: Office) -> Client:
     host = request.client.host if request.client else ""
     with suppress(ValueError):
         if (parsed := ipaddress.ip_address(host)).version == 6:
-            host = str(ipaddress.ip_network((parsed, 64), strict=False))  # one household has that many
+            host = str(ipaddress.ip_network((parsed, 64), strict=False))  # one household has a whole /64
     return Client(anonymous(office.key, f"address:{host}"), holder)
 
 
 def _keep_holder(response: Response, token: str, https: bool) -> None:
-    """Set the cookie; Mechanical Turk shows the page in a frame, where browsers keep one over HTTPS only."""
+    """Set the cookie; Mechanical Turk frames the page, where browsers accept cookies over HTTPS only."""
     rest = "Secure; SameSite=None; Partitioned" if https else "SameSite=Lax"
     response.headers.append("set-cookie", f"{_COOKIE}={token}; Path=/; HttpOnly; {rest}")
 
 
 def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:
-    """Return where somebody goes who has handed a task in; a colleague goes on with the next."""
+    """Return the link after submission: back to the crowd's site, or for a colleague the next task."""
     crowd, _, name = what["worker"].partition(":")
     if crowd == PERSON:
         return {"next": f"/p/{office.links.sign('person', what['until'], name=name)}"}

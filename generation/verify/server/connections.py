@@ -1,4 +1,4 @@
-"""Connections: how many there may be, and how long a request may take to arrive; idle ones make room."""
+"""Connection limits: number of connections, time for a request to arrive; idle ones are closed first."""
 
 import asyncio
 import resource
@@ -10,26 +10,26 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from generation.verify.server.security import policy
 
-BACKLOG = 32  # connections accepted at once, before any of them is looked at
-HEAD_SECONDS = 15.0  # in which a request's line and headers must be there
-_OTHER_FILES = 64  # descriptors that votes, pictures and the interpreter need
+BACKLOG = 32  # connections that wait to be accepted
+HEAD_SECONDS = 15.0  # for a request's line and headers to arrive
+_OTHER_FILES = 64  # descriptors for votes, pictures and the interpreter
 _MOST = 1024
 
 
 def most_connections() -> int:
-    """Return how many connections the descriptors of this process allow."""
+    """Return the maximum number of connections within this process's descriptor limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = _MOST if soft == resource.RLIM_INFINITY else soft - _OTHER_FILES - BACKLOG
     return max(8, min(_MOST, free))
 
 
 def protocol(most: int, per_address: int, head_seconds: float = HEAD_SECONDS) -> Callable[..., asyncio.Protocol]:
-    """Return what makes the protocol of each connection.
+    """Return a factory for the protocol of each connection.
 
     Args:
-        most: connections in all.
-        per_address: connections from one client address.
-        head_seconds: in which a request's line and headers must be there.
+        most: maximum number of connections.
+        per_address: maximum per client address.
+        head_seconds: time for a request's line and headers to arrive.
     """
 
     def made(*given: Any, **named: Any) -> asyncio.Protocol:
@@ -41,7 +41,7 @@ def protocol(most: int, per_address: int, head_seconds: float = HEAD_SECONDS) ->
 
 
 class _Bounded(H11Protocol):
-    """uvicorn's HTTP protocol with limits; where one is reached, the connection idle for longest is closed."""
+    """uvicorn's HTTP protocol with limits; at a limit the connection that has been idle longest is closed."""
 
     most = per_address = 0
     head_seconds = HEAD_SECONDS
@@ -49,7 +49,7 @@ class _Bounded(H11Protocol):
     _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, if need be in place of an idle one; refuse it where none is idle."""
+        """Accept a connection, closing an idle one if necessary; refuse it if none is idle."""
         super().connection_made(transport)
         self._since = self.loop.time()
         self._timer = self.loop.call_later(self.head_seconds, self._drop)
@@ -61,12 +61,12 @@ class _Bounded(H11Protocol):
             (min(idle, key=lambda each: each._since) if idle else self)._drop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection."""
+        """Drop a closed connection."""
         self._disarm()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the time for a request's head runs from its first byte on."""
+        """Receive bytes; the timeout for a request's head starts at its first byte."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._disarm()
@@ -74,12 +74,12 @@ class _Bounded(H11Protocol):
             self._timer = self.loop.call_later(self.head_seconds, self._drop)
 
     def on_response_complete(self) -> None:
-        """Note since when a connection is idle."""
+        """Record the time at which the connection became idle."""
         self._since = self.loop.time()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, with the security headers of every other answer."""
+        """Reject invalid HTTP, with the same security headers as every response."""
         text = msg.encode("ascii", "replace")
         more = [(name.encode(), value.encode()) for name, value in policy(framed=False).items()]
         plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]

@@ -1,4 +1,4 @@
-"""What the reviewer's view shows while people vote: how far, how fast, how much they agree. No worker's own id."""
+"""Progress monitor for the reviewer: assignments, speed, agreement. Worker ids are anonymised."""
 
 import time
 from collections import defaultdict
@@ -16,7 +16,7 @@ _RECENT = 600.0  # seconds over which the speed is measured
 
 
 def figures(desk: Desk, key: bytes) -> dict[str, Any]:
-    """Return the figures of the reviewer's view, as JSON has them (null where there is nothing yet)."""
+    """Return the figures of the reviewer's view as JSON values (null where there are no data)."""
     tasks, votes, sittings = desk.tasks, desk.store.last(), desk.sittings()
     now = time.time()
     finished = [each for each in sittings if each.finished]

@@ -1,4 +1,4 @@
-"""What stands between the network and the page: who may ask, how much, and what a browser may do with the answer."""
+"""Request checks and security headers of the annotation page."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-BODY_SECONDS = 20.0  # in which a request's body must be there
-MOST_BYTES = 8192  # of a request's body; a vote has 150
+BODY_SECONDS = 20.0  # for a request's body to arrive
+MOST_BYTES = 8192  # maximum size of a request's body; a vote has 150
 _FRAMES = "https://*.mturk.com https://*.mturkcontent.com"
 
 
 def policy(framed: bool) -> dict[str, str]:
-    """Return the security headers of a page: nothing from elsewhere, no script but ours; frames only inside MTurk."""
+    """Return the security headers of a page: same-origin resources and scripts only; frames only inside MTurk."""
     frames, forms = (_FRAMES, " ".join(ORIGINS)) if framed else ("'none'", "'none'")
     return {
         "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
@@ -32,11 +32,11 @@ def policy(framed: bool) -> dict[str, str]:
 
 
 class Guard:
-    """An ASGI app around another one: refuses what no page of ours sends, and adds the security headers.
+    """ASGI middleware: rejects requests that the page never sends, and adds the security headers.
 
     Args:
-        app: what is guarded.
-        base: the address that people use, such as `http://127.0.0.1:8000`; requests for other hosts are refused.
+        app: the guarded app.
+        base: public URL, such as `http://127.0.0.1:8000`; requests for other hosts are rejected.
     """
 
     def __init__(self, app: App, base: str) -> None:
@@ -44,7 +44,7 @@ class Guard:
         self.host = urlsplit(base).netloc
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+        """Forward a request, or reject it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -68,7 +68,7 @@ class Guard:
         await self.app(scope, _again(body, receive), send)
 
     def _refuse(self, method: str, headers: dict[str, str]) -> int | None:
-        """Return the status with which a request is refused, or None."""
+        """Return the status with which a request is rejected, or None."""
         if headers.get("host") != self.host:
             return 400
         if method in ("GET", "HEAD"):
@@ -87,14 +87,14 @@ class Guard:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives a body that was read already, and then what comes."""
-    told = False
+    """Return a `receive` that replays a body that was read already, then continues with the original."""
+    replayed = False
 
     async def first() -> Message:
-        nonlocal told
-        if told:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        told = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return first

@@ -1,4 +1,4 @@
-"""Serve the page until Ctrl-C: links for everybody, one process, no access log (it would hold addresses and tokens)."""
+"""Serve the annotation page until Ctrl-C: one process, no access log (it would hold addresses and tokens)."""
 
 import signal
 import socket
@@ -22,24 +22,24 @@ from generation.verify.votes.assignments import Bounds, Desk
 from generation.verify.votes.secret import secret
 from generation.verify.votes.store import Store
 
-_GRACE = 5  # seconds for requests that are not whole when the server ends
+_GRACE = 5  # seconds for incomplete requests at shutdown
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Counter:
-    """How to serve.
+    """Settings of `serve`.
 
     Attributes:
-        host: address to listen on.
-        port: 0 takes a free one.
-        url: the address that people use, where it is another (a name, a TLS proxy).
-        people: colleagues, each of whom gets a link.
-        days: how long links are good.
+        host: address to bind.
+        port: port to bind; 0 for any free port.
+        url: public URL, where it differs (a name, a TLS proxy).
+        people: colleagues; one link each.
+        days: days until links expire.
         mturk: print the ExternalQuestion for Mechanical Turk.
-        code: Prolific's completion code; with it the study's address is printed.
-        bounds: what strangers may take.
-        per_address: connections that one client address may hold.
+        code: Prolific's completion code; with it the study URL is printed.
+        bounds: limits for crowd workers.
+        per_address: connections per client address.
     """
 
     host: str = "127.0.0.1"
@@ -54,19 +54,19 @@ class Counter:
 
 
 def serve(folder: Path, counter: Counter) -> None:
-    """Serve a folder of tasks.
+    """Serve a tasks folder.
 
     Raises:
-        VerifyError: no folder of tasks, an address that nobody could use, or a port that is taken.
+        VerifyError: no tasks folder, an invalid address, or a port in use.
     """
     held = tasks.read(folder)
     _check(counter)
     lost = [name for name in held.all_pictures() if not _holds(folder / tasks.IMAGES / name)]
     if lost:
-        raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: prepare it again")
+        raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: run prepare again")
     if odd := [name for name in held.all_pictures() if Path(name).suffix not in tasks.MEDIA]:
         raise VerifyError(
-            f"{folder}: expected pictures that end in {' or '.join(tasks.MEDIA)}, got {odd[0]}: prepare it again"
+            f"{folder}: expected pictures that end in {' or '.join(tasks.MEDIA)}, got {odd[0]}: run prepare again"
         )
     key = secret(folder)
     with _listen(counter) as listener:
@@ -89,7 +89,7 @@ def serve(folder: Path, counter: Counter) -> None:
 
 
 def _stop(*_: object) -> NoReturn:
-    """End the process in order: uvicorn raises the signal again at its end, and votes are still to be put away."""
+    """Exit in order: uvicorn re-raises the signal at its end, and the votes must still be flushed."""
     raise SystemExit(143)
 
 
@@ -99,34 +99,32 @@ def _config(app: Guard, counter: Counter) -> uvicorn.Config:
         http=protocol(most_connections(), counter.per_address),  # pyright: ignore[reportArgumentType]
         ws="none",
         backlog=BACKLOG,
-        log_level="critical",  # its lines hold addresses of visitors
+        log_level="critical",  # its lines contain visitors' addresses
         access_log=False,
         timeout_graceful_shutdown=_GRACE,
     )
 
 
 def _listen(counter: Counter) -> socket.socket:
-    """Return a socket that listens already, so that whoever is quicker than the server waits."""
+    """Return a listening socket, so that early clients wait for the server."""
     family = socket.AF_INET6 if ":" in counter.host else socket.AF_INET
     try:
         return socket.create_server((counter.host, counter.port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         raise VerifyError(
-            f"port {counter.port} of {counter.host} cannot be had ({error}): expected another --port or --host"
+            f"cannot bind {counter.host}:{counter.port} ({error}): expected another --port or --host"
         ) from None
 
 
 def _check(counter: Counter) -> None:
-    """Refuse, before anything is opened, what nobody could use."""
+    """Raise VerifyError for unusable settings, before anything is opened."""
     for name in counter.people:
         person(name)
     if counter.url is None and counter.host not in _LOOPBACK:
-        raise VerifyError(
-            f"--host {counter.host}: expected --url too, the address under which people reach this machine"
-        )
+        raise VerifyError(f"--host {counter.host}: expected --url as well, the public URL of this machine")
     parts = urlsplit((counter.url or "http://unused").rstrip("/"))
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
-        raise VerifyError(f"--url: expected an address such as https://verify.example.org, got {counter.url}")
+        raise VerifyError(f"--url: expected a URL such as https://verify.example.org, got {counter.url}")
 
 
 def _holds(path: Path) -> bool:
@@ -134,7 +132,7 @@ def _holds(path: Path) -> bool:
 
 
 def addresses(base: str, links: Links, counter: Counter) -> list[str]:
-    """Return the links to hand out, one a line."""
+    """Return the links to distribute, one per line."""
     lines = [f"{name}: {base}/p/{links.sign('person', name=person(name).worker.partition(':')[2])}"
              for name in counter.people]  # fmt: skip
     if counter.code:
@@ -144,8 +142,8 @@ def addresses(base: str, links: Links, counter: Counter) -> list[str]:
     if counter.mturk:
         address = f"{base}/mturk/{links.sign('mturk')}"
         lines.append(f"mturk: {_EXTERNAL.format(url=address)}")
-    lines.append(f"review (for you alone): {base}/review/{links.sign('review')}")
-    return [*lines, f"links are good for {counter.days:g} days; Ctrl-C ends it, and every vote is kept"]
+    lines.append(f"review (private): {base}/review/{links.sign('review')}")
+    return [*lines, f"links expire after {counter.days:g} days; Ctrl-C stops the server, and every vote is kept"]
 
 
 _EXTERNAL = (

@@ -1,4 +1,4 @@
-"""Signed links: what a person may open is in the link itself, so nobody logs in and the page needs no cookies."""
+"""Signed links: the link itself holds the permissions, so there is no login."""
 
 import time
 from collections.abc import Callable
@@ -13,28 +13,28 @@ _DAY = 86400.0
 
 
 class BadLink(VerifyError):
-    """A link that was not made here, was changed, or has expired."""
+    """A link that was forged or changed, or has expired."""
 
 
 class Links:
-    """Makes and reads tokens. A token of one kind is none of another.
+    """Signer and reader of tokens. A token of one kind is not valid as another.
 
     Args:
-        key: the secret of the folder of tasks.
-        days: how long a new link is good.
-        now: the clock.
+        key: the secret of the tasks folder.
+        days: days until a new link expires.
+        now: clock, Unix time in seconds.
     """
 
     def __init__(self, key: bytes, days: float = 14.0, now: Callable[[], float] = time.time) -> None:
         self._key, self._days, self._now = derive(key, "links"), days, now
 
     def sign(self, kind: str, until: int | None = None, **what: str) -> str:
-        """Return a token that holds `what`; one that follows from another is good `until` that one ends, no longer."""
+        """Return a token that holds `what`; one derived from another expires with that one (`until`)."""
         ends = int(self._now() + self._days * _DAY) if until is None else until
         return self._of(kind).dumps({**what, "until": ends})
 
     def read(self, kind: str, token: str) -> dict[str, Any]:
-        """Return what a token holds, and `until` when it is good (Unix time).
+        """Return a token's content, with its expiry `until` (Unix time).
 
         Raises:
             BadLink: forged, changed, of another kind, or expired.
@@ -42,9 +42,9 @@ class Links:
         try:
             what = self._of(kind).loads(token)
         except BadData:
-            raise BadLink("this link is not one of ours") from None
+            raise BadLink("this link is not valid") from None
         if what["until"] < self._now():
-            raise BadLink("this link has expired: ask whoever sent it for a new one")
+            raise BadLink("this link has expired: request a new one from its sender")
         return what
 
     def _of(self, kind: str) -> URLSafeSerializer:

@@ -1,1 +1,1 @@
-"""Votes on disk: who has which task, every answer kept, the secret behind ids and links."""
+"""Votes on disk: assignments, all revisions of every answer, and the secret behind ids and links."""

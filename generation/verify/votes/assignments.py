@@ -1,4 +1,4 @@
-"""Sittings: who does which task, and whether it was handed in. One person does a task once."""
+"""Assignments (table `sittings`): which worker does which task, and whether it was submitted; one each per task."""
 
 import sqlite3
 import time
@@ -10,21 +10,21 @@ from generation.verify.prepare.questions import QUESTIONS
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.store import Kept, Store, Vote, keep
 
-_PATIENCE = 2 * 3600.0  # seconds after which a sitting that was begun and left gives its place to somebody else
-_LEASE = 300.0  # seconds after which one without any answer does
+_PATIENCE = 2 * 3600.0  # seconds after which an unfinished assignment is released
+_LEASE = 300.0  # seconds after which one without any answer is released
 
 
 class Closed(VerifyError):
-    """A task that was handed in, or was never begun by this person."""
+    """A task that was submitted, or never started by this worker."""
 
 
 class Taken(Closed):
-    """A worker's name that somebody else holds."""
+    """A worker id that another browser owns."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """Where a request comes from: a digest of its address, and the signed cookie's content."""
+    """Origin of a request: a digest of its address, and the signed cookie's content."""
 
     address: str
     holder: str
@@ -32,11 +32,11 @@ class Client:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What strangers may take.
+    """Limits for crowd workers.
 
     Attributes:
-        per_address: tasks that may be open at once for one client address.
-        floor: seconds per image; a task handed in faster is kept apart for the reviewer.
+        per_address: open tasks per client address.
+        floor: minimum seconds per image; a faster submission is held for review.
     """
 
     per_address: int = 10
@@ -45,7 +45,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Sitting:
-    """One person's go at one task; `session` is the crowd's own name for it."""
+    """One worker's assignment to one task; `session` is the crowd's id of it."""
 
     task: str
     worker: str
@@ -59,49 +59,49 @@ class Sitting:
     holder: str = ""
 
     def holds(self, now: float) -> bool:
-        """Return whether its place in the task is taken: handed in and not too fast, or under way."""
+        """Return whether it occupies a place in its task: submitted and not too fast, or in progress."""
         if self.finished:
             return self.fast is None
         return self.begun > now - (_PATIENCE if self.answered else min(_LEASE, _PATIENCE))
 
 
 class Desk:
-    """Hands out tasks and takes votes for those that are open.
+    """Assigns tasks and records votes for open ones.
 
     Args:
-        tasks: what there is to do.
-        store: where votes go.
-        bounds: what strangers may take.
+        tasks: all tasks.
+        store: the votes.
+        bounds: limits for crowd workers.
     """
 
     def __init__(self, tasks: Tasks, store: Store, bounds: Bounds | None = None) -> None:
         self.tasks, self.store, self.bounds = tasks, store, bounds or Bounds()
 
     def sittings(self) -> list[Sitting]:
-        """Return every sitting."""
+        """Return all assignments."""
         with self.store.transaction() as base:
             return _sittings(base)
 
     def sitting(self, task: str, worker: str) -> Sitting | None:
-        """Return one person's sitting at a task."""
+        """Return one worker's assignment to a task."""
         return next((each for each in self.sittings() if (each.task, each.worker) == (task, worker)), None)
 
     def seat(self, worker: str, session: str | None = None, client: Client | None = None) -> Sitting | None:
-        """Give a person a task: the one that they have begun, else the one that most people are missing for.
+        """Assign a task to a worker: the one in progress, else the one with the fewest assignments.
 
         Args:
-            worker: who.
-            session: the crowd's name for this sitting; whoever comes again with it gets the same task. None: a
-                colleague, who goes on with what is open.
-            client: where a stranger comes from, whose name nothing proves; the first one to come with it holds it.
-                None: somebody whose signed link names them.
+            worker: worker id.
+            session: the crowd's id of this assignment; the same id always gets the same task. None: a colleague, who
+                continues the open task.
+            client: origin of a crowd worker, whose id is not authenticated; the first client with an id owns it.
+                None: the signed link holds the name.
 
         Returns:
-            the sitting; None where nothing is left for this person.
+            the assignment; None where no task is left for this worker.
 
         Raises:
-            Closed: the session is another person's, or too many tasks are open for this address or browser.
-            Taken: the name is held by another browser.
+            Closed: the session is another worker's, or too many tasks are open for this address or browser.
+            Taken: another browser owns the id.
         """
         if client:
             self._claim(worker, client)
@@ -109,7 +109,7 @@ class Desk:
             known = _sittings(base)
             for each in known:
                 if each.session == session and each.worker != worker:
-                    raise Closed("this session belongs to somebody else")
+                    raise Closed("this session belongs to another worker")
                 if each.worker == worker and (each.session == session or (session is None and not each.finished)):
                     return each
             task = self._free(known, worker)
@@ -128,7 +128,7 @@ class Desk:
             return Sitting(task, worker, named, now, None, "")
 
     def _claim(self, worker: str, client: Client) -> None:
-        """Note who came first with a worker's name; raise Taken for everybody else, after counting it."""
+        """Record the first client with a worker id; raise Taken for any other, after counting it."""
         with self.store.transaction() as base:
             base.execute("INSERT OR IGNORE INTO holders VALUES (?, ?)", (worker, client.holder))
             (holder,) = base.execute("SELECT holder FROM holders WHERE worker = ?", (worker,)).fetchone()
@@ -136,16 +136,16 @@ class Desk:
                 count = "INSERT INTO refused VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET times = times + 1"
                 base.execute(count, (worker,))
         if holder != client.holder:
-            raise Taken("this was begun in another browser: go on there, or write to whoever sent you here")
+            raise Taken("this was started in another browser: continue there, or contact the requester")
 
     def _check_open(self, known: list[Sitting], client: Client) -> None:
-        """Raise Closed where a browser has a task open, or an address too many."""
+        """Raise Closed where a browser has an open task, or an address too many."""
         now = time.time()
         under_way = [each for each in known if not each.finished and each.holds(now)]
         if any(each.holder == client.holder for each in under_way):
-            raise Closed("another task is open in this browser: hand it in first")
+            raise Closed("another task is open in this browser: submit it first")
         if sum(each.address == client.address for each in under_way) >= self.bounds.per_address:
-            raise Closed("too many tasks are open from where you are: try again in some minutes")
+            raise Closed("too many open tasks from your network address: try again in a few minutes")
 
     def _free(self, known: list[Sitting], worker: str) -> str | None:
         now = time.time()
@@ -164,7 +164,7 @@ class Desk:
                 if begun is None:
                     found.append(_closed())
                     continue
-                # The page's own clock may claim anything: never more than has passed here.
+                # The client's clock is not trusted: at most the time elapsed on the server.
                 seconds = None if vote.seconds is None else min(vote.seconds, max(0.0, time.time() - begun))
                 found.append(keep(base, replace(vote, seconds=seconds)))
                 named = (task, vote.worker)
@@ -172,10 +172,10 @@ class Desk:
         return found
 
     def finish(self, task: str, worker: str, comment: str) -> int:
-        """Hand a task in; return 0, or how many answers are missing (then it stays open).
+        """Submit a task; return 0, or the number of missing answers (then it stays open).
 
         Raises:
-            Closed: it was handed in already.
+            Closed: it was submitted already.
         """
         answered = {(vote.item, vote.question) for vote in self.store.last(worker)}
         missing = sum((item, q.name) not in answered for item in self.tasks.task_by_id[task].items for q in QUESTIONS)
@@ -196,11 +196,11 @@ class Desk:
 
 
 def _closed() -> Closed:
-    return Closed("this task was handed in")
+    return Closed("this task was submitted already")
 
 
 def _open_since(base: sqlite3.Connection, task: str, worker: str) -> float | None:
-    """Return when a sitting began, by our clock; None where it is not open."""
+    """Return the start of an assignment by the server's clock; None where it is not open."""
     given = "SELECT begun FROM sittings WHERE task = ? AND worker = ? AND finished IS NULL"
     row = base.execute(given, (task, worker)).fetchone()
     return None if row is None else row[0]
@@ -211,5 +211,5 @@ def _sittings(base: sqlite3.Connection) -> list[Sitting]:
         "SELECT s.task, s.worker, session, begun, finished, comment, coalesce(answered, 1), fast, "
         "coalesce(address, ''), coalesce(holder, '') FROM sittings AS s "
         "LEFT JOIN visits AS v ON v.task = s.task AND v.worker = s.worker ORDER BY begun"
-    )  # a sitting of an older version has no visit: it counts as answered
+    )  # assignments of older versions have no visit: they count as answered
     return [Sitting(*row) for row in rows]

@@ -1,4 +1,4 @@
-"""The secret of a folder of tasks, and what is derived from it: the key of links, the salt of worker ids."""
+"""Secret of a tasks folder, and derived keys: signing of links, anonymisation of worker ids."""
 
 import hashlib
 import hmac
@@ -13,11 +13,11 @@ _BYTES = 32
 
 
 def secret(folder: Path) -> bytes:
-    """Return the folder's secret, made when it is first asked for; only its owner may read the file.
+    """Return the folder's secret, created on first use; the file is readable by its owner only.
 
     Raises:
-        VerifyError: the file holds something else.
-        WriteError: it cannot be made or read.
+        VerifyError: the file contains something else.
+        WriteError: it cannot be created.
     """
     path = folder / FILE_NAME
     try:
@@ -32,7 +32,7 @@ def secret(folder: Path) -> bytes:
     except (OSError, ValueError):
         found = b""
     if len(found) != _BYTES:
-        raise VerifyError(f"{path} holds no secret of {_BYTES} bytes; without it links and worker ids cannot be told")
+        raise VerifyError(f"{path} holds no secret of {_BYTES} bytes; links and worker ids depend on it")
     return found
 
 
@@ -42,5 +42,5 @@ def derive(key: bytes, purpose: str) -> bytes:
 
 
 def anonymous(key: bytes, worker: str) -> str:
-    """Return the name under which a worker stands in a release: 16 hex characters that need the secret to be made."""
+    """Return a worker's anonymous id in a release: 16 hex characters, an HMAC with the secret."""
     return hmac.digest(derive(key, "workers"), worker.encode(), hashlib.sha256).hex()[:16]

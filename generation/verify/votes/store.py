@@ -1,7 +1,7 @@
-"""Votes in SQLite: only ever added. A changed answer is a new revision, and the last one counts.
+"""Votes in SQLite, append-only: a changed answer is a new revision, and the last one counts.
 
-A vote is in the file, synced to disk, before anybody is told that it is (WAL with synchronous FULL), and the
-table's key makes it impossible to count one twice: a vote that is sent again is found to be there.
+A vote is synced to disk before it is confirmed (WAL with synchronous FULL), and the table's key prevents duplicates: a
+vote that is sent again is recognised.
 """
 
 import os
@@ -47,9 +47,9 @@ WHERE revision = (SELECT max(revision) FROM votes WHERE (worker, item, question)
 
 @dataclass(frozen=True)
 class Vote:
-    """One person's answer to one question about one item; revision 1 is the first answer, a change the next.
+    """One worker's answer to one question about one item; revision 1 is the first answer, a change the next.
 
-    `seconds` is how long the item had been shown, `source` where the vote came from, `at` when, in Unix time.
+    `seconds` is the time since the item was shown, `source` the origin of the vote, `at` its Unix time.
     """
 
     worker: str
@@ -64,7 +64,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of a vote: `new`, `there` (sent before) or `conflict`, and the answer and revision that count."""
+    """Result of recording a vote: `new`, `there` (sent before) or `conflict`, and the current answer and revision."""
 
     how: str
     answer: str
@@ -72,12 +72,12 @@ class Kept:
 
 
 class Store:
-    """The votes of a folder of tasks: one connection to write, one to read while the other writes.
+    """Votes of a tasks folder: one connection for writing, one for concurrent reads.
 
-    The file holds workers' own ids, so it is its owner's alone; SQLite gives the files beside it the same mode.
+    The file contains workers' own ids, so only its owner may read it; SQLite gives its -wal and -shm files that mode.
 
     Raises:
-        VerifyError: the file is damaged, or none of ours.
+        VerifyError: the file is damaged, or not a file of votes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,13 +95,13 @@ class Store:
         self._lock, self._read_lock = threading.Lock(), threading.Lock()
 
     def _check_whole(self) -> None:
-        """Raise DatabaseError for a file that is damaged: what it holds would be counted in part."""
+        """Raise DatabaseError for a damaged file: its votes would be counted in part."""
         (first,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
         if first != "ok":
             raise sqlite3.DatabaseError(" ".join(first.split()))
 
     def close(self) -> None:
-        """Bring all votes out of the write-ahead log into the file, so that a copy of it is whole; close it."""
+        """Checkpoint the write-ahead log into the file, so that a copy is complete; close it."""
         with self._lock, self._read_lock:
             self._reader.close()
             try:
@@ -113,7 +113,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection inside a transaction: all of it is synced to disk when the block ends, or nothing."""
+        """Yield the connection inside a transaction, which is synced to disk as a whole or rolled back."""
         with self._lock:
             try:
                 self._base.execute("BEGIN IMMEDIATE")
@@ -128,14 +128,14 @@ class Store:
                 raise _unusable(self._path, error) from None
 
     def record(self, votes: Iterable[Vote]) -> list[Kept]:
-        """Add votes in one transaction; return what became of each."""
+        """Add votes in one transaction; return the result of each."""
         with self.transaction() as base:
             return [keep(base, vote) for vote in votes]
 
     def add_all(self, votes: Iterable[Vote]) -> tuple[int, int]:
-        """Add votes from elsewhere, each as the next revision; return how many are new and how many were there.
+        """Add imported votes, each as the next revision; return the numbers of new and of known ones.
 
-        A vote that came from the same source before is there, whatever has been said since.
+        A vote imported from the same source before is known, whatever its later revisions.
         """
         new = there = 0
         with self.transaction() as base:
@@ -152,21 +152,21 @@ class Store:
         return new, there
 
     def last(self, worker: str | None = None) -> list[Vote]:
-        """Return the votes that count, those of one person where named, in an order that does not change."""
+        """Return the final votes, of one worker where given, in a fixed order."""
         chosen, given = (" AND worker = ?", (worker,)) if worker is not None else ("", ())
         rows = self._read(_LAST + chosen + " ORDER BY item, question, worker", given)
         return [Vote(*row) for row in rows]
 
     def revisions(self) -> int:
-        """Return how many votes were ever given, changed ones included."""
+        """Return the number of all votes, changed ones included."""
         return self._read("SELECT count(*) FROM votes")[0][0]
 
     def fast(self) -> dict[str, float]:
-        """Return who handed a task in faster than the floor: worker -> the least seconds per image, by our clock."""
+        """Return submissions faster than the floor: worker -> minimum seconds per image, by the server's clock."""
         return dict(self._read("SELECT worker, min(fast) FROM visits WHERE fast IS NOT NULL GROUP BY worker"))
 
     def refused(self) -> dict[str, int]:
-        """Return how often somebody else asked to be a worker, and was refused: worker -> times."""
+        """Return the rejected claims of a worker id by another browser: worker -> count."""
         return dict(self._read("SELECT worker, times FROM refused"))
 
     def _read(self, query: str, given: tuple[str, ...] = ()) -> list[tuple]:
@@ -178,7 +178,7 @@ class Store:
 
 
 def private(path: Path) -> None:
-    """Make a file that only its owner may read and write, or make one that is there so; raises OSError."""
+    """Create a file, or change an existing one, to be accessible by its owner only; raises OSError."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
         if each.exists():
@@ -190,7 +190,7 @@ def _unusable(path: Path, error: Exception) -> VerifyError:
 
 
 def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
-    """Add one vote inside a transaction; return what became of it."""
+    """Add one vote inside a transaction; return the result."""
     key = (vote.worker, vote.item, vote.question)
     rows = _revisions(base, key)
     there = dict(rows).get(vote.revision)
@@ -203,7 +203,7 @@ def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
 
 
 def _revisions(base: sqlite3.Connection, key: tuple[str, str, str]) -> list[tuple[int, str]]:
-    """Return what one person has answered to one question about one item: (revision, answer), the last one last."""
+    """Return one worker's answers to one question about one item: (revision, answer) in ascending order."""
     given = "SELECT revision, answer FROM votes WHERE (worker, item, question) = (?, ?, ?) ORDER BY revision"
     return base.execute(given, key).fetchall()
 

@@ -1,4 +1,4 @@
-"""Many votes at once, one sync to disk: whoever waits for a vote is told when its transaction is on disk."""
+"""Group commit: many concurrent votes, one sync to disk; a vote is confirmed when its transaction is on disk."""
 
 import asyncio
 import queue
@@ -14,10 +14,10 @@ _MOST = 200  # votes in one transaction
 
 
 class Writer:
-    """A thread that writes all votes that have come in while it wrote the last ones.
+    """A thread that writes in one batch all votes that arrived during the previous write.
 
     Args:
-        write: records votes in one transaction, and returns what became of each.
+        write: records votes in one transaction, and returns the result of each.
     """
 
     def __init__(self, write: Callable[[list[Vote]], list[Kept | Closed]]) -> None:
@@ -27,7 +27,7 @@ class Writer:
         self._thread.start()
 
     async def record(self, vote: Vote) -> Kept:
-        """Return what became of a vote, once that is on disk; raises Closed."""
+        """Return the result of a vote once it is on disk; raises Closed."""
         done: Future[Kept | Closed] = Future()
         self._waiting.put((vote, done))
         kept = await asyncio.wrap_future(done)
@@ -36,7 +36,7 @@ class Writer:
         return kept
 
     def close(self) -> None:
-        """Write what is waiting, and end."""
+        """Write the queued votes and stop the thread."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -56,7 +56,7 @@ class Writer:
     def _settle(self, batch: list[tuple[Vote, Future[Any]]]) -> None:
         try:
             kept = self._write([vote for vote, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear that nothing was kept
+        except Exception as error:  # noqa: BLE001 - any error must reach the waiting callers
             for _, done in batch:
                 done.set_exception(error)
             return

@@ -157,7 +157,7 @@ def test_repos_that_are_no_boards_and_users_without_a_token(server, submits, res
     cases = {
         "lab/other is no leaderboard: it has no leaderboard.json": submits(line(result, "lab/other", release)),
         "lab/none does not exist": submits(line(result, "lab/none", release)),
-        "no token of the Hub": submits(line(result, REPO, release), token=None),
+        "no Hub token": submits(line(result, REPO, release), token=None),
         "the Hub does not accept the token": submits(line(result, REPO, release), token="hf_bad"),
         "guest/none does not exist": submits(line(result, REPO, release, "--model-repo", "guest/none")),
     }

@@ -1,4 +1,4 @@
-"""What the tests of human verification share: a redrawn release with guides, people with opinions, a served page."""
+"""Fixtures for human verification: a redrawn release with guides, simulated annotators, a served page."""
 
 import http.client
 import io
@@ -67,7 +67,7 @@ def inverted_row(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def redrawn(sample_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn sample with validation images that differ from their guides, and the guides beside them."""
+    """The drawn sample with validation images that differ from their guides, and with the guides."""
     out = tmp_path_factory.mktemp("redrawn") / "d3s"
     shutil.copytree(sample_release, out)
     manifest = manifests.read(out)
@@ -88,7 +88,7 @@ def redrawn(sample_release: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def prepared(redrawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tasks over 40 of its 80 validation images, two tasks of 20 and two known pairs each. Copy them to vote."""
+    """Tasks over 40 of its 80 validation images, two tasks of 20 and two gold questions each. Copy them to vote."""
     out = tmp_path_factory.mktemp("prepared") / "tasks"
     prepare(redrawn, out, Wish(images=40, per_task=20, gold=2, workers=3, seed=1))
     return out
@@ -100,7 +100,7 @@ def tasks_folder(prepared: Path, tmp_path: Path) -> Path:
 
 
 def opinion(held: Tasks, worker: str, item: str, question: str) -> str:
-    """What a person says: right on known pairs, else yes to four in five, the same whenever they are asked."""
+    """A simulated annotator's answer: right on gold questions, else yes to four in five; deterministic."""
     expected = held.by_id[item].expected
     if question in expected:
         return expected[question]
@@ -174,7 +174,7 @@ def start(
     program: Sequence[str] = ("-m", "generation.verify"),
     preexec_fn: Callable[[], None] | None = None,
 ) -> Served:
-    """Serve a folder; wait until the links are told."""
+    """Serve a folder; wait until the links are printed."""
     line = [sys.executable, *program, "serve", str(folder), "--port", str(port), "--people", *PEOPLE, *more]
     process = subprocess.Popen(
         line,
@@ -188,7 +188,7 @@ def start(
     links = {}
     assert process.stdout is not None
     for text in process.stdout:
-        if "links are good for" in text:
+        if "links expire after" in text:
             break
         name, _, address = text.strip().partition(": ")
         links[name.split(" (")[0]] = re.sub(r"\{\{%.*?%\}\}", "", address)

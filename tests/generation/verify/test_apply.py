@@ -173,8 +173,8 @@ def test_bad_input_is_one_clear_line(redrawn, sample_release, voted, tasks_folde
     cases = [
         (redrawn, tasks_folder, tmp_path / "a", "has no verdicts.json"),
         (sample_release, voted, tmp_path / "b", "was prepared from release"),
-        (redrawn, voted, tmp_path / "there", "is there already"),
-        (redrawn, later, tmp_path / "c", "votes have come in since the verdicts"),
+        (redrawn, voted, tmp_path / "there", "exists already"),
+        (redrawn, later, tmp_path / "c", "votes newer than the verdicts"),
     ]
     for release, folder, out, says in cases:
         assert says in refused("apply", release, folder, "--out", out)
@@ -183,7 +183,7 @@ def test_bad_input_is_one_clear_line(redrawn, sample_release, voted, tasks_folde
 
 
 def test_people_are_not_asked_twice(verified, tmp_path):
-    assert "people have voted on" in refused("prepare", verified, "--out", tmp_path / "tasks")
+    assert "is verified already" in refused("prepare", verified, "--out", tmp_path / "tasks")
 
 
 HOSTILE = [(field, name) for field in ("path", "config") for name in ("../../outside", "{}/outside", "a/../../../x")]

@@ -78,7 +78,7 @@ def hand_in(window):
     window.wait_for_selector("#end:not([hidden])")
     saved(window)
     window.keyboard.press("Enter")
-    window.wait_for_selector("text=this task is handed in", state="attached")
+    window.wait_for_selector("text=this task is submitted", state="attached")
 
 
 def expected(held, who, task):
@@ -99,7 +99,7 @@ def test_by_keyboard_alone(visit, short):
         answer_by_keys(window, held, "anna", number)
     hand_in(window)
     assert given(short, "person:anna") == expected(held, "anna", task)
-    assert window.get_by_role("link", name="Go on with the next task").is_visible()
+    assert window.get_by_role("link", name="Next task").is_visible()
 
 
 def test_by_touch_on_a_phone(visit, short):
@@ -122,7 +122,7 @@ def test_by_touch_on_a_phone(visit, short):
     window.wait_for_selector("#end:not([hidden])")
     window.locator("#comment").fill('<img src="https://evil.example/x" onerror="alert(1)">')
     saved(window)
-    window.get_by_role("button", name="Hand in").tap()
+    window.get_by_role("button", name="Submit").tap()
     window.wait_for_selector("text=C0DE")
     assert given(short, "prolific:ben1") == expected(held, "ben", task)
     review = visit(short.links["review"], DESK)

@@ -182,7 +182,7 @@ def test_votes_alone(few_rounds, real, tmp_path, capsys):
         line = ["aggregate", "--votes", tmp_path / "votes.csv", "--method", method, "--out", out]
         main([str(each) for each in line])
         warned = capsys.readouterr().err
-        assert "1 votes without a label are left out" in warned
+        assert "1 votes without a label were skipped" in warned
         assert "1 votes were replaced by a later one" in warned
         rows = list(csv.DictReader(out.read_text().splitlines()))
         assert len(rows) == 1000
@@ -192,7 +192,7 @@ def test_votes_alone(few_rounds, real, tmp_path, capsys):
 
 BAD = {
     "no columns": ("a,b\n1,2\n", [], "expected columns worker, task, label, got none named worker, task, label"),
-    "cut short": ("worker,task,label\na,t,x\nb,t", [], "line 3: expected 3 columns, got 2 (cut short?)"),
+    "cut short": ("worker,task,label\na,t,x\nb,t", [], "line 3: expected 3 columns, got 2 (truncated?)"),
     "no votes": ("worker,task,label\n", [], "holds no votes"),
 }
 

@@ -101,7 +101,7 @@ def by_page(few_rounds, prepared, tmp_path_factory):
                 vote = {"item": item, "question": question, "answer": answer, "revision": 1, "seconds": 6}
                 assert page.ask(f"{address}/votes", vote)[0] == 200
             assert page.ask(f"{address}/finish", {})[0] == 200
-        assert "nothing left to do" in page.ask(page.links[worker])[1]
+        assert "no more tasks for you" in page.ask(page.links[worker])[1]
     page.kill()
     found = judged(folder, limits=Limits(seconds=0))  # by the server's clock they took no time
     assert {each["verified"] for each in found.values()} == {True, False}
@@ -191,8 +191,8 @@ def spoil(folder, kind):
 
 SAYS = {
     "another release": "expected answers about release",
-    "half-written": "cut short?",
-    "half a line": "cut short?",
+    "half-written": "truncated?",
+    "half a line": "truncated?",
     "no option": "expected yes, no, unsure as the answer to",
     "another file": "expected Mechanical Turk's results",
 }
@@ -221,9 +221,9 @@ def test_what_is_odd_is_told_and_the_rest_is_taken(tasks_folder, command):
     (tasks_folder / "odd.csv").write_text(out.getvalue())
     result = command("generation.verify", "import", tasks_folder, tasks_folder / "odd.csv")
     assert result.returncode == 0, result.stderr
-    assert "1 rejected assignments are left out" in result.stderr
-    assert "1 items are unknown and left out, such as 0123456789ab" in result.stderr
-    assert "1 people answered items twice, the first in line 8: the later one counts" in result.stderr
+    assert "1 rejected assignments were skipped" in result.stderr
+    assert "1 unknown items were skipped, such as 0123456789ab" in result.stderr
+    assert "1 annotators answered items twice, first in line 8: the later one counts" in result.stderr
     last = {(v.worker, v.item, v.question): v.answer for v in last_votes(tasks_folder)}
     assert last[f"mturk:{first['WorkerId']}", first["Input.item_1"], "foreground"] == "unsure"
     assert len(last) == (44 * 3 - 22 - 1) * 3
@@ -242,7 +242,7 @@ def test_verdicts_by_other_rules_and_a_careless_worker(few_rounds, tasks_folder)
     assert verified["full"] <= verified["dawid-skene"]
     (reason,) = verdicts.read(tasks_folder).left_out.values()
     right = sum(said == "yes" for item in held.items for said in item.expected.values())
-    assert reason == f"{right} of 8 known pairs right"
+    assert reason == f"{right} of 8 gold questions correct"
     report = (tasks_folder / "report.html").read_text()
     assert reason in report
     assert held.drawn in report

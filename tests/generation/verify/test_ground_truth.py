@@ -86,4 +86,4 @@ def test_odd_manifests_are_one_line_and_change_nothing(tasks_folder):
     path.write_text("\n".join([json.dumps(row), *whole.splitlines()[1:]]))
     taken = take_file(tasks_folder, path)
     assert taken.new == 43 * 3 * 3
-    assert taken.left_out == ["1 objects without a label are left out"]
+    assert taken.left_out == ["1 objects without a label were skipped"]

@@ -19,8 +19,8 @@ def test_cells_are_trimmed_and_a_row_without_a_worker_counts_for_nobody(tmp_path
     line = ["aggregate", "--votes", tmp_path / "votes.csv", "--method", method, "--out", tmp_path / "out.csv"]
     main([str(each) for each in line])
     told = capsys.readouterr().err
-    assert "1 rows without a worker or a task are left out" in told
-    assert "1 votes without a label are left out" in told
+    assert "1 rows without a worker or a task were skipped" in told
+    assert "1 votes without a label were skipped" in told
     found = {line.split(",")[0]: line.split(",")[1] for line in (tmp_path / "out.csv").read_text().split()[1:]}
     assert found["t2"] == "2"
     assert found.keys() == {"t1", "t2"}
@@ -63,8 +63,8 @@ def test_imported_answers_of_nobody_are_left_out(tasks_folder, worker):
     held = files.read(tasks_folder)
     for name, text in (("a.csv", plain(held, worker=worker)), ("a.json", studio(held, completed_by=worker or None))):
         found = taken(tasks_folder, name, text)
-        assert (found.new, found.left_out) == (0, ["1 rows without a worker are left out"])
-    assert taken(tasks_folder, "b.csv", plain(held, item=worker)).left_out == ["1 answers without an item are left out"]
+        assert (found.new, found.left_out) == (0, ["1 rows without a worker were skipped"])
+    assert taken(tasks_folder, "b.csv", plain(held, item=worker)).left_out == ["1 answers without an item were skipped"]
     assert last_votes(tasks_folder) == []
 
 
@@ -98,5 +98,5 @@ def test_a_time_that_is_none_is_unknown(tasks_folder, seconds):
 
 def test_a_pipe_is_no_file_of_answers(tasks_folder):
     os.mkfifo(tasks_folder / "a.json")
-    assert "is no regular file" in refused("import", tasks_folder, tasks_folder / "a.json")
-    assert "is not there" in refused("import", tasks_folder, tasks_folder / "nowhere.csv")
+    assert "is not a regular file" in refused("import", tasks_folder, tasks_folder / "a.json")
+    assert "does not exist" in refused("import", tasks_folder, tasks_folder / "nowhere.csv")

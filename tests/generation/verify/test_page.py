@@ -47,7 +47,7 @@ def answer_all(page, task, but=0):
 
 
 def hand_in(page, address):
-    """Do a whole task; return its address."""
+    """Complete a task; return its address."""
     task = page.enter(address)
     answer_all(page, task, but=1)
     status, text, _ = page.ask(f"{task}/finish", {"comment": ""})
@@ -85,7 +85,7 @@ def test_a_colleague_goes_on_with_the_next_task(served):
     assert {held.task_of[item["id"]] for item in following} == {task.id for task in held.tasks} - done
 
 
-def test_a_task_that_was_handed_in_takes_no_more_votes(served):
+def test_a_submitted_task_takes_no_more_votes(served):
     task = served.enter(prolific(served, "pid7", "s7"))
     items = answer_all(served, task)
     assert served.ask(f"{task}/finish", {})[0] == 200
@@ -152,7 +152,7 @@ def test_forged_links_are_refused(served, path):
         body = answer("x") if path.endswith("votes") else None
         status, text, _ = served.ask(path.format(token), body)
         assert status == 403, (path, token)
-        assert "not one of ours" in text
+        assert "not valid" in text
 
 
 def test_expired_links_are_refused(prepared, tmp_path):
@@ -280,11 +280,11 @@ def test_nothing_of_a_visitor_is_logged(tmp_path, tasks_folder):
 
 
 BAD = {
-    "no tasks": (["nowhere"], "holds no tasks.json"),
-    "a port that is taken": (["{}", "--port", "{port}"], "cannot be had"),
-    "open to all without an address": (["{}", "--host", "0.0.0.0"], "expected --url too"),
+    "no tasks": (["nowhere"], "has no tasks.json"),
+    "a port that is taken": (["{}", "--port", "{port}"], "cannot bind"),
+    "open to all without an address": (["{}", "--host", "0.0.0.0"], "expected --url as well"),
     "a name that is none": (["{}", "--port", "0", "--people", "<b>"], "expected 1 to 64 letters"),
-    "no address": (["{}", "--port", "0", "--url", "verify"], "--url: expected an address such as"),
+    "no address": (["{}", "--port", "0", "--url", "verify"], "--url: expected a URL such as"),
 }
 
 
@@ -358,7 +358,7 @@ def test_one_visitor_with_many_names_takes_few_tasks(strict):
     assert strict.enter("anna")  # a link of one's own is not a stranger's
 
 
-def test_a_hand_in_faster_than_a_person_is_kept_apart(strict, few_rounds):
+def test_a_submission_faster_than_a_person_is_held_for_review(strict, few_rounds):
     task = strict.enter(prolific(strict, "bot", "s1"))
     items = data_of(strict, task)["items"]
     for item in items:
@@ -373,7 +373,7 @@ def test_a_hand_in_faster_than_a_person_is_kept_apart(strict, few_rounds):
     assert json.loads(strict.ask(strict.links["review"] + "/figures")[1])["fast"] == [name]
     limits = Limits(gold=0, agreement=0, seconds=0)
     found = aggregate(strict.folder, Rule(), limits)
-    assert "kept apart until reviewed" in found.left_out[name]
+    assert "held until reviewed" in found.left_out[name]
     assert found.rows == {}
     assert aggregate(strict.folder, Rule(), limits, [name]).left_out == {}
-    assert "nobody named" in refused("aggregate", strict.folder, "--count-fast", "nobody")
+    assert "no annotator nobody" in refused("aggregate", strict.folder, "--count-fast", "nobody")

@@ -1,4 +1,4 @@
-"""Which images people look at: at random, the same for the same seed, known pairs that are known, and what it costs."""
+"""Sampling of images (random, reproducible per seed), gold questions with their answers, cost estimate."""
 
 import io
 import json
@@ -125,9 +125,9 @@ def test_tasks_are_as_equal_as_can_be(items, per_task):
 
 def test_costs_are_the_sums_they_say():
     lines = "\n".join(estimate(40, 1120, 3, Terms(pay=1.5, fee=20, seconds=9)))
-    assert "120 sittings (40 tasks x 3 people), 10,080 answers" in lines
-    assert "4.2 minutes a task, 2.8 hours for each of 3 people who do all of it, 8.4 hours together" in lines
-    assert "180.00, with a fee of 20 % 216.00 (a worker earns 21.43 an hour)" in lines
+    assert "120 assignments (40 tasks x 3 annotators), 10,080 answers" in lines
+    assert "4.2 minutes per task, 2.8 hours per annotator who does all tasks, 8.4 hours in total" in lines
+    assert "180.00, with a fee of 20 % 216.00 (a worker earns 21.43 per hour)" in lines
     assert not any("cost" in line for line in estimate(40, 1120, 3, Terms(pay=0, fee=0)))
 
 
@@ -152,7 +152,7 @@ def test_bad_releases_are_one_clear_line(redrawn, tmp_path):
     cases = {
         (without, tmp_path / "a"): "has no config 'guides' for its redrawn images",
         (tmp_path / "there", tmp_path / "b"): "expected a finished release",
-        (redrawn, tmp_path / "there"): "is there already: expected --out to name a new folder",
+        (redrawn, tmp_path / "there"): "exists already: expected --out to name a new folder",
     }
     for (release, out), says in cases.items():
         assert says in refused("prepare", release, "--out", out)

@@ -99,7 +99,7 @@ def test_a_session_is_one_persons(tmp_path):
     assert second.task != first.task
 
 
-def test_a_task_is_handed_in_whole_and_once(tmp_path):
+def test_a_task_is_submitted_whole_and_once(tmp_path):
     office = desk(tmp_path, tasks=1)
     assert office.seat("person:a")
     assert office.finish("t0", "person:a", "") == 3

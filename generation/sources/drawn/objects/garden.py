@@ -1,4 +1,4 @@
-"""What grows: daisies, fly agarics, carved pumpkins."""
+"""Plants: daisies, fly agarics, carved pumpkins."""
 
 import numpy as np
 from PIL import Image

@@ -49,7 +49,7 @@ def spin(rng: np.random.Generator) -> np.ndarray:
 
 
 def seen(normals: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Where on the unturned ball each pixel lies: the normals turned by (3, 3)."""
+    """Position of each pixel on the unturned ball: the normals rotated by (3, 3)."""
     return dot(turn, normals)
 
 
@@ -112,7 +112,7 @@ def _lathe_normals(side: np.ndarray, slope: np.ndarray, turn: float) -> np.ndarr
 
 
 def studs(rows: np.ndarray, around: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """How far (h, w) each pixel is from the nearest of points set in staggered rows, 0.5 being half a gap.
+    """Distance (h, w) of each pixel to the nearest of points in staggered rows, 0.5 being half a gap.
 
     `rows` is the row number and fraction of each pixel, `around` its longitude in radians, `counts` the points in
     the full circle of its row.

@@ -1,4 +1,4 @@
-"""What carries people: school buses and hot-air balloons."""
+"""Vehicles: school buses and hot-air balloons."""
 
 import numpy as np
 from PIL import Image

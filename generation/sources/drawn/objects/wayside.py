@@ -1,4 +1,4 @@
-"""What stands by the road and the shore: traffic lights, street signs, lighthouses."""
+"""Objects by the road and the shore: traffic lights, street signs, lighthouses."""
 
 import numpy as np
 from PIL import Image

@@ -23,7 +23,7 @@ def cave_mouth(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _offsets(size: int, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-    """How far each column (1, size) lies right of x and each row (size, 1) below y."""
+    """Distance of each column (1, size) to the right of x and of each row (size, 1) below y."""
     steps = (np.arange(size, dtype=np.float32) + 0.5) / size
     return steps[None, :] - x, steps[:, None] - y
 

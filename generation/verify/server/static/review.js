@@ -1,5 +1,5 @@
 "use strict";
-// Asks for the figures every three seconds. Everything is put in as text: a comment cannot become markup.
+// Fetches the figures every three seconds. All values are inserted as text: a comment cannot become markup.
 
 const $ = (id) => document.getElementById(id);
 
@@ -24,16 +24,16 @@ function pairs(list) {
 }
 
 function draw(found) {
-  $("about").textContent = `${found.release}, drawn: ${found.drawn}`;
+  $("about").textContent = `${found.release}, sample: ${found.drawn}`;
   const { finished, open, wanted } = found.sittings;
   $("totals").replaceChildren(...pairs([
-    ["tasks handed in", `${finished} of ${wanted}`],
-    ["begun, not handed in", open],
+    ["assignments submitted", `${finished} of ${wanted}`],
+    ["in progress", open],
     ["answers", `${found.answers.given} of ${found.answers.wanted}`],
-    ["answers a minute (last ten)", found.per_minute],
-    ["hours left at this speed", found.hours_left],
-    ["handed in too fast, kept apart", found.fast.join(", ") || "none"],
-    ["names claimed by a second browser", Object.entries(found.refused).map((each) => each.join(": ")).join(", ") || "none"],
+    ["answers per minute (last ten minutes)", found.per_minute],
+    ["hours left at this rate", found.hours_left],
+    ["submitted too fast, held for review", found.fast.join(", ") || "none"],
+    ["worker ids used from a second browser", Object.entries(found.refused).map((each) => each.join(": ")).join(", ") || "none"],
   ]));
   $("agreement").replaceChildren(...found.questions.map((each) =>
     cells([each.name, each.answers.yes, each.answers.no, each.answers.unsure, each.alpha])));
@@ -53,7 +53,7 @@ async function again() {
     draw(await reply.json());
     $("state").textContent = `as of ${new Date().toLocaleTimeString()}`;
   } catch {
-    $("state").textContent = "no connection: trying again";
+    $("state").textContent = "no connection: retrying";
   }
   setTimeout(again, 3000);
 }

@@ -1,11 +1,11 @@
 "use strict";
-// Answers on their way to the server. Each is kept in localStorage until the server has said that it is on disk, so that
-// neither a reload nor a lost network loses one; sent twice, it counts once.
+// Upload queue for answers. Each stays in localStorage until the server confirms that it is on disk, so that neither a
+// reload nor a lost connection loses one; a duplicate counts once.
 
 class Outbox {
-  constructor(base, told) {
+  constructor(base, notify) {
     this.base = base;
-    this.told = told; // called with "saving", "saved", "waiting" or "closed", and on a conflict with what counts
+    this.notify = notify; // called with "saving", "saved", "waiting", "closed", or "conflict" and the current answer
     this.name = "d3s:" + base;
     try {
       this.waiting = JSON.parse(localStorage.getItem(this.name)) || [];
@@ -27,7 +27,7 @@ class Outbox {
       if (this.waiting.length) localStorage.setItem(this.name, JSON.stringify(this.waiting));
       else localStorage.removeItem(this.name);
     } catch {
-      // Storage may be forbidden: then answers are kept in memory, and sent all the same.
+      // Storage may be disabled: then answers are kept in memory only, and sent as usual.
     }
   }
 
@@ -35,25 +35,25 @@ class Outbox {
     if (this.busy) return;
     this.busy = true;
     while (this.waiting.length) {
-      this.told("saving");
+      this.notify("saving");
       const first = this.waiting[0];
       const reply = await post(this.base + "/votes", first);
       if (reply.status === 200) {
         this.waiting.shift();
       } else if (reply.status === 409) {
-        // Another window has answered: what was typed here comes after it.
+        // Another window has answered: this answer becomes the next revision.
         const mine = this.waiting.shift();
         const later = this.waiting.some((each) => each.item === mine.item && each.question === mine.question);
-        this.told("conflict", { ...mine, counts: reply.body });
+        this.notify("conflict", { ...mine, counts: reply.body });
         if (!later && reply.body.answer !== mine.answer) {
           this.waiting.unshift({ ...mine, revision: reply.body.revision + 1 });
         }
       } else if (reply.status >= 400 && reply.status < 500) {
-        this.told("closed", reply.body);
+        this.notify("closed", reply.body);
         this.busy = false;
         return;
       } else {
-        this.told("waiting");
+        this.notify("waiting");
         await new Promise((resolve) => setTimeout(resolve, this.delay));
         this.delay = Math.min(this.delay * 2, 8000);
         continue;
@@ -62,7 +62,7 @@ class Outbox {
       this.keep();
     }
     this.busy = false;
-    this.told("saved");
+    this.notify("saved");
   }
 }
 

@@ -1,5 +1,5 @@
 "use strict";
-// One task: show an item, take three answers, go on. All that is remembered is `given`: item -> question -> [answer, revision].
+// One task: show an item, record three answers, continue. The only state is `given`: item -> question -> [answer, revision].
 
 const $ = (id) => document.getElementById(id);
 const ANSWERS = [["yes", "Yes", "y"], ["no", "No", "n"], ["unsure", "Can't tell", "t"]];
@@ -26,7 +26,7 @@ function show(number) {
   $("gloss").textContent = `${item.object}: ${item.gloss}`;
   put($("image"), item.image, `The picture to judge: is there a ${item.object}, and is the scene ${item.place}?`);
   $("guide-figure").hidden = !item.guide;
-  if (item.guide) put($("guide"), item.guide, "What the computer was given");
+  if (item.guide) put($("guide"), item.guide, "Input of the computer");
   $("examples-figure").hidden = !item.examples.length;
   $("examples-text").textContent = `Photos of: ${item.object}`;
   $("examples").replaceChildren(...item.examples.map((address) => put(new Image(), address, `Example: ${item.object}`)));
@@ -40,11 +40,11 @@ function show(number) {
 
 function showEnd(done) {
   const open = items.length - done;
-  $("end-title").textContent = open ? `${open} still open` : "All answered";
+  $("end-title").textContent = open ? `${open} without answers` : "All answered";
   $("end-text").textContent = open
-    ? "Go back to the pictures that have no answer yet."
-    : "You can still go back and change an answer. Once handed in, the task is closed.";
-  $("finish").textContent = open ? "Go to the first open one" : "Hand in";
+    ? "Some pictures have no answer yet."
+    : "You can still go back and change an answer. Once submitted, the task is closed.";
+  $("finish").textContent = open ? "Go to the first one without answers" : "Submit";
   $("end-title").focus();
 }
 
@@ -91,8 +91,8 @@ function current() {
   return chosen ?? open;
 }
 
-let leaving = null; // the item that was just completed: a key pressed before the next one is seen belongs to neither
-let chosen = null; // the question that keys answer, where it was chosen by going up and down
+let leaving = null; // the item that was just completed: keys pressed before the next one is shown are ignored
+let chosen = null; // the question that keys answer, if selected with the arrow keys
 
 function mark() {
   for (const set of $("questions").children) {
@@ -117,7 +117,7 @@ function answer(question, value, byKey) {
   mark();
   $("progress").value = items.filter(complete).length / items.length;
   if (first && complete(item)) {
-    const here = leaving = at; // long enough to see what was pressed
+    const here = leaving = at; // a short delay shows the selected answer
     setTimeout(() => at === here && go(at + 1), 250);
   }
 }
@@ -164,8 +164,8 @@ function help() {
   $("instructions").showModal();
 }
 
-function told(what, more) {
-  const words = { saving: "Saving …", saved: "Saved", waiting: "No connection: your answers are kept and sent again" };
+function notify(what, more) {
+  const words = { saving: "Saving …", saved: "Saved", waiting: "No connection: your answers are saved here and sent later" };
   if (what === "closed") {
     $("saved").textContent = more.error || "This task is closed";
     $("saved").className = "bad";
@@ -187,13 +187,13 @@ async function finish() {
   if (reply.status === 200 || reply.status === 410) return location.reload();
   $("finish").disabled = false;
   $("end-text").textContent = reply.status === 409
-    ? "Some answers have not arrived: reload the page and look at what is open."
-    : "No connection: try again in a moment.";
+    ? "Some answers were not received: reload the page and complete the missing ones."
+    : "No connection: please retry.";
 }
 
 function start() {
   ({ items, given, base } = JSON.parse($("data").textContent));
-  outbox = new Outbox(base, told);
+  outbox = new Outbox(base, notify);
   for (const kept of outbox.waiting) (given[kept.item] ??= {})[kept.question] = [kept.answer, kept.revision];
   outbox.send();
   $("back").addEventListener("click", () => go(at - 1));
