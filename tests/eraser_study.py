@@ -41,11 +41,11 @@ class Study:
     weight: np.ndarray
     bias: np.ndarray
 
-    def rows(self, photos: np.ndarray, behind: np.ndarray) -> np.ndarray:
-        return self.features[np.ix_(photos, behind)].reshape(-1, self.features.shape[-1])
+    def rows(self, photos: np.ndarray, backgrounds: np.ndarray) -> np.ndarray:
+        return self.features[np.ix_(photos, backgrounds)].reshape(-1, self.features.shape[-1])
 
-    def labels(self, photos: np.ndarray, behind: np.ndarray) -> np.ndarray:
-        return np.tile(self.background[behind], len(photos))
+    def labels(self, photos: np.ndarray, backgrounds: np.ndarray) -> np.ndarray:
+        return np.tile(self.background[backgrounds], len(photos))
 
 
 def study(shared: Path) -> Study:
@@ -54,21 +54,21 @@ def study(shared: Path) -> Study:
     network.load_state_dict(load_file(shared / "weights" / "mobilenetv2_100.safetensors"))
     transform = create_transform(**resolve_model_data_config(network))
     paths = [_photos(shared / name) for name in ("foregrounds", "backgrounds")]
-    fronts, behinds = ([Image.open(path).convert("RGB") for path in each] for each in paths)
+    foregrounds, backgrounds = ([Image.open(path).convert("RGB") for path in each] for each in paths)
 
-    def one(photo: int, behind: int) -> torch.Tensor:
-        left, top = map(int, np.random.default_rng((0, 0, photo, behind)).integers(0, SIZE - SIDE + 1, 2))
-        guide = compose(fronts[photo], behinds[behind], (left, top, left + SIDE, top + SIDE), SIZE)
+    def one(photo: int, place: int) -> torch.Tensor:
+        left, top = map(int, np.random.default_rng((0, 0, photo, place)).integers(0, SIZE - SIDE + 1, 2))
+        guide = compose(foregrounds[photo], backgrounds[place], (left, top, left + SIDE, top + SIDE), SIZE)
         return torch.as_tensor(transform(guide))
 
     pooled = []
     with ThreadPoolExecutor(2) as threads, torch.inference_mode():
-        for photo in range(len(fronts)):
-            images = torch.stack(list(threads.map(one, [photo] * len(behinds), range(len(behinds)))))
+        for photo in range(len(foregrounds)):
+            images = torch.stack(list(threads.map(one, [photo] * len(backgrounds), range(len(backgrounds)))))
             pooled.append(network.forward_head(network.forward_features(images), pre_logits=True).numpy())
     weight, bias = (each.detach().numpy() for each in (network.classifier.weight, network.classifier.bias))
     labels = np.unique([path.parent.name for path in paths[1]], return_inverse=True)[1]
-    return Study(np.stack(pooled), np.arange(len(fronts)) * 5, labels, weight, bias)
+    return Study(np.stack(pooled), np.arange(len(foregrounds)) * 5, labels, weight, bias)
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -81,7 +81,7 @@ def divide(seed: int, *sizes: int) -> list[np.ndarray]:
     return [np.sort(each) for each in np.split(order, np.cumsum(sizes))[: len(sizes)]]
 
 
-def behind(study: Study, cut: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def background_split(study: Study, cut: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which background photos eraser and probe see, and which the test has."""
     everything = np.arange(len(study.background))
     if cut == "seen":
@@ -103,7 +103,7 @@ def leakage(
 
     Weak are those that have not converged, a network below the linear probe among them: they show lower bounds.
     """
-    seen, tested = behind(study, cut, seed)
+    seen, tested = background_split(study, cut, seed)
     learn, ask = eraser(study.rows(probe, seen)), eraser(study.rows(test, tested))
     held = np.repeat(np.arange(len(probe)) % 4 == 0, len(seen))
     labels = np.concatenate([study.labels(probe, seen), study.labels(test, tested)])
@@ -125,7 +125,7 @@ def kept(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> dict[str,
 
 
 def _fresh(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> float:
-    seen, tested = behind(study, "unseen", seed)
+    seen, tested = background_split(study, "unseen", seed)
     labels = np.repeat(np.arange(len(test)), len(seen))
     held = np.tile(np.arange(len(seen)) % 4 == 0, len(test))
     probe = probes.fit("linear", eraser(study.rows(test, seen)), labels, held, classes=len(test), seed=seed)

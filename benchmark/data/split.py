@@ -191,8 +191,8 @@ def _encoded(path: Path, skip: int) -> Iterator[bytes | None]:
     at, groups = starts[first], range(first, file.num_row_groups)
     try:
         for batch in file.iter_batches(_READ, row_groups=groups, columns=["image"], use_threads=False):
-            behind, at = max(0, skip - at), at + len(batch)
-            yield from ((each or {}).get("bytes") for each in batch.column("image").slice(behind).to_pylist())
+            offset, at = max(0, skip - at), at + len(batch)
+            yield from ((each or {}).get("bytes") for each in batch.column("image").slice(offset).to_pylist())
     except (pa.ArrowException, OSError) as error:
         raise ReleaseError(f"{path}: shard cannot be read: {one_line(error)}") from None
 

@@ -42,8 +42,8 @@ class Way:
 class Cells:
     """n values as c cells: (c,) `group`, `total` of the values and `size`; `groups` counts the groups."""
 
-    front: Way
-    behind: Way
+    foregrounds: Way
+    backgrounds: Way
     group: np.ndarray
     total: np.ndarray
     size: np.ndarray
@@ -69,14 +69,14 @@ def cells(
         groups: how many groups.
     """
     kept = group >= 0
-    behind = clusters(background_source[kept], background[kept])
-    front = np.unique(foreground_source[kept], return_inverse=True)[1].reshape(-1)
-    stratum = np.zeros(behind.max(initial=-1) + 1, dtype=np.int64)
-    stratum[behind] = background[kept]
-    (fronts, behinds, own), cell = distinct(front, behind, group[kept])
+    backgrounds = clusters(background_source[kept], background[kept])
+    foregrounds = np.unique(foreground_source[kept], return_inverse=True)[1].reshape(-1)
+    stratum = np.zeros(backgrounds.max(initial=-1) + 1, dtype=np.int64)
+    stratum[backgrounds] = background[kept]
+    (foreground_codes, background_codes, own), cell = distinct(foregrounds, backgrounds, group[kept])
     return Cells(
-        front=_way(fronts, np.zeros(front.max(initial=-1) + 1, dtype=np.int64)),
-        behind=_way(behinds, stratum),
+        foregrounds=_way(foreground_codes, np.zeros(foregrounds.max(initial=-1) + 1, dtype=np.int64)),
+        backgrounds=_way(background_codes, stratum),
         group=own,
         total=np.bincount(cell, weights=values[kept], minlength=len(own)),
         size=np.bincount(cell, minlength=len(own)).astype(np.float64),
@@ -109,7 +109,7 @@ def observed(table: Cells, mixes: np.ndarray) -> Moments:
         table: the images.
         mixes: (m, groups) weights; each row is one more mean, over the groups that hold images.
     """
-    ones = [np.ones((len(way.start), 1)) for way in (table.front, table.behind)]
+    ones = [np.ones((len(way.start), 1)) for way in (table.foregrounds, table.backgrounds)]
     return _Kernel(table, mixes)(ones[0], ones[1])
 
 
@@ -124,8 +124,8 @@ def resampled(table: Cells, mixes: np.ndarray, resamples: int, seed: int) -> Mom
     """
     kernel, rngs = _Kernel(table, mixes), np.random.default_rng(seed).spawn(2)
     parts = [
-        kernel(*(_draw(way, width, rng) for way, rng in zip((table.front, table.behind), rngs, strict=True)))
-        for width in _widths(resamples, len(table.front.start) + len(kernel.group))
+        kernel(*(_draw(way, width, rng) for way, rng in zip((table.foregrounds, table.backgrounds), rngs, strict=True)))
+        for width in _widths(resamples, len(table.foregrounds.start) + len(kernel.group))
     ]
     return Moments(*(np.concatenate([getattr(each, name) for each in parts], axis=1) for name in vars(parts[0])))
 
@@ -158,27 +158,28 @@ class _Kernel:
         self.mixes = mixes
         from scipy import sparse
 
-        (self.group, self.behind), row = distinct(table.group, table.behind.code)
+        (self.group, self.backgrounds), row = distinct(table.group, table.backgrounds.code)
         self.to_group = _sum_by(self.group, table.groups)
-        self.to_behind = _sum_by(self.behind, len(table.behind.start))
-        t, s, shape = table.total, table.size, (len(self.group), len(table.front.start))
+        self.to_background = _sum_by(self.backgrounds, len(table.backgrounds.start))
+        t, s, shape = table.total, table.size, (len(self.group), len(table.foregrounds.start))
         self.total, self.size, *self.products = (
-            sparse.csr_array((values, (row, table.front.code)), shape=shape) for values in (t, s, t * t, t * s, s * s)
+            sparse.csr_array((values, (row, table.foregrounds.code)), shape=shape)
+            for values in (t, s, t * t, t * s, s * s)
         )
         self.shared = _Shared(table, row, len(self.group))
 
-    def __call__(self, front: np.ndarray, behind: np.ndarray) -> Moments:
-        drawn = behind[self.behind]
-        totals, sizes = self.total @ front, self.size @ front
+    def __call__(self, foregrounds: np.ndarray, backgrounds: np.ndarray) -> Moments:
+        drawn = backgrounds[self.backgrounds]
+        totals, sizes = self.total @ foregrounds, self.size @ foregrounds
         count = self.to_group @ (drawn * sizes)
         share = np.divide(1, count, out=np.zeros_like(count), where=count > 0)
         mean = self.to_group @ (drawn * totals) * share
         own = mean[self.group]
         error = totals - own * sizes
-        tt, ts, ss = (each @ front for each in self.products)
+        tt, ts, ss = (each @ foregrounds for each in self.products)
         square = drawn * np.maximum(tt - own * (2 * ts - own * ss), 0)  # of each image's error, summed
         alone = self.to_group @ square * share**2
-        along = self.shared(front, drawn, mean, self.to_group @ (drawn * square)) * share**2
+        along = self.shared(foregrounds, drawn, mean, self.to_group @ (drawn * square)) * share**2
         across = self.to_group @ (drawn * error**2) * share**2
         rows = [(np.where(count > 0, mean, np.nan), along + across - alone, alone, count)]
         for mix in self.mixes:
@@ -186,7 +187,9 @@ class _Kernel:
             weight = (part * share)[self.group]
             lone = (part**2 * alone).sum(0)
             line = self.total.T @ (drawn * weight) - self.size.T @ (drawn * weight * own)
-            spread = (front * line**2).sum(0) + (behind * (self.to_behind @ (weight * error)) ** 2).sum(0)
+            spread = (foregrounds * line**2).sum(0) + (backgrounds * (self.to_background @ (weight * error)) ** 2).sum(
+                0
+            )
             rows.append(((part * mean).sum(0), spread - lone, lone, _kish(part, count)))
         return _stack(rows)
 
@@ -200,7 +203,7 @@ class _Shared:
     def __init__(self, table: Cells, row: np.ndarray, rows: int) -> None:
         from scipy import sparse
 
-        (self.group, self.front), cluster = distinct(table.group, table.front.code)
+        (self.group, self.foregrounds), cluster = distinct(table.group, table.foregrounds.code)
         self.none = len(self.group) == len(row)
         self.to_group = _sum_by(self.group, table.groups)
         self.total, self.size = (
@@ -208,11 +211,11 @@ class _Shared:
             for values in (table.total, table.size)
         )
 
-    def __call__(self, front: np.ndarray, drawn: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    def __call__(self, foregrounds: np.ndarray, drawn: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> np.ndarray:
         if self.none:
             return squares
         error = self.total @ drawn - mean[self.group] * (self.size @ drawn)
-        return self.to_group @ (front[self.front] * error**2)
+        return self.to_group @ (foregrounds[self.foregrounds] * error**2)
 
 
 def _parts(mix: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_mean
 from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
 from benchmark.metrics.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
 from benchmark.metrics.registry import METRICS
-from benchmark.metrics.statistics import LEVEL, behind_all, doubts
+from benchmark.metrics.statistics import LEVEL, doubts, photos_of_all
 from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, split_sample, worst_interval
 from benchmark.schemas import metrics as scores
 from benchmark.schemas import result
@@ -57,7 +57,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         top1=overall,
         top5=mean(top5),
         ci95=_interval(scored.found, -1),
-        doubts=doubts(*behind_all(scored.found.photos), overall),
+        doubts=doubts(*photos_of_all(scored.found.photos), overall),
         averages=_averages(predictions, groups, top1, top5),
         **_further(_measured(predictions, np.zeros_like(groups.labels), 1), 0),
         consistency=_consistency(top1, predictions),
@@ -113,15 +113,15 @@ def _interval(found: Intervals, at: int) -> tuple[float, float]:
 
 def _group(scored: _Scored, label: int) -> dict[str, Any]:
     """Return the fields of a `scores.GroupScore`."""
-    n, fronts, behinds = (int(each) for each in scored.found.counts[:, label])
+    n, n_foregrounds, n_backgrounds = (int(each) for each in scored.found.counts[:, label])
     top1 = float(scored.found.mean[label])
     return {
         "n": n,
         "top1": top1,
         "top5": scored.five[label],
         "ci95": _interval(scored.found, label),
-        "foreground_sources": fronts,
-        "background_sources": behinds,
+        "foreground_sources": n_foregrounds,
+        "background_sources": n_backgrounds,
         "doubts": doubts(n, *_effective(scored.found, label), top1),
     }
 

@@ -257,23 +257,23 @@ def _effective(moments: Moments) -> np.ndarray:
 
 def _counts(table: Cells, mixes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (3, k) images, foreground and background photos; (k,) degrees of freedom."""
-    ways = [distinct(way.code, table.group)[0][1] for way in (table.front, table.behind)]
+    ways = [distinct(way.code, table.group)[0][1] for way in (table.foregrounds, table.backgrounds)]
     own = [
         np.bincount(table.group, table.size, table.groups),
         *(np.bincount(way, minlength=table.groups) for way in ways),
     ]
-    whole = np.array([table.size.sum(), len(table.front.start), len(table.behind.start)])
+    whole = np.array([table.size.sum(), len(table.foregrounds.start), len(table.backgrounds.start)])
     # A mix spans all groups.
     counts = np.concatenate([np.stack(own), np.tile(whole[:, None], (1, len(mixes)))], axis=1).astype(np.int64)
     freedom = counts[1:].min(0) - 1
-    strata = len(np.unique(table.behind.start))
+    strata = len(np.unique(table.backgrounds.start))
     freedom[table.groups :] = min(whole[1] - 1, whole[2] - strata)
     return counts, np.maximum(freedom, 1)
 
 
 def _photos(table: Cells, mixes: int) -> np.ndarray:
     """Return (3, k) images, effective foreground and background photos of groups and mixes; a mix spans all groups."""
-    codes, together = (table.front.code, table.behind.code), np.zeros_like(table.group)
+    codes, together = (table.foregrounds.code, table.backgrounds.code), np.zeros_like(table.group)
     own = np.bincount(table.group, table.size, table.groups), *_each(codes, table.group, table.size, table.groups)
     whole = np.array([table.size.sum(keepdims=True), *_each(codes, together, table.size, 1)])
     return np.concatenate([np.stack(own), np.tile(whole, (1, mixes))], axis=1)

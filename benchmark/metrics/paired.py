@@ -13,7 +13,7 @@ from benchmark.metrics.accuracy import group_means, hits, mean
 from benchmark.metrics.compute import sample_of
 from benchmark.metrics.groups import Groups, by_background
 from benchmark.metrics.intervals import difference_intervals
-from benchmark.metrics.statistics import behind_all, doubts, holm
+from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions, take
 from d3s_dataset.errors import ResultError
@@ -90,7 +90,9 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
-        n, front, behind = behind_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
+        n, n_foregrounds, n_backgrounds = (
+            photos_of_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
+        )
         answer[name] = Change(
             n=int(n),
             before=means[0][place],
@@ -103,7 +105,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             lost=lost,
             odds_ratio=gained / lost if lost else None,
             cohens_h=cohens_h(means[1][place], means[0][place]),
-            doubts=doubts(n, front, behind, 0.5),
+            doubts=doubts(n, n_foregrounds, n_backgrounds, 0.5),
         )
     return answer
 

@@ -27,7 +27,7 @@ def accuracies(right: np.ndarray, sample: Sample) -> list[Spread]:
         sample: the n images.
     """
     found = _intervals(right, sample)
-    why = [doubts(*photos_behind(sample, at), float(mean)) for at, mean in enumerate(found.mean)]
+    why = [doubts(*photos_of(sample, at), float(mean)) for at, mean in enumerate(found.mean)]
     return [
         Spread(
             mean=mean, ci95=(low, high) if len(right) > 1 else (None, None), doubts=reasons if len(right) > 1 else []
@@ -48,7 +48,7 @@ def difference(change: np.ndarray, sample: Sample, at: int) -> Spread:
     found = difference_intervals(change.mean(0), sample, seeds=seeds)
     if seeds is None:
         return Spread(mean=found.mean[at], ci95=(None, None))
-    why = doubts(*photos_behind(sample, at), 0.5)
+    why = doubts(*photos_of(sample, at), 0.5)
     return Spread(mean=found.mean[at], ci95=(found.low[at], found.high[at]), doubts=why)
 
 
@@ -69,7 +69,7 @@ def _intervals(right: np.ndarray, sample: Sample) -> Intervals:
     return accuracy_intervals(right.mean(0), sample, seeds=between_seeds(right, sample) if len(right) > 1 else None)
 
 
-def photos_behind(sample: Sample, at: int) -> tuple[int, float, float]:
+def photos_of(sample: Sample, at: int) -> tuple[int, float, float]:
     """Return images, effective foreground photos, and effective background photos of the background with fewest.
 
     Args:
@@ -79,10 +79,10 @@ def photos_behind(sample: Sample, at: int) -> tuple[int, float, float]:
     used = np.r_[np.eye(sample.groups), sample.mixes > 0][at] > 0
     rows = (sample.group >= 0) & used[sample.group]
     one = np.ones(int(rows.sum()))
-    front = np.unique(sample.foreground_source[rows], return_inverse=True)[1]
+    foregrounds = np.unique(sample.foreground_source[rows], return_inverse=True)[1]
     background = np.unique(sample.background[rows], return_inverse=True)[1]
-    behind = clusters(sample.background_source[rows], sample.background[rows])
+    backgrounds = clusters(sample.background_source[rows], sample.background[rows])
     zeros, count = np.zeros_like(background), background.max(initial=-1) + 1
-    fronts, behinds = (float(effective(each, zeros, one, 1)[0]) for each in (front, behind))
-    fewest = float(effective(behind, background, one, count).min(initial=np.inf))
-    return len(one), fronts, behinds if behinds == len(one) else fewest
+    n_foregrounds, n_backgrounds = (float(effective(each, zeros, one, 1)[0]) for each in (foregrounds, backgrounds))
+    fewest = float(effective(backgrounds, background, one, count).min(initial=np.inf))
+    return len(one), n_foregrounds, n_backgrounds if n_backgrounds == len(one) else fewest

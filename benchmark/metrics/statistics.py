@@ -35,7 +35,7 @@ def doubts(n: float, foregrounds: float, backgrounds: float, mean: float) -> lis
     return [text for text, true in checks.items() if true]
 
 
-def behind_all(photos: np.ndarray) -> tuple[int, float, float]:
+def photos_of_all(photos: np.ndarray) -> tuple[int, float, float]:
     """Return images, effective foreground and background photos behind the mean over all groups, for `doubts`.
 
     Background photos are those of the group with fewest: each group has its own, and the worst known decides.
@@ -43,9 +43,9 @@ def behind_all(photos: np.ndarray) -> tuple[int, float, float]:
     Args:
         photos: (3, groups + 1) images, effective foreground and background photos of each group and of all together.
     """
-    n, fronts, behinds = (float(each) for each in photos[:, -1])
+    n, n_foregrounds, n_backgrounds = (float(each) for each in photos[:, -1])
     filled = photos[2, :-1][photos[0, :-1] > 0]
-    return int(n), fronts, behinds if behinds == n else float(filled.min(initial=behinds))
+    return int(n), n_foregrounds, n_backgrounds if n_backgrounds == n else float(filled.min(initial=n_backgrounds))
 
 
 def effective(photo: np.ndarray, group: np.ndarray, size: np.ndarray, groups: int) -> np.ndarray:

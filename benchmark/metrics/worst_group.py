@@ -60,12 +60,12 @@ def split_sample(
     """
     kept = np.isin(sample.group, groups[groups >= 0])
     right, group = right[kept], sample.group[kept]
-    front = np.unique(sample.foreground_source[kept], return_inverse=True)[1].reshape(-1)
-    behind = clusters(sample.background_source[kept], sample.background[kept])
-    alone = np.bincount(behind)[behind] == 1
+    foregrounds = np.unique(sample.foreground_source[kept], return_inverse=True)[1].reshape(-1)
+    backgrounds = clusters(sample.background_source[kept], sample.background[kept])
+    alone = np.bincount(backgrounds)[backgrounds] == 1
     rng, scores, picked = np.random.default_rng(seed), [], np.zeros(sample.groups)
     for _ in range(splits):
-        halves = _halves(front, rng), _halves(behind, rng)
+        halves = _halves(foregrounds, rng), _halves(backgrounds, rng)
         for side, other in product((False, True), repeat=2):
             choose = (halves[0] == side) & ((halves[1] == other) | alone)
             judge = (halves[0] != side) & ((halves[1] != other) | alone)

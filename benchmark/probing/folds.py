@@ -100,15 +100,15 @@ _Way = tuple[np.ndarray, np.ndarray, str]  # photo, stratum, what to call it
 
 
 def _ways(name: str, photos: Photos) -> list[_Way]:
-    front = photos.foreground, photos.foreground_stratum, "foreground"
-    behind = photos.background, photos.background_stratum, "background"
+    foreground_way = photos.foreground, photos.foreground_stratum, "foreground"
+    background_way = photos.background, photos.background_stratum, "background"
     n = len(photos.foreground)
     rows = np.arange(n), np.zeros(n, dtype=np.int64), ""
     return {
         "seen": [rows],
-        "unseen_foreground": [front],
-        "unseen_background": [behind],
-        "unseen_both": [front, behind],
+        "unseen_foreground": [foreground_way],
+        "unseen_background": [background_way],
+        "unseen_both": [foreground_way, background_way],
     }[name]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.inference.features import Features
 from benchmark.metrics.intervals import Sample, accuracy_intervals, difference_intervals
-from benchmark.metrics.statistics import behind_all, doubts
+from benchmark.metrics.statistics import doubts, photos_of_all
 from benchmark.probing import probes
 from benchmark.probing.folds import Fold, Photos, cut
 from benchmark.probing.targets import Target
@@ -198,9 +198,9 @@ def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
     found = accuracy_intervals(right, sample_of(features, rows))
     mean = float(found.mean[-1])
     ends = float(found.low[-1]), float(found.high[-1])
-    n, fronts, behinds = behind_all(found.photos)
-    behinds = behinds if behinds == n else min(behinds, _fewest(features, rows))
-    return Share(n=n, value=mean, ci95=ends, doubts=doubts(n, fronts, behinds, mean))
+    n, n_foregrounds, n_backgrounds = photos_of_all(found.photos)
+    n_backgrounds = n_backgrounds if n_backgrounds == n else min(n_backgrounds, _fewest(features, rows))
+    return Share(n=n, value=mean, ci95=ends, doubts=doubts(n, n_foregrounds, n_backgrounds, mean))
 
 
 def _fewest(features: Features, rows: np.ndarray) -> int:

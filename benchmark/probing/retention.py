@@ -49,10 +49,10 @@ def same_photo(values: np.ndarray, photo: np.ndarray, background: np.ndarray, de
         device: where.
     """
     rows = functional.normalize(torch.as_tensor(values, dtype=torch.float32, device=device), dim=1)
-    behind = torch.as_tensor(background, device=device)
+    backgrounds = torch.as_tensor(background, device=device)
     best = [
-        (part @ rows.T).masked_fill_(own[:, None] == behind, -2.0).argmax(1)
-        for part, own in zip(rows.split(_CHUNK), behind.split(_CHUNK), strict=True)
+        (part @ rows.T).masked_fill_(own[:, None] == backgrounds, -2.0).argmax(1)
+        for part, own in zip(rows.split(_CHUNK), backgrounds.split(_CHUNK), strict=True)
     ]
     return photo[torch.cat(best).cpu().numpy()] == photo
 

@@ -97,9 +97,11 @@ def _balanced(
     free = cells.group != NONE
     free[train] = False
     places = {
-        f"{name} on {backgrounds[behind]}": np.flatnonzero(free & (cells.group == group) & (cells.background == behind))
+        f"{name} on {backgrounds[background]}": np.flatnonzero(
+            free & (cells.group == group) & (cells.background == background)
+        )
         for group, name in enumerate(names)
-        for behind in np.unique(cells.background)
+        for background in np.unique(cells.background)
     }
     fewest, rows = min(places.items(), key=lambda place: len(place[1]))
     if not len(rows):

@@ -40,15 +40,15 @@ class Neck(nn.Module):
         width = features.shape[1]
         if width < WIDTH:
             raise ModelError(f"{width} features are too few for a neck: expected a model with {WIDTH} or more")
-        front = round(WIDTH * PAPER.foreground / PAPER.size)
-        self.partition = Partition(foreground=front, background=WIDTH - front)
+        foreground_width = round(WIDTH * PAPER.foreground / PAPER.size)
+        self.partition = Partition(foreground=foreground_width, background=WIDTH - foreground_width)
         scale = features.std(0)
         scale[scale == 0] = 1
         self.register_buffer("mean", torch.from_numpy(features.mean(0)))
         self.register_buffer("scale", torch.from_numpy(scale))
         self.map = nn.Linear(width, WIDTH)
-        self.front = nn.Linear(front, classes)
-        self.behind = nn.Linear(WIDTH - front, backgrounds)
+        self.foreground_head = nn.Linear(foreground_width, classes)
+        self.background_head = nn.Linear(WIDTH - foreground_width, backgrounds)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the mapped features, (n, WIDTH)."""
@@ -62,7 +62,7 @@ class Neck(nn.Module):
     def told(self, features: np.ndarray) -> np.ndarray:
         """Return the foreground label that the neck's own head tells."""
         with torch.inference_mode():
-            return self.front(torch.from_numpy(self.part(features, "foreground"))).argmax(1).numpy()
+            return self.foreground_head(torch.from_numpy(self.part(features, "foreground"))).argmax(1).numpy()
 
 
 def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
@@ -90,10 +90,10 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
         order = torch.Generator().manual_seed(seed)
         for step in range(STEPS):
             chosen = torch.randint(len(rows.features), (_BATCH,), generator=order)
-            features, front, behind = (each[chosen] for each in tensors)
-            both = sides(neck.partition, neck(features), front, behind)
-            loss = functional.cross_entropy(neck.front(both[0].features), front)
-            loss = loss + functional.cross_entropy(neck.behind(both[1].features), behind)
+            features, foreground, background = (each[chosen] for each in tensors)
+            both = sides(neck.partition, neck(features), foreground, background)
+            loss = functional.cross_entropy(neck.foreground_head(both[0].features), foreground)
+            loss = loss + functional.cross_entropy(neck.background_head(both[1].features), background)
             penalty.learn(both)
             loss = loss + penalty(both, weight, step / STEPS)[0]
             optimizer.zero_grad()

@@ -148,13 +148,15 @@ class Training:
         return answer
 
     def _loss(self, encoded: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        front, behind = self._model.heads(encoded)
-        loss = functional.cross_entropy(front, batch.foreground, label_smoothing=_SMOOTHING)
-        answer = {"top1": _share_right(front, batch.foreground)}
-        if behind is not None:
+        foreground_logits, background_logits = self._model.heads(encoded)
+        loss = functional.cross_entropy(foreground_logits, batch.foreground, label_smoothing=_SMOOTHING)
+        answer = {"top1": _share_right(foreground_logits, batch.foreground)}
+        if background_logits is not None:
             here = len(batch.background)  # photos of ImageNet have no background label
-            loss = loss + functional.cross_entropy(behind[:here], batch.background, label_smoothing=_SMOOTHING)
-            answer["background_top1"] = _share_right(behind[:here], batch.background)
+            loss = loss + functional.cross_entropy(
+                background_logits[:here], batch.background, label_smoothing=_SMOOTHING
+            )
+            answer["background_top1"] = _share_right(background_logits[:here], batch.background)
         added, penalty = self._added(encoded, batch)
         loss = loss + added if added is not None else loss
         return loss, {"loss": loss.item(), **answer, **penalty}

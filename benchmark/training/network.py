@@ -125,9 +125,13 @@ class Parts(nn.Module):
 
     def heads(self, encoded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the foreground and background logits of (n, features)."""
-        front, behind = (encoded[:, self.partition.columns(part)] for part in ("foreground", "background"))
+        foreground_features, background_features = (
+            encoded[:, self.partition.columns(part)] for part in ("foreground", "background")
+        )
         linear = _classifier(self.network)
-        return functional.linear(front, linear.weight[:, : front.shape[1]], linear.bias), self.background(behind)
+        return functional.linear(
+            foreground_features, linear.weight[:, : foreground_features.shape[1]], linear.bias
+        ), self.background(background_features)
 
     def own(self) -> list[nn.Parameter]:
         """Return the background head's parameters."""

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import t as student
 
 from benchmark import erasers
-from tests.eraser_study import READERS, Study, behind, divide, fit, kept, leakage, study
+from tests.eraser_study import READERS, Study, background_split, divide, fit, kept, leakage, study
 
 pytestmark = pytest.mark.bench
 DIVISIONS = (1, 2, 3)
@@ -32,7 +32,7 @@ def real(shared_data: Path) -> Study:
 def one(real: Study, name: str, cut: str, division: int, sizes: tuple[int, int, int]) -> list[float]:
     """Return what the probes read, what is kept and the rank, in percent and dimensions."""
     first, probe, test = divide(division, *sizes)
-    eraser = fit(real, name, first, behind(real, cut, division)[0])
+    eraser = fit(real, name, first, background_split(real, cut, division)[0])
     read, weak = leakage(real, eraser, probe, test, cut, division)
     if weak:
         print(f"not converged, so lower bounds: {', '.join(weak)} after {name}, {cut}, division {division}", flush=True)

@@ -25,14 +25,14 @@ def features(shared_data: Path) -> Features:
     """All guides as the features of a split; photos and images are known by their numbers."""
     real = study(shared_data)
     photos, templates, size = real.features.shape
-    front, behind = (each.ravel() for each in np.mgrid[:photos, :templates])
+    foregrounds, backgrounds = (each.ravel() for each in np.mgrid[:photos, :templates])
     return Features(
         values=real.features.reshape(-1, size),
         key=np.array([f"{i:06d}" for i in range(photos * templates)], dtype=object),
-        foreground=real.foreground[front],
-        background=real.background[behind],
-        foreground_source=front,
-        background_source=behind,
+        foreground=real.foreground[foregrounds],
+        background=real.background[backgrounds],
+        foreground_source=foregrounds,
+        background_source=backgrounds,
         head=Head(real.weight, real.bias),
         partition=None,
         model=None,  # pyright: ignore[reportArgumentType] - provenance, which no reading looks at

@@ -42,8 +42,8 @@ def record(index: int, image: bytes, foreground: int, background: int, **others:
         key=others.pop("key", f"{index:020x}"),
         prompt="a toy",
         seed=index,
-        foreground_source=others.pop("foreground_source", f"front-{index}"),
-        background_source=others.pop("background_source", f"behind-{background}-{index % 3}"),
+        foreground_source=others.pop("foreground_source", f"foreground-{index}"),
+        background_source=others.pop("background_source", f"background-{background}-{index % 3}"),
         box={"left": 0, "top": 0, "right": 1, "bottom": 1},
         generator=None,
         **others,
@@ -122,7 +122,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = rng.integers(0, 60, (48, 48, 3)).astype(np.uint8)
             pixels[..., 2 * kind] += 150
             foreground = (1, 7)[kind]
-            source = f"front-{first + i // 10}"
+            source = f"foreground-{first + i // 10}"
             answer.append(record(first + i, jpeg(pixels), foreground, i // 2 % 10, foreground_source=source))
         return answer
 
@@ -144,7 +144,9 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _noise(seed: int, index: int, control: bool) -> Record:
     pixels = np.random.default_rng([seed, index]).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     others = {"background_source": None} if control else {}
-    return record(index, jpeg(pixels), index // 5 * 83, index % 5, foreground_source=f"front-{index // 5}", **others)
+    return record(
+        index, jpeg(pixels), index // 5 * 83, index % 5, foreground_source=f"foreground-{index // 5}", **others
+    )
 
 
 @pytest.fixture(scope="session")
@@ -229,17 +231,29 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
 def simulate() -> Callable[..., tuple[np.ndarray, Sample]]:
     """Draw right or wrong on `photos` foreground photos, each once on every background, from known accuracies.
 
-    Latent normal: a foreground photo's effect (standard deviation `front`), a background photo's (`behind`; each image
-    takes one of its background's `templates` at random, or `template`) and an image's own (1), cut where the accuracy
-    is `p`, a number or one a background. The mix is the mean over all images.
+    Latent normal: a foreground photo's effect (standard deviation `foreground_spread`), a background photo's
+    (`background_spread`; each image takes one of its background's `templates` at random, or `template`) and an image's
+    own (1), cut where the accuracy is `p`, a number or one per background. The mix is the mean over all images.
     """
 
-    def draw(rng, photos: int, templates: int, p, front: float, behind: float, backgrounds: int = 10, template=None):
-        level = np.broadcast_to(norm.ppf(p) * np.sqrt(1 + front**2 + behind**2), backgrounds)
+    def draw(
+        rng,
+        photos: int,
+        templates: int,
+        p,
+        foreground_spread: float,
+        background_spread: float,
+        backgrounds: int = 10,
+        template=None,
+    ):
+        level = np.broadcast_to(norm.ppf(p) * np.sqrt(1 + foreground_spread**2 + background_spread**2), backgrounds)
         photo, background = np.repeat(np.arange(photos), backgrounds), np.tile(np.arange(backgrounds), photos)
         if template is None:
             template = background * templates + rng.integers(0, templates, len(photo))
-        effect = rng.normal(size=photos)[photo] * front + rng.normal(size=backgrounds * templates)[template] * behind
+        effect = (
+            rng.normal(size=photos)[photo] * foreground_spread
+            + rng.normal(size=backgrounds * templates)[template] * background_spread
+        )
         mixes = np.ones((1, backgrounds))
         sample = Sample(photo, template, background, background, backgrounds, mixes)
         return level[background] + effect + rng.normal(size=len(photo)) > 0, sample
@@ -265,11 +279,13 @@ def provenance() -> Callable[..., dict]:
     return make
 
 
-def some_predictions(n: int = 40, fronts: int = 8, behinds: int = 6, p: float = 0.6, seed: int = 0) -> Predictions:
+def some_predictions(
+    n: int = 40, n_foregrounds: int = 8, n_backgrounds: int = 6, p: float = 0.6, seed: int = 0
+) -> Predictions:
     """Random predictions: n images over some foreground and background photos, right with probability p."""
     rng = np.random.default_rng(seed)
-    front, behind = rng.integers(0, fronts, n), rng.integers(0, behinds, n)
-    foreground = front * 7 % 1000
+    foregrounds, backgrounds = rng.integers(0, n_foregrounds, n), rng.integers(0, n_backgrounds, n)
+    foreground = foregrounds * 7 % 1000
     right = rng.random(n) < p
     prediction = (foreground[:, None] + 1 + np.arange(BEST)) % 1000
     prediction[right, 0] = foreground[right]
@@ -277,9 +293,9 @@ def some_predictions(n: int = 40, fronts: int = 8, behinds: int = 6, p: float = 
     return Predictions(
         key=np.array([f"{seed}-{i}" for i in range(n)], dtype=object),
         foreground=foreground.astype(np.int64),
-        background=(behind % 10).astype(np.int64),
-        foreground_source=np.array([f"front-{i}" for i in front], dtype=object),
-        background_source=np.array([f"behind-{i}" for i in behind], dtype=object),
+        background=(backgrounds % 10).astype(np.int64),
+        foreground_source=np.array([f"foreground-{i}" for i in foregrounds], dtype=object),
+        background_source=np.array([f"background-{i}" for i in backgrounds], dtype=object),
         prediction=prediction.astype(np.int32),
         probability=probability,
         loss=rng.exponential(size=n).astype(np.float32),

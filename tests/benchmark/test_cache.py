@@ -47,10 +47,13 @@ def test_a_second_call_gives_the_same_files_without_torch(toy, small, twice):
 def test_a_second_call_on_17000_images_takes_seconds(make, small, tmp_path, capsys):
     """1,700 photos on each of ten backgrounds of 100 photos; small images, which a second call does not look at."""
     rng, pixels = np.random.default_rng(0), [np.full((32, 32, 3), 25 * i, np.uint8) for i in range(10)]
-    images, behind = [make.jpeg(each) for each in pixels], rng.integers(0, 100, 17000)
+    images, backgrounds = [make.jpeg(each) for each in pixels], rng.integers(0, 100, 17000)
 
     def row(i):
-        sources = {"foreground_source": f"front-{i // 10}", "background_source": f"behind-{i % 10}-{behind[i]}"}
+        sources = {
+            "foreground_source": f"foreground-{i // 10}",
+            "background_source": f"background-{i % 10}-{backgrounds[i]}",
+        }
         return make.record(i, images[i % 10], i // 17 % 1000, i % 10, **sources)
 
     release = make.write_release(

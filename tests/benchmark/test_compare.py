@@ -26,7 +26,7 @@ def save(tmp_path, provenance):
 
 
 def test_command_compares_the_images_both_have(make_predictions, save, tmp_path, capsys):
-    made = make_predictions(n=300, fronts=40, behinds=12)
+    made = make_predictions(n=300, n_foregrounds=40, n_backgrounds=12)
     wrong = replace(made, prediction=np.roll(made.prediction, 1, axis=1))
     paths = save("good", take(made, np.arange(290))), save("bad.v1", take(wrong, np.arange(5, 300)))
     compare.main([*map(str, paths), "--out", str(tmp_path / "new" / "c.json")])

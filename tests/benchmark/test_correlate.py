@@ -76,10 +76,10 @@ def test_the_papers_pairing_is_theirs():
     found = pairing.read("paper")
     assert found.names == tuple(SUPERCLASSES)
     assert "indoors" not in {tied for _, tied in found.groups.values()}
-    labels, behind = np.array([151, 151, 7, 0, 999]), np.array([2, 0, 8, 0, 0])
+    labels, background = np.array([151, 151, 7, 0, 999]), np.array([2, 0, 8, 0, 0])
     assert found.group(labels).tolist() == [0, 0, 1, 8, -1]
-    assert found.tied(labels, behind, NAMES).tolist() == [True, False, True, True, False]
-    assert found.untied(labels, behind, NAMES).tolist() == [False, True, False, False, False]
+    assert found.tied(labels, background, NAMES).tolist() == [True, False, True, True, False]
+    assert found.untied(labels, background, NAMES).tolist() == [False, True, False, False, False]
 
 
 def test_pairings_are_drawn_by_seed_and_come_back_from_files(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.eraser_study import behind, divide, fit, kept, leakage, study
+from tests.eraser_study import background_split, divide, fit, kept, leakage, study
 
 pytestmark = pytest.mark.long
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.long
 def test_band_and_noise_leave_less_to_read_than_leace_and_keep_the_photo(shared_data):
     real = study(shared_data)
     first, probe, test = divide(4, 70, 70, 60)
-    seen, _ = behind(real, "seen", 4)
+    seen, _ = background_split(real, "seen", 4)
     fitted = {name: fit(real, name, first, seen) for name in ("none", "leace", "band", "noise")}
     found = {name: leakage(real, eraser, probe, test, "seen", 4) for name, eraser in fitted.items()}
     read = {name: each for name, (each, _) in found.items()}

@@ -12,11 +12,17 @@ from d3s_dataset.errors import ResultError
 @st.composite
 def tables(draw, least: int = LEAST):
     """Rows over foreground photos and the photos of some backgrounds, in any order, some pairs missing."""
-    fronts, groups = draw(st.integers(least, 12)), draw(st.integers(2, 4))
+    n_foregrounds, groups = draw(st.integers(least, 12)), draw(st.integers(2, 4))
     counts = draw(st.lists(st.integers(least, 7), min_size=groups, max_size=groups))
-    behind = [(group, photo) for group, count in enumerate(counts) for photo in range(count)]
+    backgrounds = [(group, photo) for group, count in enumerate(counts) for photo in range(count)]
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
-    rows = np.array([(front, 10 * group + photo, group) for front in range(fronts) for group, photo in behind])
+    rows = np.array(
+        [
+            (foregrounds, 10 * group + photo, group)
+            for foregrounds in range(n_foregrounds)
+            for group, photo in backgrounds
+        ]
+    )
     rows = rng.permutation(rows)
     zeros = np.zeros(len(rows), dtype=np.int64)
     return Photos(rows[:, 0], rows[:, 1], zeros, rows[:, 2])

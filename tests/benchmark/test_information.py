@@ -95,10 +95,10 @@ def test_small_batches_have_the_gradient_of_the_whole_on_average(channel):
 
 def _draw(count: int) -> tuple[Side, Side]:
     """The foreground part is shifted by the background label, the background part is noise."""
-    front, behind = torch.randint(0, 2, (2, count))
+    foreground, background = torch.randint(0, 2, (2, count))
     features = torch.randn(count, PARTITION.size)
-    features[:, 0] += 2 * behind - 1
-    return sides(PARTITION, features, front, behind)
+    features[:, 0] += 2 * background - 1
+    return sides(PARTITION, features, foreground, background)
 
 
 @pytest.mark.parametrize("kind", [Mine, Club])
@@ -119,14 +119,14 @@ def test_a_trained_bound_holds_and_is_zero_for_what_is_independent(kind):
 @pytest.mark.parametrize("kind", [Mine, Club])
 def test_gradients_reach_the_features_and_leave_the_critics(kind):
     penalty = kind(PARTITION, (2, 2), 0, critic_steps=4, critic_rate=3e-3)
-    front, behind = torch.randint(0, 2, (2, 50))
+    foreground, background = torch.randint(0, 2, (2, 50))
     features = nn.Parameter(torch.randn(50, PARTITION.size))
-    penalty.learn(sides(PARTITION, features, front, behind))
+    penalty.learn(sides(PARTITION, features, foreground, background))
     assert features.grad is None
     taught = {name: each.clone() for name, each in penalty.named_parameters()}
     for each in penalty.parameters():
         each.grad = None
-    added, measured = penalty(sides(PARTITION, features, front, behind), 3.0, 0.5)
+    added, measured = penalty(sides(PARTITION, features, foreground, background), 3.0, 0.5)
     assert added.item() == pytest.approx(3 * measured.item())
     added.backward()
     assert all(features.grad[:, PARTITION.columns(part)].abs().sum() > 0 for part in ("foreground", "background"))
@@ -134,4 +134,4 @@ def test_gradients_reach_the_features_and_leave_the_critics(kind):
     assert all(torch.equal(each, taught[name]) for name, each in penalty.named_parameters())
     with torch.no_grad():
         features -= 5 * features.grad
-    assert penalty(sides(PARTITION, features, front, behind), 3.0, 0.5)[1] < measured
+    assert penalty(sides(PARTITION, features, foreground, background), 3.0, 0.5)[1] < measured

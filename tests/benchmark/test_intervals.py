@@ -10,17 +10,25 @@ from benchmark.metrics.intervals import Sample, accuracy_intervals, difference_i
 from benchmark.metrics.statistics import wilson
 
 
-def sample_of(front, behind, background=None, group=None, groups=1) -> Sample:
-    none = np.zeros(len(front), int)
+def sample_of(foregrounds, backgrounds, background=None, group=None, groups=1) -> Sample:
+    none = np.zeros(len(foregrounds), int)
     group = none if group is None else group
-    return Sample(front, behind, none if background is None else background, group, groups, np.ones((1, groups)))
+    return Sample(
+        foregrounds, backgrounds, none if background is None else background, group, groups, np.ones((1, groups))
+    )
 
 
-def _crossed(rng: np.random.Generator, fronts: int, behinds: int) -> tuple[np.ndarray, Sample]:
+def _crossed(rng: np.random.Generator, n_foregrounds: int, n_backgrounds: int) -> tuple[np.ndarray, Sample]:
     """Every foreground photo on every background photo of two backgrounds, with effects of both photos."""
-    front, behind = (each.ravel() for each in np.meshgrid(range(fronts), range(behinds), indexing="ij"))
-    effect = rng.normal(size=fronts)[front] + rng.normal(size=behinds)[behind] + rng.normal(size=len(front))
-    return effect > 0, sample_of(front, behind, behind % 2, behind % 2, 2)
+    foregrounds, backgrounds = (
+        each.ravel() for each in np.meshgrid(range(n_foregrounds), range(n_backgrounds), indexing="ij")
+    )
+    effect = (
+        rng.normal(size=n_foregrounds)[foregrounds]
+        + rng.normal(size=n_backgrounds)[backgrounds]
+        + rng.normal(size=len(foregrounds))
+    )
+    return effect > 0, sample_of(foregrounds, backgrounds, backgrounds % 2, backgrounds % 2, 2)
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 40))
@@ -28,8 +36,8 @@ def _crossed(rng: np.random.Generator, fronts: int, behinds: int) -> tuple[np.nd
 def test_single_photos_give_wilson(seed, n):
     right = np.random.default_rng(seed).random(n) < 0.5
     expected = wilson(right.sum(), n)
-    for behind in (np.arange(n), np.full(n, -1)):
-        found = accuracy_intervals(right, sample_of(np.arange(n), behind), resamples=20)
+    for backgrounds in (np.arange(n), np.full(n, -1)):
+        found = accuracy_intervals(right, sample_of(np.arange(n), backgrounds), resamples=20)
         np.testing.assert_allclose((found.low[0], found.high[0]), expected)
 
 
@@ -46,10 +54,10 @@ def test_the_order_of_images_does_not_matter(seed):
     np.testing.assert_allclose(found.high, again.high)
 
 
-@given(seed=st.integers(0, 10_000), fronts=st.integers(1, 8), behinds=st.integers(1, 8))
+@given(seed=st.integers(0, 10_000), n_foregrounds=st.integers(1, 8), n_backgrounds=st.integers(1, 8))
 @settings(max_examples=60, deadline=None)
-def test_intervals_hold_the_mean_or_are_nan(seed, fronts, behinds):
-    found = accuracy_intervals(*_crossed(np.random.default_rng(seed), fronts, behinds), resamples=50)
+def test_intervals_hold_the_mean_or_are_nan(seed, n_foregrounds, n_backgrounds):
+    found = accuracy_intervals(*_crossed(np.random.default_rng(seed), n_foregrounds, n_backgrounds), resamples=50)
     known = ~np.isnan(found.low)
     assert (np.isnan(found.high) == ~known).all()
     assert ((found.low >= 0) & (found.low <= found.mean) & (found.mean <= found.high) & (found.high <= 1))[known].all()
@@ -64,8 +72,8 @@ def test_edges():
     none = np.zeros(0, int)
     assert np.isnan(accuracy_intervals(none.astype(bool), sample_of(none, none)).low).all()
     zeros, right = np.zeros(6, int), np.array([True, False] * 3)
-    for front, behind in ((np.arange(6), zeros), (zeros, np.arange(6)), (zeros, zeros)):
-        found = accuracy_intervals(right, sample_of(front, behind))
+    for foregrounds, backgrounds in ((np.arange(6), zeros), (zeros, np.arange(6)), (zeros, zeros)):
+        found = accuracy_intervals(right, sample_of(foregrounds, backgrounds))
         assert np.isnan([found.low, found.high]).all()  # one photo for all: nobody knows what another would do
     one = accuracy_intervals(np.array([True]), sample_of(zeros[:1], zeros[:1]))
     np.testing.assert_allclose((one.low[0], one.high[0]), wilson(1, 1))
@@ -87,8 +95,8 @@ def test_an_empty_group_is_nan_beside_others():
 
 def test_template_effects_widen_the_interval():
     """When a background photo decides, images that share one are worth little more than one image."""
-    behind = np.repeat(np.arange(40), 20)
-    found = accuracy_intervals(behind % 2 == 0, sample_of(np.arange(800), behind))
+    backgrounds = np.repeat(np.arange(40), 20)
+    found = accuracy_intervals(backgrounds % 2 == 0, sample_of(np.arange(800), backgrounds))
     assert found.size[0] == pytest.approx(40, rel=0.05)
     low, high = wilson(400, 800)
     assert found.high[0] - found.low[0] > 3.5 * (high - low)

@@ -30,17 +30,19 @@ def table(provenance):
         classes: int = 12, photos: int = 3, backgrounds: int = 4, templates: int = 3, size: int = 24, seed: int = 0
     ):
         rng = np.random.default_rng(seed)
-        front, behind = np.meshgrid(np.arange(classes * photos), np.arange(backgrounds * templates), indexing="ij")
-        front, behind = front.ravel(), behind.ravel()
+        foreground_photos, background_photos = np.meshgrid(
+            np.arange(classes * photos), np.arange(backgrounds * templates), indexing="ij"
+        )
+        foreground_photos, background_photos = foreground_photos.ravel(), background_photos.ravel()
         facts = provenance()
         run = result.Run(precision="fp32", agreement=None, compiled=False, batch_size=1, devices=["cpu"])
         return Features(
-            values=rng.normal(size=(len(front), size)).astype(np.float32),
-            key=np.array([f"{i:04d}" for i in range(len(front))], dtype=object),
-            foreground=front // photos * 5,
-            background=behind // templates,
-            foreground_source=front,
-            background_source=behind,
+            values=rng.normal(size=(len(foreground_photos), size)).astype(np.float32),
+            key=np.array([f"{i:04d}" for i in range(len(foreground_photos))], dtype=object),
+            foreground=foreground_photos // photos * 5,
+            background=background_photos // templates,
+            foreground_source=foreground_photos,
+            background_source=background_photos,
             head=None,
             partition=None,
             model=result.Model.model_validate(facts["model"]),

@@ -83,7 +83,7 @@ def test_independent_images_agree_with_mcnemar(make_predictions):
 
 def test_the_board_s_test_is_that_of_all_images(make_predictions):
     """One p-value alone, without the backgrounds': the same, background photos drawn within each background."""
-    made = make_predictions(n=400, fronts=30, behinds=40)
+    made = make_predictions(n=400, n_foregrounds=30, n_backgrounds=40)
     after = _altered(made, 0.08, 1)
     before, right = (hits(each.foreground, each.prediction, 1) for each in (made, after))
     assert overall(before, right, made) == changes(made, after, background_names())["all images"].p
@@ -94,7 +94,7 @@ def test_cohens_h_at_the_ends():
 
 
 def test_steps_of_the_chain_add_up(make_predictions):
-    whole = make_predictions(n=400, fronts=40, behinds=20, p=0.9)
+    whole = make_predictions(n=400, n_foregrounds=40, n_backgrounds=20, p=0.9)
     tables = {"control_original_guides": whole}
     for seed, name in enumerate(("control_scale_guides", "control_scale", "default")):
         tables[name] = _altered(list(tables.values())[-1], 0.2, seed)
@@ -122,7 +122,7 @@ def test_a_chain_needs_a_step(make_predictions):
 
 def test_the_background_step_of_guides_starts_from_guides(make_predictions):
     """Of a release without a generator, and of the guides of one that has it; a step is never over two changes."""
-    made = make_predictions(n=400, fronts=40, behinds=20, p=0.9)
+    made = make_predictions(n=400, n_foregrounds=40, n_backgrounds=20, p=0.9)
     grey = _altered(made, 0.1, 0)
     last = _altered(grey, 0.3, 1)
     tables = {"control_original_guides": made, "control_scale_guides": grey, "default": last}

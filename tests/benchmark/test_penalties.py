@@ -158,12 +158,12 @@ def _solve(name: str, weight: float, steps: int) -> SimpleNamespace:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    features, front, behind = _both(2000)
-    both = sides(PARTITION, neck(features).detach(), front, behind)
+    features, foreground, background = _both(2000)
+    both = sides(PARTITION, neck(features).detach(), foreground, background)
     return SimpleNamespace(
         penalty=penalty(both, weight, 1.0)[1].item(),
-        own=(_readable(both[0].features, front), _readable(both[1].features, behind)),
-        other=_readable(both[0].features, behind),
+        own=(_readable(both[0].features, foreground), _readable(both[1].features, background)),
+        other=_readable(both[0].features, background),
     )
 
 

@@ -19,19 +19,26 @@ from tests.conftest import one_line_error
 def crossed(make, tmp_path_factory):
     """Patches on noise: three classes of three photos on three photos of three backgrounds, which tint the rest."""
     rng = np.random.default_rng(0)
-    fronts = [(label, f"front-{label}-{photo}") for label in (1, 7, 151) for photo in range(3)]
-    behinds = [(label, f"behind-{label}-{photo}") for label in range(3) for photo in range(3)]
-    shade = {name: rng.integers(0, 60, 3) for _, name in fronts + behinds}
+    foregrounds = [(label, f"foreground-{label}-{photo}") for label in (1, 7, 151) for photo in range(3)]
+    backgrounds = [(label, f"background-{label}-{photo}") for label in range(3) for photo in range(3)]
+    shade = {name: rng.integers(0, 60, 3) for _, name in foregrounds + backgrounds}
     rows = []
-    for label, front in fronts:
-        for background, behind in behinds:
-            pixels = rng.integers(0, 40, (32, 32, 3)) + shade[behind]
+    for label, foreground_photo in foregrounds:
+        for background, background_photo in backgrounds:
+            pixels = rng.integers(0, 40, (32, 32, 3)) + shade[background_photo]
             pixels[..., background] += 60
-            pixels[8:24, 8:24] = shade[front] + (100 if label == 1 else 150 if label == 7 else 190)
-            rows.append((label, background, front, behind, pixels.astype(np.uint8)))
+            pixels[8:24, 8:24] = shade[foreground_photo] + (100 if label == 1 else 150 if label == 7 else 190)
+            rows.append((label, background, foreground_photo, background_photo, pixels.astype(np.uint8)))
     records = [
-        make.record(i, make.jpeg(pixels), label, background, foreground_source=front, background_source=behind)
-        for i, (label, background, front, behind, pixels) in enumerate(rows)
+        make.record(
+            i,
+            make.jpeg(pixels),
+            label,
+            background,
+            foreground_source=foreground_photo,
+            background_source=background_photo,
+        )
+        for i, (label, background, foreground_photo, background_photo, pixels) in enumerate(rows)
     ]
     short = [each for each in records if not each.background_source.endswith("-2")]
     splits = {"validation": records, "train": records[:9], "short": short}

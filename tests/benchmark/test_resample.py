@@ -13,10 +13,10 @@ from benchmark.metrics.bootstrap import cells, observed, resampled
 from benchmark.metrics.groups import clusters
 
 
-def _images(rng: np.random.Generator, n: int, fronts: int, behinds: int) -> tuple[np.ndarray, ...]:
+def _images(rng: np.random.Generator, n: int, n_foregrounds: int, n_backgrounds: int) -> tuple[np.ndarray, ...]:
     """Values, foreground and background photos, backgrounds (fixed by the photo), and groups; some images in none."""
-    behind = rng.integers(0, behinds, n)
-    return rng.random(n), rng.integers(0, fronts, n), behind, behind % 3, rng.integers(-1, 2, n)
+    backgrounds = rng.integers(0, n_backgrounds, n)
+    return rng.random(n), rng.integers(0, n_foregrounds, n), backgrounds, backgrounds % 3, rng.integers(-1, 2, n)
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(5, 80))
@@ -24,19 +24,19 @@ def _images(rng: np.random.Generator, n: int, fronts: int, behinds: int) -> tupl
 def test_variance_is_statsmodels_two_way_clustered_variance(seed, n):
     import statsmodels.api as sm
 
-    values, front, behind, background, _ = _images(np.random.default_rng(seed), n, 6, 7)
-    here = observed(cells(values, front, behind, background, np.zeros(n, int), 1), np.ones((1, 1)))
+    values, foregrounds, backgrounds, background, _ = _images(np.random.default_rng(seed), n, 6, 7)
+    here = observed(cells(values, foregrounds, backgrounds, background, np.zeros(n, int), 1), np.ones((1, 1)))
     model = sm.OLS(values, np.ones(n)).fit()
-    expected = cov_cluster_2groups(model, front, behind, use_correction=False)[0].item()
+    expected = cov_cluster_2groups(model, foregrounds, backgrounds, use_correction=False)[0].item()
     for row in range(2):  # the group of all images, and the mix of that one group
         np.testing.assert_allclose(here.mean[row], values.mean())
         np.testing.assert_allclose(here.variance[row], expected, atol=1e-12)
         np.testing.assert_allclose(here.size[row], n)
 
 
-def _loop(values, front, behind, group, groups, mix, fronts, behinds):
+def _loop(values, foregrounds, backgrounds, group, groups, mix, foreground_weights, background_weights):
     """One bootstrap sample, taken literally: how often each photo is drawn -> means and variances."""
-    weight = fronts[front] * behinds[behind]
+    weight = foreground_weights[foregrounds] * background_weights[backgrounds]
     sizes = [weight[group == g].sum() for g in range(groups)]
     means = [(weight * values)[group == g].sum() / sizes[g] if sizes[g] else np.nan for g in range(groups)]
     share = np.array([m if size else 0 for m, size in zip(mix, sizes, strict=True)])
@@ -49,10 +49,20 @@ def _loop(values, front, behind, group, groups, mix, fronts, behinds):
         if influence is None:
             variances.append(np.nan)
             continue
-        total = sum(fronts[f] * (behinds[behind] * influence)[front == f].sum() ** 2 for f in set(front))
-        total += sum(behinds[b] * (fronts[front] * influence)[behind == b].sum() ** 2 for b in set(behind))
-        for f, b in set(zip(front.tolist(), behind.tolist(), strict=True)):
-            total -= fronts[f] * behinds[b] * influence[(front == f) & (behind == b)].sum() ** 2
+        total = sum(
+            foreground_weights[f] * (background_weights[backgrounds] * influence)[foregrounds == f].sum() ** 2
+            for f in set(foregrounds)
+        )
+        total += sum(
+            background_weights[b] * (foreground_weights[foregrounds] * influence)[backgrounds == b].sum() ** 2
+            for b in set(backgrounds)
+        )
+        for f, b in set(zip(foregrounds.tolist(), backgrounds.tolist(), strict=True)):
+            total -= (
+                foreground_weights[f]
+                * background_weights[b]
+                * influence[(foregrounds == f) & (backgrounds == b)].sum() ** 2
+            )
         variances.append(total)
     return means, variances
 
@@ -60,28 +70,30 @@ def _loop(values, front, behind, group, groups, mix, fronts, behinds):
 @pytest.mark.parametrize("seed", range(5))
 def test_every_sample_is_that_of_a_loop(seed, monkeypatch):
     rng = np.random.default_rng(seed)
-    values, front, _, background, _ = _images(rng, 60, 8, 9)
-    behind = background * 3 + rng.integers(0, 3, 60)
+    values, foregrounds, _, background, _ = _images(rng, 60, 8, 9)
+    backgrounds = background * 3 + rng.integers(0, 3, 60)
     group = background - (background == 2) * 3  # one background belongs to no group
     kept = group >= 0
     drawn = []
     real = bootstrap._draw
     monkeypatch.setattr(bootstrap, "_draw", lambda *args: drawn.append(real(*args)) or drawn[-1])
     mix = np.array([0.3, 0.7])
-    found = resampled(cells(values, front, behind, background, group, 2), mix[None], 6, seed)
-    fronts, behinds = drawn
-    codes = np.unique(front[kept], return_inverse=True)[1], clusters(behind[kept], background[kept])
+    found = resampled(cells(values, foregrounds, backgrounds, background, group, 2), mix[None], 6, seed)
+    foreground_weights, background_weights = drawn
+    codes = np.unique(foregrounds[kept], return_inverse=True)[1], clusters(backgrounds[kept], background[kept])
     for sample in range(6):
-        means, variances = _loop(values[kept], *codes, group[kept], 2, mix, fronts[:, sample], behinds[:, sample])
+        means, variances = _loop(
+            values[kept], *codes, group[kept], 2, mix, foreground_weights[:, sample], background_weights[:, sample]
+        )
         np.testing.assert_allclose(found.mean[:, sample], means)
         np.testing.assert_allclose(found.variance[:, sample], variances, atol=1e-12)
 
 
 def test_photos_are_drawn_within_their_background():
     rng = np.random.default_rng(0)
-    behind = np.array([0, 0, 1, 2, 10, 11, 11])
-    table = cells(np.ones(7), np.arange(7), behind, behind // 10, np.zeros(7, int), 1)
-    drawn = bootstrap._draw(table.behind, 2000, rng)
+    backgrounds = np.array([0, 0, 1, 2, 10, 11, 11])
+    table = cells(np.ones(7), np.arange(7), backgrounds, backgrounds // 10, np.zeros(7, int), 1)
+    drawn = bootstrap._draw(table.backgrounds, 2000, rng)
     assert (drawn[:3].sum(0) == 3).all()
     assert (drawn[3:].sum(0) == 2).all()
     np.testing.assert_allclose(drawn.mean(1), 1, atol=0.1)

@@ -77,7 +77,7 @@ def test_predictions_without_provenance_are_shown_and_not_written(make_predictio
 
 
 def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, capsys):
-    made = make_predictions(n=200, fronts=30, behinds=20)
+    made = make_predictions(n=200, n_foregrounds=30, n_backgrounds=20)
     easy = replace(made, prediction=(made.foreground[:, None] + np.arange(BEST)) % 1000)
     paths = []
     for config, each in (("default", made), ("control_scale", easy)):
@@ -118,7 +118,7 @@ def test_files_that_make_no_chain_are_refused(make_predictions, provenance, tmp_
 
 def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
     """Superclasses, classes and calibration against loops over a hundred images."""
-    made = make_predictions(n=300, fronts=60)
+    made = make_predictions(n=300, n_foregrounds=60)
     metrics = compute.score(made, background_names())
     right = made.prediction[:, 0] == made.foreground
     for superclass, members in SUPERCLASSES.items():
@@ -156,7 +156,7 @@ def test_a_small_group_is_never_the_worst(make_predictions):
 
 
 def test_table_shows_percent_dashes_and_flags(make_predictions):
-    made = make_predictions(n=60, fronts=30, behinds=9)
+    made = make_predictions(n=60, n_foregrounds=30, n_backgrounds=9)
     shown = tables.table(compute.score(made, background_names()))
     row = next(line for line in shown.splitlines() if line.strip().startswith("cave"))
     assert row.split()[:2] == ["cave", "0"]

@@ -6,7 +6,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from benchmark.metrics.intervals import Sample, between_seeds
-from benchmark.metrics.seeds import accuracies, photos_behind
+from benchmark.metrics.seeds import accuracies, photos_of
 from benchmark.spurious.sampling import Cells, score
 
 TRUTH, GROUPS, BACKGROUNDS, SEEDS = 0.9, 9, 10, 5
@@ -16,15 +16,15 @@ EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "indep
 
 def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8, templates: int = 30):
     """Return (seeds, m) right or wrong by two equal ways, the cells and photos: a group's once on each background."""
-    front, behind, own, both = effects
+    foregrounds, backgrounds, own, both = effects
     photo, background = (
         np.repeat(np.arange(GROUPS * photos), BACKGROUNDS),
         np.tile(np.arange(BACKGROUNDS), GROUPS * photos),
     )
     template = background * templates + rng.integers(0, templates, len(photo))
     group = photo // photos
-    images = rng.normal(size=photo.max() + 1)[photo] * front + rng.normal(size=len(photo))
-    images += rng.normal(size=BACKGROUNDS * templates)[template] * behind
+    images = rng.normal(size=photo.max() + 1)[photo] * foregrounds + rng.normal(size=len(photo))
+    images += rng.normal(size=BACKGROUNDS * templates)[template] * backgrounds
     ways = [images + rng.normal(size=(SEEDS, 1)) * own + rng.normal(size=(SEEDS, len(photo))) * both for _ in range(2)]
     right, base = (way + norm.ppf(TRUTH) * np.sqrt(1 + sum(each**2 for each in effects)) > 0 for way in ways)
     return right, base, Cells(group, background, group == background), (photo, template)
@@ -103,8 +103,8 @@ def test_a_constant_accuracy_has_an_interval_over_photos_and_a_single_seed_none(
 
 def test_photos_are_counted_in_the_background_that_has_fewest():
     background = np.repeat([0, 1], [60, 40])
-    behind = np.r_[np.arange(60) % 30, 30 + np.arange(40) % 4]
-    sample = Sample(np.arange(100) // 2, behind, background, np.zeros(100, int), 1, np.ones((1, 1)))
-    assert photos_behind(sample, 0) == (100, 50, 4)
+    backgrounds = np.r_[np.arange(60) % 30, 30 + np.arange(40) % 4]
+    sample = Sample(np.arange(100) // 2, backgrounds, background, np.zeros(100, int), 1, np.ones((1, 1)))
+    assert photos_of(sample, 0) == (100, 50, 4)
     alone = Sample(np.arange(100), np.full(100, -1), background, np.zeros(100, int), 1, np.ones((1, 1)))
-    assert photos_behind(alone, 1) == (100, 100, 100)
+    assert photos_of(alone, 1) == (100, 100, 100)

@@ -15,9 +15,9 @@ from benchmark.training import adapter
 def _rows(count: int, seed: int) -> adapter.Labelled:
     """Ten features of which five tell one label and five another, with noise."""
     rng = np.random.default_rng(seed)
-    front, behind = rng.integers(0, 5, (2, count))
-    shown = np.concatenate([np.eye(5)[front], np.eye(5)[behind]], 1)
-    return adapter.Labelled((shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32), front, behind)
+    foreground, background = rng.integers(0, 5, (2, count))
+    shown = np.concatenate([np.eye(5)[foreground], np.eye(5)[background]], 1)
+    return adapter.Labelled((shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32), foreground, background)
 
 
 def test_a_neck_keeps_its_label_and_loses_the_other(monkeypatch):

@@ -45,9 +45,9 @@ def test_split_sample_has_no_bias_long(simulate, truth, photos, templates, repea
 
 def test_a_clear_worst_is_found():
     group = np.tile(np.arange(3), 100)
-    front, none = np.repeat(np.arange(100), 3), np.full(300, -1)
+    foregrounds, none = np.repeat(np.arange(100), 3), np.full(300, -1)
     right = group != 1
-    sample = Sample(front, none, group, group, 3, np.ones((1, 3)))
+    sample = Sample(foregrounds, none, group, group, 3, np.ones((1, 3)))
     found = split_sample(right, sample, np.arange(3))
     assert found.estimate == 0
     assert found.picked.tolist() == [0, 1, 0]

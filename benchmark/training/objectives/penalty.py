@@ -24,8 +24,10 @@ def sides(
     partition: Partition, features: torch.Tensor, foreground: torch.Tensor, background: torch.Tensor
 ) -> tuple[Side, Side]:
     """Return the foreground part beside the background label, and the background part beside the foreground label."""
-    front, behind = (features[:, partition.columns(part)] for part in ("foreground", "background"))
-    return Side(front, background), Side(behind, foreground)
+    foreground_features, background_features = (
+        features[:, partition.columns(part)] for part in ("foreground", "background")
+    )
+    return Side(foreground_features, background), Side(background_features, foreground)
 
 
 class Penalty(nn.Module, ABC):

@@ -29,7 +29,7 @@ def release(tmp_path_factory: pytest.TempPathFactory, make: SimpleNamespace) -> 
     rng = np.random.default_rng(0)
     rows = [
         make.record(i, make.jpeg(rng.integers(0, 255, (32, 32, 3)).astype(np.uint8)), i // 10 * 83, i % 10,
-                    foreground_source=f"front-{i // 10}", background_source=f"behind-{i % 10}-{i // 10 % 3}")
+                    foreground_source=f"foreground-{i // 10}", background_source=f"background-{i % 10}-{i // 10 % 3}")
         for i in range(IMAGES)
     ]  # fmt: skip
     return make.write_release(tmp_path_factory.mktemp("release") / "d3s", {"validation": rows}, kind="d3s")

@@ -32,8 +32,8 @@ if __name__ == "__main__":
 def test_a_thousand_submissions(make, copies, tmp_path):
     image = make.jpeg(np.zeros((8, 8, 3), dtype=np.uint8))
     rows = (
-        make.record(i, image, i // 10 % 1000, i % 10, foreground_source=f"front-{i // 10}",
-                    background_source=f"behind-{i % 10}-{i // 10 % 50}")
+        make.record(i, image, i // 10 % 1000, i % 10, foreground_source=f"foreground-{i // 10}",
+                    background_source=f"background-{i % 10}-{i // 10 % 50}")
         for i in range(IMAGES)
     )  # fmt: skip
     release = make.write_release(tmp_path / "d3s", {"validation": rows}, kind="d3s", shard_rows=IMAGES)
