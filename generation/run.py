@@ -19,7 +19,9 @@ from generation.recipe.recipe import Recipe, load_recipe, shipped
 from generation.recipe.sections import MOST_ROWS
 from generation.release.build import Summary, finish_parts, generate, make_again
 from generation.release.estimate import estimate
-from generation.sources.sources import DrawnBackgrounds, DrawnForegrounds, ImageSource, foreground_labels, open_source
+from generation.sources.base import ImageSource
+from generation.sources.resolve import foreground_labels, open_source
+from generation.sources.sample import DrawnBackgrounds, DrawnForegrounds
 
 
 def open_sources(

@@ -16,7 +16,7 @@ from generation.images.diffusion import ImageToImage
 from generation.images.rows import Failed, Made, Maker, Redrawn
 from generation.planning.plan import Row
 from generation.recipe.recipe import NO_MODEL
-from generation.screening.judges import ClipJudge
+from generation.screening.clip import ClipJudge
 
 NOT_FINITE = Failed("diffuse", "the generator gave values that are not finite")
 

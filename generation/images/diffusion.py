@@ -21,7 +21,7 @@ from generation.images.pipeline import device_of, dtype_of, load_pipeline, recor
 from generation.images.prompt_embeddings import PromptCache
 from generation.images.rows import Redrawn
 from generation.recipe.recipe import Generator
-from generation.screening.judges import SafetyJudge
+from generation.screening.safety import SafetyJudge
 
 _START = {"cuda": 32, "cpu": 8}  # initial images per batch; halved when the device is out of memory
 

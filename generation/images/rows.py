@@ -13,7 +13,7 @@ from generation.images.compose import compose
 from generation.planning.plan import Row
 from generation.recipe.recipe import Recipe
 from generation.screening.checks import failed_screens, screen
-from generation.sources.sources import ImageSource
+from generation.sources.base import ImageSource
 
 
 @dataclass(frozen=True)

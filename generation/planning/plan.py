@@ -24,7 +24,7 @@ from d3s_dataset.taxonomy import classes
 from generation.planning.prompts import make_prompt
 from generation.planning.splits import SPLITS, Share, divide
 from generation.recipe.recipe import Recipe
-from generation.sources.sources import ImageSource, Photos
+from generation.sources.base import ImageSource, Photos
 
 _CHUNK = 4096
 

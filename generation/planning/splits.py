@@ -13,7 +13,7 @@ from d3s_dataset.errors import SourceError
 from d3s_dataset.identity import hashed
 from d3s_dataset.taxonomy import classes
 from generation.recipe.recipe import Recipe
-from generation.sources.sources import Photos
+from generation.sources.base import Photos
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from d3s_dataset.manifest import Source, read
 from generation.execution.options import How
 from generation.planning.plan import Plan
 from generation.release.build import generate
-from generation.sources.sources import DrawnBackgrounds
+from generation.sources.sample import DrawnBackgrounds
 from tests.generation.releases import apart, redrawn_plan, same_bytes, small_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -19,7 +19,7 @@ from generation.execution.options import How
 from generation.planning.plan import Plan
 from generation.release.build import finish_parts, generate, make_again
 from generation.release.shards import write_shard
-from generation.sources.sources import DrawnForegrounds
+from generation.sources.sample import DrawnForegrounds
 from tests.conftest import ROOT, one_line_error
 from tests.generation.releases import CPU, apart, decoded, redrawn_plan, rows_of, same_bytes, small_plan
 

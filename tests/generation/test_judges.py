@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
-from generation.screening.judges import ClipJudge, SafetyJudge
+from generation.screening.clip import ClipJudge
+from generation.screening.safety import SafetyJudge
 from tests.conftest import ROOT
 from tests.tiny_clip import build_checker, build_clip, pictures, set_thresholds
 
@@ -133,7 +134,7 @@ def test_a_hub_model_is_recorded_with_its_commit(model, judge, tmp_path, monkeyp
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(commit)
     code = (
-        "from generation.screening.judges import ClipJudge\n"
+        "from generation.screening.clip import ClipJudge\n"
         "for revision in (None, 'main'):\n"
         "    print(ClipJudge('lab/clip', {0: 'tench'}, ['indoors'], revision=revision).name)"
     )
@@ -190,7 +191,7 @@ def test_a_folder_that_is_no_clip_model_is_one_clear_line(what, says, model, tmp
 def test_an_unreachable_model_is_one_line():
     code = (
         "from d3s_dataset.errors import ModelError\n"
-        "from generation.screening.judges import ClipJudge\n"
+        "from generation.screening.clip import ClipJudge\n"
         "try: ClipJudge('lab/gone', {0: 'tench'}, ['indoors'])\n"
         "except ModelError as error: print(error)"
     )

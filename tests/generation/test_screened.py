@@ -62,7 +62,7 @@ def test_a_whole_run_with_a_safety_checker_and_clip(suspicious_model, tiny_model
 def test_clip_looks_at_the_image_that_is_stored(tiny_model, tmp_path):
     """The columns are those of the judge, asked about the decoded image (stored without loss) by itself."""
     from d3s_dataset.taxonomy import classes
-    from generation.screening.judges import ClipJudge
+    from generation.screening.clip import ClipJudge
 
     clip = build_clip(tmp_path / "clip")
     plan = redrawn_plan(tiny_model, 6, clip=str(clip))

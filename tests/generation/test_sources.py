@@ -10,7 +10,9 @@ from PIL import Image
 
 from d3s_dataset.errors import PhotoError, SourceError
 from d3s_dataset.taxonomy import background_names, classes
-from generation.sources.sources import DrawnBackgrounds, DrawnForegrounds, FolderSource, foreground_labels, open_source
+from generation.sources.folder import FolderSource
+from generation.sources.resolve import foreground_labels, open_source
+from generation.sources.sample import DrawnBackgrounds, DrawnForegrounds
 
 PLACES = {name: i for i, name in enumerate(background_names())}
 

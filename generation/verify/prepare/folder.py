@@ -8,7 +8,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.utils.atomic import new_folder
 from d3s_dataset.utils.cli import note, warn
-from generation.sources.sources import foreground_labels, open_source
+from generation.sources.resolve import foreground_labels, open_source
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.attention_checks import Pair, known_pairs
 from generation.verify.prepare.images import (

@@ -1,23 +1,15 @@
-"""Image quality and safety scorers (CLIP, safety checker); they never change a pixel.
+"""CLIP (arXiv 2103.00020) as a scorer of finished images: zero-shot probability of object and background."""
 
-torch and transformers are imported when a scorer is created.
-"""
-
-import logging
-import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
-from d3s_dataset.utils.extras import late
-from generation.recipe.recipe import Generator
+from generation.screening.networks import import_networks, pictures, placed, recorded_name
 
 if TYPE_CHECKING:
     import torch
@@ -26,39 +18,6 @@ FOREGROUND_TEXT = "a photo of a {}"
 BACKGROUND_TEXT = "a photo taken {}"
 
 _TEXTS = 64  # texts embedded at once
-
-
-class SafetyJudge:
-    """Safety checker of a Stable Diffusion pipeline, used for its flag only.
-
-    Args:
-        checker: the pipeline's `StableDiffusionSafetyChecker`.
-        feature_extractor: the pipeline's feature extractor for the checker's input.
-        device: a torch device.
-        dtype: type of the checker's weights; None is float32.
-
-    Raises:
-        MissingExtra: torch or transformers is not installed.
-        ModelError: the device cannot be used.
-    """
-
-    def __init__(
-        self, checker: Any, feature_extractor: Any, device: str = "cpu", dtype: "torch.dtype | None" = None
-    ) -> None:
-        self._torch, _ = _import()
-        self.device, self.dtype = device, dtype or self._torch.float32
-        self._extract, self._checker = feature_extractor, _placed(checker, device, self.dtype)
-        self.name = _recorded_name(str(checker.config._name_or_path), type(checker).__name__)
-
-    def __call__(self, images: Sequence[np.ndarray]) -> list[bool]:
-        """Return for each uint8 (height, width, 3) image whether the checker would have blackened it."""
-        if not images:
-            return []
-        pixels = self._extract(images=_pictures(images), return_tensors="pt").pixel_values
-        to_blacken = np.zeros((len(images), 1, 1, 1))
-        with self._torch.inference_mode(), _silent(type(self._checker).__module__):
-            _, flagged = self._checker(clip_input=pixels.to(self.device, self.dtype), images=to_blacken)
-        return [bool(each) for each in flagged]
 
 
 class ClipJudge:
@@ -85,11 +44,11 @@ class ClipJudge:
         self, model: str, foregrounds: Mapping[int, str], phrases: Sequence[str],
         device: str = "cpu", dtype: "torch.dtype | None" = None, *, revision: str | None = None,
     ) -> None:  # fmt: skip
-        self._torch, transformers = _import()
+        self._torch, transformers = import_networks()
         self.device, self.dtype = device, dtype or self._torch.float32
         loaded, self._processor = _load(transformers, model, revision, self.dtype)
-        self._model = _placed(loaded, device, self.dtype)
-        self.name = _recorded_name(_where(model, revision), f"{model}@{revision or 'main'}")
+        self._model = placed(loaded, device, self.dtype)
+        self.name = recorded_name(_where(model, revision), f"{model}@{revision or 'main'}")
         self._place = {label: i for i, label in enumerate(foregrounds)}
         self._foregrounds = self._embedded([FOREGROUND_TEXT.format(each) for each in foregrounds.values()])
         self._backgrounds = self._embedded([BACKGROUND_TEXT.format(each) for each in phrases])
@@ -121,7 +80,7 @@ class ClipJudge:
 
     def _seen(self, images: Sequence[np.ndarray]) -> "torch.Tensor":
         """Return (n, width) float32 image embeddings on the CPU, of length `exp(logit_scale)`."""
-        pixels = self._processor(images=_pictures(images), return_tensors="pt").pixel_values
+        pixels = self._processor(images=pictures(images), return_tensors="pt").pixel_values
         with self._torch.inference_mode():
             found = self._model.vision_model(pixel_values=pixels.to(self.device, self.dtype)).pooler_output
             return _directions(self._model.visual_projection(found)) * self._model.logit_scale.float().exp().cpu()
@@ -141,18 +100,6 @@ class ClipJudge:
 def _directions(embeddings: "torch.Tensor") -> "torch.Tensor":
     embeddings = embeddings.float().cpu()
     return embeddings / embeddings.norm(dim=-1, keepdim=True)
-
-
-def _pictures(images: Sequence[np.ndarray]) -> list[Image.Image]:
-    # Arrays could be interpreted as channels-first; PIL images cannot.
-    return [Image.fromarray(image) for image in images]
-
-
-def _import() -> tuple[Any, Any]:
-    torch, transformers = (late(each, "generation") for each in ("torch", "transformers"))
-    if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
-    return torch, transformers
 
 
 def _load(transformers: Any, model: str, revision: str | None, dtype: Any) -> tuple[Any, Any]:
@@ -182,34 +129,8 @@ def _load(transformers: Any, model: str, revision: str | None, dtype: Any) -> tu
     return loaded, processor
 
 
-def _placed(model: Any, device: str, dtype: Any) -> Any:
-    try:
-        return model.to(device=device, dtype=dtype).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"--device {device} cannot be used: {one_line(error)}") from None
-
-
 def _where(model: str, revision: str | None) -> str:
     """Return the local folder or file that a model was loaded from, or nothing."""
     from huggingface_hub import try_to_load_from_cache
 
     return model if Path(model).is_dir() else str(try_to_load_from_cache(model, "config.json", revision=revision) or "")
-
-
-def _recorded_name(where: str, otherwise: str) -> str:
-    """Return model@commit for a folder in the Hub's cache, name@digest for another folder; never a path."""
-    snapshot = re.search(r"models--([^/]+)/snapshots/([0-9a-f]{40})", where.replace("\\", "/"))
-    if snapshot:
-        return f"{snapshot[1].replace('--', '/', 1)}@{snapshot[2]}"
-    return Generator(model=where).identified().model if where and Path(where).is_dir() else otherwise
-
-
-@contextmanager
-def _silent(module: str) -> Iterator[None]:
-    """Disable a module's logger: the checker logs that it blackened an image, which it did not here."""
-    logger = logging.getLogger(module)
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
