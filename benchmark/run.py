@@ -91,7 +91,7 @@ def parser() -> Parser:
     answer = Parser(prog="python -m benchmark.run", description="Measure models on a release of D3S.")
     add = answer.add_argument
     add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
-    add("--models-file", metavar="FILE", help="paper, or a file with a model a line", default=None)
+    add("--models-file", metavar="FILE", help="paper, or a file with one model per line", default=None)
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add("--split", default="validation", metavar="NAME", help="train, validation, ...")

@@ -45,7 +45,7 @@ def parser() -> Parser:
     add_weights(answer)
     penalised = [name for name, each in OBJECTIVES.items() if each.make]
     add("--objective", choices=penalised, default="hsic", help="whose penalty")
-    add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="what the penalty counts")
+    add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="penalty weights")
     add("--probe", choices=tuple(PROBES), default="linear", help="what reads the background")
     add("--seeds", type=natural, default=3, metavar="N", help="necks a lambda, seeds 0 to N - 1")
     add("--devices", metavar="D,...", help="for the features; default: all GPUs, else the CPU")

@@ -55,7 +55,7 @@ def parser() -> Parser:
     own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives)")
     add = own.add_argument
     add("--lr", type=positive, metavar="X", help="peak learning rate")
-    add("--lambda", type=weight, metavar="X", dest="weight", help="what the penalty counts")
+    add("--lambda", type=weight, metavar="X", dest="weight", help="penalty weight")
     add(
         "--foreground-features", type=natural, metavar="N", help="of the pooled ones; the rest speak for the background"
     )

@@ -77,7 +77,7 @@ def reproduce(
 
     Raises:
         ResultError: no such submission, or one that is refused.
-        ModelError: the weights cannot be had, or are others than named, or loading them leaves the bounds.
+        ModelError: the weights cannot be loaded, or are others than named, or loading them leaves the bounds.
     """
     folder = next((each for each in (root / FOLDER).glob("*") if each.name == name), None)
     content = digest_or_none(folder, rules.n) if folder else None

@@ -1,4 +1,4 @@
-"""The worst group: as measured, with an interval for whichever is the worst in truth, and without the choice's luck.
+"""Worst-group accuracy: as measured, with its 95 % simultaneous interval, and the split-sample estimate.
 
 The lowest of many measured accuracies is low partly by luck. Three numbers say how much to believe: the plug-in
 (`metrics.worst`), an interval that holds for all groups at once (`intervals.simultaneous`), and the split-sample

@@ -1,4 +1,4 @@
-"""What a zero-shot model is told about the classes: prompts. Needs no torch."""
+"""Zero-shot prompts of the 1000 classes. Needs no torch."""
 
 from collections import Counter
 

@@ -43,7 +43,7 @@ def read_list(name: str) -> list[Entry]:
         except (ValueError, ArgumentTypeError) as error:
             raise ModelError(f"{name}, line {number}: {error}") from None
     if not entries:
-        raise ModelError(f"{name} names no model: expected one a line")
+        raise ModelError(f"{name} names no model: expected one model per line")
     return entries
 
 
@@ -75,4 +75,4 @@ def _text(name: str) -> str:
     except OSError:
         raise ModelError(f"no list of models {name!r}: expected {', '.join(shipped())}, or a text file") from None
     except UnicodeDecodeError:
-        raise ModelError(f"{name} is no text: expected a file with a model a line") from None
+        raise ModelError(f"{name} is not a text file: expected one model per line") from None

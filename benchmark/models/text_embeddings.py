@@ -1,4 +1,4 @@
-"""The embeddings of what a zero-shot model is told about the classes (`prompts`), kept on disk.
+"""Text embeddings of the zero-shot prompts (`prompts`), cached on disk.
 
 Torch half. A kept file is named by all it depends on (weights, config, token ids), so it is never stale, and appears
 whole, so any number of processes may share the folder.

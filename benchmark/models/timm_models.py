@@ -145,7 +145,7 @@ def _create(name: str, kwargs: dict[str, Any], *, pretrained: bool) -> nn.Module
     except LocalEntryNotFoundError:
         raise ModelError(unreachable(f"the weights of {name}", "--checkpoint FILE")) from None
     except (HfHubHTTPError, HFValidationError, urllib.error.URLError) as error:
-        raise ModelError(f"the weights of {name} cannot be had: {one_line(error)}") from None
+        raise ModelError(f"the weights of {name} cannot be loaded: {one_line(error)}") from None
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise

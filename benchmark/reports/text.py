@@ -136,9 +136,9 @@ def _lines(metrics: scores.Metrics) -> list[str]:
 
 def _worst(lowest: scores.Worst) -> str:
     return (
-        f"{lowest.name}, {percent(lowest.top1)} % top-1\n  whichever is the worst in truth: {between(lowest.ci95)} %; "
-        f"chosen and scored on different photos: {percent(lowest.split_sample)} % "
-        f"({percent(lowest.picked)} % of choices fall on it)"
+        f"{lowest.name}, {percent(lowest.top1)} % top-1\n  95 % simultaneous interval: {between(lowest.ci95)} %; "
+        f"split-sample estimate: {percent(lowest.split_sample)} % "
+        f"({percent(lowest.picked)} % of splits select it)"
     )
 
 

@@ -15,7 +15,7 @@ class Settings:
         batch_size: images a step.
         rate: peak learning rate of the network.
         seed: of first weights, order, views and the penalty's draws.
-        weight: lambda, what the penalty counts.
+        weight: lambda, the penalty weight.
         foreground_features: how many pooled features speak for the foreground; None for the paper's share of them.
         warm_up: share of the steps with cross-entropy alone.
         critic_steps: critic steps a network step; None without a critic.

@@ -15,7 +15,7 @@ from d3s_dataset.manifest import Manifest
 from d3s_dataset.schema import CONFIGS, CONTROLS, markdown_table
 from d3s_dataset.taxonomy import classes
 
-_UNVERIFIED = "Nobody has verified these images yet: labels are what was asked for, and `verified` is null."
+_UNVERIFIED = "The labels are not human-verified yet: they are what was asked for, and `verified` is null."
 _NO_RESULTS = "No model has been ranked on this release yet."  # `benchmark.leaderboard --into` writes them here
 _STATUS = {
     "d3s": "This is D3S.",
@@ -105,7 +105,7 @@ def _verification(counts: Mapping[tuple[str, str], Counts]) -> str:
 def _verified_how(manifest: Manifest) -> str:
     about = manifest.verification
     if about is None:
-        return "Nobody has verified this release."
+        return "The labels of this release are not human-verified."
     rows = [
         [f"`{question}`", *("" if value is None else f"{value:.3f}" for value in (each.alpha, each.low, each.high))]
         for question, each in about.agreement.items()

@@ -1,4 +1,4 @@
-"""The worst group: an estimate without the choice's luck, and an interval for whichever is the worst in truth."""
+"""Worst-group accuracy: the split-sample estimate, and the simultaneous interval."""
 
 import math
 

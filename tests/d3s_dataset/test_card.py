@@ -20,7 +20,7 @@ def test_a_sample_release_says_that_it_is_not_d3s(sample_release):
     text = (sample_release / "README.md").read_text()
     assert "No model has been ranked on this release yet." in text  # until a board writes its table there
     assert "**Drawn sample, not D3S.**" in text
-    assert "Nobody has verified these images" in text
+    assert "The labels are not human-verified" in text
     assert "480 of 480 planned rows were made; 0 failed" in text
     assert "| grass | 40 | 8 |" in text
     assert "| **all** | 400 | 80 |" in text
