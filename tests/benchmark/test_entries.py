@@ -26,7 +26,7 @@ def test_a_line_is_a_name_and_its_arguments(tmp_path):
         (b"# none\n", "names no model"),
         (b"resnet18\nresnet34 pad\n", "line 2: expected KEY=VALUE, got 'pad'"),
         (b"'resnet18\n", "line 1: No closing quotation"),
-        (b"\xff\xfe", "is no text"),
+        (b"\xff\xfe", "is not a text file"),
         (b"resnet18\nos:system\n", "line 2, names the model 'os:system': a name from a file may be a timm name"),
         (b"'local-dir:my folder'\n", "line 1, names the model 'local-dir:my folder'"),
         (b"transformers:../vit\n", "line 1, names the model"),

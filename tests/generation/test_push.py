@@ -344,7 +344,7 @@ def test_the_tag_follows_the_configs_that_were_sent(server, pushes, two_configs)
 def test_a_dry_run_needs_no_token(server, pushes, small):
     job = {"argv": to(small, "--dry-run"), "token": None}
     (answer,) = done(pushes(job))
-    assert "would be created, unless a private repo of this name is there" in answer["out"]
+    assert "would be created, unless a private repo of this name exists" in answer["out"]
     done(pushes(to(small)))
     (answer,) = done(pushes(job))
     assert "same:" in answer["out"]

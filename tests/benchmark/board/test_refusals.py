@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmark.board import rules as truth
-from benchmark.board import site, submission
+from benchmark.board import site, validation
 from benchmark.board.fold import fold
 from benchmark.board.intake import measure
 from benchmark.board.safe_read import bounded_memory
@@ -363,7 +363,7 @@ def test_all_bad_ones_in_one_fold(good, empty_board, release, tmp_path):
 @given(data=st.data())
 def test_bytes_changed_anywhere_never_crash(judge, good, tmp_path, monkeypatch, name, data):
     # What is recomputed is known by the tests above: here it would only cost time.
-    monkeypatch.setattr(submission, "result_of", lambda *_, **__: judge_error())
+    monkeypatch.setattr(validation, "result_of", lambda *_, **__: judge_error())
     content = bytearray((good / name).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(content) - 1))
@@ -376,7 +376,7 @@ def test_bytes_changed_anywhere_never_crash(judge, good, tmp_path, monkeypatch, 
 
 
 def judge_error():
-    raise submission.ResultError("not recomputed here")
+    raise validation.ResultError("not recomputed here")
 
 
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -386,7 +386,7 @@ JSON = LEAF | st.lists(LEAF, max_size=3) | st.dictionaries(st.text(max_size=8), 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from([DESCRIPTION, RESULT]))
 def test_any_value_in_any_field_never_crashes(judge, good, tmp_path, monkeypatch, data, name):
-    monkeypatch.setattr(submission, "result_of", lambda *_, **__: judge_error())
+    monkeypatch.setattr(validation, "result_of", lambda *_, **__: judge_error())
     said = json.loads((good / name).read_bytes())
     place = said
     while True:
