@@ -9,6 +9,7 @@ Names are known without importing anything; an entry is imported when it is look
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
@@ -49,7 +50,7 @@ class PluginTable(Mapping[str, T], Generic[T]):
     def __iter__(self) -> Iterator[str]:
         """Yield all names, those of other packages last."""
         yield from self._built_in
-        yield from sorted(set(self._added()) - set(self._built_in))
+        yield from sorted(set(self._added) - set(self._built_in))
 
     def __len__(self) -> int:
         """Return how many entries there are."""
@@ -57,16 +58,18 @@ class PluginTable(Mapping[str, T], Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is an entry of a name; imports nothing."""
-        return name in self._built_in or name in self._added()
+        return name in self._built_in or name in self._added
 
+    @cached_property
     def _added(self) -> dict[str, EntryPoint]:
+        # Once: a look at all installed packages takes 10 ms, and a board asks for its metrics thousands of times.
         return {each.name: each for each in entry_points(group=self.group)}
 
     def _load(self, name: str) -> T:
         if name in self._built_in:  # another package cannot replace it
             entry = self._built_in[name]
             return cast(T, _attribute(entry) if isinstance(entry, str) else entry)
-        added = self._added()[name]
+        added = self._added[name]
         called = f"the {self.what} {name!r} ({added.value})"
         try:
             entry = added.load()
