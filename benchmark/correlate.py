@@ -60,7 +60,7 @@ def table(found: Correlation) -> str:
 
 
 def groups_table(found: Correlation) -> str:
-    """Return the accuracy of each group, tied and untied: a table a model, a column a way."""
+    """Return the accuracy of each group, aligned and conflicting: one table per model, one column per method."""
     tables = []
     for model in dict.fromkeys(each.model for each in found.rows):
         ways = {each.way: each.scores.groups for each in found.rows if each.model == model}

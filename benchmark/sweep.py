@@ -27,7 +27,7 @@ from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
 
 def table(found: Sweep) -> str:
-    """Return a row a lambda, in percent with 95 % intervals over seeds."""
+    """Return one row per lambda, in percent with 95 % intervals over seeds."""
     rows = [
         (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
         for each in found.points

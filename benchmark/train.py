@@ -79,7 +79,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Return the settings that arguments and the objective's recipe make.
 
     Raises:
-        ModelError: fewer images a step than the objective needs.
+        ModelError: fewer images per step than the objective needs.
     """
     objective = OBJECTIVES[args.objective]
     least = objective.least * (2 if args.imagenet else 1)

@@ -21,7 +21,7 @@ BLOCK = 256  # rows a part holds; what a kill can cost
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 M = TypeVar("M", bound=Strict)
-P = TypeVar("P")  # a part: a dataclass of arrays, a row an image
+P = TypeVar("P")  # a part: a dataclass of arrays, one row per image
 Span = tuple[int, int]
 
 
@@ -48,7 +48,7 @@ class Pooled:
 class Store(Generic[P]):
     """What one model gives on one source of images, part by part: in a folder, or in memory where there is none.
 
-    A part is a dataclass of arrays with a row an image: `Answers`, `Pooled`.
+    A part is a dataclass of arrays with one row per image: `Answers`, `Pooled`.
     """
 
     def __init__(self, kind: type[P], folder: Path | None = None) -> None:

@@ -93,7 +93,7 @@ def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> np.nda
 
 
 def as_csv(found: Sweep) -> bytes:
-    """Return a line a lambda."""
+    """Return one CSV line per lambda."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["lambda", *(f"{part}{end}" for part in ("accuracy", "leakage") for end in _ENDS), "pareto"])

@@ -104,7 +104,7 @@ def way_of(found: Correlation, row: Read) -> str:
 
 
 def groups(found: Correlation) -> Table:
-    """Return the accuracy of each group, tied and untied, a column a way."""
+    """Return the accuracy of each group, aligned and conflicting, one column per method."""
     names = found.rows[0].scores.groups
     rows = [(name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in names]
     return Table("groups", "", ("group", *(way_of(found, each) for each in found.rows)), rows)

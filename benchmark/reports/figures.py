@@ -41,7 +41,7 @@ class Curve:
 
 
 def accuracies(groups: Sequence[str], series: Sequence[Series], label: str = "top-1, %, with 95 % intervals") -> Any:
-    """Return a figure of accuracies with their intervals, a row a group, all models side by side."""
+    """Return a figure of accuracies with their intervals, one row per group, all models next to each other."""
     figure, axes = _axes(5.8, 1.0 + len(groups) * max(0.32, 0.14 * len(series)))
     rows = np.arange(len(groups))[::-1]
     for index, each in enumerate(series):
@@ -60,7 +60,7 @@ def accuracies(groups: Sequence[str], series: Sequence[Series], label: str = "to
 
 
 def calibration(curves: Sequence[Curve]) -> Any:
-    """Return a reliability diagram: accuracy against confidence, a line a model."""
+    """Return a reliability diagram: accuracy against confidence, one line per model."""
     figure, axes = _axes(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":", label="as sure as right")
     for index, each in enumerate(curves):

@@ -56,7 +56,7 @@ def headline(about: Sequence[Measured]) -> list[tuple[str, ...]]:
 
 
 def by_background(about: Sequence[Measured]) -> list[tuple[str, ...]]:
-    """Return top-1 on each background with its interval, a row a background and two columns a model, as text."""
+    """Return top-1 on each background with its interval, one row per background and two columns per model."""
     rows = []
     for name in about[0].result.dataset.backgrounds:
         cells = [each.metrics.by_background[name] for each in about]

@@ -1,4 +1,4 @@
-"""Predictions: one Parquet a model, one row an image. All metrics can be recomputed from it without torch.
+"""Predictions: one Parquet file per model, one row per image. All metrics can be recomputed from it without torch.
 
 The file also carries its provenance (which model, which data set, where it ran) as JSON in the schema's metadata,
 so that a result can be made from the predictions alone. Predictions from elsewhere need only the columns. A version of

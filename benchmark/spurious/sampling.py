@@ -1,6 +1,6 @@
 """The spurious-correlation task (arXiv 2211.10370, section 5) on arrays: which rows are drawn, and what is measured.
 
-Groups of classes are told apart, each tied to one background in training. With rho = 1 all training images are tied, as
+Groups of classes are classified, each tied to one background in training. With rho = 1 all training images are tied, as
 in the paper; with rho = 0 a group's backgrounds are all equally frequent. Deterministic from a seed. Needs no torch.
 """
 

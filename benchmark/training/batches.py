@@ -51,7 +51,7 @@ class Batches:
         background: (n,) int64 labels.
         rows: which of the images are used, (m,) int64.
         photos: an ImageNet folder, whose photos make half of each batch.
-        batch_size: images a step, of all processes together.
+        batch_size: images per step, of all processes together.
         size: side of a view in pixels.
         seed: of order and views.
         world: which share of every batch is ours.

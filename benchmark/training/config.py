@@ -12,7 +12,7 @@ class Settings:
         objective: a key of `objectives.OBJECTIVES`.
         epochs: passes over the images of the release.
         size: side of a training view in pixels.
-        batch_size: images a step.
+        batch_size: images per step.
         rate: peak learning rate of the network.
         seed: of first weights, order, views and the penalty's draws.
         weight: lambda, the penalty weight.

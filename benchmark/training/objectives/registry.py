@@ -61,7 +61,7 @@ class Objective:
         warm_up: default share of the steps with cross-entropy alone.
         critic_steps: default critic steps a network step; None without a critic.
         critic_rate: default learning rate of the critics.
-        least: images a step that it needs.
+        least: images per step that it needs.
     """
 
     summary: str
