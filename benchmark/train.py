@@ -51,6 +51,12 @@ def parser() -> Parser:
     add("--image-size", type=natural, default=Settings.size, metavar="N", help="side of a training view in pixels")
     add("--batch-size", type=_several, default=Settings.batch_size, metavar="N", help="images a step")
     add("--seed", type=seed, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
+    add(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default=Settings.precision,
+        help="auto: bf16 on a GPU or CPU whose matrix units have it, else fp32",
+    )
     add("--checkpoint-every", type=natural, default=500, metavar="N", help="steps; and after every epoch")
     own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives)")
     add = own.add_argument
@@ -93,6 +99,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         size=args.image_size,
         batch_size=args.batch_size,
         seed=args.seed,
+        precision=args.precision,
     )
     resolved = {name: getattr(objective, name, None) if value is None else value for name, value in chosen.items()}
     return replace(settings, **resolved)

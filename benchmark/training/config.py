@@ -20,6 +20,8 @@ class Settings:
         warm_up: share of the steps with cross-entropy alone.
         critic_steps: critic steps a network step; None without a critic.
         critic_rate: learning rate of the critics.
+        precision: of the passes through the network: `fp32`, `bf16` (autocast), or `auto`, bf16 where the device has
+            units for its backward pass too.
     """
 
     model: str
@@ -34,3 +36,4 @@ class Settings:
     warm_up: float = 0.0
     critic_steps: int | None = None
     critic_rate: float | None = None
+    precision: str = "auto"

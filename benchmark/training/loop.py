@@ -11,7 +11,6 @@ from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImpor
 from torch import nn
 from torch.nn import functional
 
-from benchmark.inference.devices import trains_in_bf16
 from benchmark.inference.runner import autocast
 from benchmark.training.batches import Batch, Batches
 from benchmark.training.config import Settings
@@ -36,7 +35,7 @@ class Training:
         model: what is trained, in place.
         penalty: what the objective adds, or None.
         batches: the images.
-        settings: how.
+        settings: how, in a precision that is not `auto`.
         world: of which processes this is one.
         device: where.
     """
@@ -136,7 +135,7 @@ class Training:
         """Take one optimiser step; return the loss in nats, what was right, and the penalty."""
         mean, std = (torch.tensor(COLOURS[name], device=self._device).view(3, 1, 1) for name in ("mean", "std"))
         views = ((batch.views - mean) / std).contiguous(memory_format=torch.channels_last)
-        with autocast(self._device, "bf16" if trains_in_bf16(self._device) else "fp32"):
+        with autocast(self._device, self._settings.precision):
             encoded = self._encoder(views)
         parts = encoded.float().tensor_split([batch.own])
         whole = torch.cat([self._world.gather(each) for each in parts if len(each)])

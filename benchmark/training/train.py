@@ -5,7 +5,7 @@ Needs no torch before it starts.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ def train(
 ) -> None:
     """Train a model and save it; go on with a training of the same settings that lies unfinished in `out`.
 
-    Library-wide random state is left as it was; the same seed gives the same weights on a CPU.
+    Library-wide random state is left as it was; the same seed gives the same weights on a CPU in the same precision,
+    which `training.json` records.
 
     Args:
         images: on what.
@@ -96,6 +97,7 @@ def train(
     """
     import torch
 
+    from benchmark.inference.devices import trains_in_bf16
     from benchmark.models.weights import check_folder, save
     from benchmark.training import checkpoint as checkpoints
     from benchmark.training.distributed import joined
@@ -104,11 +106,13 @@ def train(
     rows = images.rows()
     check_folder(out)
     make_folder(out.parent)
-    record = {**asdict(settings), "start": _start(checkpoint), **images.record()}
+    start = _start(checkpoint)
     with joined() as (world, device), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        if settings.precision == "auto":
+            settings = replace(settings, precision="bf16" if trains_in_bf16(device) else "fp32")
+        record = {**asdict(settings), "start": start, **images.record()}
         photos = digest([str(key) for key in images.photos.key]) if images.photos else None
-        start = record["start"] and record["start"]["sha256"]
-        facts = {**record, "start": start, "photos": photos, "processes": world.size}
+        facts = {**record, "start": start and start["sha256"], "photos": photos, "processes": world.size}
         found = checkpoints.read(out, facts)
         torch.manual_seed(settings.seed)
         model, penalty = _model(settings, checkpoint, len(images.split.manifest.backgrounds))
