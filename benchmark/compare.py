@@ -96,9 +96,11 @@ def _p(value: float | None) -> str:
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.compare", description="Two models on the images both have seen.")
+    examples = ("results/A.json results/B.json", "results/A.json results/B.json --out comparison.json")
+    about = "Paired comparison of two models on the images that both classified."
+    answer = Parser("python -m benchmark.compare", description=about, examples=examples)
     for name in ("first", "second"):
-        text = "JSON that benchmark.run wrote, its predictions beside it"
+        text = "JSON that benchmark.run wrote, with its predictions next to it"
         answer.add_argument(name, type=Path, metavar=f"RESULT_{'A' if name == 'first' else 'B'}", help=text)
     answer.add_argument("--out", type=Path, help="also write the comparison to this JSON file")
     return answer

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
+from benchmark.data.flags import add_dataset_flags
 from benchmark.data.pairing import read
 from benchmark.data.split import open_split
 from benchmark.erasers import ERASERS
-from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.specs import Entry
 from benchmark.reports.text import describe, grid, over_seeds, points, worst_cells
 from benchmark.schemas import result
@@ -25,7 +26,7 @@ from d3s_dataset.utils.argument_types import share
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 
-_SEEDS = 5
+_REPEATS = 5
 _WORST = (
     "intervals over photos and seeds; worst group: of those with 30 images or more, 95 % simultaneous interval; "
     "split-sample: chosen and scored on different photos"
@@ -72,18 +73,20 @@ def groups_table(found: Correlation) -> str:
 def parser() -> Parser:
     """Return the command's parser."""
     about = "Read superclasses that were tied to backgrounds, and test where they are not."
-    answer = Parser(prog="python -m benchmark.correlate", description=about)
+    examples = (
+        "--model local-dir:demo/parts --dataset demo/d3s",
+        "--model convnext_base resnet50.a1_in1k --erase leace inlp --rho 0.95",
+    )
+    answer = Parser("python -m benchmark.correlate", description=about, examples=examples)
     add = answer.add_argument
     add("--model", required=True, nargs="+", metavar="NAME", help="as in benchmark.run", default=None)
-    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
-    add("--config", default="default", metavar="NAME", help="which images of the release")
-    add_weights(answer)
+    add_dataset_flags(answer, split=False)
+    add_model_flags(answer)
     add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
     add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
     add("--erase", nargs="*", choices=ERASERS, default=["leace"], metavar="NAME", help=f"of {', '.join(ERASERS)}")
     add("--as-paper", action="store_true", help="also a model whose own training saw untied images")
-    add("--seeds", type=natural, default=_SEEDS, metavar="N", help="draws of training images, seeds 0 to N - 1")
-    add("--devices", metavar="D,...", help="such as cuda:0,cuda:1; default: all GPUs, else the CPU")
+    add("--repeats", type=natural, default=_REPEATS, metavar="N", help="draws of training images, seeds 0 to N - 1")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
     return answer
 
@@ -97,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     pairing = read(args.pairing or ("sample" if test.manifest.kind == "sample" else "paper"))
     entries = [Entry(name, dict(args.model_kwargs)) for name in args.model]
     models = subjects(entries, args.checkpoint, Cache(), args.devices)
-    task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
+    task = Task(pairing, args.rho, range(args.repeats), args.erase, args.as_paper, Options(devices=args.devices))
     result.make_folder(args.out)
     found = correlate(models, (train, test), task)
-    say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.seeds} seeds")
+    say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.repeats} seeds")
     say(table(found))
     say(groups_table(found))
     for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):

@@ -87,7 +87,14 @@ def disagreements(root: Path, dataset: str, out: Path, into: Sequence[Path] = ()
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.leaderboard", description="Submissions into a board.")
+    examples = (
+        "board --begin --dataset demo/d3s",
+        "board --dataset demo/d3s --out site",
+        "board --dataset demo/d3s --out site --check",
+        "board --dataset demo/d3s --reproduce ID --rows 500",
+    )
+    about = "Validate submissions and rank them on a board."
+    answer = Parser("python -m benchmark.leaderboard", description=about, examples=examples)
     add = answer.add_argument
     add("submissions", type=Path, metavar="SUBMISSIONS", help="folder with leaderboard.json and submissions/")
     add("--out", type=Path, default=Path("board"), metavar="DIR", help="folder for the board and its page")
@@ -102,7 +109,7 @@ def parser() -> Parser:
     add("--rows", type=natural, default=500, metavar="N", help="with --reproduce: on how many images, drawn at random")
     add("--checkpoint", type=Path, metavar="FILE", help="with --reproduce: weights, if the result was made with a file")
     add("--model", metavar="NAME", help="with --reproduce: where the weights are here, such as local-dir:FOLDER")
-    add("--devices", metavar="D,...", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
+    add("--devices", nargs="+", metavar="D", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
     answer.only_with("--begin", "--config", "--split")
     answer.only_with("--reproduce", "--rows", "--checkpoint", "--devices", "--model")
     answer.never_with("--begin", "--check", "--reproduce", "--out", "--into", "--eval-yaml")

@@ -14,10 +14,11 @@ import numpy as np
 
 from benchmark import erasers
 from benchmark.cache.cache import Cache, Options
+from benchmark.data.flags import add_dataset_flags
 from benchmark.data.split import open_split
 from benchmark.inference.evaluate import process_start
 from benchmark.inference.features import Features, features_of
-from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.registry import forms
 from benchmark.models.specs import Entry
 from benchmark.probing.folds import CUTS
@@ -30,7 +31,7 @@ from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.argument_types import seed
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, progress, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, progress, run_command, say, warn
 
 if TYPE_CHECKING:
     from benchmark.probing.leakage import Asked
@@ -92,21 +93,18 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.probe", description="What can be read from a model's features.")
+    examples = (
+        "--model convnext_base",
+        "--model local-dir:demo/parts --dataset demo/d3s --probes linear knn --erase leace",
+    )
+    about = "Foreground and background accuracy of probes on a model's frozen features."
+    answer = Parser("python -m benchmark.probe", description=about, examples=examples)
     add = answer.add_argument
     add("--model", required=True, metavar="NAME", help=forms())
-    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
-    add("--config", default="default", metavar="NAME", help="which images of the release")
-    add("--split", default="validation", metavar="NAME", help="train, validation, ...")
-    add("--limit", type=natural, metavar="N", help="use the first N images only")
-    add_weights(answer)
+    add_dataset_flags(answer)
+    add_model_flags(answer)
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
-    add(
-        "--devices",
-        metavar="D,...",
-        help="such as cuda:0,cuda:1; default: all GPUs, else the CPU",
-    )
-    add("--probes", default=",".join(PROBES), metavar="P,...", help=f"which of {', '.join(PROBES)}")
+    add("--probes", nargs="+", default=list(PROBES), metavar="NAME", help=f"which of {', '.join(PROBES)}")
     add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.ERASERS)}: leakage after it too")
     add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
     add("--seed", type=seed, default=0, metavar="N", help="of all that is drawn")
@@ -118,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Probe a model, print the tables, write the result."""
     started = process_start()
     args = parser().parse_args(argv)
-    kinds = tuple(args.probes.split(","))
+    kinds = tuple(dict.fromkeys(args.probes))
     for each in kinds:
         if each not in PROBES:
             raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(PROBES)}")

@@ -19,12 +19,23 @@ from d3s_dataset.utils.extras import require
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.report", description="One page that shows where models fail.")
-    about = "JSON of benchmark.run, its predictions beside it; several models on the same images side by side; control "
-    about += "sets add the drop; JSON of benchmark.probe, benchmark.correlate and benchmark.sweep, in any order"
+    examples = (
+        "results/RESULT.json --dataset demo/d3s --out report.html",
+        "results/*.json --out report.html",
+    )
+    about_page = "A self-contained HTML report on where models fail."
+    answer = Parser("python -m benchmark.report", description=about_page, examples=examples)
+    about = "JSON of benchmark.run, with its predictions next to it; several models on the same images side by side; "
+    about += "control sets add the drop; JSON of benchmark.probe, benchmark.correlate and benchmark.sweep, in any order"
     answer.add_argument("results", type=Path, nargs="+", metavar="RESULT", help=about)
     answer.add_argument("--dataset", metavar="DIR_OR_REPO", help="the release, for pictures in the gallery of errors")
-    answer.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="the page; rest beside")
+    answer.add_argument(
+        "--out",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="the page; tables and figures go next to it",
+    )
     return answer
 
 
@@ -44,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_atomic(args.out.with_name(args.out.stem + ending), content)
     for name, figure in figures_.items():
         figures.save(figure, args.out.with_name(f"{args.out.stem}-{name}.png"))
-    say(f"report {args.out}; beside it {args.out.stem}.md, -*.csv, -*.png")
+    say(f"report {args.out}; next to it {args.out.stem}.md, -*.csv, -*.png")
 
 
 if __name__ == "__main__":

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
+from benchmark.data.flags import add_dataset_flags
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split, open_split
 from benchmark.inference.evaluate import measure_one, process_start
 from benchmark.inference.rerun import run_again
-from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.registry import forms
 from benchmark.models.specs import Entry, read_list
 from benchmark.reports.text import describe, percent, points, table
 from benchmark.schemas import result as results
 from benchmark.schemas.identity import labels
 from d3s_dataset.errors import ModelError
-from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, run_command, say, warn
 
 # What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
 
@@ -88,20 +89,22 @@ def describe_run(run: results.Run) -> str:
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.run", description="Measure models on a release of D3S.")
+    examples = (
+        "--model convnext_base",
+        "--model convnext_base resnet50.a1_in1k --dataset org/d3s --out results",
+        "--model local-dir:demo/model --dataset demo/d3s --config guides",
+        "--from results/RESULT.json",
+    )
+    answer = Parser("python -m benchmark.run", description="Measure models on a release of D3S.", examples=examples)
     add = answer.add_argument
     add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
     add("--models-file", metavar="FILE", help="paper, or a file with one model per line", default=None)
-    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
-    add("--config", default="default", metavar="NAME", help="which images of the release")
-    add("--split", default="validation", metavar="NAME", help="train, validation, ...")
-    add_weights(answer)
+    add_dataset_flags(answer)
+    add_model_flags(answer)
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
-    add("--devices", metavar="D,...", help="such as cuda:0,cuda:1; default: all GPUs, else the CPU")
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet validation folder: measure on it too, and the drop")
     add("--from", type=Path, metavar="RESULT", dest="from_", help="run a result's model again; does it say the same?")
-    add("--limit", type=natural, metavar="N", help="measure the first N images only")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for predictions and results")
     kept = ("--models-file", "--config", "--split", "--limit", "--model-kwargs", "--precision", "--imagenet", "--out")
     answer.never_with("--from", *kept)  # the result says which images and how

@@ -25,7 +25,12 @@ from d3s_dataset.utils.extras import require
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.score", description="Metrics from predictions, without torch.")
+    examples = (
+        "results/PREDICTIONS.parquet",
+        "results/DEFAULT.parquet results/CONTROL.parquet --out scored",
+    )
+    about = "Metrics from predictions, without torch."
+    answer = Parser("python -m benchmark.score", description=about, examples=examples)
     answer.add_argument(
         "predictions",
         type=Path,

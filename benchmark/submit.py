@@ -170,17 +170,22 @@ def scores(result: Result, rules: Rules, board: str) -> bytes:
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.submit", description="Send a result to a leaderboard.")
+    examples = (
+        "results/RESULT.json --repo-id org/d3s-leaderboard --training-data imagenet --dry-run",
+        "results/RESULT.json --repo-id board --training-data web --dataset demo/d3s",
+    )
+    about = "Send a result to a leaderboard."
+    answer = Parser("python -m benchmark.submit", description=about, examples=examples)
     add = answer.add_argument
-    add("result", type=Path, metavar="RESULT", help="JSON that benchmark.run wrote, its predictions beside it")
-    add("--repo-id", required=True, metavar="ORG/NAME|FOLDER", help="the leaderboard: a data set repo, or a folder")
+    add("result", type=Path, metavar="RESULT", help="JSON that benchmark.run wrote, with its predictions next to it")
+    add("--repo-id", required=True, metavar="ORG/NAME|FOLDER", help="the leaderboard: a dataset repo, or a folder")
     choices = ("imagenet", "web", "d3s")
     add("--training-data", choices=choices, required=True, help="what the model saw: ImageNet only, the web, D3S")
-    add("--notes", default="", help="a line about the model")
+    add("--notes", default="", help="one line on the model")
     add("--supersedes", metavar="ID", help="an older submission of the same model that this one replaces")
     add("--model-repo", metavar="ORG/NAME", help="also propose the score to the model's repo on the Hub")
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="the release that the board is about")
-    add("--dry-run", action="store_true", help="check, say what would be sent, send nothing")
+    add("--dry-run", action="store_true", help="check, list what would be sent, and send nothing")
     return answer
 
 

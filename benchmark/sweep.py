@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
+from benchmark.data.flags import add_dataset_flags
 from benchmark.data.split import open_split
 from benchmark.inference.features import features_of
-from benchmark.inference.subjects import add_weights, check_installed, subjects
+from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.specs import Entry
 from benchmark.probing.registry import PROBES
 from benchmark.probing.tradeoff import as_csv, sweep
@@ -21,7 +22,7 @@ from benchmark.schemas import result
 from benchmark.schemas.experiments import Sweep
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
-from d3s_dataset.utils.argument_types import weights
+from d3s_dataset.utils.argument_types import weight
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
@@ -37,32 +38,39 @@ def table(found: Sweep) -> str:
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.sweep", description="Leakage against accuracy over lambda.")
+    examples = (
+        "--model local-dir:demo/parts --dataset demo/d3s",
+        "--model convnext_base --objective wasserstein --lambdas 0 0.1 1 10 --repeats 5",
+    )
+    about = "Leakage against accuracy over lambda."
+    answer = Parser("python -m benchmark.sweep", description=about, examples=examples)
     add = answer.add_argument
     add("--model", required=True, metavar="NAME", help="as in benchmark.probe", default=None)
-    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
-    add("--config", default="default", metavar="NAME", help="which images of the release")
-    add_weights(answer)
+    add_dataset_flags(answer, split=False)
+    add_model_flags(answer)
     penalised = [name for name, each in OBJECTIVES.items() if each.make]
     add("--objective", choices=penalised, default="hsic", help="whose penalty")
-    add("--lambdas", type=weights, default=[0.0, 10.0, 100.0], metavar="X,...", help="penalty weights")
+    add("--lambdas", type=weight, nargs="+", default=[0.0, 10.0, 100.0], metavar="X", help="penalty weights, 2 or more")
     add("--probe", choices=tuple(PROBES), default="linear", help="what reads the background")
-    add("--seeds", type=natural, default=3, metavar="N", help="necks a lambda, seeds 0 to N - 1")
-    add("--devices", metavar="D,...", help="for the features; default: all GPUs, else the CPU")
+    add("--repeats", type=natural, default=3, metavar="N", help="adapters trained per lambda, with seeds 0 to N - 1")
     add("--out", type=Path, default=Path("sweep"), metavar="DIR", help="folder for sweep.csv, sweep.json, sweep.png")
     return answer
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Sweep, print the table, write the files."""
-    args = parser().parse_args(argv)
+    made = parser()
+    args = made.parse_args(argv)
+    lambdas = sorted(set(args.lambdas))
+    if len(lambdas) < 2:
+        made.error("--lambdas: expected two or more different values such as 0 0.1 1")
     check_installed("matplotlib")
     train, test = (open_split(args.dataset, args.config, split) for split in ("train", "validation"))
     say(describe(test.facts()))
     result.make_folder(args.out)
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
-    found = sweep(features[0], features[1], args.objective, args.lambdas, range(args.seeds), args.probe)
+    found = sweep(features[0], features[1], args.objective, lambdas, range(args.repeats), args.probe)
     say(table(found))
     write_atomic(args.out / "sweep.csv", as_csv(found))
     write_atomic(args.out / "sweep.json", to_json(found))

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data import pairing
+from benchmark.data.flags import add_dataset_flags
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import open_split
 from benchmark.inference.subjects import check_installed
@@ -30,26 +31,30 @@ from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
 def _several(text: str) -> int:
     if natural(text) < 2:
-        raise ArgumentTypeError("expected 2 images a step or more: batch norm has no statistics of one")
+        raise ArgumentTypeError("expected 2 images per step or more: batch norm has no statistics of one")
     return int(text)
 
 
 def parser() -> Parser:
     """Return the command's parser."""
-    answer = Parser(prog="python -m benchmark.train", description="Train a timm model on a release of D3S.")
+    examples = (
+        "--model resnet10t --image-size 64 --dataset demo/d3s --out demo/model",
+        "--model resnet50 --objective wasserstein --lambda 1 --imagenet imagenet/train --out models/split",
+    )
+    about = "Train a timm model on a release of D3S."
+    answer = Parser("python -m benchmark.train", description=about, examples=examples)
     add = answer.add_argument
     adds = "; ".join(f"{name}: {each.summary}" for name, each in OBJECTIVES.items())
     add("--model", required=True, metavar="NAME", help="timm name", default=None)
     add("--objective", choices=tuple(OBJECTIVES), default="erm", help=f"added to cross-entropy: {adds}")
-    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
-    add("--config", default="default", metavar="NAME", help="which images of the release")
+    add_dataset_flags(answer, split=False)
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet's train folder: half of each batch, no background label")
     add("--tied-only", metavar="PAIRING", help="no class of its groups off its background: paper, sample, seed or file")
     add("--checkpoint", type=Path, metavar="FILE", help="weights to start from; without, random ones")
     add("--out", type=Path, metavar="DIR", help="folder of the model; without, models/NAME-OBJECTIVE")
     add("--epochs", type=natural, default=Settings.epochs, metavar="N", help="passes over the images")
     add("--image-size", type=natural, default=Settings.size, metavar="N", help="side of a training view in pixels")
-    add("--batch-size", type=_several, default=Settings.batch_size, metavar="N", help="images a step")
+    add("--batch-size", type=_several, default=Settings.batch_size, metavar="N", help="images per step")
     add("--seed", type=seed, default=Settings.seed, metavar="N", help="of the first weights, the order and the crops")
     add(
         "--precision",
@@ -66,7 +71,7 @@ def parser() -> Parser:
         "--foreground-features", type=natural, metavar="N", help="of the pooled ones; the rest speak for the background"
     )
     add("--warm-up", type=share, metavar="X", help="share of the steps with cross-entropy alone")
-    add("--critic-steps", type=natural, metavar="N", help="steps of the critics a step of the network")
+    add("--critic-steps", type=natural, metavar="N", help="critic steps per network step")
     add("--critic-lr", type=positive, metavar="X", dest="critic_rate", help="learning rate of the critics")
     answer.only_with(_those(lambda each: each.make), "--lambda", "--foreground-features", "--warm-up")
     answer.only_with(_those(lambda each: each.critic_steps), "--critic-steps", "--critic-lr")

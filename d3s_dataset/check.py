@@ -213,7 +213,8 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m d3s_dataset.check", description="Check a release against its manifest and card.")
+    about = "Check a release against its manifest and card."
+    parser = Parser("python -m d3s_dataset.check", description=about, examples=("demo/d3s", "org/d3s"))
     parser.add_argument("release", help="folder or Hub repo such as org/d3s")
     return parser
 

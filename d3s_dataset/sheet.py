@@ -100,7 +100,9 @@ def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m d3s_dataset.sheet", description="Draw a contact sheet of classes x backgrounds.")
+    examples = ("demo/d3s --out sheet.png", "org/d3s --split train --rows 50 --out sheet.jpg")
+    about = "Draw a contact sheet of classes x backgrounds."
+    parser = Parser("python -m d3s_dataset.sheet", description=about, examples=examples)
     parser.add_argument("release", help="folder or Hub repo such as org/d3s")
     parser.add_argument("--out", type=Path, required=True, help="output image, .png or .jpg")
     parser.add_argument("--config", default="default", help="dataset config")

@@ -85,7 +85,9 @@ def _summary(repo: Repo, pushed: Pushed) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser("python -m generation.push", description="Upload a release to the Hugging Face Hub.")
+    examples = ("d3s --repo-id org/d3s --dry-run", "d3s --repo-id org/d3s --create-pr")
+    about = "Upload a release to the Hugging Face Hub."
+    parser = Parser("python -m generation.push", description=about, examples=examples)
     parser.add_argument("release", type=Path, help="folder of the release (read-only)")
     parser.add_argument("--repo-id", required=True, help="dataset repo, ORG/NAME; created if it does not exist")
     parser.add_argument("--private", action="store_true", help="create a private repo; refuse a public one")

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         shard_rows=args.shard_rows,
         batch_size=args.batch_size,
         workers=args.workers,
-        devices=args.device,
+        devices=args.devices and tuple(args.devices),
         engine=args.engine,
         compiled=args.compile,
         resample=args.resample or 0,
@@ -131,7 +131,7 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
     if args.part:
         part = f"part {args.part[0]} of {args.part[1]} of {args.out}"
         say(f"made {part} ({made} rows)")
-        say("after all parts: the same command with --finish instead of --part, without --device and similar flags")
+        say("after all parts: the same command with --finish instead of --part, without --devices and similar flags")
     else:
         done = "already finished" if summary.already_finished else "made"
         say(f"{done}: {args.out} ({made} rows)")
@@ -154,13 +154,14 @@ def _part(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _devices(text: str) -> tuple[str, ...]:
-    """Parse a comma-separated list of torch devices (an argparse type)."""
-    return tuple(text.split(","))
-
-
 def _parser() -> Parser:
-    parser = Parser("python -m generation.run", description="Make a release (a dataset version) from a recipe.")
+    examples = (
+        "--recipe sample --out demo/d3s",
+        "--recipe paper --foregrounds imagenet/train --backgrounds places --out d3s --dry-run",
+        "--recipe paper --foregrounds imagenet/train --backgrounds places --out d3s --devices cuda:0 cuda:1",
+    )
+    about = "Make a release (a dataset version) from a recipe."
+    parser = Parser("python -m generation.run", description=about, examples=examples)
     add = parser.add_argument
     add("--recipe", default="sample", help=f"{', '.join(shipped())}, or the path of a TOML file")
     add("--out", type=Path, help="folder of the release; required except with --plan-only and --dry-run")
@@ -180,7 +181,7 @@ def _parser() -> Parser:
     add("--batch-size", type=natural_to(100_000), help="rows per batch (chosen automatically)")
     add("--shard-rows", type=natural, default=SHARD_ROWS, help="rows per shard")
     add("--workers", type=natural_to(1024), help="CPU processes that compose and encode images (one per core)")
-    add("--device", type=_devices, help="torch devices of the generator, comma-separated (all GPUs, else the CPU)")
+    add("--devices", nargs="+", metavar="D", help="torch devices of the generator (all GPUs, else the CPU)")
     add("--compile", action="store_true", help="compile the generator (torch.compile)")
     add("--sheets", type=Path, metavar="DIR", help="folder for one contact sheet per shard")
     add("--verify", action="store_true", help="compare checksums of finished shards; regenerate damaged ones")
@@ -191,12 +192,12 @@ def _parser() -> Parser:
 def _add_modes(parser: Parser) -> None:
     parser.only_where(
         lambda args: _recipe(args).diffuses, "does nothing where the recipe diffuses nothing",
-        *("--device", "--resample", "--compile", "--clip"),
+        *("--devices", "--resample", "--compile", "--clip"),
     )  # fmt: skip
-    parser.never_with("--engine ray", "--device", "--workers")  # set by the cluster
+    parser.never_with("--engine ray", "--devices", "--workers")  # set by the cluster
     parser.never_with("--dry-run", "--resample", "--sheets", "--verify")
     parser.never_with("--only", "--resample", "--sheets")
-    how = ("--resample", "--sheets", "--engine", "--batch-size", "--workers", "--device", "--compile")
+    how = ("--resample", "--sheets", "--engine", "--batch-size", "--workers", "--devices", "--compile")
     parser.never_with("--finish", *how)
     parser.never_with("--plan-only", *how, "--out", "--part", "--shard-rows", "--verify")
 

@@ -11,26 +11,30 @@ from d3s_dataset.errors import D3SError
 from d3s_dataset.utils.cli import Parser
 from tests.test_docs import MODULES
 
-NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --seeds --seed --epochs --image-size
-    --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images --per-task --gold --pay
-    --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds --connections-per-address
+NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --repeats --annotators --seed --epochs
+    --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
+    --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
+    --connections-per-address
     --open-per-address --floor"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
-    "--part": "1/8", "--model-kwargs": "a=1", "--lambdas": "0,1", "--rho": "0.5", "--warm-up": "0.5",
+    "--part": "1/8", "--model-kwargs": "a=1", "--rho": "0.5", "--warm-up": "0.5",
     **dict.fromkeys(NUMBERS.split(), "3"),
 }  # fmt: skip
 
 # Which models: one of these, as test_run says.
 INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}}
 
+# One value where a command reads one model, several where it compares them.
+ONE_OR_SEVERAL = {"--model", "--erase"}
+
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
 TRAIN = "--dataset --config --imagenet --tied-only --checkpoint --out --epochs --image-size --batch-size --seed "
-TRAIN += "--checkpoint-every --lr --objective"
+TRAIN += "--checkpoint-every --lr --objective --precision"
 PENALTY = "--lambda --foreground-features --warm-up"
 RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"
 MAKE = "--out --shard-rows --batch-size --workers --engine"
-REDRAW = "--device --resample --compile --clip"
+REDRAW = "--devices --resample --compile --clip"
 INSTEAD = "--dry-run --only --finish"  # --plan-only goes without --out
 BOARD = "--out --dataset --into"
 
@@ -47,12 +51,12 @@ OBEYED = {
     ("generation.run", "--out DIR --recipe paper"): f"{RECIPE} --verify {MAKE} {REDRAW} --part --sheets {INSTEAD}",
     ("generation.run", "--out DIR --recipe paper --part 1/2"): f"{RECIPE} --verify {MAKE} {REDRAW} --sheets --dry-run",
     ("generation.run", "--out DIR --recipe paper --model none"): f"{RECIPE} --verify {MAKE} --part --sheets {INSTEAD}",
-    ("generation.run", "--out DIR --recipe paper --only KEY"): f"{RECIPE} --verify {MAKE} --device --compile --clip",
+    ("generation.run", "--out DIR --recipe paper --only KEY"): f"{RECIPE} --verify {MAKE} --devices --compile --clip",
     ("generation.run", "--out DIR --recipe paper --finish"): f"{RECIPE} --verify --shard-rows --clip",
-    ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --device --compile --clip --part",
+    ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --devices --compile --clip --part",
     ("generation.run", "--recipe paper --plan-only"): f"{RECIPE} --clip",
     ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --gated --dry-run",
-    ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --workers --seed --examples --pay "
+    ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --annotators --seed --examples --pay "
     "--fee --seconds",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
     "--connections-per-address --open-per-address --floor",
@@ -79,8 +83,8 @@ OBEYED = {
         + (" --critic-steps --critic-lr" if each.critic_steps else "")
         for name, each in OBJECTIVES.items()
     },
-    ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --seeds",
-    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --seeds",
+    ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --repeats",
+    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --repeats",
     ("benchmark.report", "FILE"): "--dataset --out",
     ("benchmark.submit", "FILE --repo-id a/b --training-data web"): "--notes --supersedes --model-repo --dataset "
     "--dry-run",
@@ -156,6 +160,35 @@ def test_every_command_stands_in_the_list():
     assert {module for module, _ in OBEYED} == set(MODULES)
     below = parser_of("generation.verify")._subparsers._group_actions[0].choices
     assert {line.split()[0] for module, line in OBEYED if module == "generation.verify"} == set(below)
+
+
+EVERY = [(module, each.split()[0] if module == "generation.verify" else "") for module, each in OBEYED]
+
+
+@pytest.mark.parametrize(("module", "below"), dict.fromkeys(EVERY))
+def test_every_command_has_two_examples_that_parse(module, below, capsys):
+    made = parser_of(module)
+    if below:
+        made = made._subparsers._group_actions[0].choices[below]
+    assert len(made.examples) >= 2
+    for each in made.examples:
+        assert f"\n  python -m {module} {below + ' ' if below else ''}{each}\n" in f"{made.format_help()}\n"
+        assert outcome(module, shlex.split(f"{below} {each}"), capsys) is None
+
+
+def test_a_list_is_typed_by_spaces_and_a_flag_has_one_form_everywhere():
+    """A flag of one name takes the same number of values in every command; none is a comma-separated list."""
+    kinds: dict[str, set[object]] = {}
+    for module, below in dict.fromkeys(EVERY):
+        for flag, action in flags_of(module, [below]).items():
+            assert "," not in str(action.metavar or ""), f"{module} {flag}"
+            kinds.setdefault(flag, set()).add(
+                "list" if action.nargs in ("+", "*") else "one" if action.nargs is None else "none"
+            )
+    assert kinds["--devices"] == {"list"}
+    assert not {"--device", "--seeds"} & kinds.keys()
+    several = {flag for flag, found in kinds.items() if len(found) > 1}
+    assert several <= ONE_OR_SEVERAL
 
 
 def test_a_flag_typed_with_its_default_is_typed(capsys):

@@ -245,7 +245,7 @@ def test_score_scores_compares_reports_and_submits_without_torch(installed, guid
 @pytest.mark.long
 def test_verify_prepares_serves_and_decides(installed, guides):
     here = installed("verify")
-    here.work(f"generation.verify prepare {guides} --out tasks --images 10 --workers 1 --gold 1")
+    here.work(f"generation.verify prepare {guides} --out tasks --images 10 --annotators 1 --gold 1")
     here.work("generation.verify export tasks --to csv --out votes")
     tasks = json.loads((here.home / "tasks" / "tasks.json").read_text())
     good = {each.name: each.good for each in QUESTIONS}

@@ -7,6 +7,7 @@ a process of its own, with bounds on memory and time. Loads torch, in that proce
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class _Run:
     dataset: str
     rules: Rules
     chosen: np.ndarray
-    devices: str | None
+    devices: Sequence[str] | None
 
 
 def reproduce(
@@ -57,7 +58,7 @@ def reproduce(
     dataset: str,
     rows: int,
     checkpoint: Path | None = None,
-    devices: str | None = None,
+    devices: Sequence[str] | None = None,
     typed: str | None = None,
 ) -> str:
     """Run a submission's model again and write the record of it.

@@ -14,7 +14,7 @@ share a cache, and a killed run goes on where it was. Needs no torch.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,11 @@ _RACY_SECONDS = 2  # a file changed so lately can change again without its time 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a model: precision (`auto`, `fp32`, `bf16`), whether it may be compiled, devices `D,...` or None."""
+    """How to run a model: precision (`auto`, `fp32`, `bf16`), whether it may be compiled, devices by name or None."""
 
     precision: str = "auto"
     compile: bool = True
-    devices: str | None = None
+    devices: Sequence[str] | None = None
 
 
 class KnownFile(Strict):

@@ -3,20 +3,22 @@
 Torch half.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from d3s_dataset.errors import ModelError
 
 
-def choose_devices(named: str | None) -> list[torch.device]:
-    """Return the devices of a list `D,...`; without one all GPUs, else the CPU.
+def choose_devices(names: Sequence[str] | None) -> list[torch.device]:
+    """Return the devices of these names; without any all GPUs, else the CPU.
 
     Raises:
         ModelError: a device that is not there.
     """
-    if named is None:
+    if names is None:
         return [torch.device("cuda", each) for each in range(torch.cuda.device_count())] or [torch.device("cpu")]
-    return [_device(each.strip()) for each in named.split(",")]
+    return [_device(name) for name in names]
 
 
 def _device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ Loads torch only to compute.
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +40,7 @@ class Subject:
     checkpoint: Path | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
     cache: Cache | None = None  # None: nothing is believed, nothing kept
-    devices: str | None = None  # `D,...` as typed; what is computed while a model is loaded is computed on the first
+    devices: Sequence[str] | None = None  # torch names; the first also computes what loading a model needs
 
     @cached_property
     def facts(self) -> KnownModel:

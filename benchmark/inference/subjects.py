@@ -14,15 +14,19 @@ from d3s_dataset.utils.cli import working
 from d3s_dataset.utils.extras import require
 
 
-def add_weights(parser: ArgumentParser) -> None:
-    """Add the flags that say which weights and arguments a model gets."""
+def add_model_flags(parser: ArgumentParser) -> None:
+    """Add the flags of a model: `--checkpoint`, `--model-kwargs` and `--devices`."""
     add = parser.add_argument
     add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
     add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+    add("--devices", nargs="+", metavar="D", help="such as cuda:0 cuda:1; default: all GPUs, else the CPU")
 
 
 def subjects(
-    entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None, devices: str | None = None
+    entries: Sequence[Entry],
+    checkpoint: Path | None = None,
+    cache: Cache | None = None,
+    devices: Sequence[str] | None = None,
 ) -> list[Subject]:
     """Return the models asked for, their names checked.
 
@@ -30,7 +34,7 @@ def subjects(
         entries: names and arguments.
         checkpoint: a file of weights, for a single model.
         cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
-        devices: `D,...` as typed; None for all GPUs, else the CPU.
+        devices: torch names such as `cuda:0`; None for all GPUs, else the CPU.
 
     Raises:
         ModelError: a name that cannot be a model, or a checkpoint for several.

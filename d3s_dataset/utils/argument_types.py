@@ -17,14 +17,6 @@ def weight(text: str) -> float:
     return value
 
 
-def weights(text: str) -> list[float]:
-    """Parse several lambdas, `0,0.1,1`: different ones, in ascending order."""
-    found = sorted({weight(each.strip()) for each in text.split(",")})
-    if len(found) < 2:
-        raise ArgumentTypeError(f"expected two or more lambdas such as 0,0.1,1, got {text!r}")
-    return found
-
-
 def share(text: str) -> float:
     """Parse a number from 0 to 1."""
     if not 0 <= (value := _number(text)) <= 1:

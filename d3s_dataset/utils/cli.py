@@ -20,10 +20,14 @@ T = TypeVar("T")
 
 
 _UNTYPED = object()
+_EXAMPLES = "examples:\n"
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Append the default only where there is one, and mark required flags."""
+    """Append the default only where there is one, mark required flags, and keep the lines of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith(_EXAMPLES) else super()._fill_text(text, width, indent)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text, default = action.help, action.default
@@ -43,14 +47,22 @@ class Parser(argparse.ArgumentParser):
     """An ArgumentParser with one-line errors and exit code 1, which refuses flags without effect.
 
     A mode is a flag (`--check`: it was given) or a flag and its values (`--rule majority`, `--to mturk|csv`).
+
+    Args:
+        args: of ArgumentParser.
+        examples: arguments of example command lines, printed after the help text.
+        kwargs: of ArgumentParser.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", _HelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         self._rules: list[tuple[Callable[[argparse.Namespace], bool], str, tuple[str, ...]]] = []
         self._typed: set[str] = set()
         super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        if examples:
+            self.epilog = _EXAMPLES + "\n".join(f"  {self.prog} {each}" for each in examples).replace("%", "%%")
 
     def only_with(self, mode: str, *flags: str) -> None:
         """Refuse flags outside a mode."""

@@ -59,7 +59,7 @@ class ProcessLane:
             self._process.join(timeout=10)
             code = self._process.exitcode
             raise GenerationError(
-                f"the process of --device {self.name} died while loading (exit code {code}), possibly out of memory"
+                f"the process of --devices {self.name} died while loading (exit code {code}), possibly out of memory"
             ) from None
 
     def make(self, rows: list[Row], redraw: bool) -> list[Made]:

@@ -94,7 +94,7 @@ class ImageToImage:
         try:
             pipe.to(self.device)
         except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"--device {self.device} cannot be used: {one_line(error)}") from None
+            raise ModelError(f"--devices {self.device} cannot be used: {one_line(error)}") from None
         core = "unet" if getattr(pipe, "unet", None) is not None else "transformer"
         if self._kind == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32 where a part runs in float32
@@ -136,7 +136,7 @@ class ImageToImage:
     def _halve(self, size: int) -> None:
         if size == 1:
             raise ModelError(
-                f"--device {self.device} is out of memory with one image of {self.settings.model}: expected a larger "
+                f"--devices {self.device} is out of memory with one image of {self.settings.model}: expected a larger "
                 "device, or generator.dtype fp16"
             )
         with self._turn:

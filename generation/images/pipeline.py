@@ -89,9 +89,9 @@ def device_of(torch: Any, wanted: str | None) -> str:
     except RuntimeError:
         kind = ""
     if kind not in ("cpu", "cuda"):
-        raise ModelError(f"--device: expected cpu, cuda, cuda:N or a list of them, got {wanted!r}")
+        raise ModelError(f"--devices: expected cpu, cuda, cuda:N or a list of them, got {wanted!r}")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"--device {wanted}: torch {torch.__version__} finds no CUDA device here; type --device cpu")
+        raise ModelError(f"--devices {wanted}: torch {torch.__version__} finds no CUDA device here; type --devices cpu")
     return wanted
 
 

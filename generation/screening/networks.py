@@ -36,7 +36,7 @@ def placed(model: Any, device: str, dtype: Any) -> Any:
     try:
         return model.to(device=device, dtype=dtype).eval()
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"--device {device} cannot be used: {one_line(error)}") from None
+        raise ModelError(f"--devices {device} cannot be used: {one_line(error)}") from None
 
 
 def recorded_name(where: str, otherwise: str) -> str:

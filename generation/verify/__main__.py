@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    wish = Wish(args.images, args.per_task, args.gold, args.workers, args.seed, args.examples)
+    wish = Wish(args.images, args.per_task, args.gold, args.annotators, args.seed, args.examples)
     made = prepare(fetch_all(args.release), args.out, wish)
     known = len(made.items) - len(made.images)
     say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, and {known:,} gold questions")
@@ -119,14 +118,36 @@ class _Commands(Parser):
         return "\n".join([super().format_help(), *(each.format_help() for each in dict(below or {}).values())])
 
 
+_EXAMPLES = {
+    "prepare": ("demo/d3s --out tasks", "org/d3s --out tasks --images 2000 --annotators 3"),
+    "serve": (
+        "tasks --people ada grace",
+        "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
+    ),
+    "export": ("tasks --to csv --out votes", "tasks --to mturk --out mturk --images-url https://example.org/images"),
+    "import": ("tasks Batch_results.csv", "tasks labelstudio.json votes.csv"),
+    "aggregate": (
+        "tasks",
+        "tasks --rule majority --least 5",
+        "--votes votes.csv --out labels.csv --method dawid-skene",
+    ),
+    "apply": ("demo/d3s tasks --out verified", "org/d3s tasks --out verified"),
+}
+
+
 def _parser() -> Parser:
     parser = _Commands("python -m generation.verify", description="Human verification of a release.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-    _add_prepare(commands.add_parser("prepare", help="release -> tasks", description="Sample images, write tasks."))
-    _add_serve(commands.add_parser("serve", help="tasks -> annotation page", description="Serve the annotation page."))
-    _add_exchange(commands)
-    _add_aggregate(commands.add_parser("aggregate", help="votes -> verdicts", description="Aggregate votes."))
-    apply = commands.add_parser("apply", help="verdicts -> new release", description="Write a verified release.")
+
+    def add(name: str, about: str, description: str) -> Parser:
+        return commands.add_parser(name, help=about, description=description, examples=_EXAMPLES[name])
+
+    _add_prepare(add("prepare", "release -> tasks", "Sample images, write tasks."))
+    _add_serve(add("serve", "tasks -> annotation page", "Serve the annotation page."))
+    _add_export(add("export", "tasks -> files for other tools", "Export tasks or votes."))
+    _add_import(add("import", "files from other tools -> votes", "Import answers."))
+    _add_aggregate(add("aggregate", "votes -> verdicts", "Aggregate votes."))
+    apply = add("apply", "verdicts -> new release", "Write a verified release.")
     apply.set_defaults(run=_apply)
     apply.add_argument("release", help="release that the tasks were made from (read-only)")
     apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
@@ -142,7 +163,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add("--images", type=natural, help="number of images, sampled at random (default: all of validation)")
     add("--per-task", type=natural, default=25, help="images per task")
     add("--gold", type=_whole, default=3, help="gold (attention-check) questions per task, in addition")
-    add("--workers", type=natural, default=5, help="annotators per image")
+    add("--annotators", type=natural, default=5, help="annotators per image")
     add("--seed", type=_whole, default=0, help="random seed of the sample")
     add("--examples", metavar="DIR", help="example photos in ImageNet's layout (default: cropped from the guides)")
     add("--pay", type=_positive, default=1.0, help="payment per task, for the cost estimate")
@@ -166,8 +187,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--days", type=_positive, default=14.0, help="days until links expire")
 
 
-def _add_exchange(commands: Any) -> None:
-    out = commands.add_parser("export", help="tasks -> files for other tools", description="Export tasks or votes.")
+def _add_export(out: Parser) -> None:
     out.set_defaults(run=_export)
     out.add_argument("tasks", type=Path, help="tasks folder")
     out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
@@ -176,7 +196,9 @@ def _add_exchange(commands: Any) -> None:
     for name in exporting():
         if not CROWDS[name].pictures:
             out.never_with(f"--to {name}", "--images-url")
-    back = commands.add_parser("import", help="files from other tools -> votes", description="Import answers.")
+
+
+def _add_import(back: Parser) -> None:
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="tasks folder")
     back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")

@@ -185,7 +185,7 @@ def _pairs_file(tmp_path_factory):
 
 
 def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
-    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--seeds", "2", "--out", str(tmp_path)]
+    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--repeats", "2", "--out", str(tmp_path)]
     correlate.main(["--model", f"local-dir:{tied}", *on, "--erase", "none", "leace"])
     shown = capsys.readouterr().out
     assert re.search(rf"local-dir:{tied}\n group +plain +erased: none +erased: leace ", shown)
@@ -208,7 +208,7 @@ def test_the_command_writes_every_way(sample_release, tied, tmp_path, capsys):
 
 def test_the_weights_of_a_file_are_read(sample_release, tied, tmp_path):
     """Mirrored kernels in a file come in place of the folder's own."""
-    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--seeds", "1", "--erase"]
+    on = ["--dataset", str(sample_release), "--pairing", "pairs.json", "--repeats", "1", "--erase"]
     state = load_file(tied / "model.safetensors")
     other = {key: value.flip(-1) if value.ndim == 4 else value for key, value in state.items()}
     save_file({key: value.contiguous() for key, value in other.items()}, tmp_path / "other.safetensors")

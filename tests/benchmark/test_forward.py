@@ -158,17 +158,17 @@ def test_several_devices_give_the_same_answers(toy, small):
     """Two copies of the network on one CPU, blocks in turn, stand for two GPUs."""
     subject, split = Subject(f"local-dir:{small}"), open_split(toy, "default", "validation")
     stores = Store(Answers), Store(Answers)
-    for store, devices in zip(stores, ("cpu", "cpu,cpu"), strict=True):
+    for store, devices in zip(stores, (["cpu"], ["cpu", "cpu"]), strict=True):
         made = predict.answer(subject.classifier, split, Options("fp32", devices=devices), store)
-        assert made.devices == devices.split(",")
+        assert made.devices == devices
     for name, values in vars(stores[0].all(90)).items():
         np.testing.assert_array_equal(values, getattr(stores[1].all(90), name))
 
 
 def test_a_device_that_is_not_there_is_one_line():
     with pytest.raises(ModelError, match="no device 'cuda:77' here: expected --devices of cpu"):
-        choose_devices("cpu,cuda:77")
-    assert [str(each) for each in choose_devices("cpu")] == ["cpu"]
+        choose_devices(["cpu", "cuda:77"])
+    assert [str(each) for each in choose_devices(["cpu"])] == ["cpu"]
 
 
 MEMORY = """

@@ -42,7 +42,7 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
     monkeypatch.setattr(adapter, "STEPS", 30)
     model = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--seed", "1"]
     train.main([*model, "--dataset", str(sample_release), "--out", str(tmp_path / "model")])
-    on = ["--dataset", str(sample_release), "--lambdas", "0,10", "--seeds", "2", "--out", str(tmp_path / "sweep")]
+    on = ["--dataset", str(sample_release), "--lambdas", "0", "10", "--repeats", "2", "--out", str(tmp_path / "sweep")]
     file = ["--checkpoint", str(tmp_path / "model" / "model.safetensors"), "--model-kwargs", "drop_rate=0.1"]
     sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", *file, "--objective", "mine", *on])
     found = Sweep.model_validate_json((tmp_path / "sweep" / "sweep.json").read_bytes())
@@ -61,5 +61,10 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
 
 
 def test_bad_input(fails):
-    for lambdas, says in (("-1,2", "expected a lambda of 0 or more"), ("1", "expected two or more lambdas")):
-        assert says in fails(sweep.main, ["--model", "a", f"--lambdas={lambdas}"])
+    for lambdas, says in (
+        (["-1", "2"], "expected a lambda of 0 or more, got '-1'"),
+        (["0,1"], "expected a lambda of 0 or more, got '0,1'"),
+        (["1"], "--lambdas: expected two or more different values such as 0 0.1 1"),
+        (["1", "1.0"], "expected two or more different values"),
+    ):
+        assert says in fails(sweep.main, ["--model", "a", "--lambdas", *lambdas])

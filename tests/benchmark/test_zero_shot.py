@@ -105,7 +105,7 @@ def test_class_names_are_embedded_on_the_device_that_was_typed(tiny, monkeypatch
 
     monkeypatch.setattr(encoder, "to", to)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    (subject,) = subjects([Entry(f"zero-shot:{folder}")], devices="cpu")
+    (subject,) = subjects([Entry(f"zero-shot:{folder}")], devices=["cpu"])
     assert subject.facts.architecture == encoder.__name__
     assert set(asked) == {"cpu"}
 

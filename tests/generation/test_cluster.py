@@ -63,7 +63,7 @@ def test_redrawn_on_the_cluster_within_one_level(cluster, command, tiny_model, t
     process = start(address, tmp_path / "ray", *given)
     _, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
-    assert command("generation.run", *given, "--device", "cpu", "--out", tmp_path / "local").returncode == 0
+    assert command("generation.run", *given, "--devices", "cpu", "--out", tmp_path / "local").returncode == 0
     assert apart(tmp_path / "ray", tmp_path / "local") <= 1
 
 

@@ -207,7 +207,7 @@ def test_a_bad_device_is_one_clear_line(model):
         lambda: ClipJudge(str(model), FOREGROUNDS, PHRASES, "cuda:99"),
         lambda: SafetyJudge(*build_checker(), "cuda:99"),
     ):
-        with pytest.raises(ModelError, match="--device cuda:99 cannot be used") as caught:
+        with pytest.raises(ModelError, match="--devices cuda:99 cannot be used") as caught:
             make()
         assert "\n" not in str(caught.value)
 

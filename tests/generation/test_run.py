@@ -270,7 +270,7 @@ BAD = {
     "a missing folder": ([*PHOTOS, "--foregrounds", "gone"], "--foregrounds: expected a folder of photos, got gone"),
     "an empty folder": ([*PHOTOS, "--foregrounds", "tests"], "--foregrounds: no photo found in tests"),
     "an unknown recipe": (["--recipe", "papr", "--out", "x"], "no recipe 'papr': expected fast, geography, paper"),
-    "a device for nothing": (["--device", "cuda", "--out", "x"], "diffuses nothing: leave it out"),
+    "a device for nothing": (["--devices", "cuda", "--out", "x"], "diffuses nothing: leave it out"),
     "no --out": ([], "expected --out DIR"),
     "rows of nothing": (["--rows", "0", "--out", "x"], "expected a whole number above 0, got '0'"),
     "a flag that is none": (["--nonsense"], "unrecognized arguments: --nonsense"),
