@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pyarrow as pa
 
 from d3s_dataset.taxonomy import BACKGROUNDS, background_names, classes
+from d3s_dataset.utils.tables import Markup, markdown_table
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -190,14 +191,14 @@ def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
     return {"struct": [{"name": name, **_yaml(each)} for name, each in feature.items()]}
 
 
-def markdown_table(backgrounds: int = len(BACKGROUNDS)) -> str:
+def columns_table(backgrounds: int = len(BACKGROUNDS)) -> str:
     """Return the columns as a Markdown table: name, type, meaning."""
     kinds = {"image": "Image", "foreground": "ClassLabel (1000)", "background": f"ClassLabel ({backgrounds})"}
     rows = []
     for each in fields(Record):
         kind = kinds.get(each.metadata["feature"]) or _type_name(each.metadata["arrow"])
-        rows.append(f"| `{each.name}` | {kind} | {each.metadata['doc']} |")
-    return "\n".join(["| column | type | what |", "|---|---|---|", *rows])
+        rows.append([Markup(cell) for cell in (f"`{each.name}`", kind, each.metadata["doc"])])
+    return markdown_table(["column", "type", "what"], rows, numbers=False)
 
 
 def _type_name(arrow: pa.DataType) -> str:

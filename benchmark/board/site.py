@@ -1,7 +1,5 @@
 """A board -> the files people and tools read: JSON, CSV, Markdown, and a page, a static Space of the Hub."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +7,12 @@ from benchmark.board.rules import Rules
 from benchmark.board.schema import Board, Cell, Entry, rounded, to_bytes
 from benchmark.metrics.registry import METRICS
 from benchmark.reports.html import render
-from benchmark.reports.sections import markdown
 from benchmark.reports.text import between, metric, percent
 from d3s_dataset.card.render import replace_block
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.escape import csv_cell
 from d3s_dataset.utils.escape import markdown as escaped
+from d3s_dataset.utils.tables import csv_bytes, markdown_table
 
 BOARD = "board.json"
 RESULTS = "results"  # the block of a README or card that holds the tables
@@ -102,7 +99,7 @@ def tables(board: Board) -> str:
         if ranked:
             headings = ("model", "rank", "tier", "top-1 %", "95 % interval", "worst background", "its top-1 %", "gap",
                         "weights from", "run again")  # fmt: skip
-            parts.append(f"Models {title}:\n\n{markdown(headings, [_cells(each) for each in ranked])}")
+            parts.append(f"Models {title}:\n\n{markdown_table(headings, [_cells(each) for each in ranked])}\n")
     body = "\n".join(parts) or "No model has been run again by the board's owner yet, so none is ranked.\n"
     name, config, split, digest = map(escaped, (rules.name, rules.config, rules.split, rules.digest[:12]))
     where = f"{name}, config {config}, split {split}, {rules.n} images, digest {digest}"
@@ -177,15 +174,13 @@ def _interval(cell: Cell) -> str:
 def _csv(board: Board) -> bytes:
     backgrounds = _backgrounds(board)
     headings = ["id", "model", "section", "state", "rank", "tier", "n", "right", "top1", "low", "high", "top5", "gap"]
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
     last = ["weights_from", "run_again"]
-    writer.writerow([*headings, "worst_background", *(f"top1_{name}" for name in backgrounds), *last])
+    rows = [[*headings, "worst_background", *(f"top1_{name}" for name in backgrounds), *last]]
     for each in board.entries:
         if numbers := each.numbers:
             ends = (numbers.all.top1, *numbers.all.ci95, numbers.top5, numbers.gap)
             row = [each.id, each.model, each.section, each.state, each.rank, each.tier, numbers.all.n]
             cells = [numbers.by_background[name].top1 for name in backgrounds]
             row += [numbers.all.right, *rounded(ends), numbers.worst, *rounded(cells), each.source, each.run_again]
-            writer.writerow([csv_cell(each) for each in row])
-    return sink.getvalue().encode()
+            rows.append(row)
+    return csv_bytes(rows)

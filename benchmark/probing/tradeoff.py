@@ -3,8 +3,6 @@
 Needs no torch before a neck is trained.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +13,7 @@ from benchmark.probing.folds import cut
 from benchmark.schemas.experiments import Point, Sweep
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import progress
+from d3s_dataset.utils.tables import csv_bytes
 
 
 def sweep(
@@ -94,13 +93,13 @@ def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> np.nda
 
 def as_csv(found: Sweep) -> bytes:
     """Return one CSV line per lambda."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["lambda", *(f"{part}{end}" for part in ("accuracy", "leakage") for end in _ENDS), "pareto"])
+    rows: list[list[object]] = [
+        ["lambda", *(f"{part}{end}" for part in ("accuracy", "leakage") for end in _ENDS), "pareto"]
+    ]
     for each in found.points:
         parts = ([part.mean, *part.ci95] for part in (each.accuracy, each.leakage))
-        writer.writerow([each.weight, *(value for part in parts for value in part), each.pareto])
-    return text.getvalue().encode()
+        rows.append([each.weight, *(value for part in parts for value in part), each.pareto])
+    return csv_bytes(rows)
 
 
 _ENDS = ("", "_low", "_high")

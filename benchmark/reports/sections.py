@@ -1,7 +1,5 @@
 """The parts of a report, from results and predictions: rows of text, tables for a paper, figures."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +14,7 @@ from benchmark.schemas.metrics import ClassScore, Metrics
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import Result
 from d3s_dataset.utils import escape
+from d3s_dataset.utils.tables import csv_bytes, markdown_table
 
 HEADINGS = ("model", "n", "top-1 %", "95 % interval", "top-5 %", "worst background", "its top-1 %", "gap, points")
 
@@ -114,23 +113,9 @@ def tables(about: Sequence[Measured]) -> list[Table]:
 
 def files(tables: Sequence[Table]) -> dict[str, bytes]:
     """Return tables as one Markdown file and a CSV each, by the end of the file's name."""
-    text = "\n".join(f"{escape.markdown(each.title)}:\n\n{markdown(each.headings, each.rows)}" for each in tables)
+    parts = ((escape.markdown(each.title), markdown_table(each.headings, each.rows)) for each in tables)
+    text = "\n".join(f"{title}:\n\n{table}\n" for title, table in parts)
     made = {".md": (text + "\n* the interval may not cover 95 %: too few images or photos\n").encode()}
     for each in tables:
-        sink = io.StringIO()
-        csv.writer(sink, lineterminator="\n").writerows(
-            [escape.csv_cell(cell) for cell in row] for row in (each.headings, *each.rows)
-        )
-        made[f"-{each.name}.csv"] = sink.getvalue().encode()
+        made[f"-{each.name}.csv"] = csv_bytes((each.headings, *each.rows))
     return made
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table whose first column is text and whose others are numbers."""
-    rule = ["---", *["---:"] * (len(headings) - 1)]
-    lines = [" | ".join(row) for row in (_escaped(headings), rule, *map(_escaped, rows))]
-    return "".join(f"| {line} |\n" for line in lines)
-
-
-def _escaped(row: Sequence[str]) -> list[str]:
-    return [escape.markdown(cell) for cell in row]

@@ -6,14 +6,14 @@ A block stands between ``<!-- d3s:begin NAME -->`` and ``<!-- d3s:end NAME -->``
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from d3s_dataset.card import front_matter
 from d3s_dataset.card.statistics import Counts
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.schema import CONFIGS, CONTROLS, markdown_table
+from d3s_dataset.schema import CONFIGS, CONTROLS, columns_table
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.tables import Markup, markdown_table
 
 _UNVERIFIED = "The labels are not human-verified yet: they are what was asked for, and `verified` is null."
 _NO_RESULTS = "No model has been ranked on this release yet."  # `benchmark.leaderboard --into` writes them here
@@ -48,7 +48,7 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
         "screening": _screening(manifest, counts),
         "verification": _verified_how(manifest),
         "results": _NO_RESULTS,
-        "columns": markdown_table(len(manifest.backgrounds)),
+        "columns": columns_table(len(manifest.backgrounds)),
         "making": _making(manifest),
     }
     for name, content in blocks.items():
@@ -79,20 +79,15 @@ def _counts(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str
     splits = manifest.splits()
     held = [counts["default", split] for split in splits]
     rows = [[name, *(each.backgrounds[label] for each in held)] for label, name in enumerate(manifest.backgrounds)]
-    table = _table(["background", *splits], [*rows, ["**all**", *(each.rows for each in held)]])
+    table = markdown_table(["background", *splits], [*rows, [Markup("**all**"), *(each.rows for each in held)]])
     failed = sum(each.config == "default" for each in manifest.failures)
     made = sum(each.rows for each in held)
     plan = f"{made:,} of {manifest.planned_rows:,} planned rows were made; {failed:,} failed"
     labels = sorted({label for each in held for label in each.foregrounds})
     rows = [[f"{label} {classes()[label].synonym}", *(each.foregrounds[label] for each in held)] for label in labels]
-    by_class = _table(["class", *splits], rows)
+    by_class = markdown_table(["class", *splits], rows)
     details = f"<details><summary>Rows of each of the {len(labels)} classes</summary>\n\n{by_class}\n\n</details>"
     return f"{table}\n\n{plan} (listed in `manifest.json`).\n\n{details}"
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    lines = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---", *["---:"] * (len(head) - 1)], *lines])
 
 
 def _verification(counts: Mapping[tuple[str, str], Counts]) -> str:
@@ -107,7 +102,10 @@ def _verified_how(manifest: Manifest) -> str:
     if about is None:
         return "The labels of this release are not human-verified."
     rows = [
-        [f"`{question}`", *("" if value is None else f"{value:.3f}" for value in (each.alpha, each.low, each.high))]
+        [
+            Markup(f"`{question}`"),
+            *("" if value is None else f"{value:.3f}" for value in (each.alpha, each.low, each.high)),
+        ]
         for question, each in about.agreement.items()
     ]
     lines = [
@@ -116,7 +114,7 @@ def _verified_how(manifest: Manifest) -> str:
         f"- {about.answers:,} answers; {about.people:,} people whose votes count, {about.left_out:,} left out.",
         f"- Made from release `{about.release[:16]}`.",
     ]
-    table = _table(["question", "Krippendorff's alpha", "95 % from", "to"], rows)
+    table = markdown_table(["question", "Krippendorff's alpha", "95 % from", "to"], rows)
     return "\n".join(lines) + f"\n\n{table}"
 
 
@@ -124,8 +122,11 @@ def _controls(manifest: Manifest) -> str:
     held = [name for name in manifest.configs() if name in CONTROLS]
     if not held:
         return "This release has no control configs."
-    rows = [[f"`{name}`", CONFIGS[name], sum(manifest.rows(name, s) for s in manifest.splits(name))] for name in held]
-    return _table(["config", "what", "rows"], rows)
+    rows = [
+        [Markup(f"`{name}`"), Markup(CONFIGS[name]), sum(manifest.rows(name, s) for s in manifest.splits(name))]
+        for name in held
+    ]
+    return markdown_table(["config", "what", "rows"], rows)
 
 
 def _screening(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
@@ -136,7 +137,7 @@ def _screening(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> 
          _share(each.fail_any, each.rows), each.redrawn_again]
         for (config, split), each in counts.items()
     ]  # fmt: skip
-    table = _table(["config", "split", "rows", *names, "any screen", "with another seed"], rows)
+    table = markdown_table(["config", "split", "rows", *names, "any screen", "with another seed"], rows)
     judged = {name for each in counts.values() for name, rows in each.judged.items() if rows}
     looked = [
         f"contrast at least {limits['min_contrast']:g}, clipped at most {limits['max_clipped']:g}",

@@ -4,7 +4,7 @@ import yaml
 from d3s_dataset.card import render
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import read
-from d3s_dataset.schema import markdown_table
+from d3s_dataset.schema import columns_table
 
 
 def front_matter(release):
@@ -13,7 +13,7 @@ def front_matter(release):
 
 def test_the_root_card_shows_the_schemas_columns():
     text = render.shipped_file("dataset_card.md").read_text()
-    assert render.replace_block(text, "columns", markdown_table()) == text, "write the table anew with replace_block"
+    assert render.replace_block(text, "columns", columns_table()) == text, "write the table anew with replace_block"
 
 
 def test_a_sample_release_says_that_it_is_not_d3s(sample_release):

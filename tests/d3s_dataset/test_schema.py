@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, Features
 from datasets.info import DatasetInfo
 
-from d3s_dataset.schema import Record, arrow_schema, column_names, feature_dict, feature_yaml, features, markdown_table
+from d3s_dataset.schema import Record, arrow_schema, column_names, columns_table, feature_dict, feature_yaml, features
 
 
 @pytest.mark.parametrize("backgrounds", [None, ["old", "future"]])
@@ -31,4 +31,4 @@ def test_labels_survive_parquet(tmp_path):
 def test_names_agree_everywhere():
     names = column_names()
     assert tuple(Record.__dataclass_fields__) == tuple(feature_dict()) == tuple(arrow_schema().names) == names
-    assert [line.split("`")[1] for line in markdown_table().splitlines()[2:]] == list(names)
+    assert [line.split("`")[1] for line in columns_table().splitlines()[2:]] == list(names)

@@ -5,8 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-
+from d3s_dataset.utils.pages import environment
 from generation.verify.aggregate.rules import RULES
 from generation.verify.aggregate.verdicts import Verdict, Verdicts
 from generation.verify.aggregate.worker_quality import Limits, Quality
@@ -25,21 +24,23 @@ def render(held: Tasks, found: Verdicts, people: dict[str, Quality], limits: Lim
         people: anonymous name -> quality of this annotator.
         limits: exclusion thresholds.
     """
-    folder = Path(__file__).parent
-    environment = Environment(loader=FileSystemLoader(folder), autoescape=select_autoescape(), trim_blocks=True)
     verdicts = list(found.rows.values())
-    return environment.get_template("report.html").render(
-        about=found.verification,
-        name=f"{held.name} {held.release[:16]}",
-        wanted=len(held.images),
-        known=len(held.items) - len(held.images),
-        verdict=_shares(verdicts),
-        rules=RULES,
-        backgrounds=_backgrounds(held, found),
-        spread={question: _spread(verdicts, question) for question in NAMES},
-        people=sorted(people.items(), key=lambda pair: -pair[1].answers),
-        left_out=found.left_out,
-        limits=limits.lines(),
+    return (
+        environment([Path(__file__).parent], "verify")
+        .get_template("report.html")
+        .render(
+            about=found.verification,
+            name=f"{held.name} {held.release[:16]}",
+            wanted=len(held.images),
+            known=len(held.items) - len(held.images),
+            verdict=_shares(verdicts),
+            rules=RULES,
+            backgrounds=_backgrounds(held, found),
+            spread={question: _spread(verdicts, question) for question in NAMES},
+            people=sorted(people.items(), key=lambda pair: -pair[1].answers),
+            left_out=found.left_out,
+            limits=limits.lines(),
+        )
     )
 
 

@@ -1,7 +1,5 @@
 """Votes -> verdicts and a report; also labels from a CSV of votes."""
 
-import csv
-import io
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +9,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.manifest import Agreement, Verification
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import warn
-from d3s_dataset.utils.escape import csv_cell
+from d3s_dataset.utils.tables import csv_bytes
 from generation.verify.aggregate import verdicts as results
 from generation.verify.aggregate.agreement import alpha, interval, table
 from generation.verify.aggregate.consensus import Label, collect, dawid_skene, label
@@ -143,10 +141,6 @@ def labels(votes: Path, method: str, ties: str | None, out: Path) -> dict[str, L
         if count:
             warn(f"{votes}: {count} {what}")
     found = label(answers, method, ties)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["task", "label", "probability"])
     cells = ((task, each.label, f"{each.probability:.6f}") for task, each in found.items())
-    writer.writerows(map(csv_cell, row) for row in cells)
-    write_atomic(out, text.getvalue().encode())
+    write_atomic(out, csv_bytes([("task", "label", "probability"), *cells]))
     return found

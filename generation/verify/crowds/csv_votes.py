@@ -1,11 +1,11 @@
 """Votes as a plain CSV, to merge votes of two machines or to import them from another annotation page."""
 
 import csv
-import io
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
-from d3s_dataset.utils.escape import csv_cell, csv_text
+from d3s_dataset.utils.escape import csv_text
+from d3s_dataset.utils.tables import csv_bytes
 from generation.verify.crowds.answers import Ballot, duration
 from generation.verify.crowds.base import Crowd
 from generation.verify.prepare.tasks import Tasks
@@ -16,14 +16,8 @@ NEEDED = ("release", "worker", "item", "question", "answer")
 
 def votes_csv(tasks: Tasks, votes: list[Vote]) -> bytes:
     """Return votes as CSV; it contains the workers' own ids, so it must not be published."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow([*NEEDED, "seconds"])
-    for vote in votes:
-        seconds = "" if vote.seconds is None else vote.seconds
-        cells = (tasks.release, vote.worker, vote.item, vote.question, vote.answer, seconds)
-        writer.writerow(map(csv_cell, cells))
-    return out.getvalue().encode()
+    rows = [(tasks.release, vote.worker, vote.item, vote.question, vote.answer, vote.seconds) for vote in votes]
+    return csv_bytes([(*NEEDED, "seconds"), *rows])
 
 
 def ballots(path: Path) -> tuple[list[Ballot], list[str]]:

@@ -6,15 +6,14 @@ A row of the batch is a task; slot k of the layout shows its k-th item. Results 
 them as JSON in `Answer.taskAnswers`, depending on how the batch was published; each is read.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from d3s_dataset.errors import VerifyError
-from d3s_dataset.utils.extras import late
 from d3s_dataset.utils.nested import parse_json
+from d3s_dataset.utils.pages import environment
+from d3s_dataset.utils.tables import csv_bytes
 from generation.verify.crowds.answers import Ballot, duration, named, plain_text
 from generation.verify.crowds.base import Crowd, Visitor, checked
 from generation.verify.crowds.csv_votes import has_columns, read_rows
@@ -56,25 +55,21 @@ def batch(tasks: Tasks, images: str) -> bytes:
     """Return the batch CSV; `images` is the base URL of the uploaded folder `images/`."""
     examples = [f"example{number}" for number in range(1, _EXAMPLES + 1)]
     numbered = [f"{name}_{slot}" for slot in range(1, slots(tasks) + 1) for name in (*_FIELDS, *examples)]
-    out = io.StringIO(newline="")
-    writer = csv.DictWriter(out, ["release", "task", *numbered], restval="")
-    writer.writeheader()
+    columns = ["release", "task", *numbered]
+    rows = [columns]
     for task in tasks.tasks:
         row = {"release": tasks.release, "task": task.id}
         for slot, name in enumerate(task.items, 1):
             seen = shown(tasks, tasks.by_id[name], images)
             row |= {f"{field}_{slot}": seen["id" if field == "item" else field] or "" for field in _FIELDS}
             row |= {f"{field}_{slot}": url for field, url in zip(examples, seen["examples"], strict=False)}
-        writer.writerow(row)
-    return out.getvalue().encode()
+        rows.append([row.get(name, "") for name in columns])
+    return csv_bytes(rows)
 
 
 def layout(tasks: Tasks) -> bytes:
     """Return the HTML layout for the batch's project."""
-    jinja2 = late("jinja2", "verify")
-    loader = jinja2.FileSystemLoader([Path(__file__).parent, INSTRUCTIONS])
-    environment = jinja2.Environment(loader=loader, autoescape=jinja2.select_autoescape(), trim_blocks=True)
-    template = environment.get_template("mturk.html")
+    template = environment([Path(__file__).parent, INSTRUCTIONS], "verify").get_template("mturk.html")
     return template.render(slots=range(1, slots(tasks) + 1), questions=QUESTIONS, answers=ANSWERS).encode()
 
 

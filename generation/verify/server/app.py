@@ -20,6 +20,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.pages import environment
 from generation.verify.crowds.base import Visitor
 from generation.verify.crowds.colleagues import PERSON, person
 from generation.verify.crowds.registry import CROWDS
@@ -36,6 +37,7 @@ from generation.verify.votes.writer import Writer
 
 _HERE = Path(__file__).parent
 _COOKIE = "d3s_holder"
+_NO_BUTTON = dict.fromkeys(("code", "submit", "next"))  # names of message.html, of which a page passes one at most
 _LASTING = {"cache-control": "private, max-age=86400, immutable"}
 
 
@@ -80,13 +82,14 @@ def create(office: Office) -> FastAPI:
 
     app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    templates = Jinja2Templates(directory=[_HERE / "templates", INSTRUCTIONS])
+    templates = Jinja2Templates(env=environment([_HERE / "templates", INSTRUCTIONS], "verify"))
     links, desk, tasks = office.links, office.desk, office.desk.tasks
 
     def say(request: Request, title: str, text: str, status: int, **more: Any) -> Response:
         if "application/json" in request.headers.get("content-type", ""):
             return JSONResponse({"error": text}, status)
-        return templates.TemplateResponse(request, "message.html", {"title": title, "text": text, **more}, status)
+        shown = {"title": title, "text": text}
+        return templates.TemplateResponse(request, "message.html", _NO_BUTTON | shown | more, status)
 
     @app.exception_handler(VerifyError)
     def refused(request: Request, error: Exception) -> Response:
@@ -146,8 +149,7 @@ def create(office: Office) -> FastAPI:
             raise Closed("this task is not open")
         framed, back = bool(what["back"]), _way_back(what, office)
         if seat.finished:
-            said = {"title": "Submitted", "text": "Thank you! This task is submitted.", **back}
-            response = templates.TemplateResponse(request, "message.html", said)
+            response = say(request, "Submitted", "Thank you! This task is submitted.", 200, **back)
         else:
             items = shown_items(tasks, what["task"], f"/t/{token}/images")
             mine = set(tasks.task_by_id[what["task"]].items)
