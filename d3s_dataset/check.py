@@ -34,11 +34,12 @@ _COLUMNS = ["key", "verified", "votes", *(f"votes_{question}" for question in _Q
 class Tally:
     """Counts over the rows of one split."""
 
-    cells: Counter[tuple[int, int]] = field(default_factory=Counter)
-    pairs: Counter[tuple[str, int]] = field(default_factory=Counter)
-    foregrounds: set[str] = field(default_factory=set)
-    backgrounds: set[str] = field(default_factory=set)
-    photos: dict[str, tuple[str, int]] = field(default_factory=dict)  # key -> (foreground photo, background)
+    cells: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
+    pairs: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    foregrounds: set[str] = field(default_factory=set[str])
+    backgrounds: set[str] = field(default_factory=set[str])
+    # key -> (foreground photo, background)
+    photos: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
     def add(self, row: dict[str, Any]) -> None:
         """Count one row."""
@@ -132,10 +133,11 @@ def _check_row(row: dict[str, Any], manifest: Manifest, tally: Tally) -> Iterato
         yield "its key stands twice"
     if not is_name(row["key"]):
         yield "its key is no name of A-Z a-z 0-9 _ . -"
-    if not 0 <= row["foreground"] < len(classes()):
-        yield f"foreground {row['foreground']} is out of range"
-    elif classes()[row["foreground"]].wnid != row["wnid"]:
-        yield f"wnid {row['wnid']} is not that of foreground {row['foreground']}"
+    label: int = row["foreground"]
+    if not 0 <= label < len(classes()):
+        yield f"foreground {label} is out of range"
+    elif classes()[label].wnid != row["wnid"]:
+        yield f"wnid {row['wnid']} is not that of foreground {label}"
     if not 0 <= row["background"] < len(manifest.backgrounds):
         yield f"background {row['background']} is out of range"
     left, top, right, bottom = sides = [row["box"][side] for side in ("left", "top", "right", "bottom")]
@@ -242,7 +244,7 @@ def check_votes(folder: Path, manifest: Manifest) -> Iterator[str]:
     counted = [ballot for ballot in ballots if ballot["counted"] and ballot["key"] is not None]
     people = Counter(key for key, _ in {(ballot["key"], ballot["worker"]) for ballot in counted})
     yes = Counter((ballot["key"], ballot["question"]) for ballot in counted if ballot["answer"] == "yes")
-    known = set()
+    known: set[str] = set()
     for split in manifest.splits():
         for row in _rows(folder, manifest, "default", split, _COLUMNS):
             known.add(row["key"])

@@ -149,7 +149,7 @@ def _check_split(folder: Path, manifest: manifests.Manifest, config: str, split:
 
 
 def _download(repo: str, patterns: list[str] | None, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType] - a bare `dict` or `tqdm` in its signature
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,

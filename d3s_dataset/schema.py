@@ -193,7 +193,7 @@ def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
 def markdown_table(backgrounds: int = len(BACKGROUNDS)) -> str:
     """Return the columns as a Markdown table: name, type, meaning."""
     kinds = {"image": "Image", "foreground": "ClassLabel (1000)", "background": f"ClassLabel ({backgrounds})"}
-    rows = []
+    rows: list[str] = []
     for each in fields(Record):
         kind = kinds.get(each.metadata["feature"]) or _type_name(each.metadata["arrow"])
         rows.append(f"| `{each.name}` | {kind} | {each.metadata['doc']} |")

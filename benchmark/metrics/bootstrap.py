@@ -71,11 +71,11 @@ def cells(
     kept = group >= 0
     backgrounds = clusters(background_source[kept], background[kept])
     foregrounds = np.unique(foreground_source[kept], return_inverse=True)[1].reshape(-1)
-    stratum = np.zeros(backgrounds.max(initial=-1) + 1, dtype=np.int64)
+    stratum = np.zeros(int(backgrounds.max(initial=-1)) + 1, dtype=np.int64)
     stratum[backgrounds] = background[kept]
     (foreground_codes, background_codes, own), cell = distinct(foregrounds, backgrounds, group[kept])
     return Cells(
-        foregrounds=_way(foreground_codes, np.zeros(foregrounds.max(initial=-1) + 1, dtype=np.int64)),
+        foregrounds=_way(foreground_codes, np.zeros(int(foregrounds.max(initial=-1)) + 1, dtype=np.int64)),
         backgrounds=_way(background_codes, stratum),
         group=own,
         total=np.bincount(cell, weights=values[kept], minlength=len(own)),

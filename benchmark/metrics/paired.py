@@ -56,7 +56,8 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
     Raises:
         ResultError: no image in common, or a key that stands for another object or background in another table.
     """
-    common = sorted(set.intersection(*(set(each.key) for each in tables)))
+    keys: list[set[str]] = [set(each.key) for each in tables]
+    common = sorted(set[str].intersection(*keys))
     if not common:
         first = ", ".join(f"{name} has {table.key[0]}" for name, table in zip(names, tables, strict=True))
         raise ResultError(f"no image in common between {' and '.join(names)}: {first} as its first key")
@@ -66,7 +67,7 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
             other = np.flatnonzero(getattr(table, label) != getattr(kept[0], label))
             if len(other):
                 raise ResultError(f"image {common[other[0]]} has another {label} in {names[0]} than in {name}")
-    everywhere = len(set.union(*(set(each.key) for each in tables)))
+    everywhere = len(set[str].union(*keys))
     return Joined(kept, tuple(everywhere - len(each) for each in tables))
 
 
@@ -86,7 +87,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     found = difference_intervals(right[1].astype(np.float64) - right[0], sample)
     corrected = [*holm(found.p[:-1]), found.p[-1]]
     means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
-    answer = {}
+    answer: dict[str, Change] = {}
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))

@@ -63,7 +63,8 @@ def split_sample(
     foregrounds = np.unique(sample.foreground_source[kept], return_inverse=True)[1].reshape(-1)
     backgrounds = clusters(sample.background_source[kept], sample.background[kept])
     alone = np.bincount(backgrounds)[backgrounds] == 1
-    rng, scores, picked = np.random.default_rng(seed), [], np.zeros(sample.groups)
+    rng, picked = np.random.default_rng(seed), np.zeros(sample.groups)
+    scores: list[float] = []
     for _ in range(splits):
         halves = _halves(foregrounds, rng), _halves(backgrounds, rng)
         for side, other in product((False, True), repeat=2):

@@ -60,7 +60,7 @@ class Predictions:
     probability: np.ndarray
     loss: np.ndarray
     squares: np.ndarray | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __len__(self) -> int:
         return len(self.key)
@@ -158,7 +158,7 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray
 
 def _to_table(predictions: Predictions) -> pa.Table:
     offsets = pa.array(np.arange(0, BEST * len(predictions) + 1, BEST, dtype=np.int32))
-    columns = []
+    columns: list[pa.Array] = []
     kept = [each for each in SCHEMA if getattr(predictions, each.name) is not None]
     for each in kept:
         values = getattr(predictions, each.name)

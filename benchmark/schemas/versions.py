@@ -6,7 +6,7 @@ reason for an upgrade that does anything, but for a new version: older readers r
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import model_validator
 
@@ -33,8 +33,9 @@ class Versioned(Strict):
     def _upgraded(cls, fields: Any) -> Any:
         if not isinstance(fields, dict):
             return fields
-        version = fields.get("schema_version", cls.VERSION)  # none: a value made here
-        return {**upgraded(fields, version, cls.VERSION, cls.UPGRADES), "schema_version": cls.VERSION}
+        given = cast(dict[str, Any], fields)
+        version = given.get("schema_version", cls.VERSION)  # none: a value made here
+        return {**upgraded(given, version, cls.VERSION, cls.UPGRADES), "schema_version": cls.VERSION}
 
 
 def upgraded(fields: dict[str, Any], version: Any, newest: int, upgrades: Mapping[int, Upgrade]) -> dict[str, Any]:

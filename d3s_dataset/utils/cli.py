@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
 from d3s_dataset.utils.escape import terminal
@@ -34,7 +34,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         if default is None or default is False or default in ([], ()):
             return text
         if isinstance(default, list | tuple):
-            shown = " ".join(str(value) for value in default).replace("%", "%%")
+            shown = " ".join(str(value) for value in cast(Sequence[object], default)).replace("%", "%%")
             return f"{text} (default: {shown})"
         return super()._get_help_string(action)
 
