@@ -15,6 +15,8 @@ Images become cells (foreground photo, background photo, group). Samples are mad
 cells themselves is a few MB, whatever the number of samples.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ import numpy as np
 from benchmark.metrics.groups import clusters, distinct
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
     from scipy import sparse
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
@@ -33,9 +36,9 @@ _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
 class Way:
     """One kind of photo: (c,) `code` of each cell, (photos,) first and one-past-last code of each photo's stratum."""
 
-    code: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
+    code: Int[np.ndarray, " c"]
+    start: Int[np.ndarray, " photos"]
+    stop: Int[np.ndarray, " photos"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +47,18 @@ class Cells:
 
     foregrounds: Way
     backgrounds: Way
-    group: np.ndarray
-    total: np.ndarray
-    size: np.ndarray
+    group: Int[np.ndarray, " c"]
+    total: Float[np.ndarray, " c"]
+    size: Float[np.ndarray, " c"]
     groups: int
 
 
 def cells(
-    values: np.ndarray,
-    foreground_source: np.ndarray,
-    background_source: np.ndarray,
-    background: np.ndarray,
-    group: np.ndarray,
+    values: Shaped[np.ndarray, " n"],
+    foreground_source: Int[np.ndarray, " n"],
+    background_source: Int[np.ndarray, " n"],
+    background: Int[np.ndarray, " n"],
+    group: Int[np.ndarray, " n"],
     groups: int,
 ) -> Cells:
     """Gather n images into cells.
@@ -96,13 +99,13 @@ class Moments:
     number 1 / sum(weight^2 / n). All are NaN where a sample holds no image.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
-    noise: np.ndarray
-    size: np.ndarray
+    mean: Float[np.ndarray, "k r"]
+    variance: Float[np.ndarray, "k r"]
+    noise: Float[np.ndarray, "k r"]
+    size: Float[np.ndarray, "k r"]
 
 
-def observed(table: Cells, mixes: np.ndarray) -> Moments:
+def observed(table: Cells, mixes: Float[np.ndarray, "m groups"]) -> Moments:
     """Return the moments of the data themselves (r = 1).
 
     Args:
@@ -113,7 +116,7 @@ def observed(table: Cells, mixes: np.ndarray) -> Moments:
     return _Kernel(table, mixes)(ones[0], ones[1])
 
 
-def resampled(table: Cells, mixes: np.ndarray, resamples: int, seed: int) -> Moments:
+def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int, seed: int) -> Moments:
     """Return the moments of `resamples` bootstrap samples; `seed` decides them.
 
     Args:
@@ -230,7 +233,7 @@ def _kish(part: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.divide(1, inverse, out=np.full_like(inverse, np.nan), where=inverse > 0)
 
 
-def _sum_by(code: np.ndarray, count: int) -> "sparse.csr_array":
+def _sum_by(code: np.ndarray, count: int) -> sparse.csr_array:
     from scipy import sparse
 
     return sparse.csr_array((np.ones(len(code)), (code, np.arange(len(code)))), shape=(count, len(code)))

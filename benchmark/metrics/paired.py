@@ -4,8 +4,11 @@ For one model on a release and its control sets, and for two models on the same 
 both, so differences are taken image by image, and photos are resampled as in `intervals`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions, take
 from d3s_dataset.errors import ResultError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 _ALL = "all images"
 
@@ -111,7 +117,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     return answer
 
 
-def overall(before: np.ndarray, after: np.ndarray, images: Predictions) -> float | None:
+def overall(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], images: Predictions) -> float | None:
     """Return the two-sided p of the change of top-1 over all images; None where nothing can be said.
 
     Args:

@@ -5,8 +5,11 @@ The lowest of many measured accuracies is low partly by luck. Three numbers say 
 estimate below, where the group is chosen on other photos than it is scored on.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +17,14 @@ from benchmark.metrics.accuracy import group_means, mean, worst
 from benchmark.metrics.groups import clusters
 from benchmark.metrics.intervals import SEED, Intervals, Sample, simultaneous
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
 SPLITS = 50
 LEAST_IMAGES = 30  # for a group of superclass x background to be called the worst
 
 
-def worst_interval(found: Intervals, groups: np.ndarray) -> tuple[float, float]:
+def worst_interval(found: Intervals, groups: Int[np.ndarray, " g"]) -> tuple[float, float]:
     """Return a 95 % interval for the lowest accuracy among the chosen groups, whichever has it.
 
     Args:
@@ -35,11 +41,16 @@ class SplitSample:
     """The `estimate`, NaN where no split leaves images on both sides; (groups,) `picked`, how often each is chosen."""
 
     estimate: float
-    picked: np.ndarray
+    picked: Float[np.ndarray, " groups"]
 
 
 def split_sample(
-    right: np.ndarray, sample: Sample, groups: np.ndarray, *, splits: int = SPLITS, seed: int = SEED
+    right: Shaped[np.ndarray, " n"],
+    sample: Sample,
+    groups: Int[np.ndarray, " g"],
+    *,
+    splits: int = SPLITS,
+    seed: int = SEED,
 ) -> SplitSample:
     """Return the accuracy of the group that looks worst, on photos that had no say in the choice.
 
