@@ -198,7 +198,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
         return
     try:
         head = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n", 2)[1])
-        said = {
+        listed = {
             (info["config_name"], split["name"]): split["num_examples"]
             for info in head["dataset_info"]
             for split in info["splits"]
@@ -208,10 +208,10 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
         return
     held = {(config, split): manifest.rows(config, split) for config in manifest.configs()
             for split in manifest.splits(config)}  # fmt: skip
-    for config, split in sorted(said.keys() | held.keys()):
-        rows, written = held.get((config, split)), said.get((config, split))
+    for config, split in sorted(listed.keys() | held.keys()):
+        rows, written = held.get((config, split)), listed.get((config, split))
         if rows != written:
-            yield f"README.md: says {written} {split} rows of config {config}, {manifests.FILE_NAME} says {rows}"
+            yield f"README.md: lists {written} {split} rows of config {config}, {manifests.FILE_NAME} lists {rows}"
 
 
 def _parser() -> Parser:
@@ -269,10 +269,10 @@ def _check_sums(
 ) -> Iterator[str]:
     key = row["key"]
     if (row["votes"] or 0) != people[key]:
-        yield f"says {row['votes']} people voted, config votes says {people[key]}"
+        yield f"lists {row['votes']} annotators, config votes has {people[key]}"
     for question in _QUESTIONS:
-        if (said := row[f"votes_{question}"] or 0) != yes[key, question]:
-            yield f"says {said} yes votes for {question}, config votes says {yes[key, question]}"
+        if (count := row[f"votes_{question}"] or 0) != yes[key, question]:
+            yield f"lists {count} yes votes for {question}, config votes has {yes[key, question]}"
     if split + REJECTED in manifest.splits() and not row["verified"]:
         yield f"is not verified: expected it in {split}{REJECTED}"
     if split.endswith(REJECTED) and row["verified"]:

@@ -1,4 +1,4 @@
-"""Load a release by name: a local folder, or a dataset repo on the Hub.
+"""Loading of a release by name: a local folder, or a dataset repo on the Hub.
 
 `d3s` is the folder `./d3s` if it exists, else the Hub repo named by the variable `D3S_REPO`. There is no silent
 fallback: if neither exists, the error names the command to type.

@@ -50,7 +50,7 @@ class Record:
     background: int = _column(pa.int64(), "where it stands", "background")
     wnid: str = _column(pa.string(), "WordNet id of the foreground class")
     key: str = _column(pa.string(), "unique name of the row; joins configs and predictions")
-    prompt: str = _column(pa.string(), "what the generator was asked for")
+    prompt: str = _column(pa.string(), "prompt of the generator")
     seed: int = _column(pa.int64(), "seed of the row's noise")
     attempt: int = _column(
         pa.int32(), "which of its seeds that is: 0 is the planned one, others were drawn after it", default=0
@@ -79,10 +79,10 @@ class Record:
     screen_failed: str | None = _column(
         pa.string(), "screens that it fails under the recipe's limits, comma-separated; empty where none", default=None
     )
-    verified: bool | None = _column(pa.bool_(), "people agreed that it shows what its labels say", default=None)
+    verified: bool | None = _column(pa.bool_(), "people agreed that it shows its labels", default=None)
     votes: int | None = _column(pa.int32(), "people whose votes count", default=None)
-    votes_foreground: int | None = _column(pa.int32(), "of them, said the object is there", default=None)
-    votes_background: int | None = _column(pa.int32(), "of them, said the background is there", default=None)
+    votes_foreground: int | None = _column(pa.int32(), "of them, answered that the object is there", default=None)
+    votes_background: int | None = _column(pa.int32(), "of them, answered that the background is there", default=None)
     votes_unsafe: int | None = _column(pa.int32(), "of them, saw nudity or violence", default=None)
     votes_posterior: float | None = _column(
         pa.float32(),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def hits(
     foreground: Int[np.ndarray, " n"], prediction: Int[np.ndarray, "n k"], best: int = 1
 ) -> Bool[np.ndarray, " n"]:
-    """Say for each image whether its class is among the `best` first predictions.
+    """Return for each image whether its class is among the `best` first predictions.
 
     Args:
         foreground: (n,) true classes.
@@ -84,7 +84,7 @@ def error_ratio(overall: float, means: Float[np.ndarray, " g"]) -> Float[np.ndar
 def consistency(
     right: Bool[np.ndarray, " n"], photo: Int[np.ndarray, " n"], background: Int[np.ndarray, " n"]
 ) -> tuple[int, float, float]:
-    """Say how steady a model is when the same foreground photo stands on different backgrounds.
+    """Measure how consistent predictions are when the same foreground photo stands on different backgrounds.
 
     Args:
         right: (n,) bool.

@@ -2,10 +2,10 @@
 
 The same foreground photo stands on many backgrounds and the same background photo behind many objects, so images are
 no independent draws. Both kinds of photo are drawn again with replacement, each way on its own, and an image counts
-as often as the product says: the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007). The backgrounds
-themselves are fixed, so background photos are drawn within their background.
+as often as the product of both counts: the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007). The
+backgrounds themselves are fixed, so background photos are drawn within their background.
 
-Beside its means every sample gets their closed-form variance, clustered both ways: V(foreground photos) +
+Next to its means every sample gets their closed-form variance, clustered both ways: V(foreground photos) +
 V(background photos) - V(pairs) (Cameron, Gelbach & Miller, JBES 29(2), 2011, eq. 2.11, without its factors near 1).
 The pigeonhole bootstrap alone counts the noise of single images three times (Owen, theorem 3); so does this variance
 inside a bootstrap sample, where copies of a photo share their noise, but not on the data themselves. The ratio of the
@@ -93,7 +93,7 @@ def _way(code: np.ndarray, stratum: np.ndarray) -> Way:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What each of r samples says about k means: (k, r) `mean`, `variance`, `noise` (of pairs alone) and `size`.
+    """Moments of k means in each of r samples: (k, r) `mean`, `variance`, `noise` (of pairs alone) and `size`.
 
     The k means are those of the groups, then of the mixes. `size` is the number of images, for a mix Kish's effective
     number 1 / sum(weight^2 / n). All are NaN where a sample holds no image.
@@ -139,7 +139,7 @@ def _widths(resamples: int, size: int) -> Iterator[int]:
 
 
 def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each photo is drawn, (photos, samples): as many draws a stratum as it has photos.
+    """Return how often each photo is drawn, (photos, samples): as many draws per stratum as it has photos.
 
     Samples are drawn one after the other, so that it does not matter how many are drawn at once.
     """
@@ -200,7 +200,7 @@ class _Kernel:
 class _Shared:
     """Squared errors summed within each foreground photo, then over a group's photos.
 
-    Where each photo has one cell a group, as in a crossed release, that is the sum of squares, which is known.
+    Where each photo has one cell per group, as in a crossed release, that is the sum of squares, which is known.
     """
 
     def __init__(self, table: Cells, row: np.ndarray, rows: int) -> None:

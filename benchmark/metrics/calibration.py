@@ -1,4 +1,4 @@
-"""Whether probabilities can be believed: calibration error, Brier score, negative log-likelihood. Pure functions.
+"""Calibration of probabilities: calibration error, Brier score, negative log-likelihood. Pure functions.
 
 The mean of `loss` is the negative log-likelihood in nats (`accuracy.group_means`), so it needs no function here.
 """

@@ -42,7 +42,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     """Compute every metric of a result.
 
     Args:
-        predictions: what a model said.
+        predictions: of a model.
         backgrounds: the release's background names in label order.
         fine: whether superclasses on backgrounds are scored and the worst groups chosen, most of the time it takes.
 
@@ -87,7 +87,7 @@ def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> res
     """Return the result of predictions that carry their provenance.
 
     Args:
-        predictions: what a model said, with provenance.
+        predictions: of a model, with provenance.
         where: the file they came from, for errors.
         fine: see `score`.
 

@@ -1,4 +1,4 @@
-"""Groups of images, derived from their labels: one array of labels, one name a label, empty groups included."""
+"""Groups of images, derived from their labels: one array of labels, one name per label, empty groups included."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def clusters(background_source: Int[np.ndarray, " n"], background: Int[np.ndarra
 def distinct(
     *codes: Int[np.ndarray, " n"] | Bool[np.ndarray, " n"],
 ) -> tuple[tuple[Int[np.ndarray, " m"], ...], Int[np.ndarray, " n"]]:
-    """Return the different tuples of codes in order, as an array (m,) a place of the tuple, and which each image has.
+    """Return the different tuples of codes in order, one array (m,) per place of the tuple, and which each image has.
 
     Args:
         codes: (n,) whole numbers from 0.

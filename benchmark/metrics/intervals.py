@@ -1,7 +1,7 @@
 """95 % intervals for accuracies, and for paired differences, where images share photos.
 
 The interval is Wilson's (JASA 22, 1927) with two changes. The number of images is divided by the design effect: how
-many times the variance clustered both ways (`resample`; Cameron, Gelbach & Miller, 2011) exceeds that of independent
+many times the variance clustered both ways (`bootstrap`; Cameron, Gelbach & Miller, 2011) exceeds that of independent
 images, never below 1 (Kish, "Survey Sampling", 1965; for Wilson's interval Franco et al., J. Survey Stat. Method. 7,
 2019). And 1.96 is replaced by the studentised two-way bootstrap's own 95 % quantile of |t| on the logit scale
 (symmetric bootstrap-t: Hall, JRSS B 50, 1988; drawn as in Owen, 2007), or by Student's with as many degrees of freedom
@@ -41,7 +41,7 @@ SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """n images and the photos they share; groups and mixes say which means are asked for.
+    """n images and the photos they share; groups and mixes define the means that are computed.
 
     Shapes: `foreground_source`, `background_source` (codes; -1 in the latter: no photo), `background`, `group`
     (0..groups-1; -1 belongs to none) are (n,) int. `mixes` is (m, groups): each row weighs the groups to one more mean.
@@ -65,7 +65,7 @@ class Intervals:
     """k = groups + mixes means: (k,) `mean`, `low`, `high`; (k, r) `pivots` of the bootstrap; (k,) effective `size`.
 
     `counts` is (3, k): images, foreground photos, background photos; `photos` (3, k) the same with effective numbers of
-    photos (`stats.effective`), which `doubts` asks for; `freedom` (k,) degrees of freedom.
+    photos (`statistics.effective`), the input of `doubts`; `freedom` (k,) degrees of freedom.
     """
 
     mean: Float[np.ndarray, " k"]
@@ -80,7 +80,7 @@ class Intervals:
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """How trainings differ: (k,) `variance` of the mean over them, and its degrees of `freedom`."""
+    """Variation between trainings: (k,) `variance` of the mean over them, and its degrees of `freedom`."""
 
     variance: Float[np.ndarray, " k"]
     freedom: int
@@ -142,8 +142,8 @@ def accuracy_intervals(
             lack a background photo, the order picks among equally good draws).
 
     Returns:
-        `low` and `high` in [0, 1]; NaN for no image, and where a single photo is shared by all: nothing tells what
-        another would do.
+        `low` and `high` in [0, 1]; NaN for no image, and where a single photo is shared by all: how another
+        would differ is unknown.
     """
     table = sample.cells(right)
     here, drawn = observed(table, sample.mixes), resampled(table, sample.mixes, resamples, seed)
@@ -260,7 +260,7 @@ def _ends(
 
 
 def _known(counts: np.ndarray) -> np.ndarray:
-    """Say where there is an image, and no single photo shared by all."""
+    """Return where there is an image, and no single photo shared by all."""
     return (counts[0] > 0) & ((counts[0] == 1) | (counts[1:] > 1).all(0))
 
 

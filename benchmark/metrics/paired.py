@@ -78,7 +78,7 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
 
 
 def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str]) -> dict[str, Change]:
-    """Say how top-1 changes from one table to another, on each background and on all images (`all images`, last).
+    """Return the change of top-1 from one table to another, on each background and on all images (`all images`, last).
 
     The p-values of the backgrounds are corrected for their number (Holm); that of all images stands alone.
 
@@ -118,7 +118,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
 
 
 def overall(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], images: Predictions) -> float | None:
-    """Return the two-sided p of the change of top-1 over all images; None where nothing can be said.
+    """Return the two-sided p of the change of top-1 over all images; None where it is undefined.
 
     Args:
         before: (n,) bool, right or wrong in one.
@@ -144,7 +144,7 @@ def steps_of(configs: Collection[str], kind: str) -> list[tuple[str, str, str]]:
 
 
 def chain(tables: dict[str, Predictions], backgrounds: Sequence[str], kind: str) -> dict[str, dict[str, Change]]:
-    """Say which part of a drop each step makes: paste and scale, the generator, the background.
+    """Return the part of a drop due to each step: paste and scale, the generator, the background.
 
     Args:
         tables: one model's predictions by config, of the same release and split.

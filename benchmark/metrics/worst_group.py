@@ -1,7 +1,7 @@
 """Worst-group accuracy: as measured, with its 95 % simultaneous interval, and the split-sample estimate.
 
-The lowest of many measured accuracies is low partly by luck. Three numbers say how much to believe: the plug-in
-(`metrics.worst`), an interval that holds for all groups at once (`intervals.simultaneous`), and the split-sample
+The lowest of many measured accuracies is low partly by luck. Three numbers show how reliable it is: the plug-in
+(`accuracy.worst`), an interval that holds for all groups at once (`intervals.simultaneous`), and the split-sample
 estimate below, where the group is chosen on other photos than it is scored on.
 """
 
@@ -52,7 +52,7 @@ def split_sample(
     splits: int = SPLITS,
     seed: int = SEED,
 ) -> SplitSample:
-    """Return the accuracy of the group that looks worst, on photos that had no say in the choice.
+    """Return the accuracy of the group that looks worst, on photos that took no part in the choice.
 
     Half of the foreground photos choose and the other half score; both swap roles; the mean over seeded splits. Where
     images share background photos those are halved too, because a hard background photo makes the choice as well as

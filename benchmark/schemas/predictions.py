@@ -43,7 +43,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
-    """What a model said about n images.
+    """Predictions of a model on n images.
 
     Shapes: `key`, `foreground`, `background`, `foreground_source`, `background_source`, `loss` are (n,);
     `prediction` (the five best classes, best first) and `probability` (theirs, in [0, 1]) are (n, 5).
@@ -68,7 +68,7 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model said about n images: the columns of `Predictions` that come from the model, same shapes."""
+    """Outputs of a model on n images: the columns of `Predictions` that come from the model, same shapes."""
 
     prediction: np.ndarray
     probability: np.ndarray
@@ -80,7 +80,7 @@ class Answers:
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
-    """Return some rows of predictions, in the order asked for: `rows` is (m,) int."""
+    """Return some rows of predictions, in the given order: `rows` is (m,) int."""
     columns = {name: values[rows] for name in SCHEMA.names if (values := getattr(predictions, name)) is not None}
     return replace(predictions, **columns)
 

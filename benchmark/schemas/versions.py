@@ -2,7 +2,7 @@
 
 A file has its `schema_version`. A change of a field raises the `VERSION` of its class and
 adds to its `UPGRADES` a function from the fields of the version before. A field that is added with a default is no
-reason for an upgrade that does anything, but for a new version: older readers refuse fields that they do not know.
+reason for an upgrade that does anything, but for a new version: older readers refuse unknown fields.
 """
 
 from collections.abc import Callable, Mapping

@@ -22,7 +22,7 @@ def replacing(path: Path) -> Generator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(path)
         # Not mkstemp, whose files are private: ours are for everybody the umask allows, and the kernel applies it
-        # here. To ask for it by os.umask would change it for all threads of the process.
+        # here. Reading it with os.umask would change it for all threads of the process.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         _sync(temporary)

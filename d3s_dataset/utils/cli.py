@@ -23,7 +23,7 @@ _UNTYPED = object()
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Append the default only where there is one, and mark required flags."""
+    """Formatter that appends the default only where there is one, and marks required flags."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text, default = action.help, action.default
