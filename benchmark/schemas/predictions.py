@@ -149,7 +149,7 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray
         raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
     if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL):
         raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")
-    if not pa.types.is_list(wanted.type):
+    if not isinstance(values, pa.ListArray):
         return values.to_numpy(zero_copy_only=False)
     if set(values.value_lengths().to_pylist()) - {BEST}:
         raise ResultError(f"{path}: expected lists of {BEST} in column {wanted.name}")
