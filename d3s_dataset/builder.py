@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download  # pyright: ignore[reportUnknownVariableType] - a bare `dict` or `tqdm` in its signature
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import DatasetNotFound, ReleaseError

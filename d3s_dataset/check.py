@@ -34,11 +34,12 @@ _COLUMNS = ["key", "verified", "votes", *(f"votes_{question}" for question in _Q
 class Tally:
     """Counts over the rows of one split."""
 
-    cells: Counter[tuple[int, int]] = field(default_factory=Counter)
-    pairs: Counter[tuple[str, int]] = field(default_factory=Counter)
-    foregrounds: set[str] = field(default_factory=set)
-    backgrounds: set[str] = field(default_factory=set)
-    photos: dict[str, tuple[str, int]] = field(default_factory=dict)  # key -> (foreground photo, background)
+    cells: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
+    pairs: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    foregrounds: set[str] = field(default_factory=set[str])
+    backgrounds: set[str] = field(default_factory=set[str])
+    # key -> (foreground photo, background)
+    photos: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
 
     def add(self, row: dict[str, Any]) -> None:
         """Count one row."""
@@ -132,10 +133,11 @@ def _check_row(row: dict[str, Any], manifest: Manifest, tally: Tally) -> Iterato
         yield "its key stands twice"
     if not is_name(row["key"]):
         yield "its key is no name of A-Z a-z 0-9 _ . -"
-    if not 0 <= row["foreground"] < len(classes()):
-        yield f"foreground {row['foreground']} is out of range"
-    elif classes()[row["foreground"]].wnid != row["wnid"]:
-        yield f"wnid {row['wnid']} is not that of foreground {row['foreground']}"
+    label: int = row["foreground"]
+    if not 0 <= label < len(classes()):
+        yield f"foreground {label} is out of range"
+    elif classes()[label].wnid != row["wnid"]:
+        yield f"wnid {row['wnid']} is not that of foreground {label}"
     if not 0 <= row["background"] < len(manifest.backgrounds):
         yield f"background {row['background']} is out of range"
     left, top, right, bottom = sides = [row["box"][side] for side in ("left", "top", "right", "bottom")]
@@ -196,7 +198,7 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
         return
     try:
         head = yaml.safe_load(path.read_text(encoding="utf-8").split("---\n", 2)[1])
-        said = {
+        listed = {
             (info["config_name"], split["name"]): split["num_examples"]
             for info in head["dataset_info"]
             for split in info["splits"]
@@ -206,10 +208,10 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
         return
     held = {(config, split): manifest.rows(config, split) for config in manifest.configs()
             for split in manifest.splits(config)}  # fmt: skip
-    for config, split in sorted(said.keys() | held.keys()):
-        rows, written = held.get((config, split)), said.get((config, split))
+    for config, split in sorted(listed.keys() | held.keys()):
+        rows, written = held.get((config, split)), listed.get((config, split))
         if rows != written:
-            yield f"README.md: says {written} {split} rows of config {config}, {manifests.FILE_NAME} says {rows}"
+            yield f"README.md: lists {written} {split} rows of config {config}, {manifests.FILE_NAME} lists {rows}"
 
 
 def _parser() -> Parser:
@@ -243,7 +245,7 @@ def check_votes(folder: Path, manifest: Manifest) -> Iterator[str]:
     counted = [ballot for ballot in ballots if ballot["counted"] and ballot["key"] is not None]
     people = Counter(key for key, _ in {(ballot["key"], ballot["worker"]) for ballot in counted})
     yes = Counter((ballot["key"], ballot["question"]) for ballot in counted if ballot["answer"] == "yes")
-    known = set()
+    known: set[str] = set()
     for split in manifest.splits():
         for row in _rows(folder, manifest, "default", split, _COLUMNS):
             known.add(row["key"])
@@ -268,10 +270,10 @@ def _check_sums(
 ) -> Iterator[str]:
     key = row["key"]
     if (row["votes"] or 0) != people[key]:
-        yield f"says {row['votes']} people voted, config votes says {people[key]}"
+        yield f"lists {row['votes']} annotators, config votes has {people[key]}"
     for question in _QUESTIONS:
-        if (said := row[f"votes_{question}"] or 0) != yes[key, question]:
-            yield f"says {said} yes votes for {question}, config votes says {yes[key, question]}"
+        if (count := row[f"votes_{question}"] or 0) != yes[key, question]:
+            yield f"lists {count} yes votes for {question}, config votes has {yes[key, question]}"
     if split + REJECTED in manifest.splits() and not row["verified"]:
         yield f"is not verified: expected it in {split}{REJECTED}"
     if split.endswith(REJECTED) and row["verified"]:

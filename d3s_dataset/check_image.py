@@ -1,4 +1,4 @@
-"""Check one image of a release against its row: format and measured screens."""
+"""Checks of one image of a release against its row: format and measured screens."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Load a release by name: a local folder, or a dataset repo on the Hub.
+"""Loading of a release by name: a local folder, or a dataset repo on the Hub.
 
 `d3s` is the folder `./d3s` if it exists, else the Hub repo named by the variable `D3S_REPO`. There is no silent
 fallback: if neither exists, the error names the command to type.
@@ -149,7 +149,7 @@ def _check_split(folder: Path, manifest: manifests.Manifest, config: str, split:
 
 
 def _download(repo: str, patterns: list[str] | None, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType] - a bare `dict` or `tqdm` in its signature
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,

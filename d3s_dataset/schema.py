@@ -51,7 +51,7 @@ class Record:
     background: int = _column(pa.int64(), "where it stands", "background")
     wnid: str = _column(pa.string(), "WordNet id of the foreground class")
     key: str = _column(pa.string(), "unique name of the row; joins configs and predictions")
-    prompt: str = _column(pa.string(), "what the generator was asked for")
+    prompt: str = _column(pa.string(), "prompt of the generator")
     seed: int = _column(pa.int64(), "seed of the row's noise")
     attempt: int = _column(
         pa.int32(), "which of its seeds that is: 0 is the planned one, others were drawn after it", default=0
@@ -80,10 +80,10 @@ class Record:
     screen_failed: str | None = _column(
         pa.string(), "screens that it fails under the recipe's limits, comma-separated; empty where none", default=None
     )
-    verified: bool | None = _column(pa.bool_(), "people agreed that it shows what its labels say", default=None)
+    verified: bool | None = _column(pa.bool_(), "people agreed that it shows its labels", default=None)
     votes: int | None = _column(pa.int32(), "people whose votes count", default=None)
-    votes_foreground: int | None = _column(pa.int32(), "of them, said the object is there", default=None)
-    votes_background: int | None = _column(pa.int32(), "of them, said the background is there", default=None)
+    votes_foreground: int | None = _column(pa.int32(), "of them, answered that the object is there", default=None)
+    votes_background: int | None = _column(pa.int32(), "of them, answered that the background is there", default=None)
     votes_unsafe: int | None = _column(pa.int32(), "of them, saw nudity or violence", default=None)
     votes_posterior: float | None = _column(
         pa.float32(),
@@ -194,7 +194,7 @@ def _yaml(feature: dict[str, Any]) -> dict[str, Any]:
 def columns_table(backgrounds: int = len(BACKGROUNDS)) -> str:
     """Return the columns as a Markdown table: name, type, meaning."""
     kinds = {"image": "Image", "foreground": "ClassLabel (1000)", "background": f"ClassLabel ({backgrounds})"}
-    rows = []
+    rows: list[list[Markup]] = []
     for each in fields(Record):
         kind = kinds.get(each.metadata["feature"]) or _type_name(each.metadata["arrow"])
         rows.append([Markup(cell) for cell in (f"`{each.name}`", kind, each.metadata["doc"])])

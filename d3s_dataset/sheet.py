@@ -94,7 +94,8 @@ def _first_images(
 
 def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
     try:
-        return rgb((row["image"] or {}).get("bytes")).resize((side, side))
+        image: Mapping[str, Any] = row["image"] or {}
+        return rgb(image.get("bytes")).resize((side, side))
     except ValueError as error:
         raise ReleaseError(f"{shard}, row {row['key']}: its image cannot be read: {error}") from None
 

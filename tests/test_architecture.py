@@ -1,6 +1,7 @@
 """The shape of the house: imports point one way and cost nothing unasked; the style holds; files stay short."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,17 @@ def test_what_a_package_s_init_holds_is_no_logic(package):
 def test_nothing_shadows_the_folder_d3s():
     names = [path.name for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
     assert not {"d3s", "d3s.py"} & set(names)
+
+
+@pytest.mark.parametrize("stub", sorted((ROOT / "tests" / "stubs").rglob("*.pyi")), ids=lambda path: path.parent.name)
+def test_stubs_name_what_their_library_has(stub):
+    parts = stub.relative_to(ROOT / "tests" / "stubs").with_suffix("").parts
+    module = importlib.import_module(".".join(part for part in parts if part != "__init__"))
+    for node in ast.parse(stub.read_text()).body:
+        name = getattr(node, "name", "")
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            assert hasattr(module, name), f"{module.__name__} has no {name}"
+        for member in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(member, ast.FunctionDef):
+                there = getattr(module, name)
+                assert hasattr(there, member.name) or member.name == "__buffer__", f"{name} has no {member.name}"

@@ -1,12 +1,21 @@
 """Metrics: pure functions on arrays, values in [0, 1]. An empty group is NaN with n = 0, never 0."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from benchmark.metrics.groups import distinct
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int, Shaped
 
-def hits(foreground: np.ndarray, prediction: np.ndarray, best: int = 1) -> np.ndarray:
-    """Say for each image whether its class is among the `best` first predictions.
+
+def hits(
+    foreground: Int[np.ndarray, " n"], prediction: Int[np.ndarray, "n k"], best: int = 1
+) -> Bool[np.ndarray, " n"]:
+    """Return for each image whether its class is among the `best` first predictions.
 
     Args:
         foreground: (n,) true classes.
@@ -19,12 +28,14 @@ def hits(foreground: np.ndarray, prediction: np.ndarray, best: int = 1) -> np.nd
     return (prediction[:, :best] == foreground[:, None]).any(axis=1)
 
 
-def mean(values: np.ndarray) -> float:
+def mean(values: Shaped[np.ndarray, " n"]) -> float:
     """Return the mean of (n,) values, NaN where there is none."""
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def group_means(values: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def group_means(
+    values: Shaped[np.ndarray, " n"], labels: Int[np.ndarray, " n"], count: int
+) -> tuple[Float[np.ndarray, " count"], Int[np.ndarray, " count"]]:
     """Return the mean of `values` in each group, and the groups' sizes.
 
     Args:
@@ -42,7 +53,7 @@ def group_means(values: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.
     return means, sizes
 
 
-def reweighted(means: np.ndarray, weights: np.ndarray | None = None) -> float:
+def reweighted(means: Float[np.ndarray, " g"], weights: Float[np.ndarray, " g"] | None = None) -> float:
     """Return the weighted mean of group means, over the groups that hold images.
 
     Three averages share a name in the literature: per image (`mean`), mean of groups (this, with the groups one cares
@@ -62,7 +73,7 @@ def reweighted(means: np.ndarray, weights: np.ndarray | None = None) -> float:
     return float((share * np.nan_to_num(means)).sum() / whole) if whole > 0 else float("nan")
 
 
-def error_ratio(overall: float, means: np.ndarray) -> np.ndarray:
+def error_ratio(overall: float, means: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
     """Return how many times the error of all images each group's error is: (g,), NaN where it is empty.
 
     NaN, too, where no image at all is wrong: nothing to be compared with.
@@ -70,8 +81,10 @@ def error_ratio(overall: float, means: np.ndarray) -> np.ndarray:
     return (1 - means) / (1 - overall) if overall < 1 else np.full(len(means), np.nan)
 
 
-def consistency(right: np.ndarray, photo: np.ndarray, background: np.ndarray) -> tuple[int, float, float]:
-    """Say how steady a model is when the same foreground photo stands on different backgrounds.
+def consistency(
+    right: Bool[np.ndarray, " n"], photo: Int[np.ndarray, " n"], background: Int[np.ndarray, " n"]
+) -> tuple[int, float, float]:
+    """Measure how consistent predictions are when the same foreground photo stands on different backgrounds.
 
     Args:
         right: (n,) bool.
@@ -101,7 +114,7 @@ def _pairs(right: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return size * (size - 1) / 2, won * (size - won)
 
 
-def worst(means: np.ndarray) -> int | None:
+def worst(means: Float[np.ndarray, " g"]) -> int | None:
     """Return the group with the lowest mean, the first of equals; empty groups (NaN) do not count.
 
     None where every group is empty.
@@ -109,7 +122,7 @@ def worst(means: np.ndarray) -> int | None:
     return None if np.isnan(means).all() else int(np.nanargmin(means))
 
 
-def gap(overall: float, means: np.ndarray) -> float:
+def gap(overall: float, means: Float[np.ndarray, " g"]) -> float:
     """Return how far the worst group lies below all images together: `overall` minus the lowest group mean.
 
     `overall` is the mean over images, so groups weigh by their size. It is 0 where all groups are equal, and

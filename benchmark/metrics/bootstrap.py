@@ -2,10 +2,10 @@
 
 The same foreground photo stands on many backgrounds and the same background photo behind many objects, so images are
 no independent draws. Both kinds of photo are drawn again with replacement, each way on its own, and an image counts
-as often as the product says: the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007). The backgrounds
-themselves are fixed, so background photos are drawn within their background.
+as often as the product of both counts: the pigeonhole bootstrap (Owen, Annals of Applied Statistics 1(2), 2007). The
+backgrounds themselves are fixed, so background photos are drawn within their background.
 
-Beside its means every sample gets their closed-form variance, clustered both ways: V(foreground photos) +
+Next to its means every sample gets their closed-form variance, clustered both ways: V(foreground photos) +
 V(background photos) - V(pairs) (Cameron, Gelbach & Miller, JBES 29(2), 2011, eq. 2.11, without its factors near 1).
 The pigeonhole bootstrap alone counts the noise of single images three times (Owen, theorem 3); so does this variance
 inside a bootstrap sample, where copies of a photo share their noise, but not on the data themselves. The ratio of the
@@ -14,6 +14,8 @@ two, which `intervals` builds on, is therefore right whether photos matter or no
 Images become cells (foreground photo, background photo, group). Samples are made in blocks, so that memory beyond the
 cells themselves is a few MB, whatever the number of samples.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ import numpy as np
 from benchmark.metrics.groups import clusters, distinct
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
     from scipy import sparse
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
@@ -33,9 +36,9 @@ _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
 class Way:
     """One kind of photo: (c,) `code` of each cell, (photos,) first and one-past-last code of each photo's stratum."""
 
-    code: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
+    code: Int[np.ndarray, " c"]
+    start: Int[np.ndarray, " photos"]
+    stop: Int[np.ndarray, " photos"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +47,18 @@ class Cells:
 
     foregrounds: Way
     backgrounds: Way
-    group: np.ndarray
-    total: np.ndarray
-    size: np.ndarray
+    group: Int[np.ndarray, " c"]
+    total: Float[np.ndarray, " c"]
+    size: Float[np.ndarray, " c"]
     groups: int
 
 
 def cells(
-    values: np.ndarray,
-    foreground_source: np.ndarray,
-    background_source: np.ndarray,
-    background: np.ndarray,
-    group: np.ndarray,
+    values: Shaped[np.ndarray, " n"],
+    foreground_source: Int[np.ndarray, " n"],
+    background_source: Int[np.ndarray, " n"],
+    background: Int[np.ndarray, " n"],
+    group: Int[np.ndarray, " n"],
     groups: int,
 ) -> Cells:
     """Gather n images into cells.
@@ -71,11 +74,11 @@ def cells(
     kept = group >= 0
     backgrounds = clusters(background_source[kept], background[kept])
     foregrounds = np.unique(foreground_source[kept], return_inverse=True)[1].reshape(-1)
-    stratum = np.zeros(backgrounds.max(initial=-1) + 1, dtype=np.int64)
+    stratum = np.zeros(int(backgrounds.max(initial=-1)) + 1, dtype=np.int64)
     stratum[backgrounds] = background[kept]
     (foreground_codes, background_codes, own), cell = distinct(foregrounds, backgrounds, group[kept])
     return Cells(
-        foregrounds=_way(foreground_codes, np.zeros(foregrounds.max(initial=-1) + 1, dtype=np.int64)),
+        foregrounds=_way(foreground_codes, np.zeros(int(foregrounds.max(initial=-1)) + 1, dtype=np.int64)),
         backgrounds=_way(background_codes, stratum),
         group=own,
         total=np.bincount(cell, weights=values[kept], minlength=len(own)),
@@ -90,19 +93,19 @@ def _way(code: np.ndarray, stratum: np.ndarray) -> Way:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What each of r samples says about k means: (k, r) `mean`, `variance`, `noise` (of pairs alone) and `size`.
+    """Moments of k means in each of r samples: (k, r) `mean`, `variance`, `noise` (of pairs alone) and `size`.
 
     The k means are those of the groups, then of the mixes. `size` is the number of images, for a mix Kish's effective
     number 1 / sum(weight^2 / n). All are NaN where a sample holds no image.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
-    noise: np.ndarray
-    size: np.ndarray
+    mean: Float[np.ndarray, "k r"]
+    variance: Float[np.ndarray, "k r"]
+    noise: Float[np.ndarray, "k r"]
+    size: Float[np.ndarray, "k r"]
 
 
-def observed(table: Cells, mixes: np.ndarray) -> Moments:
+def observed(table: Cells, mixes: Float[np.ndarray, "m groups"]) -> Moments:
     """Return the moments of the data themselves (r = 1).
 
     Args:
@@ -113,7 +116,7 @@ def observed(table: Cells, mixes: np.ndarray) -> Moments:
     return _Kernel(table, mixes)(ones[0], ones[1])
 
 
-def resampled(table: Cells, mixes: np.ndarray, resamples: int, seed: int) -> Moments:
+def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int, seed: int) -> Moments:
     """Return the moments of `resamples` bootstrap samples; `seed` decides them.
 
     Args:
@@ -136,7 +139,7 @@ def _widths(resamples: int, size: int) -> Iterator[int]:
 
 
 def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return how often each photo is drawn, (photos, samples): as many draws a stratum as it has photos.
+    """Return how often each photo is drawn, (photos, samples): as many draws per stratum as it has photos.
 
     Samples are drawn one after the other, so that it does not matter how many are drawn at once.
     """
@@ -197,7 +200,7 @@ class _Kernel:
 class _Shared:
     """Squared errors summed within each foreground photo, then over a group's photos.
 
-    Where each photo has one cell a group, as in a crossed release, that is the sum of squares, which is known.
+    Where each photo has one cell per group, as in a crossed release, that is the sum of squares, which is known.
     """
 
     def __init__(self, table: Cells, row: np.ndarray, rows: int) -> None:
@@ -230,7 +233,7 @@ def _kish(part: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.divide(1, inverse, out=np.full_like(inverse, np.nan), where=inverse > 0)
 
 
-def _sum_by(code: np.ndarray, count: int) -> "sparse.csr_array":
+def _sum_by(code: np.ndarray, count: int) -> sparse.csr_array:
     from scipy import sparse
 
     return sparse.csr_array((np.ones(len(code)), (code, np.arange(len(code)))), shape=(count, len(code)))

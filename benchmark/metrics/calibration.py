@@ -1,7 +1,11 @@
-"""Whether probabilities can be believed: calibration error, Brier score, negative log-likelihood. Pure functions.
+"""Calibration of probabilities: calibration error, Brier score, negative log-likelihood. Pure functions.
 
 The mean of `loss` is the negative log-likelihood in nats (`accuracy.group_means`), so it needs no function here.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,12 +13,19 @@ from benchmark.metrics.accuracy import group_means, hits
 from benchmark.metrics.registry import Metric
 from benchmark.schemas.predictions import Predictions
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
 BINS = 15  # of equal width over [0, 1]
 
 
 def calibration_error(
-    confidence: np.ndarray, right: np.ndarray, labels: np.ndarray, count: int, bins: int = BINS
-) -> np.ndarray:
+    confidence: Float[np.ndarray, " n"],
+    right: Bool[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"],
+    count: int,
+    bins: int = BINS,
+) -> Float[np.ndarray, " count"]:
     """Return each group's expected calibration error of top-1 (Guo et al., ICML 2017, eq. 3).
 
     Confidences fall into bins of equal width, closed on the right (the first also holds 0); the error is the mean over
@@ -37,7 +48,9 @@ def calibration_error(
     return np.divide(gaps.reshape(count, bins).sum(1), sizes, out=np.full(count, np.nan), where=sizes > 0)
 
 
-def brier(loss: np.ndarray, squares: np.ndarray | None, labels: np.ndarray, count: int) -> np.ndarray:
+def brier(
+    loss: Float[np.ndarray, " n"], squares: Float[np.ndarray, " n"] | None, labels: Int[np.ndarray, " n"], count: int
+) -> Float[np.ndarray, " count"]:
     """Return each group's Brier score over all classes (Brier, Monthly Weather Review 78, 1950, eq. 2).
 
     The sum over classes of (p - y)^2 is 1 - 2 p_true + sum of p^2, where p_true = exp(-loss); it lies in [0, 2].
@@ -57,8 +70,8 @@ def brier(loss: np.ndarray, squares: np.ndarray | None, labels: np.ndarray, coun
 
 
 def calibration_curve(
-    confidence: np.ndarray, right: np.ndarray, bins: int = BINS
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], bins: int = BINS
+) -> tuple[Int[np.ndarray, " bins"], Float[np.ndarray, " bins"], Float[np.ndarray, " bins"]]:
     """Return what `calibration_error` compares, bin by bin: (bins,) images, mean confidence, accuracy.
 
     Args:

@@ -1,8 +1,10 @@
 """Every metric of a result, from predictions: `benchmark.run` and `benchmark.score` both compute their numbers here."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from benchmark.schemas import metrics as scores
 from benchmark.schemas import result
 from benchmark.schemas.predictions import BEST, Predictions, take
 from d3s_dataset.errors import ResultError
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 METRICS_VERSION = 2  # raised whenever the same predictions give another number: boards then compute anew
 _METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
@@ -37,7 +42,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     """Compute every metric of a result.
 
     Args:
-        predictions: what a model said.
+        predictions: of a model.
         backgrounds: the release's background names in label order.
         fine: whether superclasses on backgrounds are scored and the worst groups chosen, most of the time it takes.
 
@@ -82,7 +87,7 @@ def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> res
     """Return the result of predictions that carry their provenance.
 
     Args:
-        predictions: what a model said, with provenance.
+        predictions: of a model, with provenance.
         where: the file they came from, for errors.
         fine: see `score`.
 
@@ -155,7 +160,7 @@ def _worst(scored: _Scored, least: int) -> scores.Worst | None:
 
 
 def worst_of(
-    names: Sequence[str], right: np.ndarray, sample: Sample, found: Intervals, least: int
+    names: Sequence[str], right: Shaped[np.ndarray, " n"], sample: Sample, found: Intervals, least: int
 ) -> scores.Worst | None:
     """Return the worst group of those that are large enough; None where none is.
 

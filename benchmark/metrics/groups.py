@@ -1,13 +1,19 @@
-"""Groups of images, derived from their labels: one array of labels, one name a label, empty groups included."""
+"""Groups of images, derived from their labels: one array of labels, one name per label, empty groups included."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.schemas.predictions import Predictions
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import SUPERCLASSES, classes
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int, Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +23,7 @@ class Groups:
     Label -1 marks an image that belongs to no group.
     """
 
-    labels: np.ndarray
+    labels: Int[np.ndarray, " n"]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -60,7 +66,7 @@ def crossed(first: Groups, second: Groups) -> Groups:
     return Groups(labels, tuple(f"{one} on {two}" for one in first.names for two in second.names))
 
 
-def codes(values: np.ndarray) -> np.ndarray:
+def codes(values: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Return (n,) strings as int64 codes in sorted order, -1 where a value is None."""
     known = np.array([value is not None for value in values], dtype=bool)
     answer = np.full(len(values), -1, dtype=np.int64)
@@ -68,7 +74,7 @@ def codes(values: np.ndarray) -> np.ndarray:
     return answer
 
 
-def clusters(background_source: np.ndarray, background: np.ndarray) -> np.ndarray:
+def clusters(background_source: Int[np.ndarray, " n"], background: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Return (n,) codes of background photos, numbered background by background.
 
     Args:
@@ -80,8 +86,10 @@ def clusters(background_source: np.ndarray, background: np.ndarray) -> np.ndarra
     return distinct(background, alone, own)[1]
 
 
-def distinct(*codes: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Return the different tuples of codes in order, as an array (m,) a place of the tuple, and which each image has.
+def distinct(
+    *codes: Int[np.ndarray, " n"] | Bool[np.ndarray, " n"],
+) -> tuple[tuple[Int[np.ndarray, " m"], ...], Int[np.ndarray, " n"]]:
+    """Return the different tuples of codes in order, one array (m,) per place of the tuple, and which each image has.
 
     Args:
         codes: (n,) whole numbers from 0.

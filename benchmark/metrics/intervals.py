@@ -1,7 +1,7 @@
 """95 % intervals for accuracies, and for paired differences, where images share photos.
 
 The interval is Wilson's (JASA 22, 1927) with two changes. The number of images is divided by the design effect: how
-many times the variance clustered both ways (`resample`; Cameron, Gelbach & Miller, 2011) exceeds that of independent
+many times the variance clustered both ways (`bootstrap`; Cameron, Gelbach & Miller, 2011) exceeds that of independent
 images, never below 1 (Kish, "Survey Sampling", 1965; for Wilson's interval Franco et al., J. Survey Stat. Method. 7,
 2019). And 1.96 is replaced by the studentised two-way bootstrap's own 95 % quantile of |t| on the logit scale
 (symmetric bootstrap-t: Hall, JRSS B 50, 1988; drawn as in Owen, 2007), or by Student's with as many degrees of freedom
@@ -21,7 +21,10 @@ Outside 60 effective foreground photos, 30 effective background photos per backg
 one class are taken as independent draws: for the fixed 1000 classes that errs on the wide side.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,26 +32,29 @@ from benchmark.metrics.bootstrap import Cells, Moments, cells, observed, resampl
 from benchmark.metrics.groups import distinct
 from benchmark.metrics.statistics import LEVEL, NORMAL_QUANTILE, effective, logit, ndtri, stdtr, stdtrit, upper, wilson
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
 RESAMPLES = 1000
 SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """n images and the photos they share; groups and mixes say which means are asked for.
+    """n images and the photos they share; groups and mixes define the means that are computed.
 
     Shapes: `foreground_source`, `background_source` (codes; -1 in the latter: no photo), `background`, `group`
     (0..groups-1; -1 belongs to none) are (n,) int. `mixes` is (m, groups): each row weighs the groups to one more mean.
     """
 
-    foreground_source: np.ndarray
-    background_source: np.ndarray
-    background: np.ndarray
-    group: np.ndarray
+    foreground_source: Int[np.ndarray, " n"]
+    background_source: Int[np.ndarray, " n"]
+    background: Int[np.ndarray, " n"]
+    group: Int[np.ndarray, " n"]
     groups: int
-    mixes: np.ndarray
+    mixes: Float[np.ndarray, "m groups"]
 
-    def cells(self, values: np.ndarray) -> Cells:
+    def cells(self, values: Shaped[np.ndarray, " n"]) -> Cells:
         """Return (n,) values of the images as cells."""
         photos = self.foreground_source, self.background_source, self.background
         return cells(values, *photos, self.group, self.groups)
@@ -59,27 +65,29 @@ class Intervals:
     """k = groups + mixes means: (k,) `mean`, `low`, `high`; (k, r) `pivots` of the bootstrap; (k,) effective `size`.
 
     `counts` is (3, k): images, foreground photos, background photos; `photos` (3, k) the same with effective numbers of
-    photos (`stats.effective`), which `doubts` asks for; `freedom` (k,) degrees of freedom.
+    photos (`statistics.effective`), the input of `doubts`; `freedom` (k,) degrees of freedom.
     """
 
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    pivots: np.ndarray
-    size: np.ndarray
-    counts: np.ndarray
-    photos: np.ndarray
-    freedom: np.ndarray
+    mean: Float[np.ndarray, " k"]
+    low: Float[np.ndarray, " k"]
+    high: Float[np.ndarray, " k"]
+    pivots: Float[np.ndarray, "k r"]
+    size: Float[np.ndarray, " k"]
+    counts: Int[np.ndarray, "3 k"]
+    photos: Float[np.ndarray, "3 k"]
+    freedom: Shaped[np.ndarray, " k"]
 
 
 @dataclass(frozen=True, eq=False)
 class Seeds:
-    """How trainings differ: (k,) `variance` of the mean over them, and its degrees of `freedom`."""
+    """Variation between trainings: (k,) `variance` of the mean over them, and its degrees of `freedom`."""
 
-    variance: np.ndarray
+    variance: Float[np.ndarray, " k"]
     freedom: int
 
-    def added(self, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def added(
+        self, variance: Float[np.ndarray, " k"], freedom: Shaped[np.ndarray, " k"]
+    ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
         """Return the variance of photos and seeds together, and its degrees of freedom.
 
         They are Satterthwaite's (Biometrics Bulletin 2, 1946).
@@ -93,7 +101,7 @@ class Seeds:
         return whole, np.divide(whole**2, parts, out=freedom.astype(np.float64), where=parts > 0)
 
 
-def between_seeds(values: np.ndarray, sample: Sample) -> Seeds:
+def between_seeds(values: Shaped[np.ndarray, "seeds n"], sample: Sample) -> Seeds:
     """Return what trainings add to the variance of the k means over them, beyond the noise of single images.
 
     All are tested on the same images: two-way analysis of variance, seeds x images, both random. What an image's own
@@ -116,7 +124,12 @@ def _sizes(sample: Sample) -> np.ndarray:
 
 
 def accuracy_intervals(
-    right: np.ndarray, sample: Sample, *, seeds: Seeds | None = None, resamples: int = RESAMPLES, seed: int = SEED
+    right: Shaped[np.ndarray, " n"],
+    sample: Sample,
+    *,
+    seeds: Seeds | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> Intervals:
     """Return the accuracies of all groups and mixes with 95 % intervals.
 
@@ -129,8 +142,8 @@ def accuracy_intervals(
             lack a background photo, the order picks among equally good draws).
 
     Returns:
-        `low` and `high` in [0, 1]; NaN for no image, and where a single photo is shared by all: nothing tells what
-        another would do.
+        `low` and `high` in [0, 1]; NaN for no image, and where a single photo is shared by all: how another
+        would differ is unknown.
     """
     table = sample.cells(right)
     here, drawn = observed(table, sample.mixes), resampled(table, sample.mixes, resamples, seed)
@@ -149,7 +162,9 @@ def accuracy_intervals(
     return Intervals(mean, low, high, pivots, size, counts, _photos(table, len(sample.mixes)), freedom)
 
 
-def simultaneous(found: Intervals, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def simultaneous(
+    found: Intervals, groups: Int[np.ndarray, " g"]
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
     """Return intervals that cover all chosen groups at once, by the bootstrap's largest |t| (max-t).
 
     Whatever group is the worst in truth, its accuracy lies between the least of the lows and the least of the highs in
@@ -163,23 +178,28 @@ def simultaneous(found: Intervals, groups: np.ndarray) -> tuple[np.ndarray, np.n
     level = (1 + LEVEL ** (1 / max(1, len(groups)))) / 2  # of that many independent groups
     student = stdtrit(found.freedom[groups], level)
     quantile = np.fmax(upper(_highest(np.abs(found.pivots[groups]))[None]), student)
-    return _ends(found.mean[groups], counts[0], found.size[groups], quantile, float(ndtri(level)), counts)
+    return _ends(found.mean[groups], counts[0], found.size[groups], quantile, ndtri(level), counts)
 
 
 @dataclass(frozen=True, eq=False)
 class Differences:
     """k paired differences: (k,) `mean`, `low`, `high`, two-sided `p`; (3, k) `counts`, `photos` as in `Intervals`."""
 
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p: np.ndarray
-    counts: np.ndarray
-    photos: np.ndarray
+    mean: Float[np.ndarray, " k"]
+    low: Float[np.ndarray, " k"]
+    high: Float[np.ndarray, " k"]
+    p: Float[np.ndarray, " k"]
+    counts: Int[np.ndarray, "3 k"]
+    photos: Float[np.ndarray, "3 k"]
 
 
 def difference_intervals(
-    change: np.ndarray, sample: Sample, *, seeds: Seeds | None = None, resamples: int = RESAMPLES, seed: int = SEED
+    change: Shaped[np.ndarray, " n"],
+    sample: Sample,
+    *,
+    seeds: Seeds | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> Differences:
     """Return mean differences of all groups and mixes, with 95 % intervals and tests against 0.
 
@@ -240,7 +260,7 @@ def _ends(
 
 
 def _known(counts: np.ndarray) -> np.ndarray:
-    """Say where there is an image, and no single photo shared by all."""
+    """Return where there is an image, and no single photo shared by all."""
     return (counts[0] > 0) & ((counts[0] == 1) | (counts[1:] > 1).all(0))
 
 

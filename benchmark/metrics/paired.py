@@ -4,8 +4,11 @@ For one model on a release and its control sets, and for two models on the same 
 both, so differences are taken image by image, and photos are resampled as in `intervals`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions, take
 from d3s_dataset.errors import ResultError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 _ALL = "all images"
 
@@ -56,7 +62,8 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
     Raises:
         ResultError: no image in common, or a key that stands for another object or background in another table.
     """
-    common = sorted(set.intersection(*(set(each.key) for each in tables)))
+    keys: list[set[str]] = [set(each.key) for each in tables]
+    common = sorted(set[str].intersection(*keys))
     if not common:
         first = ", ".join(f"{name} has {table.key[0]}" for name, table in zip(names, tables, strict=True))
         raise ResultError(f"no image in common between {' and '.join(names)}: {first} as its first key")
@@ -66,12 +73,12 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
             other = np.flatnonzero(getattr(table, label) != getattr(kept[0], label))
             if len(other):
                 raise ResultError(f"image {common[other[0]]} has another {label} in {names[0]} than in {name}")
-    everywhere = len(set.union(*(set(each.key) for each in tables)))
+    everywhere = len(set[str].union(*keys))
     return Joined(kept, tuple(everywhere - len(each) for each in tables))
 
 
 def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str]) -> dict[str, Change]:
-    """Say how top-1 changes from one table to another, on each background and on all images (`all images`, last).
+    """Return the change of top-1 from one table to another, on each background and on all images (`all images`, last).
 
     The p-values of the backgrounds are corrected for their number (Holm); that of all images stands alone.
 
@@ -86,7 +93,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     found = difference_intervals(right[1].astype(np.float64) - right[0], sample)
     corrected = [*holm(found.p[:-1]), found.p[-1]]
     means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
-    answer = {}
+    answer: dict[str, Change] = {}
     for place, name in enumerate([*groups.names, _ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
@@ -110,8 +117,8 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     return answer
 
 
-def overall(before: np.ndarray, after: np.ndarray, images: Predictions) -> float | None:
-    """Return the two-sided p of the change of top-1 over all images; None where nothing can be said.
+def overall(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], images: Predictions) -> float | None:
+    """Return the two-sided p of the change of top-1 over all images; None where it is undefined.
 
     Args:
         before: (n,) bool, right or wrong in one.
@@ -137,7 +144,7 @@ def steps_of(configs: Collection[str], kind: str) -> list[tuple[str, str, str]]:
 
 
 def chain(tables: dict[str, Predictions], backgrounds: Sequence[str], kind: str) -> dict[str, dict[str, Change]]:
-    """Say which part of a drop each step makes: paste and scale, the generator, the background.
+    """Return the part of a drop due to each step: paste and scale, the generator, the background.
 
     Args:
         tables: one model's predictions by config, of the same release and split.

@@ -1,4 +1,4 @@
-"""The table of metrics of any group of images, beside its accuracy: what a result, its tables, report and board hold.
+"""Table of the metrics other than accuracy of a group of images, as in a result, its tables, report and board.
 
 Each is a function of predictions and of one array of group labels; an empty group is NaN, never 0.
 """

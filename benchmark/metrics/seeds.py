@@ -7,6 +7,10 @@ ten backgrounds, five seeds): 96.5 % (photos matter most) and 95.0 % (seeds do) 
 for 72, and more where seeds agree on nothing, since no interval is narrower than that of a single seed's images.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from benchmark.metrics.compute import worst_of
@@ -16,10 +20,13 @@ from benchmark.metrics.statistics import doubts, effective
 from benchmark.metrics.worst_group import LEAST_IMAGES
 from benchmark.schemas.metrics import Spread, Worst
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Shaped
+
 OVER = "photos and seeds"  # what intervals are over
 
 
-def accuracies(right: np.ndarray, sample: Sample) -> list[Spread]:
+def accuracies(right: Bool[np.ndarray, "seeds n"], sample: Sample) -> list[Spread]:
     """Return the accuracy of all groups and mixes, with 95 % intervals over photos and seeds.
 
     Args:
@@ -36,7 +43,7 @@ def accuracies(right: np.ndarray, sample: Sample) -> list[Spread]:
     ]
 
 
-def difference(change: np.ndarray, sample: Sample, at: int) -> Spread:
+def difference(change: Shaped[np.ndarray, "seeds n"], sample: Sample, at: int) -> Spread:
     """Return a mean difference with its 95 % interval over photos and seeds.
 
     Args:
@@ -52,7 +59,9 @@ def difference(change: np.ndarray, sample: Sample, at: int) -> Spread:
     return Spread(mean=found.mean[at], ci95=(found.low[at], found.high[at]), doubts=why)
 
 
-def worst(right: np.ndarray, sample: Sample, names: list[str], least: int = LEAST_IMAGES) -> Worst | None:
+def worst(
+    right: Bool[np.ndarray, "seeds n"], sample: Sample, names: list[str], least: int = LEAST_IMAGES
+) -> Worst | None:
     """Return the worst group by the benchmark's own rule, its interval over photos and seeds; None: all are too small.
 
     Args:
@@ -82,7 +91,7 @@ def photos_of(sample: Sample, at: int) -> tuple[int, float, float]:
     foregrounds = np.unique(sample.foreground_source[rows], return_inverse=True)[1]
     background = np.unique(sample.background[rows], return_inverse=True)[1]
     backgrounds = clusters(sample.background_source[rows], sample.background[rows])
-    zeros, count = np.zeros_like(background), background.max(initial=-1) + 1
+    zeros, count = np.zeros_like(background), int(background.max(initial=-1)) + 1
     n_foregrounds, n_backgrounds = (float(effective(each, zeros, one, 1)[0]) for each in (foregrounds, backgrounds))
     fewest = float(effective(backgrounds, background, one, count).min(initial=np.inf))
     return len(one), n_foregrounds, n_backgrounds if n_backgrounds == len(one) else fewest

@@ -1,13 +1,22 @@
 """Selective prediction: what a model gets wrong when it may abstain where its confidence is low. Pure functions."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from benchmark.metrics.accuracy import hits
 from benchmark.metrics.registry import Metric
 from benchmark.schemas.predictions import Predictions
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
-def area_under_risk_coverage(confidence: np.ndarray, right: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+
+def area_under_risk_coverage(
+    confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"], count: int
+) -> Float[np.ndarray, " count"]:
     """Return each group's area under the risk-coverage curve (AURC; Geifman, Uziel & El-Yaniv, ICLR 2019, section 2).
 
     At coverage k/n the k images of highest confidence are answered; their risk is the share of wrong top-1 answers, and

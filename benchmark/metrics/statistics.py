@@ -1,11 +1,16 @@
 """Plain statistics: Wilson's interval, Holm's correction, quantiles, and when to doubt an interval."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.metrics.groups import distinct
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
 
 LEVEL = 0.95
 FEW_FOREGROUNDS, FEW_BACKGROUNDS, FEW_IMAGES = 60, 30, 30
@@ -35,7 +40,7 @@ def doubts(n: float, foregrounds: float, backgrounds: float, mean: float) -> lis
     return [text for text, true in checks.items() if true]
 
 
-def photos_of_all(photos: np.ndarray) -> tuple[int, float, float]:
+def photos_of_all(photos: Float[np.ndarray, "3 k"]) -> tuple[int, float, float]:
     """Return images, effective foreground and background photos behind the mean over all groups, for `doubts`.
 
     Background photos are those of the group with fewest: each group has its own, and the worst known decides.
@@ -48,7 +53,9 @@ def photos_of_all(photos: np.ndarray) -> tuple[int, float, float]:
     return int(n), n_foregrounds, n_backgrounds if n_backgrounds == n else float(filled.min(initial=n_backgrounds))
 
 
-def effective(photo: np.ndarray, group: np.ndarray, size: np.ndarray, groups: int) -> np.ndarray:
+def effective(
+    photo: Int[np.ndarray, " c"], group: Int[np.ndarray, " c"], size: Float[np.ndarray, " c"], groups: int
+) -> Float[np.ndarray, " groups"]:
     """Return (groups,) the effective number of photos of each group, 0 for none: (sum w)^2 / sum w^2 (Kish, 1965).
 
     w is how many images a photo has: as many photos with as many images each would vary alike.
@@ -79,7 +86,7 @@ def wilson(
     return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 
-def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+def holm(p: Sequence[float] | Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """Return (m,) p-values adjusted for m tests (Holm, Scand. J. Statist. 6, 1979); NaN is no test and stays NaN."""
     p = np.asarray(p, dtype=np.float64)
     order = np.argsort(p)[: int((~np.isnan(p)).sum())]
@@ -88,12 +95,12 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     return answer
 
 
-def photos(source: np.ndarray) -> int:
+def photos(source: Int[np.ndarray, " n"]) -> int:
     """Return how many different photos (n,) codes name; each -1 is a photo of its own."""
     return len(np.unique(source[source >= 0])) + int((source < 0).sum())
 
 
-def upper(pivots: np.ndarray) -> np.ndarray:
+def upper(pivots: Float[np.ndarray, "k r"]) -> Float[np.ndarray, " k"]:
     """Return the 95 % quantile of each row of (k, r) |t|, NaN left out; NaN for a row without any."""
     answer = np.full(len(pivots), np.nan)
     for index, row in enumerate(pivots):
@@ -102,29 +109,29 @@ def upper(pivots: np.ndarray) -> np.ndarray:
     return answer
 
 
-def logit(p: Any) -> Any:
+def logit(p: Float[np.ndarray, " *shape"]) -> Float[np.ndarray, " *shape"]:
     """Return log(p / (1 - p)) of shares."""
     from scipy import special
 
     return special.logit(p)
 
 
-def ndtri(p: Any) -> Any:
-    """Return the quantile of the standard normal distribution at shares."""
+def ndtri(p: float) -> float:
+    """Return the quantile of the standard normal distribution at a share."""
     from scipy import special
 
-    return special.ndtri(p)
+    return float(special.ndtri(p))
 
 
-def stdtr(freedom: Any, t: Any) -> Any:
+def stdtr(freedom: Shaped[np.ndarray, " k"], t: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     """Return Student's distribution function at `t`, for degrees of freedom."""
     from scipy import special
 
     return special.stdtr(freedom, t)
 
 
-def stdtrit(freedom: Any, p: Any) -> Any:
-    """Return the quantile of Student's distribution at shares, for degrees of freedom."""
+def stdtrit(freedom: Shaped[np.ndarray, " k"], p: float) -> Float[np.ndarray, " k"]:
+    """Return the quantile of Student's distribution at a share, for degrees of freedom."""
     from scipy import special
 
     return special.stdtrit(freedom, p)

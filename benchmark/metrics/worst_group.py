@@ -1,12 +1,15 @@
 """Worst-group accuracy: as measured, with its 95 % simultaneous interval, and the split-sample estimate.
 
-The lowest of many measured accuracies is low partly by luck. Three numbers say how much to believe: the plug-in
-(`metrics.worst`), an interval that holds for all groups at once (`intervals.simultaneous`), and the split-sample
+The lowest of many measured accuracies is low partly by luck. Three numbers show how reliable it is: the plug-in
+(`accuracy.worst`), an interval that holds for all groups at once (`intervals.simultaneous`), and the split-sample
 estimate below, where the group is chosen on other photos than it is scored on.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +17,14 @@ from benchmark.metrics.accuracy import group_means, mean, worst
 from benchmark.metrics.groups import clusters
 from benchmark.metrics.intervals import SEED, Intervals, Sample, simultaneous
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Shaped
+
 SPLITS = 50
 LEAST_IMAGES = 30  # for a group of superclass x background to be called the worst
 
 
-def worst_interval(found: Intervals, groups: np.ndarray) -> tuple[float, float]:
+def worst_interval(found: Intervals, groups: Int[np.ndarray, " g"]) -> tuple[float, float]:
     """Return a 95 % interval for the lowest accuracy among the chosen groups, whichever has it.
 
     Args:
@@ -35,13 +41,18 @@ class SplitSample:
     """The `estimate`, NaN where no split leaves images on both sides; (groups,) `picked`, how often each is chosen."""
 
     estimate: float
-    picked: np.ndarray
+    picked: Float[np.ndarray, " groups"]
 
 
 def split_sample(
-    right: np.ndarray, sample: Sample, groups: np.ndarray, *, splits: int = SPLITS, seed: int = SEED
+    right: Shaped[np.ndarray, " n"],
+    sample: Sample,
+    groups: Int[np.ndarray, " g"],
+    *,
+    splits: int = SPLITS,
+    seed: int = SEED,
 ) -> SplitSample:
-    """Return the accuracy of the group that looks worst, on photos that had no say in the choice.
+    """Return the accuracy of the group that looks worst, on photos that took no part in the choice.
 
     Half of the foreground photos choose and the other half score; both swap roles; the mean over seeded splits. Where
     images share background photos those are halved too, because a hard background photo makes the choice as well as
@@ -63,7 +74,8 @@ def split_sample(
     foregrounds = np.unique(sample.foreground_source[kept], return_inverse=True)[1].reshape(-1)
     backgrounds = clusters(sample.background_source[kept], sample.background[kept])
     alone = np.bincount(backgrounds)[backgrounds] == 1
-    rng, scores, picked = np.random.default_rng(seed), [], np.zeros(sample.groups)
+    rng, picked = np.random.default_rng(seed), np.zeros(sample.groups)
+    scores: list[float] = []
     for _ in range(splits):
         halves = _halves(foregrounds, rng), _halves(backgrounds, rng)
         for side, other in product((False, True), repeat=2):

@@ -4,12 +4,18 @@ What a probe reads on photos it has seen may be the photo and not the kind of pl
 and by foreground photos, background photos, and both. Deterministic from a seed. Needs no torch.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
 
 CUTS = ("seen", "unseen_foreground", "unseen_background", "unseen_both")
 LEAST = 3  # photos of a stratum: one to learn from, one to choose on, one to test on
@@ -26,20 +32,20 @@ class Photos:
     `foreground_stratum`: their class where it is what is read, zeros where all photos are alike.
     """
 
-    foreground: np.ndarray
-    background: np.ndarray
-    foreground_stratum: np.ndarray
-    background_stratum: np.ndarray
+    foreground: Int[np.ndarray, " n"]
+    background: Int[np.ndarray, " n"]
+    foreground_stratum: Int[np.ndarray, " n"]
+    background_stratum: Int[np.ndarray, " n"]
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
     """Row numbers: `train` (t,) and `test`, disjoint; (t,) bool within `train`: `learn` and `held` out for choosing."""
 
-    train: np.ndarray
-    test: np.ndarray
-    learn: np.ndarray
-    held: np.ndarray
+    train: Int[np.ndarray, " t"]
+    test: Int[np.ndarray, " m"]
+    learn: Bool[np.ndarray, " t"]
+    held: Bool[np.ndarray, " t"]
 
 
 def cut(name: str, photos: Photos, seed: int) -> list[Fold]:
@@ -64,7 +70,7 @@ def cut(name: str, photos: Photos, seed: int) -> list[Fold]:
     return [_fold(ways, ~np.any(each, axis=0), np.all(each, axis=0), seed) for each in chosen]
 
 
-def three_sets(photos: Photos, seed: int) -> np.ndarray:
+def three_sets(photos: Photos, seed: int) -> Int[np.ndarray, " n"]:
     """Return (n,) in 0..2: the foreground photos of each stratum dealt to an eraser, its probes, and the test.
 
     Raises:
@@ -73,7 +79,7 @@ def three_sets(photos: Photos, seed: int) -> np.ndarray:
     return _deal(*_ways("unseen_foreground", photos)[0], LEAST, LEAST, seed)
 
 
-def apart(photos: Photos, sets: np.ndarray, seed: int) -> Fold:
+def apart(photos: Photos, sets: Int[np.ndarray, " n"], seed: int) -> Fold:
     """Return the fold that learns on set 1 and is tested on set 2 (`three_sets`).
 
     Raises:
@@ -82,7 +88,7 @@ def apart(photos: Photos, sets: np.ndarray, seed: int) -> Fold:
     return _fold(_ways("unseen_foreground", photos), sets == 1, sets == 2, seed)
 
 
-def hold_out(photo: np.ndarray, stratum: np.ndarray, seed: int = 0) -> np.ndarray:
+def hold_out(photo: Int[np.ndarray, " n"], stratum: Int[np.ndarray, " n"], seed: int = 0) -> Bool[np.ndarray, " n"]:
     """Return an (n,) bool that holds out about a quarter of the photos of each stratum, at least one and never all.
 
     Args:

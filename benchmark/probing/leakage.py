@@ -6,8 +6,11 @@ accuracy minus that. On photos it has not seen no probe can know a random label,
 construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +22,9 @@ from benchmark.probing.folds import Fold, Photos, cut
 from benchmark.probing.targets import Target
 from benchmark.schemas.experiments import Reading, Share
 from d3s_dataset.identity import hashed
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int, Shaped
 
 _CONTROL = 1  # stream of the control's random labels
 _LEAST_PROBABILITY = 1e-12
@@ -40,7 +46,7 @@ class Asked:
     control: bool = True
 
 
-def photos_of(features: Features, wanted: Target, rows: np.ndarray) -> Photos:
+def photos_of(features: Features, wanted: Target, rows: Bool[np.ndarray, " n"]) -> Photos:
     """Return the photos that some rows share; foreground photos are dealt out by class where that is what is read."""
     zeros = np.zeros(int(rows.sum()), dtype=np.int64)
     stratum = zeros if wanted.name == "background" else wanted.labels[rows]
@@ -50,9 +56,15 @@ def photos_of(features: Features, wanted: Target, rows: np.ndarray) -> Photos:
 
 
 def read(
-    features: Features, part: str, values: np.ndarray, wanted: Target, rows: np.ndarray, name: str, asked: Asked,
+    features: Features,
+    part: str,
+    values: Float[np.ndarray, "n d"],
+    wanted: Target,
+    rows: Bool[np.ndarray, " n"],
+    name: str,
+    asked: Asked,
     folds: Sequence[Fold] | None = None,
-) -> Iterator[Reading]:  # fmt: skip
+) -> Iterator[Reading]:
     """Yield the reading of each probe.
 
     Args:
@@ -89,13 +101,13 @@ def read(
 class Tested:
     """What a probe reads on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
 
-    probability: np.ndarray
-    right: np.ndarray
+    probability: Float[np.ndarray, "m k"]
+    right: Bool[np.ndarray, " m"]
     reports: list[probes.Report]
 
 
 def read_all(
-    values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
+    values: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], folds: Sequence[Fold], classes: int, asked: Asked
 ) -> dict[str, Tested]:
     """Return what each probe asked for reads on the same rows; a network below the linear probe has not converged.
 
@@ -178,7 +190,7 @@ def _reading(
     )
 
 
-def sample_of(features: Features, rows: np.ndarray) -> Sample:
+def sample_of(features: Features, rows: Shaped[np.ndarray, " m"]) -> Sample:
     """Return the photos that some rows share, by background, with the mean over all rows as the one mix.
 
     Photos of other backgrounds could not have stood behind an image, so that what backgrounds differ by is no chance.
@@ -193,7 +205,7 @@ def sample_of(features: Features, rows: np.ndarray) -> Sample:
     return Sample(features.foreground_source[rows], photo, background, labels, len(sizes), sizes[None].astype(float))
 
 
-def share(right: np.ndarray, features: Features, rows: np.ndarray) -> Share:
+def share(right: Bool[np.ndarray, " m"], features: Features, rows: Shaped[np.ndarray, " m"]) -> Share:
     """Return the share of (m,) bool that is true, with its interval over the photos of those rows."""
     found = accuracy_intervals(right, sample_of(features, rows))
     mean = float(found.mean[-1])

@@ -4,6 +4,10 @@ Torch half. A leakage figure alone can be had by throwing everything away; or by
 which its head would not notice. Both show here.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch.nn import functional
@@ -12,10 +16,15 @@ from benchmark.inference.features import Features
 from benchmark.probing.leakage import share
 from benchmark.schemas.experiments import Kept
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
 _CHUNK = 1024  # rows compared with all others at once
 
 
-def kept(features: Features, part: str, values: np.ndarray, rows: np.ndarray, device: str = "cpu") -> Kept:
+def kept(
+    features: Features, part: str, values: Float[np.ndarray, "n d"], rows: Int[np.ndarray, " m"], device: str = "cpu"
+) -> Kept:
     """Return what some rows keep.
 
     Args:
@@ -33,13 +42,18 @@ def kept(features: Features, part: str, values: np.ndarray, rows: np.ndarray, de
     return Kept(features=part, recall=share(right, features, rows), head=head)
 
 
-def columns(features: Features, part: str) -> np.ndarray:
+def columns(features: Features, part: str) -> Int[np.ndarray, " columns"]:
     """Return the numbers of the columns of a part."""
     every = np.arange(features.values.shape[1])
     return every if part == "all" or features.partition is None else every[features.partition.columns(part)]
 
 
-def same_photo(values: np.ndarray, photo: np.ndarray, background: np.ndarray, device: str = "cpu") -> np.ndarray:
+def same_photo(
+    values: Float[np.ndarray, "m d"],
+    photo: Int[np.ndarray, " m"],
+    background: Int[np.ndarray, " m"],
+    device: str = "cpu",
+) -> Bool[np.ndarray, " m"]:
     """Return (m,) bool: of the rows on another background the one most alike (cosine) shows the same photo.
 
     Args:

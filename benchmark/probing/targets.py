@@ -1,7 +1,10 @@
 """Labels that can be read from features: foreground, background, and superclass where classes have too few photos."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,15 +13,18 @@ from benchmark.probing.folds import LEAST
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import SUPERCLASSES, superclass_of
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
     """A label to read: (n,) int in 0..classes-1, -1 where a row has none, and (n,) codes of the photo that it is of."""
 
     name: str
-    labels: np.ndarray
+    labels: Int[np.ndarray, " n"]
     classes: int
-    photo: np.ndarray
+    photo: Int[np.ndarray, " n"]
 
 
 def target(name: str, features: Features) -> Target:
@@ -44,7 +50,9 @@ def target(name: str, features: Features) -> Target:
     return Target(name, labels, len(values), photo)
 
 
-def targets(features: Features, name: str, cut_name: str, notes: list[str]) -> Iterator[tuple[Target, np.ndarray]]:
+def targets(
+    features: Features, name: str, cut_name: str, notes: list[str]
+) -> Iterator[tuple[Target, Bool[np.ndarray, " n"]]]:
     """Yield what can be read of a label on a cut, each with the (n,) bool rows it is read on.
 
     On unseen foreground photos a class needs three photos. Where classes have fewer, those that have them are read, and
@@ -78,7 +86,7 @@ def _enough(wanted: Target) -> np.ndarray:
     return (wanted.labels >= 0) & (counts[wanted.labels] >= LEAST)
 
 
-def narrowed(wanted: Target, rows: np.ndarray) -> Target:
+def narrowed(wanted: Target, rows: Bool[np.ndarray, " n"]) -> Target:
     """Return a target with the labels of some rows, (n,) bool, only: the others count as having none."""
     values, codes = np.unique(wanted.labels[rows], return_inverse=True)
     labels = np.full(len(rows), -1, dtype=np.int64)

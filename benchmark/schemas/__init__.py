@@ -1,1 +1,1 @@
-"""What other tools may rely on, as types: predictions, metrics, results, experiments, and their identity. No torch."""
+"""Stable file formats as types: predictions, metrics, results, experiments, and their identity. No torch."""

@@ -1,4 +1,4 @@
-"""What probes read from features, as types: the result of `benchmark.probe`. Needs no torch."""
+"""Results of probes on features, as types: the output of `benchmark.probe`. Needs no torch."""
 
 from typing import Literal
 
@@ -50,7 +50,7 @@ class Share(Strict):
 
 
 class Kept(Strict):
-    """What features still tell of the object: nearest neighbour, and the model's own head.
+    """Object information kept in features: nearest neighbour, and the model's own head.
 
     `recall` is recall@1 of the same foreground photo on another background, by cosine; `head` the top-1 of the model's
     own head, null where that is not linear in the pooled features.

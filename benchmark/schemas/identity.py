@@ -1,4 +1,4 @@
-"""What identifies a result: which model, run how, on which images; and the names that follow from it.
+"""Identity of a result: the model, how it was run, the images; and the names that follow from it.
 
 File names, joins and tables compare all of it: two runs that differ in any part are two results. Needs no torch.
 """
@@ -24,7 +24,7 @@ _FIRST = re.compile(r"\[:(\d+)\]$")
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model, run how: its name, and the digest of its weights, arguments and transform as JSON, precision."""
+    """Model and how it was run: name, digest of its weights, arguments and transform as JSON, precision."""
 
     name: str
     weights: str
@@ -35,7 +35,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Identity:
-    """What identifies a result: the model, and the images.
+    """Identity of a result: the model, and the images.
 
     `release` identifies the release whatever the config, `images` those of the config; a part of a split (`--limit`) is
     in the name of the split.
@@ -50,8 +50,8 @@ class Identity:
 
 def model_identity(model: Model) -> ModelIdentity:
     """Return what identifies a model and how it was run."""
-    said = model.model_dump(mode="json")
-    arguments, transform = (json.dumps(said[name], sort_keys=True) for name in ("kwargs", "transform"))
+    facts = model.model_dump(mode="json")
+    arguments, transform = (json.dumps(facts[name], sort_keys=True) for name in ("kwargs", "transform"))
     return ModelIdentity(model.name, model.digest, arguments, transform, model.precision)
 
 
@@ -115,7 +115,7 @@ def labels(models: Sequence[Model]) -> list[str]:
 
 
 def _mark(model: Model, group: Sequence[Model]) -> str:
-    """Return what tells a model apart from others of its tag, in parentheses; nothing where nothing does."""
+    """Return what distinguishes a model from others of its tag, in parentheses; nothing where nothing does."""
     every, own = [model_identity(each) for each in group], model_identity(model)
     arguments = ", ".join(f"{key}={value}" for key, value in sorted(model.kwargs.items())) or "no arguments"
     words = {

@@ -1,4 +1,4 @@
-"""The numbers of a result, as types. They lie in [0, 1] unless a docstring says otherwise.
+"""The numbers of a result, as types. They lie in [0, 1] unless a docstring states otherwise.
 
 NaN (an empty group, an interval nobody can give) is null in a file and None here.
 """
@@ -60,9 +60,9 @@ class ClassScore(Accuracy):
 
 
 class GroupScore(Accuracy):
-    """Accuracies on one group, the 95 % interval of top-1, how many photos stand behind it, and what speaks against it.
+    """Accuracies on one group, the 95 % interval of top-1, the number of photos behind it, and its doubts.
 
-    `doubts` says why the interval may not cover 95 % (`stats.doubts`); it is empty where coverage was measured.
+    `doubts` lists why the interval may not cover 95 % (`statistics.doubts`); it is empty where coverage was measured.
     """
 
     n: int
@@ -73,7 +73,7 @@ class GroupScore(Accuracy):
 
 
 class Further(Strict):
-    """What the table of metrics (`benchmark.metrics.registry`) holds beside accuracies.
+    """Metrics of the table (`benchmark.metrics.registry`), which are those other than accuracies.
 
     `ece`: 15 bins of equal width, top-1; `brier` (in [0, 2]): over all classes, null where predictions lack `squares`;
     `loss`: mean negative log-likelihood in nats; `further` has the others by name, so that a new one changes no schema.
@@ -123,7 +123,7 @@ class Metrics(Further):
 
     `top1`, `top5` are means over images; `gap` is `top1` minus the worst background's; `by_foreground` names the
     classes that occur; `by_superclass_background` the nine ImageNet-9 superclasses, each on every background, and
-    `worst_group` the lowest of those with 30 images or more; `interval` says how `ci95` (of top-1) was made.
+    `worst_group` the lowest of those with 30 images or more; `interval` describes how `ci95` (of top-1) was computed.
     """
 
     n: int
@@ -143,7 +143,7 @@ class Metrics(Further):
 
 
 class Change(Strict):
-    """How top-1 changes on the same images, from `before` to `after`: `change` is after minus before.
+    """Change of top-1 on the same images, from `before` to `after`: `change` is after minus before.
 
     `p` is two-sided (paired, clustered both ways), `p_holm` corrected for the number of backgrounds. `gained` and
     `lost` count images that became right and wrong; `odds_ratio` is gained over lost, null where none was lost.

@@ -43,7 +43,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
-    """What a model said about n images.
+    """Predictions of a model on n images.
 
     Shapes: `key`, `foreground`, `background`, `foreground_source`, `background_source`, `loss` are (n,);
     `prediction` (the five best classes, best first) and `probability` (theirs, in [0, 1]) are (n, 5).
@@ -60,7 +60,7 @@ class Predictions:
     probability: np.ndarray
     loss: np.ndarray
     squares: np.ndarray | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __len__(self) -> int:
         return len(self.key)
@@ -68,7 +68,7 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model said about n images: the columns of `Predictions` that come from the model, same shapes."""
+    """Outputs of a model on n images: the columns of `Predictions` that come from the model, same shapes."""
 
     prediction: np.ndarray
     probability: np.ndarray
@@ -80,7 +80,7 @@ class Answers:
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
-    """Return some rows of predictions, in the order asked for: `rows` is (m,) int."""
+    """Return some rows of predictions, in the given order: `rows` is (m,) int."""
     columns = {name: values[rows] for name in SCHEMA.names if (values := getattr(predictions, name)) is not None}
     return replace(predictions, **columns)
 
@@ -149,7 +149,7 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray
         raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
     if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL):
         raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")
-    if not pa.types.is_list(wanted.type):
+    if not isinstance(values, pa.ListArray):
         return values.to_numpy(zero_copy_only=False)
     if set(values.value_lengths().to_pylist()) - {BEST}:
         raise ResultError(f"{path}: expected lists of {BEST} in column {wanted.name}")
@@ -158,7 +158,7 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray
 
 def _to_table(predictions: Predictions) -> pa.Table:
     offsets = pa.array(np.arange(0, BEST * len(predictions) + 1, BEST, dtype=np.int32))
-    columns = []
+    columns: list[pa.Array] = []
     kept = [each for each in SCHEMA if getattr(predictions, each.name) is not None]
     for each in kept:
         values = getattr(predictions, each.name)

@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=Strict)
 
 
 class Model(Strict):
-    """Which model: its name as typed, timm's tag of its weights, their digest, how it was run.
+    """Model of a result: its name as typed, timm's tag of its weights, their digest, how it was run.
 
     `checkpoint` is the name of the file that the weights came from, null where they came with the model; `left_out`
     the auxiliary heads in it that the model has not.
@@ -39,7 +39,7 @@ class Model(Strict):
 
 
 class Dataset(Strict):
-    """Which images: the release, the split of its config, how many, and the share that people verified (or null).
+    """Images of a result: release, config, split, their number, and the share that people verified (or null).
 
     `digest` is that of the config's shards; `release` that of the release, whatever the config (older files lack it).
     """
@@ -57,7 +57,7 @@ class Dataset(Strict):
 
 
 class Run(Strict):
-    """How answers were computed, and why so.
+    """Conditions under which predictions were computed.
 
     `agreement` is the share of the first images on which bf16 and fp32 gave the same top-1 (null: not compared);
     `compiled` whether torch.compile was used; `batch_size` the largest that fitted into the memory.
@@ -79,7 +79,7 @@ class ImageNet(Strict):
 
 
 class Provenance(Strict):
-    """What predictions carry beside their rows: everything in a result but what follows from the rows."""
+    """Provenance of predictions: everything in a result but what follows from their rows."""
 
     model: Model
     dataset: Dataset
@@ -90,7 +90,7 @@ class Provenance(Strict):
 
 
 class Comparison(Versioned):
-    """What `benchmark.compare` writes: two models on the images both have, and how many each lacks."""
+    """Output of `benchmark.compare`: two models on the images both have, and how many each lacks."""
 
     first: Model
     second: Model
@@ -102,7 +102,7 @@ class Comparison(Versioned):
 
 
 class Chain(Versioned):
-    """What `benchmark.score` writes for one model on a release and its controls: the drop step by step."""
+    """Output of `benchmark.score` for one model on a release and its controls: the drop step by step."""
 
     model: Model
     datasets: list[Dataset]
@@ -197,19 +197,19 @@ def first_wrong(error: ValidationError) -> str:
 
 
 def beside(path: Path, result: Result, what: str) -> Predictions:
-    """Return the predictions that lie beside a result.
+    """Return the predictions next to a result.
 
     Args:
         path: of the result.
         result: its content.
-        what: who needs them, for errors.
+        what: the caller that needs them, for errors.
 
     Raises:
         ResultError: none are there, or they are of another model or of other images.
     """
     there = path.with_suffix(".parquet")
     if not there.is_file():
-        raise ResultError(f"no predictions at {there}: {what} needs them beside {path}, as benchmark.run leaves them")
+        raise ResultError(f"no predictions at {there}: {what} needs them next to {path}, as benchmark.run leaves them")
     found = predictions_.read(there)
     facts = provenance(found.provenance, str(there))
     for name, own, other in (("model", result.model, facts.model), ("dataset", result.dataset, facts.dataset)):

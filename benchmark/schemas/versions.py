@@ -2,11 +2,11 @@
 
 A file has its `schema_version`. A change of a field raises the `VERSION` of its class and
 adds to its `UPGRADES` a function from the fields of the version before. A field that is added with a default is no
-reason for an upgrade that does anything, but for a new version: older readers refuse fields that they do not know.
+reason for an upgrade that does anything, but for a new version: older readers refuse unknown fields.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import model_validator
 
@@ -33,8 +33,9 @@ class Versioned(Strict):
     def _upgraded(cls, fields: Any) -> Any:
         if not isinstance(fields, dict):
             return fields
-        version = fields.get("schema_version", cls.VERSION)  # none: a value made here
-        return {**upgraded(fields, version, cls.VERSION, cls.UPGRADES), "schema_version": cls.VERSION}
+        given = cast(dict[str, Any], fields)
+        version = given.get("schema_version", cls.VERSION)  # none: a value made here
+        return {**upgraded(given, version, cls.VERSION, cls.UPGRADES), "schema_version": cls.VERSION}
 
 
 def upgraded(fields: dict[str, Any], version: Any, newest: int, upgrades: Mapping[int, Upgrade]) -> dict[str, Any]:

@@ -91,10 +91,10 @@ def _counts(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str
 
 
 def _verification(counts: Mapping[tuple[str, str], Counts]) -> str:
-    asked, confirmed = (sum(each.verified[i] for (c, _), each in counts.items() if c == "default") for i in (0, 1))
-    if not asked:
+    annotated, confirmed = (sum(each.verified[i] for (c, _), each in counts.items() if c == "default") for i in (0, 1))
+    if not annotated:
         return _UNVERIFIED
-    return f"People looked at {asked:,} of its images and confirmed {confirmed:,} ({confirmed / asked:.1%})."
+    return f"People looked at {annotated:,} of its images and confirmed {confirmed:,} ({confirmed / annotated:.1%})."
 
 
 def _verified_how(manifest: Manifest) -> str:

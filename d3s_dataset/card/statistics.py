@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from d3s_dataset.manifest import Manifest, open_shard
 
@@ -33,18 +34,18 @@ class Counts:
     """
 
     rows: int = 0
-    backgrounds: Counter[int] = field(default_factory=Counter)
-    foregrounds: Counter[int] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
+    backgrounds: Counter[int] = field(default_factory=Counter[int])
+    foregrounds: Counter[int] = field(default_factory=Counter[int])
+    failed: Counter[str] = field(default_factory=Counter[str])
     fail_any: int = 0
-    judged: Counter[str] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter[str])
     redrawn_again: int = 0
     verified: tuple[int, int] = (0, 0)
 
-    def add(self, columns: dict[str, list]) -> None:
+    def add(self, columns: dict[str, list[Any]]) -> None:
         """Count the rows of one shard, given by column."""
         failed = [text.split(",") for text in columns["screen_failed"] if text]
-        asked = [said for said in columns["verified"] if said is not None]
+        known = [value for value in columns["verified"] if value is not None]
         self.rows += len(columns["foreground"])
         self.backgrounds.update(columns["background"])
         self.foregrounds.update(columns["foreground"])
@@ -53,7 +54,7 @@ class Counts:
         self.judged["safety"] += sum(value is not None for value in columns["screen_unsafe"])
         self.judged["clip"] += sum(value is not None for value in columns["screen_clip_foreground"])
         self.redrawn_again += sum(attempt > 0 for attempt in columns["attempt"])
-        self.verified = (self.verified[0] + len(asked), self.verified[1] + sum(asked))
+        self.verified = (self.verified[0] + len(known), self.verified[1] + sum(known))
 
 
 def count(folder: Path, manifest: Manifest) -> dict[tuple[str, str], Counts]:

@@ -3,14 +3,14 @@
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _PROBE_SECONDS = 4  # timeout after which only the local cache is used
 
 
 @contextmanager
-def cache_only_where_unreachable() -> Iterator[None]:
+def cache_only_where_unreachable() -> Generator[None]:
     """Restrict huggingface_hub to its cache if its endpoint does not respond: it would retry for 47 s."""
     from huggingface_hub import constants
 

@@ -1,9 +1,9 @@
 """One repo on the Hub with huggingface_hub; temporary failures are retried (`d3s_dataset.hub.retry`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from d3s_dataset.errors import HubError, one_line
 from d3s_dataset.hub.files import File
@@ -38,7 +38,7 @@ class Remote:
     revision: str = MAIN
     private: bool = False
     gated: bool = False
-    files: dict[str, Listed] = field(default_factory=dict)
+    files: dict[str, Listed] = field(default_factory=dict[str, Listed])
 
 
 def connect(
@@ -72,7 +72,8 @@ def connect(
     if not any(answers(constants.ENDPOINT) for _ in range(2)):
         raise HubError(f"the Hub at {constants.ENDPOINT} cannot be reached: nothing was sent")
     api = HfApi()
-    me = patience.call(api.whoami)["name"] if get_token() else None
+    whoami = cast(Callable[[], dict[str, Any]], api.whoami)  # pyright: ignore[reportUnknownMemberType] - a bare `dict`
+    me = patience.call(whoami)["name"] if get_token() else None
     return Repo(repo_id, patience, api, me, repo_type)
 
 
@@ -115,7 +116,11 @@ class Repo:
     def read(self, path: str, head: str) -> bytes:
         """Return a small file's content at a commit."""
         from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+        from huggingface_hub.utils import (
+            build_hf_headers,  # pyright: ignore[reportUnknownVariableType] - a bare `dict`
+            get_session,
+            hf_raise_for_status,
+        )
 
         url = hf_hub_url(self.repo_id, path, repo_type=self.repo_type, revision=head, endpoint=self.api.endpoint)
 

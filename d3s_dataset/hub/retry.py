@@ -8,7 +8,7 @@ import errno
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -59,7 +59,7 @@ class Tries:
     failed: int = 0
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
+    def attempt(self) -> Generator[None]:
         """Run a block; on a temporary failure wait and suppress the error, so that a loop can retry."""
         try:
             yield
@@ -121,6 +121,6 @@ def _final(error: Exception) -> Exception:
 
 def _asked(error: Exception) -> float:
     """Return the server's Retry-After in seconds, 0 if absent."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", None) or {}
     value = headers.get("Retry-After", "")
     return float(value) if value.isdecimal() else 0.0

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from d3s_dataset.errors import WriteError, one_line
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """Yield a temporary file to write; when the block ends well it is synced and renamed to `path`.
 
     Raises:
@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(path)
         # Not mkstemp, whose files are private: ours are for everybody the umask allows, and the kernel applies it
-        # here. To ask for it by os.umask would change it for all threads of the process.
+        # here. Reading it with os.umask would change it for all threads of the process.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
         _sync(temporary)
@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path) -> Generator[Path]:
     """Yield a temporary folder to fill; when the block ends well it is renamed to `path`, which must not be there.
 
     Raises:

@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
 from d3s_dataset.utils.escape import terminal
@@ -24,7 +24,7 @@ _EXAMPLES = "examples:\n"
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Append the default only where there is one, mark required flags, and keep the lines of examples."""
+    """Formatter that appends the default only where there is one, marks required flags, and keeps examples' lines."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith(_EXAMPLES) else super()._fill_text(text, width, indent)
@@ -38,7 +38,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         if default is None or default is False or default in ([], ()):
             return text
         if isinstance(default, list | tuple):
-            shown = " ".join(str(value) for value in default).replace("%", "%%")
+            shown = " ".join(str(value) for value in cast(Sequence[object], default)).replace("%", "%%")
             return f"{text} (default: {shown})"
         return super()._get_help_string(action)
 

@@ -8,6 +8,8 @@ YCbCr, palettes, 16 bits per channel of RGB) it converts as it should.
 import io
 import struct
 import zlib
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -86,7 +88,7 @@ def _floats(image: Image.Image) -> Image.Image:
 
 def _raw_mode(image: Image.Image) -> str:
     """Return how the file stores its pixels (`L;4`, `RGB;16B`); empty once the image is decoded."""
-    tiles = getattr(image, "tile", None) or []
+    tiles: Sequence[tuple[Any, ...]] = getattr(image, "tile", None) or []
     arguments = tiles[0][3] if tiles else ""
     return arguments if isinstance(arguments, str) else ""
 
@@ -97,4 +99,4 @@ def _scale_transparency(image: Image.Image, raw: str) -> None:
     if isinstance(key, int) and raw in ("L;2", "L;4"):
         image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[raw]
     elif isinstance(key, tuple) and raw == "RGB;16B":
-        image.info["transparency"] = tuple(part >> 8 for part in key)
+        image.info["transparency"] = tuple(part >> 8 for part in cast(tuple[int, ...], key))

@@ -62,7 +62,7 @@ class PluginTable(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
-        # Once: a look at all installed packages takes 10 ms, and a board asks for its metrics thousands of times.
+        # Once: a look at all installed packages takes 10 ms, and a board looks up its metrics thousands of times.
         return {each.name: each for each in entry_points(group=self.group)}
 
     def _load(self, name: str) -> T:

@@ -72,7 +72,7 @@ def test_bad_input_is_one_line_and_exit_code_1(make_predictions, save, tmp_path)
     cases = {
         (one, other): "no image in common between",
         (one, tmp_path / "none.json"): "no result at",
-        (one, alone): "a comparison needs them beside",
+        (one, alone): "a comparison needs them next to",
         (one, swapped): "is of another model (b, abababab)",
         (one, bare): "provenance that cannot be read",
     }

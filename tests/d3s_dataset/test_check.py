@@ -120,7 +120,7 @@ def test_uneven_cells_are_found(copy):
 def test_a_card_with_other_numbers_is_found(copy):
     text = (copy / "README.md").read_text()
     (copy / "README.md").write_text(text.replace("num_examples: 400", "num_examples: 401"))
-    assert check_release(copy) == ["README.md: says 401 train rows of config default, manifest.json says 400"]
+    assert check_release(copy) == ["README.md: lists 401 train rows of config default, manifest.json lists 400"]
 
 
 @pytest.mark.parametrize("content", [b"", b"---\n: [\n---\n", b"---\n---\n", b"\xff\xfe---\n"])

@@ -1,13 +1,18 @@
 """What every probe shares: how it says what it chose, its calibration, and whether an optimum lies on a grid's edge."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 BETTER = 1e-3  # nats by which an edge must beat what lies next to it
 AT_EDGE = ", at the edge of its grid"
@@ -60,7 +65,7 @@ def on_edge(losses: Sequence[float], natural: int | None = None) -> bool:
     return inner is not None and at != natural and losses[inner] - losses[at] >= BETTER
 
 
-def calibrate(logits: torch.Tensor, labels: torch.Tensor) -> tuple[float, float]:
+def calibrate(logits: Float[torch.Tensor, "m k"], labels: Int[torch.Tensor, " m"]) -> tuple[float, float]:
     """Return the lowest cross-entropy in nats that a temperature gives (m, k) logits, and that temperature."""
     logits = logits.double()
 

@@ -11,7 +11,10 @@ L2 or number of neighbours lies on its grid's edge (`base.on_edge`): the optimum
 a network that reads less than the linear probe on the same rows.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +22,9 @@ import torch
 from benchmark.probing.probes.base import Reader
 from benchmark.probing.registry import PROBES
 from d3s_dataset.errors import ResultError
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 _ROUNDING = 1e-6
 
@@ -43,7 +49,7 @@ class Probe:
     _scale: torch.Tensor
     _read: Reader
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
+    def __call__(self, features: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
         """Return calibrated probabilities, (m, k) float64, of (m, d) features."""
         rows = torch.as_tensor(features, dtype=self._mean.dtype, device=self._mean.device)
         logits = self._read((rows - self._mean) / self._scale).double() / self.report.temperature
@@ -52,12 +58,12 @@ class Probe:
 
 def fit(
     kind: str,
-    features: np.ndarray,
-    labels: np.ndarray,
-    held: np.ndarray,
+    features: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+    held: Bool[np.ndarray, " n"],
     *,
     classes: int,
-    learn: np.ndarray | None = None,
+    learn: Bool[np.ndarray, " n"] | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
 ) -> Probe:

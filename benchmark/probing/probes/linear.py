@@ -1,9 +1,16 @@
 """The linear probe: logistic regression whose L2 is chosen on held-out rows from a grid, strongest first."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from benchmark.probing.probes import logistic
 from benchmark.probing.probes.base import AT_EDGE, Choice, Labelled, Reader, calibrate, on_edge
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 L2 = tuple(10.0**power for power in range(3, -9, -1))  # strongest first
 
@@ -26,6 +33,6 @@ def linear(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed:
     return Choice(best.name, best.loss, best.temperature, found.converged and not edge, ending), found.logits
 
 
-def negligible(weights: torch.Tensor, l2: float) -> bool:
+def negligible(weights: Float[torch.Tensor, "rows k"], l2: float) -> bool:
     """Return whether a penalty's gradient is below the solver's tolerance: weaker ones add nothing."""
     return l2 * float(weights[:-1].norm()) < logistic.TOLERANCE

@@ -5,11 +5,17 @@ Torch half. Of our own because scikit-learn's takes longer to the same loss and 
 gradient norm of 1.4e-4 on the drawn sample (tests/benchmark/test_sweep.py), where this one goes on by the slope.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 TOLERANCE = 1e-4  # Euclidean norm of the gradient of the mean loss, over all weights and biases
 LIMIT = 2000  # iterations
@@ -24,7 +30,7 @@ Objective = Callable[[torch.Tensor], tuple[float, torch.Tensor]]
 class Solution:
     """Weights with the biases as last row, (d + 1, k); the loss there, its gradient's norm, the iterations made."""
 
-    weights: torch.Tensor
+    weights: Float[torch.Tensor, "rows k"]
     loss: float
     gradient: float
     iterations: int
@@ -34,13 +40,17 @@ class Solution:
         """Whether the gradient is as small as asked for."""
         return self.gradient <= TOLERANCE
 
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
+    def logits(self, features: Float[torch.Tensor, "m d"]) -> Float[torch.Tensor, "m k"]:
         """Return the (m, k) logits of (m, d) features."""
         return torch.addmm(self.weights[-1], features, self.weights[:-1])
 
 
 def solve(
-    features: torch.Tensor, labels: torch.Tensor, classes: int, l2: float, start: torch.Tensor | None = None
+    features: Float[torch.Tensor, "n d"],
+    labels: Int[torch.Tensor, " n"],
+    classes: int,
+    l2: float,
+    start: Float[torch.Tensor, "d+1 k"] | None = None,
 ) -> Solution:
     """Minimise mean cross-entropy + l2 / 2 x the sum of squared weights; biases are free.
 
@@ -77,7 +87,7 @@ def _objective(features: torch.Tensor, labels: torch.Tensor, l2: float) -> Objec
     return evaluate
 
 
-def minimise(objective: Objective, weights: torch.Tensor) -> Solution:
+def minimise(objective: Objective, weights: Float[torch.Tensor, " *shape"]) -> Solution:
     """Minimise a convex function to `TOLERANCE` by L-BFGS (Nocedal & Wright, "Numerical Optimization", 2006, 7.5).
 
     A step is tried at its full length first. Where the loss has too few digits left to tell a descent, the slope tells

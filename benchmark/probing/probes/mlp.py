@@ -3,14 +3,20 @@
 Torch half. Deterministic by a seed on one device; the library's own random state is never touched.
 """
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from benchmark.probing.probes.base import Choice, Labelled, Reader, calibrate
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 HIDDEN = (512, 512)
 EPOCHS = 200  # at most
@@ -28,18 +34,18 @@ class Trained:
     epochs: int
     stopped: bool
 
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
+    def logits(self, features: Float[torch.Tensor, "m d"]) -> Float[torch.Tensor, "m k"]:
         """Return the (m, k) logits of (m, d) features."""
         with torch.inference_mode():
             return self.network(features)
 
 
 def train(
-    features: torch.Tensor,
-    labels: torch.Tensor,
+    features: Float[torch.Tensor, "n d"],
+    labels: Int[torch.Tensor, " n"],
     classes: int,
     seed: int,
-    held: tuple[torch.Tensor, torch.Tensor] | None = None,
+    held: tuple[Float[torch.Tensor, "h d"], Int[torch.Tensor, " h"]] | None = None,
     epochs: int | None = None,
 ) -> Trained:
     """Train by AdamW; with held-out rows until their loss no longer falls, and then with the best weights restored.

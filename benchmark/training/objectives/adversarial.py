@@ -4,8 +4,10 @@ features, and what teaches the head unteaches the network.
 Torch half.
 """
 
+from __future__ import annotations
+
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,6 +15,9 @@ from torch.nn import functional
 
 from benchmark.models.training_record import Partition
 from benchmark.training.objectives.penalty import Penalty, Side
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _HIDDEN = 256
 _STEEPNESS = 10.0  # gamma of section 4.2
@@ -29,7 +34,7 @@ class _Reverse(torch.autograd.Function):
         return -ctx.weight * grads[0], None
 
 
-def reverse(features: torch.Tensor, weight: float) -> torch.Tensor:
+def reverse(features: Float[torch.Tensor, "n d"], weight: float) -> Float[torch.Tensor, "n d"]:
     """Return features as they are, whose gradient is multiplied by -weight (eq. 14)."""
     return _Reverse.apply(features, weight)  # pyright: ignore[reportReturnType] - apply is untyped
 

@@ -3,15 +3,22 @@
 Torch half.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 
 from benchmark.models.training_record import Partition
 from benchmark.training.objectives.penalty import Penalty, Side
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 LEAST = 4  # images that the unbiased estimator needs
 
 
-def hsic(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def hsic(first: Float[torch.Tensor, "n n"], second: Float[torch.Tensor, "n n"]) -> Float[torch.Tensor, ""]:
     """Return the unbiased estimate of HSIC (Gretton et al., ALT 2005; estimator: Song et al., JMLR 13, 2012, eq. 5).
 
     Zero in expectation for independent variables, so that single estimates may be below it; the biased one would be
@@ -29,7 +36,7 @@ def hsic(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return (trace + ends - middle) / (n * (n - 3))
 
 
-def gaussian(features: torch.Tensor) -> torch.Tensor:
+def gaussian(features: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "n n"]:
     """Return the (n, n) Gaussian kernel of (n, d) features; its squared width is the median squared distance.
 
     The width takes no gradient, and makes the kernel independent of the features' scale.
@@ -42,7 +49,7 @@ def gaussian(features: torch.Tensor) -> torch.Tensor:
     return torch.exp(-gaps / width)
 
 
-def same(labels: torch.Tensor) -> torch.Tensor:
+def same(labels: Int[torch.Tensor, " n"]) -> Float[torch.Tensor, "n n"]:
     """Return the (n, n) kernel of labels: 1 where two are the same, else 0."""
     return (labels[:, None] == labels[None]).float()
 

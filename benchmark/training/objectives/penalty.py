@@ -3,25 +3,33 @@
 Torch half.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 
 from benchmark.models.training_record import Partition
 
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
 
 class Side(NamedTuple):
     """One part of the features, (n, d) float32, and the label it shall not tell, (n,) int64."""
 
-    features: torch.Tensor
-    other: torch.Tensor
+    features: Float[torch.Tensor, "n d"]
+    other: Int[torch.Tensor, " n"]
 
 
 def sides(
-    partition: Partition, features: torch.Tensor, foreground: torch.Tensor, background: torch.Tensor
+    partition: Partition,
+    features: Float[torch.Tensor, "n d"],
+    foreground: Int[torch.Tensor, " n"],
+    background: Int[torch.Tensor, " n"],
 ) -> tuple[Side, Side]:
     """Return the foreground part beside the background label, and the background part beside the foreground label."""
     foreground_features, background_features = (
@@ -45,7 +53,9 @@ class Penalty(nn.Module, ABC):
         """Train what the penalty measures with, on features without gradient; nothing unless a critic is trained."""
 
     @abstractmethod
-    def forward(self, both: tuple[Side, Side], weight: float, done: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, both: tuple[Side, Side], weight: float, done: float
+    ) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""]]:
         """Return what to add to the loss, and the penalty as measured.
 
         Args:
@@ -92,11 +102,11 @@ class Critics(Penalty):
         self._optimizer = torch.optim.Adam(self.critics.parameters(), lr=rate, betas=betas)
 
     @abstractmethod
-    def loss(self, both: tuple[Side, ...]) -> torch.Tensor:
+    def loss(self, both: tuple[Side, ...]) -> Float[torch.Tensor, ""]:
         """Return what the critics lower."""
 
     @abstractmethod
-    def measured(self, both: tuple[Side, ...]) -> torch.Tensor:
+    def measured(self, both: tuple[Side, ...]) -> Float[torch.Tensor, ""]:
         """Return what the network lowers: the sum over both sides."""
 
     def learn(self, both: tuple[Side, Side]) -> None:
@@ -107,7 +117,9 @@ class Critics(Penalty):
             self.loss(still).backward()
             self._optimizer.step()
 
-    def forward(self, both: tuple[Side, Side], weight: float, done: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, both: tuple[Side, Side], weight: float, done: float
+    ) -> tuple[Float[torch.Tensor, ""], Float[torch.Tensor, ""]]:
         """Return the weighted sum over both sides, and the sum."""
         self.critics.requires_grad_(False)
         total = self.measured(both)

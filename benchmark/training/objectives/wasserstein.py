@@ -6,11 +6,18 @@ open is chosen here: the critic's layers, and its steps on the batch at hand wit
 further pass through the network.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from benchmark.models.training_record import Partition
 from benchmark.training.objectives.penalty import Critics, Side
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 _HIDDEN = 256
 _SLOPE = 0.2
@@ -28,7 +35,9 @@ def critic(width: int, outputs: int = 1) -> nn.Sequential:
     )
 
 
-def distance(score: nn.Module, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def distance(
+    score: nn.Module, first: Float[torch.Tensor, "n d"], second: Float[torch.Tensor, "n d"]
+) -> Float[torch.Tensor, ""]:
     """Return a critic's estimate of the Wasserstein-1 distance between two samples (Arjovsky et al., 1701.07875).
 
     A lower bound (eq. 3, over samples), where the critic changes by at most 1 over a distance of 1.
@@ -37,8 +46,8 @@ def distance(score: nn.Module, first: torch.Tensor, second: torch.Tensor) -> tor
 
 
 def gradient_penalty(
-    score: nn.Module, first: torch.Tensor, second: torch.Tensor, generator: torch.Generator
-) -> torch.Tensor:
+    score: nn.Module, first: Float[torch.Tensor, "n d"], second: Float[torch.Tensor, "n d"], generator: torch.Generator
+) -> Float[torch.Tensor, ""]:
     """Return the mean of (|gradient| - 1)^2 at random points between rows (Gulrajani et al., 1704.00028, eq. 3)."""
     share = torch.rand(len(first), 1, generator=generator).to(first.device)
     between = (share * first + (1 - share) * second).detach().requires_grad_()
@@ -67,7 +76,7 @@ class Wasserstein(Critics):
         for name, count in zip(("background", "foreground"), reversed(labels), strict=True):
             self.register_buffer(f"{name}_vectors", torch.randn(count, width, generator=self.generator))
 
-    def loss(self, both: tuple[Side, ...]) -> torch.Tensor:
+    def loss(self, both: tuple[Side, ...]) -> Float[torch.Tensor, ""]:
         """Return minus both distances, on a fresh shuffle, and how far the critics are from changing by 1 over 1."""
         loss = torch.zeros((), device=both[0].features.device)
         for score, joint, shuffled in self._pairs(both):
@@ -75,7 +84,7 @@ class Wasserstein(Critics):
             loss = loss - distance(score, joint, shuffled) + GRADIENT_WEIGHT * steep
         return loss
 
-    def measured(self, both: tuple[Side, ...]) -> torch.Tensor:
+    def measured(self, both: tuple[Side, ...]) -> Float[torch.Tensor, ""]:
         """Return the sum of both distances, on a fresh shuffle."""
         return torch.stack([distance(*each) for each in self._pairs(both)]).sum()
 

@@ -154,8 +154,8 @@ def damage(verified, tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"votes_foreground": 1}, "says 1 yes votes for foreground, config votes says 3"),
-        ({"votes": 9}, "says 9 people voted, config votes says 3"),
+        ({"votes_foreground": 1}, "lists 1 yes votes for foreground, config votes has 3"),
+        ({"votes": 9}, "lists 9 annotators, config votes has 3"),
         ({"verified": False}, "is not verified: expected it in validation_rejected"),
     ],
 )
