@@ -1,9 +1,9 @@
 """The spurious-correlation task: `python -m benchmark.correlate --model NAME [NAME ...]`.
 
-Groups of classes are each tied to one background in training; linear heads learn the groups from a model's frozen
-features and are tested on tied images (D3S_cor) and untied ones (D3S_anticorr) of the validation split. Several ways
-against the shortcut stand in one table, with intervals over seeds. Unlike in the paper, a model that was trained on a
-release must not have seen untied images of these groups; `--as-paper` takes it all the same.
+Groups of classes are each paired with one background in training; linear heads learn the groups from a model's frozen
+features and are tested on aligned images (D3S_cor) and conflicting ones (D3S_anticorr) of the validation split. One
+table compares several methods against the shortcut, with intervals over photos and seeds. Unlike in the paper, a model
+that was trained on a release must not have seen conflicting images of these groups, unless `--as-paper` is given.
 """
 
 from collections.abc import Sequence
@@ -35,19 +35,19 @@ _WORST = (
 def table(found: Correlation) -> str:
     """Return the rows as a table, in percent with 95 % intervals over photos and seeds."""
     headings = (
-        "model, way",
-        "tied",
-        "untied",
-        "tied - untied",
-        "untied - plain",
+        "model, method",
+        "aligned",
+        "conflicting",
+        "aligned - conflicting",
+        "conflicting - plain",
         "worst group",
         "split-sample",
         "which",
     )
     rows = [
         (
-            f"{each.model}, {each.way}",
-            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied)),
+            f"{each.model}, {each.method}",
+            *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
             over_seeds(each.scores.drop, points),
             "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
@@ -63,15 +63,17 @@ def groups_table(found: Correlation) -> str:
     """Return the accuracy of each group, aligned and conflicting: one table per model, one column per method."""
     tables = []
     for model in dict.fromkeys(each.model for each in found.rows):
-        ways = {each.way: each.scores.groups for each in found.rows if each.model == model}
-        rows = [(name, *(over_seeds(groups[name]) for groups in ways.values())) for name in found.rows[0].scores.groups]
-        tables.append(f"{model}\n{grid(('group', *ways), rows)}")
+        methods = {each.method: each.scores.groups for each in found.rows if each.model == model}
+        rows = [
+            (name, *(over_seeds(groups[name]) for groups in methods.values())) for name in found.rows[0].scores.groups
+        ]
+        tables.append(f"{model}\n{grid(('group', *methods), rows)}")
     return "\n".join(tables)
 
 
 def parser() -> Parser:
     """Return the command's parser."""
-    about = "Read superclasses that were tied to backgrounds, and test where they are not."
+    about = "Spurious-correlation benchmark: accuracy on aligned and conflicting images, by method."
     answer = Parser(prog="python -m benchmark.correlate", description=about)
     add = answer.add_argument
     add("--model", required=True, nargs="+", metavar="NAME", help="as in benchmark.run", default=None)
@@ -81,7 +83,7 @@ def parser() -> Parser:
     add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
     add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
     add("--erase", nargs="*", choices=ERASERS, default=["leace"], metavar="NAME", help=f"of {', '.join(ERASERS)}")
-    add("--as-paper", action="store_true", help="also a model whose own training saw untied images")
+    add("--as-paper", action="store_true", help="also a model whose own training saw conflicting images")
     add("--seeds", type=natural, default=_SEEDS, metavar="N", help="draws of training images, seeds 0 to N - 1")
     add("--devices", metavar="D,...", help="such as cuda:0,cuda:1; default: all GPUs, else the CPU")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
@@ -100,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
     result.make_folder(args.out)
     found = correlate(models, (train, test), task)
-    say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.seeds} seeds")
+    sizes = " and ".join(f"{found.n[kind]} {kind}" for kind in ("aligned", "conflicting"))
+    say(f"rho {found.rho:g}; {sizes} test images; {args.seeds} seeds")
     say(table(found))
     say(groups_table(found))
     for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):

@@ -44,7 +44,11 @@ def parser() -> Parser:
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
     add("--config", default="default", metavar="NAME", help="which images of the release")
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet's train folder: half of each batch, no background label")
-    add("--tied-only", metavar="PAIRING", help="no class of its groups off its background: paper, sample, seed or file")
+    add(
+        "--aligned-only",
+        metavar="PAIRING",
+        help="without its conflicting images: paper, sample, seed or file",
+    )
     add("--checkpoint", type=Path, metavar="FILE", help="weights to start from; without, random ones")
     add("--out", type=Path, metavar="DIR", help="folder of the model; without, models/NAME-OBJECTIVE")
     add("--epochs", type=natural, default=Settings.epochs, metavar="N", help="passes over the images")
@@ -110,14 +114,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     settings = settings_of(args)
     check_installed()
-    tied_only = pairing.read(args.tied_only) if args.tied_only else None
+    aligned_only = pairing.read(args.aligned_only) if args.aligned_only else None
     split = open_split(args.dataset, args.config, "train")
     photos = Folder(args.imagenet) if args.imagenet else None
     out = args.out or Path("models") / f"{args.model}-{args.objective}"
     tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
     tell(describe(split.facts()))
     tell(f"train {args.model} from {args.checkpoint or 'random weights'}")
-    train(Images(split, photos, tied_only), settings, out, args.checkpoint, args.checkpoint_every, tell)
+    train(Images(split, photos, aligned_only), settings, out, args.checkpoint, args.checkpoint_every, tell)
     tell(f"model {out}\nnext: python -m benchmark.run --model local-dir:{out} --dataset {args.dataset}")
 
 

@@ -17,9 +17,9 @@ from d3s_dataset.schema import not_d3s
 
 MAIN = "unseen_background"  # the cut of the main figure
 KEPT = ("features", "state", "n", "same photo nearest %", "95 % interval", "own head %", "95 % interval")
-WAYS = (
-    "model, way", "tied %", "untied %", "tied - untied, points", "untied - plain, points", "worst group %",
-    "split-sample %", "which",
+METHODS = (
+    "model, method", "aligned %", "conflicting %", "aligned - conflicting, points", "conflicting - plain, points",
+    "worst group %", "split-sample %", "which",
 )  # fmt: skip
 LAMBDAS = ("lambda", "foreground accuracy %", "background read %", "none better in both")
 
@@ -81,15 +81,15 @@ def names(found: Correlation) -> str:
     return ", ".join(map(label_of, found.models))
 
 
-def ways(found: Correlation) -> list[tuple[str, ...]]:
+def methods(found: Correlation) -> list[tuple[str, ...]]:
     """Return the rows of the correlation table as text, with 95 % intervals.
 
     The worst group of older files is left out: it was chosen among groups of any size.
     """
     return [
         (
-            way_of(found, each),
-            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied)),
+            method_of(found, each),
+            *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
             over_seeds(each.scores.drop, points),
             "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
@@ -98,16 +98,16 @@ def ways(found: Correlation) -> list[tuple[str, ...]]:
     ]
 
 
-def way_of(found: Correlation, row: Read) -> str:
-    """Return what the table calls a way of reading; with one model, that goes without saying."""
-    return row.way if len(found.models) == 1 else f"{row.model}, {row.way}"
+def method_of(found: Correlation, row: Read) -> str:
+    """Return what the table calls a method; with one model, that goes without saying."""
+    return row.method if len(found.models) == 1 else f"{row.model}, {row.method}"
 
 
 def groups(found: Correlation) -> Table:
     """Return the accuracy of each group, aligned and conflicting, one column per method."""
     names = found.rows[0].scores.groups
     rows = [(name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in names]
-    return Table("groups", "", ("group", *(way_of(found, each) for each in found.rows)), rows)
+    return Table("groups", "", ("group", *(method_of(found, each) for each in found.rows)), rows)
 
 
 def lambdas(found: Sweep) -> list[tuple[str, ...]]:
@@ -132,13 +132,15 @@ def tables(given: Given) -> list[Table]:
     erasures = [(label, each) for label, one in probed for each in one.erasure]
     erased = [(label, each.eraser, *row) for label, each in erasures for row in probe_text.erased_rows(each)]
     still = [(label, *row) for label, one in probed for row in kept(one)]
-    tied = [(f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in ways(one)]
+    correlated = [
+        (f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in methods(one)
+    ]
     swept = [(f"{label_of(one.model)}, {one.objective}", *row) for one in given.sweeps for row in lambdas(one)]
     every = [
         Table("probes", "What probes read; shares in %", ("model", *probe_text.HEADINGS), read),
         Table("erased", "Raw and erased features; shares in %", ("model", "eraser", *probe_text.ERASED), erased),
         Table("kept", "What features keep of the object", ("model", *KEPT), still),
-        Table("correlation", "Objects tied to backgrounds in training", ("first model", *WAYS), tied),
+        Table("correlation", "Spurious-correlation benchmark", ("first model", *METHODS), correlated),
         Table("sweep", "Leakage against accuracy over lambda", ("model, penalty", *LAMBDAS), swept),
     ]
     return [each for each in every if each.rows]
@@ -148,9 +150,12 @@ def drawn(given: Given) -> dict[str, Any]:
     """Return the figures by name."""
     made = {}
     for index, found in enumerate(given.correlations, 1):
-        names = [way_of(found, each) for each in found.rows]
+        names = [method_of(found, each) for each in found.rows]
         scores = [each.scores for each in found.rows]
-        series = [_series("tied", [each.tied for each in scores]), _series("untied", [each.untied for each in scores])]
+        series = [
+            _series("aligned", [each.aligned for each in scores]),
+            _series("conflicting", [each.conflicting for each in scores]),
+        ]
         made[f"correlation-{index}"] = figures.accuracies(
             names, series, f"accuracy, %, with 95 % intervals over {found.intervals}"
         )

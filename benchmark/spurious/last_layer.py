@@ -1,4 +1,4 @@
-"""Linear heads on frozen features for groups that are tied to backgrounds: plain, and two published ways against it.
+"""Linear heads on frozen features for groups that are paired with backgrounds: plain and robust.
 
 Torch half. All are convex and run to a stated gradient norm; one that was not is an error, because an unfinished head
 looks like a robust one.

@@ -38,12 +38,12 @@ class Images:
     Attributes:
         split: images of a release.
         photos: an ImageNet folder, half of each batch; None for none.
-        tied_only: classes of its groups are seen on their own background only; None for every image.
+        aligned_only: classes of its groups are seen on their own background only; None for every image.
     """
 
     split: Split
     photos: Folder | None = None
-    tied_only: Pairing | None = None
+    aligned_only: Pairing | None = None
 
     def rows(self) -> np.ndarray:
         """Return which rows of the split are used, (n,) int64.
@@ -53,8 +53,8 @@ class Images:
         """
         foreground, background = self.split.foreground, self.split.column("background")
         kept = np.ones(self.split.n, dtype=bool)
-        if self.tied_only:
-            kept = ~self.tied_only.untied(foreground, background, self.split.manifest.backgrounds)
+        if self.aligned_only:
+            kept = ~self.aligned_only.conflicting(foreground, background, self.split.manifest.backgrounds)
         for name, labels in (("foreground", foreground), ("background", background)):
             if len(np.unique(labels[kept])) < 2:
                 raise ReleaseError(f"the images to train on have one {name} label only: expected two or more")
@@ -65,7 +65,7 @@ class Images:
         return {
             "dataset": self.split.facts().model_dump(mode="json"),
             "imagenet": len(self.photos.paths) if self.photos else None,
-            "tied_only": self.tied_only.record() if self.tied_only else None,
+            "aligned_only": self.aligned_only.record() if self.aligned_only else None,
         }
 
 
