@@ -1,7 +1,7 @@
-"""What can be read from a model's features: `python -m benchmark.probe --model NAME`.
+"""Probes of a model's features: `python -m benchmark.probe --model NAME`.
 
 The foreground and the background label from the foreground and the background features (from all, where nothing is
-split), by probes of several kinds on cuts by photos, beside chance, a control task and what is kept of the object.
+split), by probes of several kinds on cuts by photos, with chance, a control task and the retention of the object.
 Parsing arguments loads no torch.
 """
 

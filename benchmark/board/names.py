@@ -1,4 +1,4 @@
-"""What a model may be called on a board, where its weights come from, and which names look alike.
+"""Displayed names of models on a board: allowed characters, origin of the weights, look-alikes.
 
 A displayed name is bound to where the weights come from: a timm name with timm's tag, a Hub repo, a file. What a result
 claims beyond that (the tag of a Hub repo's config, which its owner writes) is never shown as a name.

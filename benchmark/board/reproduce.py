@@ -39,7 +39,7 @@ _SECONDS, _SECONDS_PER_ROW = 3600.0, 60.0  # for loading, download included; and
 
 @dataclass(frozen=True)
 class _Run:
-    """What the other process is asked: a model, on which images."""
+    """Arguments of the other process: a model, and the images to run it on."""
 
     name: str
     checkpoint: Path | None

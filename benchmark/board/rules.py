@@ -1,4 +1,4 @@
-"""Which images a board is about, and what is true of them: `leaderboard.json`, and a release's labels."""
+"""Rules of a board: its images (`leaderboard.json`) and their labels in the release."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class Rules(Versioned):
 
     @property
     def warning(self) -> str | None:
-        """What the images are if they are not D3S's, as those of `guides` or a control; else None."""
+        """A warning if the images are not D3S's, as those of `guides` or a control; else None."""
         return not_d3s(self.kind, self.config)
 
     def check(self, facts: Dataset) -> None:

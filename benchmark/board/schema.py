@@ -43,7 +43,7 @@ class Record(Versioned):
 
     @property
     def sound(self) -> bool:
-        """Whether every image agrees, by the counts: `passed` alone proves nothing."""
+        """True if every image agrees, by the counts: `passed` alone proves nothing."""
         return self.passed and self.same == self.rows and self.tolerance is not None
 
 

@@ -44,7 +44,7 @@ class _Compared(_Group):
 
 
 class _Sent(results.Provenance, Versioned):
-    """What is read of a result that was sent; metrics that are not compared may be missing, new or of another method.
+    """Fields read from a submitted result; metrics that are not compared may be missing, new or of another method.
 
     A board shows recomputed numbers alone, so a result of an older version is as good as its predictions.
     """

@@ -1,4 +1,4 @@
-"""What one model gives on one source of images, part by part, so that a killed run goes on. Needs no torch."""
+"""Predictions or features of one model on one source of images, in parts, so that a killed run resumes. No torch."""
 
 import io
 import zipfile
@@ -31,7 +31,7 @@ def spans(n: int) -> list[Span]:
 
 
 class Finished(Strict):
-    """How all answers were made: what a result says beside model and data."""
+    """Facts about a finished run that a result records in addition to model and data."""
 
     run: Run
     environment: dict[str, str]
@@ -40,13 +40,13 @@ class Finished(Strict):
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """What a model pools n images to before its head: (n, d) float32 `values`."""
+    """Pooled features of n images, the input of a model's head: (n, d) float32 `values`."""
 
     values: np.ndarray
 
 
 class Store(Generic[P]):
-    """What one model gives on one source of images, part by part: in a folder, or in memory where there is none.
+    """Parts of one model's predictions or features on one source of images, in a folder, or in memory without one.
 
     A part is a dataclass of arrays with one row per image: `Answers`, `Pooled`.
     """
@@ -60,7 +60,7 @@ class Store(Generic[P]):
 
     @property
     def run(self) -> Run | None:
-        """How the parts are made; None before the first."""
+        """Settings of the run that makes the parts; None before the first."""
         return self._run if self._folder is None else load(Run, self._folder / "run.json")
 
     def begin(self, run: Run) -> None:

@@ -121,7 +121,7 @@ class Rows:
 
     @property
     def n(self) -> int:
-        """How many."""
+        """The number of images."""
         return len(self.chosen)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What erasers are fitted on, and the moments of it that several of them use."""
+"""Training data of erasers, and the moments of it that several of them use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Map = Callable[[np.ndarray], np.ndarray]  # (m, d) float32 -> (m, d)
 
 @dataclass(frozen=True)
 class Rows:
-    """What an eraser is fitted on.
+    """Training data of an eraser.
 
     Attributes:
         features: (n, d) float32, finite.
@@ -25,7 +25,7 @@ class Rows:
 
 
 class Fit(Protocol):
-    """How one eraser is fitted: an entry of the table `ERASERS`."""
+    """A function that fits one eraser: an entry of the table `ERASERS`."""
 
     def __call__(self, rows: Rows, seed: int, /) -> tuple[Map, int]:
         """Return a map of features, which sees nothing but features, and how many dimensions it leaves at most.

@@ -1,4 +1,4 @@
-"""Which devices there are, and which of them have bf16 units.
+"""Available devices, and whether they have bf16 units.
 
 Torch half.
 """

@@ -43,7 +43,7 @@ class Subject:
 
     @cached_property
     def facts(self) -> KnownModel:
-        """What a result says of the model."""
+        """The facts about the model that a result records."""
         return self.recalled or self._learned
 
     @cached_property

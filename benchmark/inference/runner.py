@@ -45,7 +45,7 @@ class Forward:
 
     @property
     def compiled(self) -> bool:
-        """Whether whole batches go through torch.compile."""
+        """True if whole batches go through torch.compile."""
         return self._compiled is not None
 
     def logits(self, pixels: np.ndarray, done: Callable[[int], object] = lambda count: None) -> torch.Tensor:

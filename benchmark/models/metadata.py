@@ -1,6 +1,6 @@
-"""What is known of a model without loading it, so that a second call needs no torch.
+"""Cached facts about models, read without loading the model, so that a second call needs no torch.
 
-A note in the cache is believed only while every file that the model was read from has the same bytes: the checkpoint,
+An entry of the cache is valid only while every file that the model was read from has the same bytes: the checkpoint,
 the folder that was named, or what the Hub now gives for the files of a pretrained model. Needs no torch.
 """
 

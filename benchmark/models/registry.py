@@ -56,12 +56,12 @@ class ModelSource:
 
     @property
     def cacheable(self) -> bool:
-        """Whether predictions and facts may be cached."""
+        """True if predictions and facts may be cached."""
         return self.place != "code"
 
     @property
     def repo(self) -> bool:
-        """Whether the place may be a repo of the Hub."""
+        """True if the place may be a repo of the Hub."""
         return "repo" in self.place
 
 

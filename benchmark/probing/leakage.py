@@ -1,9 +1,9 @@
-"""What one part of the features tells of either label: every probe, on every cut, beside its control and chance.
+"""Leakage: accuracy of every probe for either label from one part of the features, on every cut, with control, chance.
 
-Torch half. A probe that knows each background *photo* seems to know backgrounds: so the same probe is also fitted on
-random labels, one a photo, of the same label set (control task: Hewitt & Liang, arXiv 1909.03368); selectivity is
-accuracy minus that. On photos it has not seen no probe can know a random label, so there the control is at chance by
-construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
+Torch half. A probe that has memorised each background *photo* seems to classify backgrounds: so the same probe is also
+fitted on random labels, one per photo, of the same label set (control task: Hewitt & Liang, arXiv 1909.03368);
+selectivity is accuracy minus that. On unseen photos no probe can predict a random label, so there the control is at
+chance by construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _CONTROLLED = {
 
 @dataclass(frozen=True)
 class Asked:
-    """Which probes read, the seed of all that is drawn, on which device, and whether controls are fitted too."""
+    """Settings of probing: the probes, the seed of all draws, the device, and whether controls are fitted too."""
 
     kinds: tuple[str, ...]
     seed: int = 0
@@ -87,7 +87,7 @@ def read(
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """What a probe reads on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
+    """Predictions of a probe on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
 
     probability: np.ndarray
     right: np.ndarray

@@ -1,4 +1,4 @@
-"""What models get wrong: the errors they are surest of on each background, with small pictures."""
+"""Error gallery: the misclassified images of highest confidence on each background, with small pictures."""
 
 import base64
 import io

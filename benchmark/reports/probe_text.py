@@ -1,4 +1,4 @@
-"""What probes read, as text: rows for tables anywhere, and all of it for a terminal. Needs no torch."""
+"""Results of probes as text: rows for tables anywhere, and all of it for a terminal. Needs no torch."""
 
 from collections.abc import Sequence
 

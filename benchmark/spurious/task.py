@@ -1,4 +1,4 @@
-"""The spurious-correlation task on models and splits: who may take part, on which images, and the table of all methods.
+"""The spurious-correlation task on models and splits: admitted models, test images, and the table of all methods.
 
 Needs no torch before features are read.
 """
@@ -28,7 +28,7 @@ from d3s_dataset.utils.cli import progress
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked: the groups, rho in [0, 1], seeds, erasers by name, devices, whether a model may have seen all."""
+    """Settings: the groups, rho in [0, 1], seeds, erasers by name, devices, whether models may have seen all images."""
 
     pairing: Pairing
     rho: float
@@ -44,7 +44,7 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     Args:
         subjects: the models; gains are over the first one's plain features.
         splits: to train on and to test on, of one release.
-        task: what is asked.
+        task: the settings.
 
     Raises:
         ModelError: a model given twice, that saw conflicting images in its own training, or has no pooled features.
@@ -93,10 +93,10 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
 
 
 def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) -> None:
-    """Raise ModelError for a folder that does not say that its training left out the pairing's conflicting images.
+    """Raise ModelError unless the folder's record shows that its training left out the pairing's conflicting images.
 
     So must the trainings whose weights that one started from. Pretrained weights of timm never saw a release; a
-    checkpoint is taken for such unless it lies beside the record of a training.
+    checkpoint counts as such unless the record of a training is next to it.
     """
     folder = folder_of(name) if source_of(name).records else None
     path = record_of(checkpoint) if checkpoint else folder / RECORD if folder else None
@@ -109,7 +109,7 @@ def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) ->
         theirs = {} if left_out is None else _backgrounds(from_record(left_out, str(path)))
         if any(theirs.get(label) != background for label, background in own.items()):
             raise ModelError(
-                f"{path} does not say that the model, and any it started from, never saw conflicting images of these "
+                f"{path} does not show that the model, and its initial weights, never saw conflicting images of these "
                 "groups: train it with python -m benchmark.train --aligned-only and this pairing, or type --as-paper"
             )
 
@@ -119,7 +119,7 @@ def _backgrounds(pairing: Pairing) -> dict[int, str]:
 
 
 def _left_out(path: Path) -> Iterator[Any]:
-    """Yield which pairing a model's training was held to (None: none), then those of the weights it started from."""
+    """Yield the pairing that restricted a model's training (None: none), then those of its initial weights."""
     try:
         record = json.loads(path.read_bytes())
         yield _pairing_of(record)
@@ -135,7 +135,7 @@ def _pairing_of(record: dict[str, Any]) -> Any:
 
 
 def _test_rows(splits: tuple[Split, Split], pairing: Pairing) -> tuple[np.ndarray, dict[str, bool]]:
-    """Return the test images, and of which kind of photo none is in the train split too.
+    """Return the rows of the test images, and for each kind of photo whether none is in the train split too.
 
     Images that share a photo with the train split are left out unless too few would be left.
     """

@@ -1,6 +1,6 @@
-"""How far a training is, kept in its folder: a killed one goes on when the same command is typed again.
+"""Checkpoints of a training, kept in its folder: a killed one resumes when the same command is run again.
 
-Torch half. `checkpoint.pt` holds tensors and plain values only, and says under which settings it was made; it is gone
+Torch half. `checkpoint.pt` holds tensors and plain values only, with the settings it was made under; it is deleted
 once the model is saved.
 """
 

@@ -24,7 +24,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and prints for all."""
+        """True for the one process that writes and prints."""
         return self.rank == 0
 
     def whole(self, count: int) -> int:

@@ -25,7 +25,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Report:
-    """How a fit ended: what was chosen on held-out rows, and one line on convergence."""
+    """Report of a fit: what was chosen on held-out rows, and one line on convergence."""
 
     kind: str
     converged: bool

@@ -31,7 +31,7 @@ class Solution:
 
     @property
     def converged(self) -> bool:
-        """Whether the gradient is as small as asked for."""
+        """True if the gradient is within the tolerance."""
         return self.gradient <= TOLERANCE
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:

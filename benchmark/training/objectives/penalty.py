@@ -1,4 +1,4 @@
-"""What an objective adds to cross-entropy: a penalty on what each part of the features tells of the other label.
+"""Penalties that objectives add to cross-entropy: on the information in each part of the features on the other label.
 
 Torch half.
 """
