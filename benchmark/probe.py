@@ -40,7 +40,7 @@ _DONE = "none"
 
 
 def probe(features: Features, asked: "Asked", eraser: str, started: float) -> experiments.Probed:
-    """Read everything from features that they may tell.
+    """Fit every probe on every cut of the features.
 
     Args:
         features: of one model on one split.
@@ -57,7 +57,7 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
     from benchmark.probing.targets import target, targets
 
     for label in _LABELS:
-        target(label, features)  # said before the work
+        target(label, features)  # reported before the work
     notes: list[str] = []
     parts = ("all",) if features.partition is None else _LABELS
     found, cells = [], [(part, label, name) for part in parts for label in _LABELS for name in CUTS]

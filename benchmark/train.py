@@ -3,8 +3,8 @@
 From random weights unless `--checkpoint` gives others to start from. Every objective but `erm` cuts the pooled features
 in a part for the foreground and one for the background. The model is saved as a timm `local-dir` folder (config.json,
 model.safetensors) with the size and colours it was trained at, so that `python -m benchmark.run --model local-dir:DIR`
-prepares images the same way; `training.json` says how it came about, `log.jsonl` how it went. A training that was
-killed goes on from its last checkpoint when the same command is typed again. Under `torchrun` every process takes its
+prepares images the same way; `training.json` records its settings, `log.jsonl` its losses. A training that was
+killed resumes from its last checkpoint when the same command is run again. Under `torchrun` every process takes its
 share of each batch.
 """
 
@@ -30,7 +30,7 @@ from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
 def _several(text: str) -> int:
     if natural(text) < 2:
-        raise ArgumentTypeError("expected 2 images a step or more: batch norm has no statistics of one")
+        raise ArgumentTypeError("expected 2 or more images per step: batch norm has no statistics of one")
     return int(text)
 
 
@@ -110,7 +110,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train a model on the train split, say where it lies and what to type next."""
+    """Train a model on the train split, print its folder and the next command."""
     args = parser().parse_args(argv)
     settings = settings_of(args)
     check_installed()

@@ -22,7 +22,7 @@ _LABELS = ("foreground", "background", "foreground_source", "background_source")
 class Rules(Versioned):
     """The file `leaderboard.json`: the images that a board is about.
 
-    `digest` is that of the config's shards; `repo` and `revision` say where the release lies on the Hub, if it does.
+    `digest` is that of the config's shards; `repo` and `revision` locate the release on the Hub, if it is there.
     """
 
     name: str
@@ -111,7 +111,7 @@ def read_rules(board: Path) -> Rules:
 
 
 def parse_rules(content: bytes, where: str) -> Rules:
-    """Return the rules in a file's content; raises ResultError that names the file where they cannot be read."""
+    """Return the rules in a file's content; raises ResultError with the file's name if they cannot be read."""
     try:
         return Rules.model_validate_json(content)
     except ValidationError as error:

@@ -49,7 +49,7 @@ class Description(Versioned):
 
 @dataclass(frozen=True, eq=False)
 class Submission:
-    """A submission that holds what it says: `result` is the recomputed one."""
+    """A validated submission: `result` is the recomputed one."""
 
     id: str
     result: results.Result

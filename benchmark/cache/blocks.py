@@ -64,7 +64,7 @@ class Store(Generic[P]):
         return self._run if self._folder is None else load(Run, self._folder / "run.json")
 
     def begin(self, run: Run) -> None:
-        """Keep how the parts are made; those of which nothing says so are gone."""
+        """Store the settings of the parts; existing parts without recorded settings are deleted."""
         self._run = run
         if self._folder is not None:
             if self.run is None:
@@ -99,7 +99,7 @@ class Store(Generic[P]):
         return self._arrays.get(name) if self._folder is None else _unpacked(self._folder / f"{name}.npz", arrays)
 
     def missing(self, n: int) -> list[Span]:
-        """Return the spans of n rows without answers; all of them where nothing says how the others were made."""
+        """Return the spans of n rows without parts; all of them if no settings of the others are recorded."""
         unsaid = self.run is None
         return [span for span in spans(n) if unsaid or self.read(span) is None]
 
@@ -117,12 +117,12 @@ class Store(Generic[P]):
         return self._kind(*(np.concatenate([getattr(part, name) for part in there]) for name in names))
 
     def finish(self, n: int, finished: Finished) -> None:
-        """Say that all n rows are answered, and how."""
+        """Record that all n rows are finished, and with which settings."""
         if self._folder is not None:
             write_atomic(self._folder / f"finished-{n}.json", to_json(finished))
 
     def finished(self, n: int) -> Finished | None:
-        """Return how all n rows were answered, or None where an answer is missing."""
+        """Return the settings of all n rows, or None if a row is missing."""
         found = None if self._folder is None else load(Finished, self._folder / f"finished-{n}.json")
         return None if self.missing(n) else found
 

@@ -5,7 +5,7 @@
       models/<question>.json                 a model's facts, valid while every file it was read from is the same
       predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
-        00000000-00000256.npz                answers on a span of rows
+        00000000-00000256.npz                predictions on a span of rows
       features/<content>/                    the same for pooled features, and head.npz, the model's own
 
 A part that cannot be read counts as missing. Every file appears whole (`d3s_dataset.utils.atomic`), so processes may
@@ -90,7 +90,7 @@ class Cache:
         return digest([[path.name, self.digest_of(path)] for path in paths])
 
     def model(self, question: dict[str, Any]) -> KnownModel | None:
-        """Return a model's facts as last kept: whoever asks compares `files`."""
+        """Return a model's facts as last stored; the caller compares `files`."""
         return load(KnownModel, self._note(question))
 
     def keep_model(self, question: dict[str, Any], known: KnownModel) -> None:
@@ -98,7 +98,7 @@ class Cache:
         write_atomic(self._note(question), to_json(known))
 
     def predictions(self, **content: Any) -> Store[Answers]:
-        """Return the answers computed from `content`, any JSON values that name all of it."""
+        """Return the parts computed from `content`, any JSON values that name all of it."""
         return Store(Answers, self._place("predictions", content))
 
     def features(self, **content: Any) -> Store[Pooled]:

@@ -63,7 +63,7 @@ class Pairing:
         return table[foreground]
 
     def aligned(self, foreground: np.ndarray, background: np.ndarray, backgrounds: Sequence[str]) -> np.ndarray:
-        """Return which images show a class of a group on its own background, (n,) bool.
+        """Return the mask of images of a group's class on its own background, (n,) bool.
 
         Args:
             foreground: (n,) class labels.
@@ -81,7 +81,7 @@ class Pairing:
         return own[self.group(foreground)] == background
 
     def conflicting(self, foreground: np.ndarray, background: np.ndarray, backgrounds: Sequence[str]) -> np.ndarray:
-        """Return which images show a class of a group on another background than its own, (n,) bool."""
+        """Return the mask of images of a group's class on another background than its own, (n,) bool."""
         return (self.group(foreground) >= 0) & ~self.aligned(foreground, background, backgrounds)
 
     def record(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Pairing:
 
 
 def read(text: str) -> Pairing:
-    """Return the pairing that a word says: `paper`, `sample`, a seed, or a JSON file.
+    """Return a pairing by name: `paper`, `sample`, a seed, or a JSON file.
 
     A seed draws another background for every ImageNet-9 superclass, no background twice.
 

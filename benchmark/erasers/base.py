@@ -16,7 +16,7 @@ class Rows:
     Attributes:
         features: (n, d) float32, finite.
         erase: (n,) labels to erase, in 0..labels-1, each used.
-        keep: (n,) photos that should stay known, in 0..photos-1, each used.
+        keep: (n,) photos that should stay recognisable, in 0..photos-1, each used.
     """
 
     features: np.ndarray

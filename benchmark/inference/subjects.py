@@ -1,4 +1,4 @@
-"""The models that a command line asks for: its flags of weights, and what becomes of names before any work."""
+"""Models of a command line: the flags for weights, and the checks of names before any work."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from d3s_dataset.utils.extras import require
 
 
 def add_weights(parser: ArgumentParser) -> None:
-    """Add the flags that say which weights and arguments a model gets."""
+    """Add the flags for a model's weights and arguments."""
     add = parser.add_argument
     add("--checkpoint", type=Path, metavar="FILE", help="weights in place of the pretrained ones")
     add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
@@ -24,12 +24,12 @@ def add_weights(parser: ArgumentParser) -> None:
 def subjects(
     entries: Sequence[Entry], checkpoint: Path | None = None, cache: Cache | None = None, devices: str | None = None
 ) -> list[Subject]:
-    """Return the models asked for, their names checked.
+    """Return the models by name, their names checked.
 
     Args:
         entries: names and arguments.
         checkpoint: a file of weights, for a single model.
-        cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
+        cache: predictions are read from it and stored in it; None for neither. Those of `MODULE:FUNCTION` never are.
         devices: `D,...` as typed; None for all GPUs, else the CPU.
 
     Raises:

@@ -17,7 +17,7 @@ RECORD = "training.json"  # in a trained model's folder: settings, images, and t
 
 
 class Partition(Strict):
-    """The first `foreground` pooled features speak for the foreground, the next `background` for the background."""
+    """Sizes of the parts of pooled features: first those of the foreground, then those of the background."""
 
     foreground: int
     background: int

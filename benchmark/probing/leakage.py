@@ -97,7 +97,7 @@ class Tested:
 def read_all(
     values: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], classes: int, asked: Asked
 ) -> dict[str, Tested]:
-    """Return what each probe asked for reads on the same rows; a network below the linear probe has not converged.
+    """Return each requested probe's predictions on the same rows; a network below the linear probe has not converged.
 
     Args:
         values: (n, d) features.
@@ -181,8 +181,8 @@ def _reading(
 def sample_of(features: Features, rows: np.ndarray) -> Sample:
     """Return the photos that some rows share, by background, with the mean over all rows as the one mix.
 
-    Photos of other backgrounds could not have stood behind an image, so that what backgrounds differ by is no chance.
-    Where a background shows a single photo, nothing says how its photos differ: then all rows are one group, which
+    Photos of other backgrounds could not have been behind an image, so that what backgrounds differ by is no chance.
+    Where a background shows a single photo, the difference of its photos is unknown: then all rows are one group, which
     counts differences between backgrounds as well.
     """
     background, photo = features.background[rows], features.background_source[rows]

@@ -33,7 +33,7 @@ class Square:
 
 
 def square(probed: Probed) -> Square:
-    """Return what is read on background photos that no probe has seen: (features, probe, a reading a label)."""
+    """Return the readings on background photos that no probe has seen: (features, probe, one reading per label)."""
     found = {(each.features, each.probe, each.label): each for each in probed.readings if each.cut == MAIN}
     labels = tuple(dict.fromkeys(label for _, _, label in found))
     rows = dict.fromkeys((features, probe) for features, probe, _ in found)
@@ -51,12 +51,12 @@ def pairs(erasure: Erasure) -> list[tuple[Reading, Reading]]:
 
 
 def label_of(model: Model) -> str:
-    """Return what a report calls a model."""
+    """Return a model's name in a report."""
     return model.tag or model.name
 
 
 def where(facts: Dataset, about: Dataset) -> str:
-    """Return which images something was measured on, and whether they are those that the report is about."""
+    """Return the images of a measurement as text, and whether they are those of the report."""
     text = f"{facts.name}, config {facts.config}, split {facts.split}, {facts.n} images"
     if warning := not_d3s(facts.kind, facts.config):
         text += f"; {warning}"
@@ -64,7 +64,7 @@ def where(facts: Dataset, about: Dataset) -> str:
 
 
 def kept(probed: Probed) -> list[tuple[str, ...]]:
-    """Return what features keep of the object, raw and after each eraser, as text."""
+    """Return the retention of the object, raw and after each eraser, as text."""
     rows = [_kept("raw", each) for each in probed.kept]
     for each in probed.erasure:
         rows += [_kept("raw, test photos only", each.raw_kept), _kept(f"erased: {each.eraser}", each.erased_kept)]
@@ -99,7 +99,7 @@ def methods(found: Correlation) -> list[tuple[str, ...]]:
 
 
 def method_of(found: Correlation, row: Read) -> str:
-    """Return what the table calls a method; with one model, that goes without saying."""
+    """Return a method's name in the table, without the model's if there is one model."""
     return row.method if len(found.models) == 1 else f"{row.model}, {row.method}"
 
 
@@ -119,14 +119,14 @@ def lambdas(found: Sweep) -> list[tuple[str, ...]]:
 
 
 def doubts(probed: Sequence[Probed]) -> list[str]:
-    """Return what speaks against intervals, each reason once."""
+    """Return the doubts about intervals, each reason once."""
     erasures = [each for one in probed for each in one.erasure]
     every = [*(one.readings for one in probed), *(side for each in erasures for side in (each.raw, each.erased))]
     return sorted({text for side in every for each in side for text in each.doubts})
 
 
 def tables(given: Given) -> list[Table]:
-    """Return the tables for a paper: of each kind one, whose first column says which model."""
+    """Return the tables for a paper: one per kind, whose first column is the model."""
     probed = [(label_of(each.model), each) for each in given.probed]
     read = [(label, *row) for label, one in probed for row in readings(one)]
     erasures = [(label, each) for label, one in probed for each in one.erasure]

@@ -110,4 +110,4 @@ def _losses(weights: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor, par
 
 def _check(converged: bool, ending: str) -> None:
     if not converged:
-        raise ResultError(f"a linear head did not converge ({ending}): its accuracy would say nothing")
+        raise ResultError(f"a linear head did not converge ({ending}): its accuracy would mean nothing")

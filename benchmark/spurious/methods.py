@@ -1,4 +1,4 @@
-"""The methods that `correlate` compares, as data: each learns on one draw and answers on the test images.
+"""The methods that `correlate` compares, as data: each is fitted on one draw and predicts the test images.
 
 Torch half.
 """
@@ -26,12 +26,12 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One model, one draw: what a method may use.
+    """One model, one draw: the input of a method.
 
     Attributes:
         train: the train split's rows; those of no group too, which erasers are fitted on.
         test: features of the test images.
-        drawn: which rows of `train` are for what.
+        drawn: the rows of `train` by use.
         groups: how many there are.
         partition: of the model's features; None where nothing is split.
         seed: of the draw, for what else is drawn.
@@ -45,12 +45,12 @@ class Setting:
     seed: int
 
     def learn(self, features: np.ndarray, test: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the groups told of `test` by a plain head on some rows of the train split's `features`."""
+        """Return the groups of `test` predicted by a plain head on some rows of the train split's `features`."""
         labels, photo = self.train.cells.group[rows], self.train.photo[rows]
         return last_layer.plain(features[rows], labels, photo, self.groups, self.seed)(test).argmax(1)
 
 
-Method = Callable[[Setting], np.ndarray]  # to the (m,) groups told of the test images
+Method = Callable[[Setting], np.ndarray]  # to the (m,) predicted groups of the test images
 
 
 def plain(setting: Setting) -> np.ndarray:
@@ -59,7 +59,7 @@ def plain(setting: Setting) -> np.ndarray:
 
 
 def foreground_part(setting: Setting) -> np.ndarray:
-    """Read the part of the features that speaks for the foreground."""
+    """Read the foreground part of the features."""
     assert setting.partition is not None
     columns = setting.partition.columns("foreground")
     return setting.learn(setting.train.features[:, columns], setting.test[:, columns], setting.drawn.train)

@@ -25,7 +25,7 @@ _KINDS = ("aligned", "conflicting")
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Of n images: the group, -1 for none, the background label, and whether the two are aligned, each (n,)."""
+    """Groups of n images: the group, -1 for none, the background label, and whether the two are aligned, each (n,)."""
 
     group: np.ndarray
     background: np.ndarray
@@ -107,7 +107,7 @@ def _balanced(
     fewest, rows = min(places.items(), key=lambda place: len(place[1]))
     if not len(rows):
         raise ResultError(
-            "beside the drawn training images expected one or more of every group on every background, "
+            "in addition to the drawn training images expected one or more of every group on every background, "
             f"to retrain the last layer on (DFR), got none of {fewest}"
         )
     return np.concatenate([each[np.argsort(order[each])][: len(rows)] for each in places.values()])
@@ -119,7 +119,7 @@ def score(
     """Return the scores of a method.
 
     Args:
-        right: (seeds, m) bool, which test images were classified correctly.
+        right: (seeds, m) bool, True for test images classified correctly.
         base: the same of plain features.
         cells: of the m test images.
         names: of the groups.

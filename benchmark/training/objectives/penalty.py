@@ -14,7 +14,7 @@ from benchmark.models.training_record import Partition
 
 
 class Side(NamedTuple):
-    """One part of the features, (n, d) float32, and the label it shall not tell, (n,) int64."""
+    """One part of the features, (n, d) float32, and the label it must not encode, (n,) int64."""
 
     features: torch.Tensor
     other: torch.Tensor
@@ -23,7 +23,7 @@ class Side(NamedTuple):
 def sides(
     partition: Partition, features: torch.Tensor, foreground: torch.Tensor, background: torch.Tensor
 ) -> tuple[Side, Side]:
-    """Return the foreground part beside the background label, and the background part beside the foreground label."""
+    """Return the foreground part with the background label, and the background part with the foreground label."""
     foreground_features, background_features = (
         features[:, partition.columns(part)] for part in ("foreground", "background")
     )
@@ -59,7 +59,7 @@ class Penalty(nn.Module, ABC):
         return []
 
     def get_extra_state(self) -> dict[str, object]:
-        """Return what a checkpoint needs beside the weights."""
+        """Return the state of a checkpoint other than the weights."""
         return {"generator": self.generator.get_state()}
 
     def set_extra_state(self, state: dict[str, torch.Tensor]) -> None:
@@ -68,12 +68,12 @@ class Penalty(nn.Module, ABC):
 
 
 class Critics(Penalty):
-    """A penalty that trained networks measure, one a side: they learn on their own, and stand still for the network.
+    """A penalty measured by trained critics, one per side: they have their own steps, and are frozen for the network's.
 
     Args:
         critics: those of the foreground and of the background part.
         seed: of the generator.
-        steps: theirs a step of the network, all on the batch at hand, which cost no pass through the network.
+        steps: theirs per step of the network, all on the batch at hand, which cost no pass through the network.
         rate: learning rate of their Adam.
         betas: of it.
     """

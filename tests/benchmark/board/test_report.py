@@ -133,9 +133,9 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     report.main([sweep, erased, str(two[0]), probe, aligned, str(two[1]), "--out", str(out)])
     text = out.read_text()
     assert "where 2 models fail" in text
-    assert text.count("What features tell of object and background") == 1
+    assert text.count("Probes: foreground and background from features") == 1
     assert text.count("<h3>split|&lt;i&gt;</h3>") == 2  # once for both probes, once for the correlation
-    assert cells(text, "What features tell") == [
+    assert cells(text, "Probes: foreground") == [
         ["foreground linear", "90.0 85.0 to 95.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
          "30.0 * 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
         ["background linear", "30.0 25.0 to 35.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
@@ -168,7 +168,7 @@ def test_features_alone_and_on_another_release(two, of_features, tmp_path):
     out = tmp_path / "report.html"
     report.main([*map(str, of_features), "--out", str(out)])
     text = out.read_text()
-    assert "<h1>toy: what features tell</h1>" in text
+    assert "<h1>toy: probes of features</h1>" in text
     assert "another release than above" not in text
     assert not (tmp_path / "report-headline.csv").exists()
     other = result.read(two[0]).dataset.model_copy(update={"name": "other", "digest": "9" * 64})
