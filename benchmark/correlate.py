@@ -32,7 +32,7 @@ _WORST = (
 )
 
 
-def table(found: Correlation) -> str:
+def table(correlation: Correlation) -> str:
     """Return the rows as a table, in percent with 95 % intervals over photos and seeds."""
     headings = (
         "model, method",
@@ -49,23 +49,24 @@ def table(found: Correlation) -> str:
             f"{each.model}, {each.method}",
             *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
             over_seeds(each.scores.drop, points),
-            "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
+            "-" if each is correlation.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
         )
-        for each in found.rows
+        for each in correlation.rows
     ]
-    doubts = dict.fromkeys(text for each in found.rows for text in each.scores.doubts())
+    doubts = dict.fromkeys(text for each in correlation.rows for text in each.scores.doubts())
     note = [f"* the interval may not cover 95 %: {'; '.join(doubts)}"] if doubts else []
     return "\n".join([grid(headings, rows), _WORST, *note])
 
 
-def groups_table(found: Correlation) -> str:
+def groups_table(correlation: Correlation) -> str:
     """Return the accuracy of each group, aligned and conflicting: one table per model, one column per method."""
     tables = []
-    for model in dict.fromkeys(each.model for each in found.rows):
-        methods = {each.method: each.scores.groups for each in found.rows if each.model == model}
+    for model in dict.fromkeys(each.model for each in correlation.rows):
+        methods = {each.method: each.scores.groups for each in correlation.rows if each.model == model}
         rows = [
-            (name, *(over_seeds(groups[name]) for groups in methods.values())) for name in found.rows[0].scores.groups
+            (name, *(over_seeds(groups[name]) for groups in methods.values()))
+            for name in correlation.rows[0].scores.groups
         ]
         tables.append(f"{model}\n{grid(('group', *methods), rows)}")
     return "\n".join(tables)
@@ -101,17 +102,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = subjects(entries, args.checkpoint, Cache(), args.devices)
     task = Task(pairing, args.rho, range(args.seeds), args.erase, args.as_paper, Options(devices=args.devices))
     result.make_folder(args.out)
-    found = correlate(models, (train, test), task)
-    sizes = " and ".join(f"{found.n[kind]} {kind}" for kind in ("aligned", "conflicting"))
-    say(f"rho {found.rho:g}; {sizes} test images; {args.seeds} seeds")
-    say(table(found))
-    say(groups_table(found))
-    for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):
+    correlation = correlate(models, (train, test), task)
+    sizes = " and ".join(f"{correlation.n[kind]} {kind}" for kind in ("aligned", "conflicting"))
+    say(f"rho {correlation.rho:g}; {sizes} test images; {args.seeds} seeds")
+    say(table(correlation))
+    say(groups_table(correlation))
+    for kind in (kind for kind, disjoint in correlation.disjoint.items() if not disjoint):
         warn(f"test images share {kind} photos with the train split")
-    settings = found.model_dump(mode="json", include={"models", "datasets", "pairing", "as_paper", "seeds"})
-    first = stem(found.models[0], found.datasets[1], settings, args.erase)
-    path = args.out / f"{first}--rho{found.rho:g}.correlation.json"
-    write_atomic(path, to_json(found))
+    settings = correlation.model_dump(mode="json", include={"models", "datasets", "pairing", "as_paper", "seeds"})
+    first = stem(correlation.models[0], correlation.datasets[1], settings, args.erase)
+    path = args.out / f"{first}--rho{correlation.rho:g}.correlation.json"
+    write_atomic(path, to_json(correlation))
     say(f"result {path}")
 
 

@@ -76,45 +76,45 @@ def _kept(state: str, each: Kept) -> tuple[str, ...]:
     return each.features, state, str(each.recall.n), percent(each.recall.value), between(each.recall.ci95), *head
 
 
-def names(found: Correlation) -> str:
+def names(correlation: Correlation) -> str:
     """Return the models of a correlation table."""
-    return ", ".join(map(label_of, found.models))
+    return ", ".join(map(label_of, correlation.models))
 
 
-def methods(found: Correlation) -> list[tuple[str, ...]]:
+def methods(correlation: Correlation) -> list[tuple[str, ...]]:
     """Return the rows of the correlation table as text, with 95 % intervals.
 
     The worst group of older files is left out: it was chosen among groups of any size.
     """
     return [
         (
-            method_of(found, each),
+            method_of(correlation, each),
             *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
             over_seeds(each.scores.drop, points),
-            "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
+            "-" if each is correlation.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
         )
-        for each in found.rows
+        for each in correlation.rows
     ]
 
 
-def method_of(found: Correlation, row: Read) -> str:
+def method_of(correlation: Correlation, row: Read) -> str:
     """Return a method's name in the table, without the model's if there is one model."""
-    return row.method if len(found.models) == 1 else f"{row.model}, {row.method}"
+    return row.method if len(correlation.models) == 1 else f"{row.model}, {row.method}"
 
 
-def groups(found: Correlation) -> Table:
+def groups(correlation: Correlation) -> Table:
     """Return the accuracy of each group, aligned and conflicting, one column per method."""
-    names = found.rows[0].scores.groups
-    rows = [(name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in names]
-    return Table("groups", "", ("group", *(method_of(found, each) for each in found.rows)), rows)
+    names = correlation.rows[0].scores.groups
+    rows = [(name, *(over_seeds(each.scores.groups[name]) for each in correlation.rows)) for name in names]
+    return Table("groups", "", ("group", *(method_of(correlation, each) for each in correlation.rows)), rows)
 
 
-def lambdas(found: Sweep) -> list[tuple[str, ...]]:
+def lambdas(sweep: Sweep) -> list[tuple[str, ...]]:
     """Return the rows of a sweep as text, with 95 % intervals."""
     return [
         (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
-        for each in found.points
+        for each in sweep.points
     ]
 
 
