@@ -27,11 +27,11 @@ demo: $(INSTALLED)
 	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/results
 	@echo "release: demo/d3s   model: demo/model   results: demo/results"
 
-# The paper's second half on the drawn sample: one training in parts, what probes read, the sweep, the table of ways.
+# The paper's second half on the drawn sample: one training in parts, what probes read, the sweep, the table of methods.
 disentangle: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
 	$(BIN)/python -m benchmark.train --model resnet10t --objective wasserstein --image-size 64 --epochs 8 \
-		--tied-only sample --dataset demo/d3s --out demo/parts
+		--aligned-only sample --dataset demo/d3s --out demo/parts
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --erase leace \
 		--dataset demo/d3s --out demo/results
 	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 10 100 \

@@ -21,7 +21,7 @@ from d3s_dataset.utils.extras import require
 
 
 def compare(first: Path, second: Path) -> result.Comparison:
-    """Compare two results, whose predictions lie beside them.
+    """Compare two results, whose predictions are next to them.
 
     Args:
         first: a result (JSON) of benchmark.run, or its predictions (Parquet).
@@ -74,7 +74,7 @@ def compare_table(found: result.Comparison) -> str:
 
 
 def _other_images(first: result.Dataset, second: result.Dataset) -> list[str]:
-    """Return a warning where equal keys may stand for different images of the same config."""
+    """Return a warning if equal keys may be of different images of the same config."""
     if first.config != second.config or first.digest == second.digest:
         return []
     digests = f"digests {first.digest[:8]}, {second.digest[:8]}"
@@ -107,7 +107,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Compare two results, print the table, write it where asked."""
+    """Compare two results, print the table, write it if `--out` is given."""
     args = parser().parse_args(argv)
     require("score", "scipy", "rich")
     found = compare(args.first, args.second)

@@ -1,9 +1,9 @@
 """The spurious-correlation task: `python -m benchmark.correlate --model NAME [NAME ...]`.
 
-Groups of classes are each tied to one background in training; linear heads learn the groups from a model's frozen
-features and are tested on tied images (D3S_cor) and untied ones (D3S_anticorr) of the validation split. Several ways
-against the shortcut stand in one table, with intervals over seeds. Unlike in the paper, a model that was trained on a
-release must not have seen untied images of these groups; `--as-paper` takes it all the same.
+Groups of classes are each paired with one background in training; linear heads learn the groups from a model's frozen
+features and are tested on aligned images (D3S_cor) and conflicting ones (D3S_anticorr) of the validation split. One
+table compares several methods against the shortcut, with intervals over photos and seeds. Unlike in the paper, a model
+that was trained on a release must not have seen conflicting images of these groups, unless `--as-paper` is given.
 """
 
 from collections.abc import Sequence
@@ -33,46 +33,49 @@ _WORST = (
 )
 
 
-def table(found: Correlation) -> str:
+def table(correlation: Correlation) -> str:
     """Return the rows as a table, in percent with 95 % intervals over photos and seeds."""
     headings = (
-        "model, way",
-        "tied",
-        "untied",
-        "tied - untied",
-        "untied - plain",
+        "model, method",
+        "aligned",
+        "conflicting",
+        "aligned - conflicting",
+        "conflicting - plain",
         "worst group",
         "split-sample",
         "which",
     )
     rows = [
         (
-            f"{each.model}, {each.way}",
-            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied)),
+            f"{each.model}, {each.method}",
+            *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
             over_seeds(each.scores.drop, points),
-            "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
+            "-" if each is correlation.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
         )
-        for each in found.rows
+        for each in correlation.rows
     ]
-    doubts = dict.fromkeys(text for each in found.rows for text in each.scores.doubts())
+    doubts = dict.fromkeys(text for each in correlation.rows for text in each.scores.doubts())
     note = [f"* the interval may not cover 95 %: {'; '.join(doubts)}"] if doubts else []
     return "\n".join([grid(headings, rows), _WORST, *note])
 
 
-def groups_table(found: Correlation) -> str:
+def groups_table(correlation: Correlation) -> str:
     """Return the accuracy of each group, aligned and conflicting: one table per model, one column per method."""
     tables = []
-    for model in dict.fromkeys(each.model for each in found.rows):
-        ways = {each.way: each.scores.groups for each in found.rows if each.model == model}
-        rows = [(name, *(over_seeds(groups[name]) for groups in ways.values())) for name in found.rows[0].scores.groups]
-        tables.append(f"{model}\n{grid(('group', *ways), rows)}")
+    for model in dict.fromkeys(each.model for each in correlation.rows):
+        methods = {each.method: each.scores.groups for each in correlation.rows if each.model == model}
+        rows = [
+            (name, *(over_seeds(groups[name]) for groups in methods.values()))
+            for name in correlation.rows[0].scores.groups
+        ]
+        tables.append(f"{model}\n{grid(('group', *methods), rows)}")
     return "\n".join(tables)
 
 
 def parser() -> Parser:
     """Return the command's parser."""
-    about = "Read superclasses that were tied to backgrounds, and test where they are not."
+    about = "Spurious-correlation benchmark: accuracy on aligned and conflicting images, by method."
     examples = (
         "--model local-dir:demo/parts --dataset demo/d3s",
         "--model convnext_base resnet50.a1_in1k --erase leace inlp --rho 0.95",
@@ -85,7 +88,7 @@ def parser() -> Parser:
     add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
     add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
     add("--erase", nargs="*", choices=ERASERS, default=["leace"], metavar="NAME", help=f"of {', '.join(ERASERS)}")
-    add("--as-paper", action="store_true", help="also a model whose own training saw untied images")
+    add("--as-paper", action="store_true", help="also a model whose own training saw conflicting images")
     add("--repeats", type=natural, default=_REPEATS, metavar="N", help="draws of training images, seeds 0 to N - 1")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
     return answer
@@ -102,16 +105,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = subjects(entries, args.checkpoint, Cache(), args.devices)
     task = Task(pairing, args.rho, range(args.repeats), args.erase, args.as_paper, Options(devices=args.devices))
     result.make_folder(args.out)
-    found = correlate(models, (train, test), task)
-    say(f"rho {found.rho:g}; {found.n['tied']} tied and {found.n['untied']} untied test images; {args.repeats} seeds")
-    say(table(found))
-    say(groups_table(found))
-    for kind in (kind for kind, disjoint in found.disjoint.items() if not disjoint):
+    correlation = correlate(models, (train, test), task)
+    sizes = " and ".join(f"{correlation.n[kind]} {kind}" for kind in ("aligned", "conflicting"))
+    say(f"rho {correlation.rho:g}; {sizes} test images; {args.repeats} seeds")
+    say(table(correlation))
+    say(groups_table(correlation))
+    for kind in (kind for kind, disjoint in correlation.disjoint.items() if not disjoint):
         warn(f"test images share {kind} photos with the train split")
-    settings = found.model_dump(mode="json", include={"models", "datasets", "pairing", "as_paper", "seeds"})
-    first = stem(found.models[0], found.datasets[1], settings, args.erase)
-    path = args.out / f"{first}--rho{found.rho:g}.correlation.json"
-    write_atomic(path, to_json(found))
+    settings = correlation.model_dump(mode="json", include={"models", "datasets", "pairing", "as_paper", "seeds"})
+    first = stem(correlation.models[0], correlation.datasets[1], settings, args.erase)
+    path = args.out / f"{first}--rho{correlation.rho:g}.correlation.json"
+    write_atomic(path, to_json(correlation))
     say(f"result {path}")
 
 

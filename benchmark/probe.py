@@ -1,7 +1,7 @@
-"""What can be read from a model's features: `python -m benchmark.probe --model NAME`.
+"""Probes of a model's features: `python -m benchmark.probe --model NAME`.
 
 The foreground and the background label from the foreground and the background features (from all, where nothing is
-split), by probes of several kinds on cuts by photos, beside chance, a control task and what is kept of the object.
+split), by probes of several kinds on cuts by photos, with chance, a control task and the retention of the object.
 Parsing arguments loads no torch.
 """
 
@@ -41,7 +41,7 @@ _DONE = "none"
 
 
 def probe(features: Features, asked: "Asked", eraser: str, started: float) -> experiments.Probed:
-    """Read everything from features that they may tell.
+    """Fit every probe on every cut of the features.
 
     Args:
         features: of one model on one split.
@@ -58,7 +58,7 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
     from benchmark.probing.targets import target, targets
 
     for label in _LABELS:
-        target(label, features)  # said before the work
+        target(label, features)  # reported before the work
     notes: list[str] = []
     parts = ("all",) if features.partition is None else _LABELS
     found, cells = [], [(part, label, name) for part in parts for label in _LABELS for name in CUTS]

@@ -1,7 +1,7 @@
 """One page that shows where models fail: `python -m benchmark.report RESULT [RESULT ...] --out report.html`.
 
-Everything is computed from results and the predictions beside them, and from what `benchmark.probe`, `correlate` and
-`sweep` wrote; the page asks for nothing from elsewhere. Beside it lie the same tables as Markdown and CSV, and the
+Everything is computed from results and the predictions next to them, and from what `benchmark.probe`, `correlate` and
+`sweep` wrote; the page loads nothing from elsewhere. Next to it are the same tables as Markdown and CSV, and the
 figures as PNG. Percent appear here and in `tables` only.
 """
 

@@ -1,6 +1,6 @@
 """Measure models on a release: `python -m benchmark.run --model NAME [NAME ...]`.
 
-Writes one predictions Parquet and one result JSON a model, and prints its table. What the cache holds is answered
+Writes one predictions Parquet and one result JSON per model, and prints its table. Cached predictions are used
 without torch. Errors that cost nothing come first: arguments, then the data set, then (with torch loaded) the models'
 names, then weights.
 """
@@ -46,12 +46,12 @@ def measure(
         checkpoint: a file of weights, for a single model.
         options: precision, compilation, devices.
         imagenet: photos to measure the same models on.
-        cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
+        cache: predictions are read from it and stored in it; None for neither. Those of `MODULE:FUNCTION` never are.
         out: folder for the files.
         started: `time.monotonic()` of the process' start, from which the first model's seconds count.
 
     Yields:
-        The result and its path; the predictions lie beside it.
+        The result and its path; the predictions are next to it.
 
     Raises:
         ModelError: before any work, for a name that cannot be a model. A model that fails when its turn comes is

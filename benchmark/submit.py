@@ -44,13 +44,13 @@ def pack(path: Path, description: Description, rules: Rules, dataset: str) -> tu
     """Return a submission's id and its files by name, after every check that the board makes.
 
     Args:
-        path: the result; its predictions lie beside it.
-        description: what the result does not say.
+        path: the result; its predictions are next to it.
+        description: facts that the result lacks.
         rules: of the board.
         dataset: where the board's images lie.
 
     Raises:
-        ResultError: no predictions beside the result, or something that the board would refuse.
+        ResultError: no predictions next to the result, or something that the board would refuse.
     """
     result = results.read(path)
     predictions = beside(path, result, "a submission")
@@ -80,13 +80,13 @@ def check_older(older: str, name: str, repo: str | None, there: Collection[str])
         raise ResultError(f"--supersedes {older}: expected an older submission of the same model as {name}")
     if repo is None:
         raise ResultError(
-            f"--supersedes {older}: expected a model of a Hub repo without a revision, such as hf-hub:ORG/NAME: of "
-            "others a board cannot tell whose they are; its owner can withdraw the older one"
+            f"--supersedes {older}: expected a model of a Hub repo without a revision, such as hf-hub:ORG/NAME: the "
+            "owner of others cannot be verified; the older one's owner can withdraw it"
         )
 
 
 def into_folder(board: Path, name: str, files: dict[str, bytes]) -> str:
-    """Write a submission into a folder of submissions; return what was done, in a line."""
+    """Write a submission into a folder of submissions; return one line on what was done."""
     folder = board / FOLDER / name
     if all((folder / each).is_file() and (folder / each).read_bytes() == files[each] for each in files):
         return f"nothing to do: {folder} is there already"
@@ -190,7 +190,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> None:
-    """Check a result, send it, say where it is."""
+    """Check a result, send it, print its address."""
     args = parser().parse_args(argv)
     require("score", "scipy")
     said = description_of(args.training_data, args.notes, args.supersedes)

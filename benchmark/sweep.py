@@ -2,7 +2,7 @@
 
 A neck (a linear map cut in two parts) is trained on a model's frozen features for every lambda and seed. A fresh,
 converged probe then reads the background from the foreground part, on background photos it has not seen; the neck's own
-head tells the foreground. A CSV, a JSON and a plot.
+head predicts the foreground. A CSV, a JSON and a plot.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,8 @@
 From random weights unless `--checkpoint` gives others to start from. Every objective but `erm` cuts the pooled features
 in a part for the foreground and one for the background. The model is saved as a timm `local-dir` folder (config.json,
 model.safetensors) with the size and colours it was trained at, so that `python -m benchmark.run --model local-dir:DIR`
-prepares images the same way; `training.json` says how it came about, `log.jsonl` how it went. A training that was
-killed goes on from its last checkpoint when the same command is typed again. Under `torchrun` every process takes its
+prepares images the same way; `training.json` records its settings, `log.jsonl` its losses. A training that was
+killed resumes from its last checkpoint when the same command is run again. Under `torchrun` every process takes its
 share of each batch.
 """
 
@@ -31,7 +31,7 @@ from d3s_dataset.utils.cli import Parser, natural, run_command, say
 
 def _several(text: str) -> int:
     if natural(text) < 2:
-        raise ArgumentTypeError("expected 2 images per step or more: batch norm has no statistics of one")
+        raise ArgumentTypeError("expected 2 or more images per step: batch norm has no statistics of one")
     return int(text)
 
 
@@ -49,7 +49,11 @@ def parser() -> Parser:
     add("--objective", choices=tuple(OBJECTIVES), default="erm", help=f"added to cross-entropy: {adds}")
     add_dataset_flags(answer, split=False)
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet's train folder: half of each batch, no background label")
-    add("--tied-only", metavar="PAIRING", help="no class of its groups off its background: paper, sample, seed or file")
+    add(
+        "--aligned-only",
+        metavar="PAIRING",
+        help="without its conflicting images: paper, sample, seed or file",
+    )
     add("--checkpoint", type=Path, metavar="FILE", help="weights to start from; without, random ones")
     add("--out", type=Path, metavar="DIR", help="folder of the model; without, models/NAME-OBJECTIVE")
     add("--epochs", type=natural, default=Settings.epochs, metavar="N", help="passes over the images")
@@ -111,18 +115,18 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train a model on the train split, say where it lies and what to type next."""
+    """Train a model on the train split, print its folder and the next command."""
     args = parser().parse_args(argv)
     settings = settings_of(args)
     check_installed()
-    tied_only = pairing.read(args.tied_only) if args.tied_only else None
+    aligned_only = pairing.read(args.aligned_only) if args.aligned_only else None
     split = open_split(args.dataset, args.config, "train")
     photos = Folder(args.imagenet) if args.imagenet else None
     out = args.out or Path("models") / f"{args.model}-{args.objective}"
     tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
     tell(describe(split.facts()))
     tell(f"train {args.model} from {args.checkpoint or 'random weights'}")
-    train(Images(split, photos, tied_only), settings, out, args.checkpoint, args.checkpoint_every, tell)
+    train(Images(split, photos, aligned_only), settings, out, args.checkpoint, args.checkpoint_every, tell)
     tell(f"model {out}\nnext: python -m benchmark.run --model local-dir:{out} --dataset {args.dataset}")
 
 

@@ -29,7 +29,7 @@ INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}
 ONE_OR_SEVERAL = {"--model", "--erase"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
-TRAIN = "--dataset --config --imagenet --tied-only --checkpoint --out --epochs --image-size --batch-size --seed "
+TRAIN = "--dataset --config --imagenet --aligned-only --checkpoint --out --epochs --image-size --batch-size --seed "
 TRAIN += "--checkpoint-every --lr --objective --precision"
 PENALTY = "--lambda --foreground-features --warm-up"
 RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"

@@ -1,4 +1,4 @@
-"""Whether two runs of the same weights agree on an image: the five classes, their probabilities, and the loss."""
+"""Agreement of two runs of the same weights on an image: the five classes, their probabilities, and the loss."""
 
 import numpy as np
 

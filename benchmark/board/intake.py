@@ -1,4 +1,4 @@
-"""Submissions -> entries: each checked and recomputed in a process that may die of it; none ends the fold."""
+"""Submissions -> entries: each checked and recomputed in its own process; a crash does not end the fold."""
 
 import hashlib
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def digest_or_none(folder: Path, rows: int) -> str | None:
     try:
         return content_of(folder, rows)
     except (ResultError, OSError):
-        return None  # `check` says it again, as the reason
+        return None  # `check` raises it again, as the reason
 
 
 def shown_id(folder: Path) -> str:
@@ -85,7 +85,7 @@ def _refused(folder: Path, content: str, reason: str) -> Entry:
 
 
 def answers_digest(predictions: Predictions) -> str:
-    """Return the digest of what was answered: the same for the same answers under any name."""
+    """Return the digest of the predictions: the same for the same predictions under any name."""
     table = take(predictions, np.argsort(predictions.key.astype(str)))
     said = table.prediction.astype("<i4"), np.round(table.probability * 1e4).astype("<i4")
     return hashlib.sha256(b"".join(each.tobytes() for each in said)).hexdigest()

@@ -1,4 +1,4 @@
-"""What a model may be called on a board, where its weights come from, and which names look alike.
+"""Displayed names of models on a board: allowed characters, origin of the weights, look-alikes.
 
 A displayed name is bound to where the weights come from: a timm name with timm's tag, a Hub repo, a file. What a result
 claims beyond that (the tag of a Hub repo's config, which its owner writes) is never shown as a name.
@@ -13,12 +13,12 @@ _NAME = re.compile(r"[!-~]|[!-~][ -~]{0,254}[!-~]")  # ASCII: no look-alike lett
 _MARKUP = set('<>&`|\\"')
 _HUB = re.compile(r"(hf-hub|transformers|zero-shot):([\w.-]+/[\w.-]+)", re.ASCII)
 _SAME = {"0": "o", "1": "l", "i": "l", "rn": "m", "vv": "w"}  # what ASCII itself holds of look-alikes, in lower case
-OWNED = ("timm", "Hub")  # sources where one name is one thing, whoever sends it
+OWNED = ("timm", "Hub")  # sources whose names are unambiguous for every submitter
 _MOST_ARGUMENTS, _LONGEST_KEY, _LONGEST_VALUE, _LARGEST = 8, 32, 32, 4096
 
 
 def check_names(model: Model) -> None:
-    """Raise ResultError where a name of a model is blank, not ASCII, too long or holds markup."""
+    """Raise ResultError if a name of a model is blank, not ASCII, too long or holds markup."""
     for field in ("name", "tag", "architecture", "checkpoint"):
         text = getattr(model, field)
         if text is not None and (not _NAME.fullmatch(text) or _MARKUP & set(text)):
@@ -51,7 +51,7 @@ def _small(value: object) -> bool:
 
 
 def display_name(model: Model) -> str:
-    """Return what a board calls a model: its source, with timm's own tag where the source is timm."""
+    """Return a model's displayed name on a board: its source, with timm's own tag where the source is timm."""
     if model.checkpoint:
         return f"{model.name} + {model.checkpoint}"
     architecture = model.name.partition(".")[0]
@@ -60,7 +60,7 @@ def display_name(model: Model) -> str:
 
 
 def source_of(model: Model) -> str:
-    """Return where a model's weights come from, in words."""
+    """Return the origin of a model's weights as text."""
     if model.checkpoint:
         return "file"
     if hub_repo(model):

@@ -1,6 +1,6 @@
 """The state of every submission: what the owner has run again comes first, in the order in which it was run first.
 
-Nothing here believes what a submission claims of others. What is believed are the owner's records, each of one content.
+A submission's claims about others are ignored. Only the owner's records count, each of one content.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _NEVER = 1 << 62
 
 
 def read_records(root: Path) -> dict[str, Record]:
-    """Return the owner's records by submission; raises ResultError that names a file which is none."""
+    """Return the owner's records by submission; raises ResultError with the name of a file that is none."""
     found = {}
     for path in sorted((root / REPRODUCED).glob("*.json")):
         try:
@@ -80,8 +80,8 @@ def _heirs(standing: Sequence[Entry]) -> dict[str, str]:
     """Return older submissions and what supersedes each.
 
     An heir was run again, after the older one was, from the present state of the same Hub repo with the same arguments:
-    so it is what that repo's owner now publishes, whoever sent it. No other claim can be checked. As an heir's sequence
-    is the higher, there are no cycles.
+    so it is what that repo's owner now publishes, by whichever submitter. No other claim can be checked. As an heir's
+    sequence is the higher, there are no cycles.
     """
     by_id = {each.id: each for each in standing}
     found = {}
@@ -96,7 +96,7 @@ def _heirs(standing: Sequence[Entry]) -> dict[str, str]:
 
 
 def _copies(standing: Sequence[Entry]) -> dict[str, str]:
-    """Return later submissions of the same answers, or of the same weights and arguments, and the first of each."""
+    """Return later submissions of the same predictions, or of the same weights and arguments, and the first of each."""
     first: dict[tuple[str, ...], Entry] = {}
     found = {}
     for each in standing:

@@ -1,7 +1,7 @@
 """Run the weights that a submission names on some of its images, and compare: `benchmark.leaderboard --reproduce ID`.
 
-The rows are drawn now, after the answers were sent: whoever sent them cannot know which will be looked at. Nothing
-comes from the cache, and no code that a submission names is run. What a stranger's config makes of a model is loaded in
+The rows are drawn now, after the predictions were sent, so that no submitter can predict which are checked. Nothing
+comes from the cache, and no code that a submission names is run. A model from a stranger's config is loaded in
 a process of its own, with bounds on memory and time. Loads torch, in that process alone.
 """
 
@@ -40,7 +40,7 @@ _SECONDS, _SECONDS_PER_ROW = 3600.0, 60.0  # for loading, download included; and
 
 @dataclass(frozen=True)
 class _Run:
-    """What the other process is asked: a model, on which images."""
+    """Arguments of the other process: a model, and the images to run it on."""
 
     name: str
     checkpoint: Path | None
@@ -74,7 +74,7 @@ def reproduce(
         typed: where the owner has the weights, in place of the name in the submission, such as `local-dir:FOLDER`.
 
     Returns:
-        The line that says on how many images both runs agree.
+        The line with the number of images on which both runs agree.
 
     Raises:
         ResultError: no such submission, or one that is refused.
@@ -103,7 +103,7 @@ def reproduce(
                     **made)  # fmt: skip
     write_atomic(root / REPRODUCED / f"{name}.json", to_json(record))
     verdict = (
-        "reproduced" if record.sound else "not reproduced: the weights named say something else than what was sent"
+        "reproduced" if record.sound else "not reproduced: the weights named give other predictions than those sent"
     )
     return f"{name}: {same} of {len(chosen)} images agree; {verdict}"
 
@@ -128,7 +128,7 @@ def _check_arguments(model: Model, checkpoint: Path | None, name: str) -> None:
 
 
 def _run(asked: _Run) -> tuple[dict[str, np.ndarray], str]:
-    """Return the columns of answers, and the device; in another process."""
+    """Return the columns of predictions, and the device; in another process."""
     subject = Subject(asked.name, asked.checkpoint, asked.model.kwargs, devices=asked.devices)
     import torch  # noqa: F401 - its own memory is not the model's
 

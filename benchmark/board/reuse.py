@@ -1,4 +1,4 @@
-"""What a fold computed before, kept on the owner's machine: never in the board, which is what it vouches for.
+"""Cached results of earlier folds, kept on the owner's machine only: a board holds nothing that was not recomputed.
 
     CACHE/board/<digest of rules and versions>/<digest of the question>.json
 

@@ -11,7 +11,7 @@ _SMALLEST = 1e-30  # probabilities below lose float32's precision; their logarit
 
 
 def check_rows(predictions: Predictions) -> None:
-    """Raise ResultError where a row's probabilities and loss are not of one distribution over all classes.
+    """Raise ResultError if a row's probabilities and loss are not of one distribution over all classes.
 
     The five probabilities sum to 1 at most. Where the label is among the five, the loss is minus the logarithm of its
     probability; where it is not, the loss is no lower than the fifth's. `squares` hold those of the five, at least.

@@ -1,4 +1,4 @@
-"""Which images a board is about, and what is true of them: `leaderboard.json`, and a release's labels."""
+"""Rules of a board: its images (`leaderboard.json`) and their labels in the release."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ _LABELS = ("foreground", "background", "foreground_source", "background_source")
 class Rules(Versioned):
     """The file `leaderboard.json`: the images that a board is about.
 
-    `digest` is that of the config's shards; `repo` and `revision` say where the release lies on the Hub, if it does.
+    `digest` is that of the config's shards; `repo` and `revision` locate the release on the Hub, if it is there.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Rules(Versioned):
 
     @property
     def warning(self) -> str | None:
-        """What the images are if they are not D3S's, as those of `guides` or a control; else None."""
+        """A warning if the images are not D3S's, as those of `guides` or a control; else None."""
         return not_d3s(self.kind, self.config)
 
     def check(self, facts: Dataset) -> None:
@@ -111,7 +111,7 @@ def read_rules(board: Path) -> Rules:
 
 
 def parse_rules(content: bytes, where: str) -> Rules:
-    """Return the rules in a file's content; raises ResultError that names the file where they cannot be read."""
+    """Return the rules in a file's content; raises ResultError with the file's name if they cannot be read."""
     try:
         return Rules.model_validate_json(content)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from d3s_dataset.errors import ResultError, one_line
 
 LONGEST = 256  # characters of a string
 _ROW = 512  # bytes of a row of predictions, packed or not; real ones have 60 and 150
-_SLACK = 1 << 20  # bytes beside the rows
+_SLACK = 1 << 20  # bytes in addition to the rows
 
 
 def most_bytes(rows: int) -> int:

@@ -1,7 +1,7 @@
 """A board as typed JSON: what `benchmark.leaderboard` writes, and the owner's notes on what was run again.
 
-Counts are whole numbers, floats are rounded to six places, an empty group is null, nothing says when or where it was
-made: the same files give the same bytes everywhere.
+Counts are whole numbers, floats are rounded to six places, an empty group is null, and neither time nor
+machine is recorded: the same files give the same bytes everywhere.
 """
 
 import json
@@ -43,7 +43,7 @@ class Record(Versioned):
 
     @property
     def sound(self) -> bool:
-        """Whether every image agrees, by the counts: `passed` alone proves nothing."""
+        """True if every image agrees, by the counts: `passed` alone proves nothing."""
         return self.passed and self.same == self.rows and self.tolerance is not None
 
 
@@ -60,7 +60,7 @@ class Cell(Strict):
 class Numbers(Strict):
     """All that a board shows of a submission's predictions, recomputed.
 
-    `answers` is the digest of what was answered; `metrics` has those of the table (`benchmark.metrics.registry`).
+    `answers` is the digest of the predictions; `metrics` has those of the table (`benchmark.metrics.registry`).
     """
 
     answers: str
@@ -81,7 +81,7 @@ class Versus(Strict):
 
 
 class Entry(Strict):
-    """One submission. `reason` says why it is in its state; a refused one has no numbers.
+    """One submission. `reason` is that of its state; a refused one has no numbers.
 
     `model` is the displayed name and `source` where the weights come from (`submission.names`); `repo` the Hub repo,
     `arguments` the digest of the model's arguments, `run_again` on how many images the owner ran it, `sequence` the

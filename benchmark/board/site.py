@@ -73,7 +73,7 @@ def eval_yaml(rules: Rules) -> bytes:
     `description`, `evaluation_framework` and, of each task, `id`, `config` and `split` (`test` where it is left out).
     Scores name a task as `task_id` (`benchmark.submit`). Frameworks are a closed list, `EVALUATION_FRAMEWORKS` in
     `packages/tasks/src/eval.ts` of huggingface/huggingface.js: ours takes a pull request there, and the release a place
-    on the Hub's list of benchmarks. The file has no field for a score's unit, so the description says it.
+    on the Hub's list of benchmarks. The file has no field for a score's unit, so the description gives it.
     """
     import yaml
 
@@ -109,7 +109,7 @@ def tables(board: Board) -> str:
 
 
 def page_name(entry: Entry) -> str:
-    """Return the path of an entry's report beside the page."""
+    """Return the path of an entry's report next to the page."""
     return f"{PAGES}/{entry.id}.html"
 
 
@@ -130,7 +130,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     interval = _interval(numbers.all) or "-"
     top1 = percent(numbers.all.top1)
     shown = (entry.model, str(entry.rank), str(entry.tier), top1, interval, numbers.worst or "-", percent(worst))
-    # The numbers are of all images, what stands behind them are those that were run again.
+    # The numbers are of all images, the evidence for them are those that were run again.
     return (*shown, percent(numbers.gap), entry.source, f"{entry.run_again} of {numbers.all.n}")
 
 

@@ -35,10 +35,10 @@ Text = Annotated[str, AfterValidator(_plain)]
 
 
 class Description(Versioned):
-    """What a result does not say of its model. `training_data`: what was seen beyond ImageNet, each a board of its own.
+    """Facts about a model that its result lacks. `training_data`: seen beyond ImageNet; each value has its own ranking.
 
     `imagenet`: nothing; `web`: images or captions of the web; `d3s`: images of D3S. `supersedes` is the id of an older
-    submission of the same model; `withdrawn` says why this one is no longer meant.
+    submission of the same model; `withdrawn` is the reason why this one no longer counts.
     """
 
     training_data: Literal["imagenet", "web", "d3s"]
@@ -49,7 +49,7 @@ class Description(Versioned):
 
 @dataclass(frozen=True, eq=False)
 class Submission:
-    """A submission that holds what it says: `result` is the recomputed one."""
+    """A validated submission: `result` is the recomputed one."""
 
     id: str
     result: results.Result

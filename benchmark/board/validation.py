@@ -1,4 +1,4 @@
-"""Checks of a submission, by whoever sends it and by the board in the same words: everything shown is recomputed.
+"""Checks of a submission, identical for the submitter and the board: everything shown is recomputed.
 
 A submission comes from a stranger. Every read is bounded before it is made: bytes by the file system, rows and
 uncompressed bytes by the Parquet footer, strings by their dictionaries, memory by the operating system. Nothing is
@@ -32,7 +32,7 @@ _TOLERANCE = 1e-6  # how far a number recomputed elsewhere may lie from the one 
 
 
 class _Group(BaseModel):
-    """The numbers of a group that are compared: counts of right answers, whatever else a version computes."""
+    """The numbers of a group that are compared: counts of correct predictions, whatever else a version computes."""
 
     n: int
     top1: Number
@@ -44,7 +44,7 @@ class _Compared(_Group):
 
 
 class _Sent(results.Provenance, Versioned):
-    """What is read of a result that was sent; metrics that are not compared may be missing, new or of another method.
+    """Fields read from a submitted result; metrics that are not compared may be missing, new or of another method.
 
     A board shows recomputed numbers alone, so a result of an older version is as good as its predictions.
     """
@@ -154,7 +154,7 @@ def _told(result: _Sent) -> dict[str, Any]:
 
 
 def _differences(sent: Any, made: Any, where: str = "") -> Iterator[str]:
-    """Yield where two JSON values differ by more than rounding, and what both say."""
+    """Yield the places where two JSON values differ by more than rounding, with both values."""
     if isinstance(sent, dict) and isinstance(made, dict):
         for name in sorted(set(sent) | set(made)):
             yield from _differences(sent.get(name), made.get(name), f"{where}.{name}".strip("."))

@@ -1,4 +1,4 @@
-"""Work on what strangers sent, in processes of their own: whatever happens to one, the caller goes on.
+"""Process pool for untrusted input: one process per item, and the caller survives a crash of any.
 
 A process that dies, or takes longer than it may, costs its own item and is started anew; the others keep theirs.
 """
@@ -20,7 +20,7 @@ from d3s_dataset.utils.processes import end_with_parent
 
 @dataclass(frozen=True)
 class Lost:
-    """An item without an answer, and why: the process died, took too long, or met an error that nobody expected."""
+    """An item without a result, and why: the process died, took too long, or raised an unexpected error."""
 
     reason: str
 
@@ -110,7 +110,7 @@ class _Worker:
 
 
 def _ready(workers: Sequence[_Worker]) -> list[Connection]:
-    """Return the connections that have an answer, an end, or no time left."""
+    """Return the connections that have a result, are closed, or have no time left."""
     first = min(each.deadline for each in workers) - time.monotonic()
     found: list[Any] = wait([each.connection for each in workers], max(first, 0))
     now = time.monotonic()

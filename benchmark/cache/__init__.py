@@ -1,1 +1,1 @@
-"""What was computed once, kept by what it was computed from. No torch."""
+"""Content-addressed cache of predictions, features and facts of models. No torch."""

@@ -1,4 +1,4 @@
-"""What one model gives on one source of images, part by part, so that a killed run goes on. Needs no torch."""
+"""Predictions or features of one model on one source of images, in parts, so that a killed run resumes. No torch."""
 
 import io
 import zipfile
@@ -31,7 +31,7 @@ def spans(n: int) -> list[Span]:
 
 
 class Finished(Strict):
-    """How all answers were made: what a result says beside model and data."""
+    """Facts about a finished run that a result records in addition to model and data."""
 
     run: Run
     environment: dict[str, str]
@@ -40,13 +40,13 @@ class Finished(Strict):
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """What a model pools n images to before its head: (n, d) float32 `values`."""
+    """Pooled features of n images, the input of a model's head: (n, d) float32 `values`."""
 
     values: np.ndarray
 
 
 class Store(Generic[P]):
-    """What one model gives on one source of images, part by part: in a folder, or in memory where there is none.
+    """Parts of one model's predictions or features on one source of images, in a folder, or in memory without one.
 
     A part is a dataclass of arrays with one row per image: `Answers`, `Pooled`.
     """
@@ -60,11 +60,11 @@ class Store(Generic[P]):
 
     @property
     def run(self) -> Run | None:
-        """How the parts are made; None before the first."""
+        """Settings of the run that makes the parts; None before the first."""
         return self._run if self._folder is None else load(Run, self._folder / "run.json")
 
     def begin(self, run: Run) -> None:
-        """Keep how the parts are made; those of which nothing says so are gone."""
+        """Store the settings of the parts; existing parts without recorded settings are deleted."""
         self._run = run
         if self._folder is not None:
             if self.run is None:
@@ -99,7 +99,7 @@ class Store(Generic[P]):
         return self._arrays.get(name) if self._folder is None else _unpacked(self._folder / f"{name}.npz", arrays)
 
     def missing(self, n: int) -> list[Span]:
-        """Return the spans of n rows without answers; all of them where nothing says how the others were made."""
+        """Return the spans of n rows without parts; all of them if no settings of the others are recorded."""
         unsaid = self.run is None
         return [span for span in spans(n) if unsaid or self.read(span) is None]
 
@@ -117,12 +117,12 @@ class Store(Generic[P]):
         return self._kind(*(np.concatenate([getattr(part, name) for part in there]) for name in names))
 
     def finish(self, n: int, finished: Finished) -> None:
-        """Say that all n rows are answered, and how."""
+        """Record that all n rows are finished, and with which settings."""
         if self._folder is not None:
             write_atomic(self._folder / f"finished-{n}.json", to_json(finished))
 
     def finished(self, n: int) -> Finished | None:
-        """Return how all n rows were answered, or None where an answer is missing."""
+        """Return the settings of all n rows, or None if a row is missing."""
         found = None if self._folder is None else load(Finished, self._folder / f"finished-{n}.json")
         return None if self.missing(n) else found
 

@@ -1,15 +1,15 @@
-"""What was computed once, kept by what it was computed from: answers of models, digests of files, models' facts.
+"""Content-addressed cache: predictions and features of models, digests of files, facts about models.
 
     CACHE/                                   $D3S_CACHE, else ~/.cache/d3s
-      files/<place>.json                     a file's digest, believed while size and time of change are the same
-      models/<question>.json                 a model's facts, believed while every file it was read from is the same
+      files/<place>.json                     a file's digest, valid while size and time of change are the same
+      models/<question>.json                 a model's facts, valid while every file it was read from is the same
       predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
-        00000000-00000256.npz                answers on a span of rows
+        00000000-00000256.npz                predictions on a span of rows
       features/<content>/                    the same for pooled features, and head.npz, the model's own
 
 A part that cannot be read counts as missing. Every file appears whole (`d3s_dataset.utils.atomic`), so processes may
-share a cache, and a killed run goes on where it was. Needs no torch.
+share a cache, and a killed run resumes. Needs no torch.
 """
 
 import os
@@ -34,7 +34,7 @@ _RACY_SECONDS = 2  # a file changed so lately can change again without its time 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run a model: precision (`auto`, `fp32`, `bf16`), whether it may be compiled, devices by name or None."""
+    """Options of inference: precision (`auto`, `fp32`, `bf16`), whether to compile, devices by name or None."""
 
     precision: str = "auto"
     compile: bool = True
@@ -51,7 +51,7 @@ class KnownFile(Strict):
 
 
 class KnownModel(Strict):
-    """What a result says of a model, and what it was read from.
+    """Facts about a model that a result records, and the files they were read from.
 
     `files` is the digest of all its files; `hub` names those that lie on the Hub (repo, revision, file).
     """
@@ -90,7 +90,7 @@ class Cache:
         return digest([[path.name, self.digest_of(path)] for path in paths])
 
     def model(self, question: dict[str, Any]) -> KnownModel | None:
-        """Return a model's facts as last kept: whoever asks compares `files`."""
+        """Return a model's facts as last stored; the caller compares `files`."""
         return load(KnownModel, self._note(question))
 
     def keep_model(self, question: dict[str, Any], known: KnownModel) -> None:
@@ -98,7 +98,7 @@ class Cache:
         write_atomic(self._note(question), to_json(known))
 
     def predictions(self, **content: Any) -> Store[Answers]:
-        """Return the answers computed from `content`, any JSON values that name all of it."""
+        """Return the parts computed from `content`, any JSON values that name all of it."""
         return Store(Answers, self._place("predictions", content))
 
     def features(self, **content: Any) -> Store[Pooled]:

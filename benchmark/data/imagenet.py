@@ -70,4 +70,4 @@ class Folder:
         return digest([str(self._folder.resolve()), [[key, each.st_size, each.st_mtime_ns] for key, each in facts]])
 
 
-Images = Split | Rows | Folder  # where images with a class come from
+Images = Split | Rows | Folder  # the sources of images with a class

@@ -1,4 +1,4 @@
-"""Pairings: groups of classes, each tied to one background, as in the paper's spurious-correlation task.
+"""Pairings: groups of classes, each paired with one background, as in the paper's spurious-correlation task.
 
 Needs no torch.
 
@@ -46,7 +46,7 @@ class PairingError(ModelError):
 
 @dataclass(frozen=True)
 class Pairing:
-    """Groups of classes by name, each with its labels and the background it is tied to."""
+    """Groups of classes by name, each with its labels and the background it is paired with."""
 
     groups: Groups
 
@@ -62,8 +62,8 @@ class Pairing:
             table[list(members)] = index
         return table[foreground]
 
-    def tied(self, foreground: np.ndarray, background: np.ndarray, backgrounds: Sequence[str]) -> np.ndarray:
-        """Return which images show a class of a group on its own background, (n,) bool.
+    def aligned(self, foreground: np.ndarray, background: np.ndarray, backgrounds: Sequence[str]) -> np.ndarray:
+        """Return the mask of images of a group's class on its own background, (n,) bool.
 
         Args:
             foreground: (n,) class labels.
@@ -80,17 +80,20 @@ class Pairing:
         own = np.array([*(names.index(name) for _, name in self.groups.values()), -1])
         return own[self.group(foreground)] == background
 
-    def untied(self, foreground: np.ndarray, background: np.ndarray, backgrounds: Sequence[str]) -> np.ndarray:
-        """Return which images show a class of a group on another background than its own, (n,) bool."""
-        return (self.group(foreground) >= 0) & ~self.tied(foreground, background, backgrounds)
+    def conflicting(self, foreground: np.ndarray, background: np.ndarray, backgrounds: Sequence[str]) -> np.ndarray:
+        """Return the mask of images of a group's class on another background than its own, (n,) bool."""
+        return (self.group(foreground) >= 0) & ~self.aligned(foreground, background, backgrounds)
 
     def record(self) -> dict[str, Any]:
         """Return the pairing as JSON, in the form that a file has."""
-        return {name: {"classes": list(members), "background": tied} for name, (members, tied) in self.groups.items()}
+        return {
+            name: {"classes": list(members), "background": background}
+            for name, (members, background) in self.groups.items()
+        }
 
 
 def read(text: str) -> Pairing:
-    """Return the pairing that a word says: `paper`, `sample`, a seed, or a JSON file.
+    """Return a pairing by name: `paper`, `sample`, a seed, or a JSON file.
 
     A seed draws another background for every ImageNet-9 superclass, no background twice.
 

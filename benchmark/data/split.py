@@ -1,7 +1,7 @@
 """The images and labels of one split, read from a release's Parquet shards.
 
-Read with pyarrow, because `datasets` is not on every machine that has a GPU. Needs no torch, so that a missing data set
-is said before torch is loaded. Memory holds one row group of images, however many there are.
+Read with pyarrow, because `datasets` is not on every machine that has a GPU. Needs no torch, so that a missing dataset
+is an error before torch is loaded. Memory holds one row group of images, however many there are.
 """
 
 from bisect import bisect_right
@@ -41,7 +41,7 @@ class Split:
 
     @cached_property
     def labels(self) -> pa.Table:
-        """The columns beside the image, of the first `n` rows."""
+        """All columns but the image, of the first `n` rows."""
         parts = [_read_columns(path, _LABELS) for path in self.paths]
         return pa.concat_tables(parts, promote_options="permissive").slice(0, self.n).combine_chunks()
 
@@ -70,7 +70,7 @@ class Split:
                 yield from _encoded(path, max(0, start - begin))
 
     def predictions(self, answers: Answers) -> Predictions:
-        """Return a model's answers with the labels beside them."""
+        """Return a model's predictions with the labels."""
         labels = {name: self.column(name) for name in _LABELS if name != "verified"}
         return Predictions(**labels, **vars(answers))
 
@@ -96,7 +96,7 @@ class Split:
         return [*accumulate(self.rows, initial=0)][:-1]
 
     def facts(self) -> result.Dataset:
-        """Return what a result says about the images. A part of a split is named in `datasets`' slice notation."""
+        """Return a result's facts about the images. A part of a split is named in `datasets`' slice notation."""
         part = "" if self.n == sum(self.rows) else f"[:{self.n}]"
         return result.Dataset(
             name=self.manifest.name,
@@ -121,7 +121,7 @@ class Rows:
 
     @property
     def n(self) -> int:
-        """How many."""
+        """The number of images."""
         return len(self.chosen)
 
     @cached_property
@@ -163,7 +163,7 @@ def open_split(dataset: str | Path, config: str, split: str, limit: int | None =
         limit: use the first so many images only.
 
     Raises:
-        DatasetNotFound: nothing lies under that name.
+        DatasetNotFound: nothing is found under that name.
         ReleaseError: unfinished, without that split, damaged, or without the columns.
     """
     folder = fetch(dataset, config, split)
@@ -179,7 +179,7 @@ def open_split(dataset: str | Path, config: str, split: str, limit: int | None =
     # A Hub snapshot's folder is named by its commit.
     revision = folder.name if resolve(dataset).repo else None
     found = Split(manifest, config, split, revision, paths, rows, min(sum(rows), limit or sum(rows)))
-    _ = found.labels  # missing columns are said now, not after the model was loaded
+    _ = found.labels  # missing columns are an error now, not after the model was loaded
     return found
 
 

@@ -1,4 +1,4 @@
-"""Erasers: what removes a label from frozen features, and the table of them. No torch before `fit`."""
+"""Erasers, which remove a label from frozen features, and the table of them. No torch before `fit`."""
 
 from benchmark.erasers.registry import ERASERS, FEWEST, Eraser, fit
 

@@ -1,4 +1,4 @@
-"""What erasers are fitted on, and the moments of it that several of them use."""
+"""Training data of erasers, and the moments of it that several of them use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Map = Callable[[np.ndarray], np.ndarray]  # (m, d) float32 -> (m, d)
 
 @dataclass(frozen=True)
 class Rows:
-    """What an eraser is fitted on.
+    """Training data of an eraser.
 
     Attributes:
         features: (n, d) float32, finite.
         erase: (n,) labels to erase, in 0..labels-1, each used.
-        keep: (n,) photos that should stay known, in 0..photos-1, each used.
+        keep: (n,) photos that should stay recognisable, in 0..photos-1, each used.
     """
 
     features: np.ndarray
@@ -25,7 +25,7 @@ class Rows:
 
 
 class Fit(Protocol):
-    """How one eraser is fitted: an entry of the table `ERASERS`."""
+    """A function that fits one eraser: an entry of the table `ERASERS`."""
 
     def __call__(self, rows: Rows, seed: int, /) -> tuple[Map, int]:
         """Return a map of features, which sees nothing but features, and how many dimensions it leaves at most.

@@ -9,7 +9,7 @@ from d3s_dataset.utils.extras import late
 
 ROUNDS = 35  # classifiers at most, as in the experiments of arXiv 2004.07667
 DECAY = 1e-2  # L2 penalty of each classifier, on features scaled to a mean variance of 1
-HELD_OUT = 0.2  # of the photos: whether a label can still be read is asked on these
+HELD_OUT = 0.2  # of the photos: the test whether a label can still be read uses these
 
 
 def nothing(rows: Rows, seed: int) -> tuple[Map, int]:

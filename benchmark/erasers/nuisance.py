@@ -1,4 +1,4 @@
-"""Erasers that ask what changes while a photo stays: they also lower what a non-linear probe reads.
+"""Erasers of the variation within a photo: they also lower what a non-linear probe reads.
 
 Features of the same photo under different labels differ by what is to be erased and by little else. These differences,
 the within-photo spread, say where that lies without being told what it is: in those directions nothing is left, for
@@ -28,9 +28,9 @@ def nuisance(rows: Rows, seed: int) -> tuple[Map, int]:
 
 
 def photo_mean(rows: Rows, seed: int) -> tuple[Map, int]:
-    """Ridge regression of features on the mean of their photo's: what is left is what says which photo it is.
+    """Ridge regression of features on the mean of their photo's: what is left identifies the photo.
 
-    The rank is that of the photos' means, so few photos leave little: enough to tell photos apart, not enough for a
+    The rank is that of the photos' means, so few photos leave little: enough to separate photos, not enough for a
     head of many classes.
     """
     x, means = centred(rows)
@@ -46,7 +46,7 @@ def band(rows: Rows, seed: int) -> tuple[Map, int]:
 
     The largest directions are the nuisance's own. In the smallest a reader finds it again, since scaling makes them as
     large as any; a photo's class lies in between. What is left is enlarged until it has the spread of what came in:
-    a head whose offsets were learnt with that spread hears too little otherwise.
+    a head whose offsets were learnt with that spread receives too little signal otherwise.
 
     Raises:
         EraserError: too few differences to have a middle.

@@ -69,7 +69,7 @@ def fit(name: str, features: np.ndarray, erase: np.ndarray, keep: np.ndarray, *,
         name: one of `ERASERS`.
         features: (n, d) features.
         erase: (n,) integer labels to erase.
-        keep: (n,) integer ids of the photos that should stay known.
+        keep: (n,) integer ids of the photos that should stay recognisable.
         seed: of what is drawn in fitting; same rows and seed, same eraser.
 
     Raises:
@@ -96,7 +96,7 @@ def _checked(features: np.ndarray, what: str) -> np.ndarray:
 
 def _codes(labels: np.ndarray, n: int, what: str) -> np.ndarray:
     if labels.shape != (n,):
-        raise EraserError(f"expected {n} {what}, one an image, got an array of shape {labels.shape}")
+        raise EraserError(f"expected {n} {what}, one per image, got an array of shape {labels.shape}")
     values, codes = np.unique(labels, return_inverse=True)
     if len(values) < FEWEST:
         raise EraserError(f"an eraser needs at least {FEWEST} {what}, got {len(values)}: give it more rows")

@@ -1,4 +1,4 @@
-"""Which devices there are, and which of them have bf16 units.
+"""Available devices, and whether they have bf16 units.
 
 Torch half.
 """
@@ -29,14 +29,14 @@ def _device(name: str) -> torch.device:
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Say whether a device has bf16 units, so that bf16 is worth trying."""
+    """Return whether a device has bf16 units, so that bf16 is worth trying."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return _cpu_has("amx_bf16") or _cpu_has("avx512_bf16")
 
 
 def trains_in_bf16(device: torch.device) -> bool:
-    """Say whether bf16 also pays in training, whose backward pass is slow in bf16 on a CPU without matrix units."""
+    """Return whether bf16 also pays in training, whose backward pass is slow in bf16 on a CPU without matrix units."""
     return fast_bf16(device) and (device.type == "cuda" or _cpu_has("amx_bf16"))
 
 

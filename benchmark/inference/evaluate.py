@@ -34,17 +34,17 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
 
 @dataclass(frozen=True)
 class Subject:
-    """A model as asked for; loaded only where its facts are not known or an answer is missing."""
+    """A model by name; loaded only if its facts are not cached or a prediction is missing."""
 
     name: str
     checkpoint: Path | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
-    cache: Cache | None = None  # None: nothing is believed, nothing kept
+    cache: Cache | None = None  # None: nothing is read or stored
     devices: Sequence[str] | None = None  # torch names; the first also computes what loading a model needs
 
     @cached_property
     def facts(self) -> KnownModel:
-        """What a result says of the model."""
+        """The facts about the model that a result records."""
         return self.recalled or self._learned
 
     @cached_property
@@ -70,7 +70,7 @@ class Subject:
         loaded = self.classifier
         facts: dict[str, Any] = {"architecture": loaded.architecture, "tag": loaded.tag, "digest": loaded.digest}
         facts["left_out"] = loaded.left_out
-        # As JSON gives it back: a first and a second call ask the same question.
+        # As JSON gives it back: a first and a second call have the same key.
         made = KnownModel(files="", hub=[], transform=loaded.preprocessing, **facts)
         facts["transform"] = made.model_dump(mode="json")["transform"]
         if self.cache:
@@ -79,14 +79,14 @@ class Subject:
         return KnownModel(files="", hub=[], **facts)
 
     def model(self, precision: str) -> results.Model:
-        """Return what a result says of the model run in a precision."""
+        """Return the facts that a result records about the model in a precision."""
         said = self.facts.model_dump(exclude={"files", "hub"})
         file = self.checkpoint.name if self.checkpoint else None
         return results.Model(name=self.name, kwargs=self.kwargs, precision=precision, checkpoint=file, **said)
 
 
 def answers(subject: Subject, source: Images, options: Options, started: float) -> tuple[Answers, Finished]:
-    """Return what a model says about images, and how it was made: from the cache where all of it is there.
+    """Return a model's predictions on images, and their settings: from the cache if all of them are there.
 
     Raises:
         ModelError: the model cannot be loaded, or not be run.
@@ -113,7 +113,7 @@ def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]
 
 
 def content(subject: Subject, source: Images, cache: Cache) -> dict[str, Any]:
-    """Return all that names what a model gives on images, but how it is run."""
+    """Return the cache key of a model's outputs on images, without the settings of the run."""
     return {
         "weights": subject.facts.digest,
         "architecture": subject.facts.architecture,
@@ -137,10 +137,10 @@ def measure_one(
         imagenet: photos to measure the same model on, with the same transform and precision.
 
     Returns:
-        The result and its path; the predictions lie beside it.
+        The result and its path; the predictions are next to it.
 
     Raises:
-        ModelError, ReleaseError, WriteError: as said by what fails.
+        ModelError, ReleaseError, WriteError: as raised by what fails.
     """
     said, finished = answers(subject, split, options, started)
     whole = None
@@ -181,7 +181,7 @@ def _version(package: str) -> str:
 
 
 def process_start() -> float:
-    """Return `time.monotonic()` at the start of this process (Linux), or now where the system does not say."""
+    """Return `time.monotonic()` at the start of this process (Linux), or now if the system does not give it."""
     now = time.monotonic()
     try:
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])

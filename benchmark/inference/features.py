@@ -1,6 +1,6 @@
-"""Pooled features of a model on one split: what its head sees of each image, with the labels beside them.
+"""Pooled features of a model on one split: the input of its head for each image, with the labels.
 
-They are computed in fp32 and kept beside the predictions (`cache`), so a second call loads no model. Loads torch only
+They are computed in fp32 and kept with the predictions (`cache`), so a second call loads no model. Loads torch only
 to compute.
 """
 

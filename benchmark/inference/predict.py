@@ -42,7 +42,7 @@ def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tu
 
 
 def answer(classifier: Classifier, source: Images, options: Options, store: Store[Answers]) -> Run:
-    """Run a model over the images whose answers a store lacks; raises ModelError also for logits that are not finite.
+    """Run a model over the images that a store lacks; raises ModelError also for logits that are not finite.
 
     Otherwise as `fill`.
     """
@@ -62,14 +62,14 @@ def fill(
         classifier: the model.
         source: the images.
         options: how.
-        store: where parts go, block by block; what it says of an earlier part's precision and compilation is kept.
+        store: where parts go, block by block; an earlier part's precision and compilation are kept.
         reduce: rows, and what the network gave for them (float32, on the device), to a part.
 
     Returns:
         How it ran.
 
     Raises:
-        ModelError: an answer of another shape, or not enough memory for one image.
+        ModelError: an output of another shape, or not enough memory for one image.
         ReleaseError: an image that cannot be read.
     """
     before, spans = store.run, store.missing(source.n)
@@ -77,7 +77,7 @@ def fill(
         return before
     prepare, finish = divide(classifier.transform)
     runners = forwards(classifier.name, classifier.network, choose_devices(options.devices), finish)
-    # Decoding beside the network would slow a CPU's own threads down (`decode`).
+    # Decoding in parallel with the network would slow a CPU's own threads down (`decode`).
     ahead = 0 if runners[0].device.type == "cpu" else 1
     stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
     left = sum(stop - start for start, stop in spans)
@@ -99,7 +99,7 @@ def _settle(
         stream: blocks, one at least.
         n: how many images are to be run.
         options: how.
-        store: what says how earlier parts were made.
+        store: the record of the settings of earlier parts.
         done: called after each batch with its number of images.
 
     Returns:

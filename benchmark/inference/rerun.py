@@ -1,6 +1,6 @@
-"""`benchmark.run --from RESULT`: run the same model on the same images again, and say whether it says the same.
+"""`benchmark.run --from RESULT`: run the same model on the same images again and compare the predictions.
 
-Nothing comes from the cache: that would compare an answer with itself.
+Nothing comes from the cache: that would compare a prediction with itself.
 """
 
 import re
@@ -21,14 +21,14 @@ def run_again(path: Path, dataset: str, checkpoint: Path | None, options: Option
     """Run a result's model on its images again.
 
     Args:
-        path: the result; its predictions lie beside it.
+        path: the result; its predictions are next to it.
         dataset: where the images lie now: `d3s`, a folder, or a Hub repo.
         checkpoint: the file of weights, if the result was made with one.
         options: how to run it; the precision is the result's.
         model: the name as typed, needed where the result's is code or a folder: such a name is never taken from a file.
 
     Returns:
-        The line that says whether both agree, or on how many images they differ.
+        The line that reports agreement, or the number of images on which they differ.
 
     Raises:
         ResultError: the result or its predictions cannot be read.
@@ -72,7 +72,7 @@ def _same_split(facts: results.Dataset, dataset: str) -> Split:
 
 
 def _check_weights(model: results.Model, subject: Subject, path: Path) -> None:
-    # Before loading: without the file, the Hub would be asked for other weights.
+    # Before loading: without the file, other weights would be loaded from the Hub.
     if subject.checkpoint is None and model.checkpoint is not None:
         raise ModelError(f"{path} was made with the weights in {model.checkpoint}: pass that file as --checkpoint FILE")
     found = subject.facts.digest

@@ -45,11 +45,11 @@ class Forward:
 
     @property
     def compiled(self) -> bool:
-        """Whether whole batches go through torch.compile."""
+        """True if whole batches go through torch.compile."""
         return self._compiled is not None
 
     def logits(self, pixels: np.ndarray, done: Callable[[int], object] = lambda count: None) -> torch.Tensor:
-        """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) where it says so.
+        """Return the (n, 1000) float32 logits of n prepared images, on the device; (n, `outputs`) if that is given.
 
         Args:
             pixels: the prepared images.
@@ -164,7 +164,7 @@ def forwards(name: str, network: nn.Module, devices: list[torch.device], finish:
 
 
 def pays(seconds: float, device: torch.device) -> bool:
-    """Say whether compilation is worth trying for work that takes this long without."""
+    """Return whether compilation is worth trying for work that takes this long without."""
     return seconds * _PAYS > _COMPILE_SECONDS.get(device.type, _COMPILE_SECONDS["cpu"])
 
 

@@ -1,4 +1,4 @@
-"""The models that a command line asks for: its flags of weights, and what becomes of names before any work."""
+"""Models of a command line: the flags for weights, and the checks of names before any work."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ def subjects(
     cache: Cache | None = None,
     devices: Sequence[str] | None = None,
 ) -> list[Subject]:
-    """Return the models asked for, their names checked.
+    """Return the models by name, their names checked.
 
     Args:
         entries: names and arguments.
         checkpoint: a file of weights, for a single model.
-        cache: answers are taken from it and kept in it; None for neither. Those of `MODULE:FUNCTION` never are.
+        cache: predictions are read from it and stored in it; None for neither. Those of `MODULE:FUNCTION` never are.
         devices: torch names such as `cuda:0`; None for all GPUs, else the CPU.
 
     Raises:

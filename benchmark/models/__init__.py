@@ -1,1 +1,1 @@
-"""Models: what can stand after `--model`, from timm, transformers, a folder or code; heads, weights, lists."""
+"""Models: the values of `--model`, from timm, transformers, a folder or code; heads, weights, lists."""

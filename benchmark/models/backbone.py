@@ -14,7 +14,7 @@ from torch import nn
 from benchmark.models.heads import Columns
 from d3s_dataset.errors import ModelError
 
-_SAME = 1e-3  # of the largest logit: how far a linear head may be from the model's own answer on a random image
+_SAME = 1e-3  # of the largest logit: how far a linear head may be from the model's own output on a random image
 _SIDE = 64  # of the picture it is tried on
 
 

@@ -1,4 +1,4 @@
-"""What every model becomes, wherever it comes from: a network over the 1000 classes with its own transform.
+"""The common form of models of every source: a network over the 1000 classes with its own transform.
 
 Torch half.
 """

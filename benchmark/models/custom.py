@@ -6,7 +6,7 @@ Torch half. The module is imported as Python does, from the current folder or wh
     def model(width=1.0):
         return network, transform  # transform: a PIL image (RGB) to (3, height, width) float32
 
-A network of timm may come alone: it knows its transform, and its head is mapped as any of timm's.
+A network of timm may come alone: its transform is that of its config, and its head is mapped as any of timm's.
 """
 
 import difflib

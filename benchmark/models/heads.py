@@ -1,6 +1,6 @@
-"""Heads: which output of a model speaks for which of the 1000 ImageNet classes.
+"""Heads: the output of a model for each of the 1000 ImageNet classes.
 
-Torch half. Models name their outputs by WordNet ids, by names, or not at all; then their number tells the label set,
+Torch half. Models name their outputs by WordNet ids, by names, or not at all; then their number gives the label set,
 as in timm. A head that lacks a class is refused: its accuracy there would be 0 for want of an output.
 """
 
@@ -21,16 +21,16 @@ _WNID = re.compile(r"n\d{8}")
 
 
 def columns(name: str, count: int, labels: Sequence[str] | None = None, head: str | None = None) -> list[int]:
-    """Return, for each of the 1000 classes, the output that speaks for it.
+    """Return, for each of the 1000 classes, its output.
 
     Args:
         name: the model's, for errors.
         count: how many outputs it has.
-        labels: what it calls each output, if it says: WordNet ids, or names where there are 1000.
+        labels: the names of its outputs, if it has them: WordNet ids, or names where there are 1000.
         head: one of `MAPS`, as typed; it goes before the labels.
 
     Raises:
-        ModelError: a class has no output of its own, or nothing says what the outputs are.
+        ModelError: a class has no output of its own, or nothing names the outputs.
     """
     if head is not None:
         return _mapped(name, count, head)
@@ -56,7 +56,7 @@ def columns(name: str, count: int, labels: Sequence[str] | None = None, head: st
 
 
 def over_imagenet(network: nn.Module, count: int, wanted: list[int]) -> nn.Module:
-    """Return a network that answers with the wanted of its `count` outputs in their order; itself if it does."""
+    """Return a network that returns the wanted of its `count` outputs in their order; itself if it does."""
     return network if wanted == list(range(count)) else Columns(network, wanted)
 
 

@@ -1,6 +1,6 @@
-"""What is known of a model without loading it, so that a second call needs no torch.
+"""Cached facts about models, read without loading the model, so that a second call needs no torch.
 
-A note in the cache is believed only while every file that the model was read from has the same bytes: the checkpoint,
+An entry of the cache is valid only while every file that the model was read from has the same bytes: the checkpoint,
 the folder that was named, or what the Hub now gives for the files of a pretrained model. Needs no torch.
 """
 
@@ -17,7 +17,7 @@ HubFile = tuple[str, str | None, str]  # repo, revision, name
 
 
 def recall(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> KnownModel | None:
-    """Return a model's facts if they still hold, else None."""
+    """Return a model's facts if they are still valid, else None."""
     known = cache.model(_question(name, checkpoint, kwargs))
     if known is None:
         return None
@@ -26,7 +26,7 @@ def recall(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, A
 
 
 def remember(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str, Any], **facts: Any) -> None:
-    """Keep the facts of a model just loaded, where it is known which files they came from.
+    """Store the facts of a model just loaded, if the files they came from are known.
 
     Args:
         cache: where.
@@ -64,7 +64,7 @@ def _version(package: str) -> str | None:
 
 
 def _paths(name: str, checkpoint: Path | None, hub: list[HubFile]) -> list[Path] | None:
-    """Return the files that a model is read from now, or None where that cannot be said."""
+    """Return the files that a model is read from now, or None if that cannot be determined."""
     paths = [checkpoint] if checkpoint else []
     if folder := folder_of(name):
         paths += sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
@@ -81,7 +81,7 @@ def _download(hub: list[HubFile]) -> list[Path] | None:
         with cache_only_where_unreachable():
             return [Path(hf_hub_download(repo, file, revision=revision)) for repo, revision, file in hub] or None
     except (HfHubHTTPError, LocalEntryNotFoundError, EntryNotFoundError, OSError):
-        return None  # loading the model says it better
+        return None  # loading the model gives the better error
 
 
 def _hub_files(name: str, config: dict[str, Any]) -> list[HubFile]:

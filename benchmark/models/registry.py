@@ -1,4 +1,4 @@
-"""Models: what can stand after `--model`, as a table from prefix to all that is known of such names without torch.
+"""Models: the values of `--model`, as a table from prefix to the facts about such names that need no torch.
 
 A name is `PREFIX:PLACE`, a name of timm (no colon), or `MODULE:FUNCTION`. Torch is imported when one is checked or
 loaded, by the source's own module.
@@ -33,9 +33,9 @@ class ModelSource:
 
     Attributes:
         form: how such a name is typed.
-        module: of `check(name, pretrained)`, which raises ModelError for a name that cannot be a model and asks no
+        module: of `check(name, pretrained)`, which raises ModelError for a name that cannot be a model and uses no
             network, and of `load(name, checkpoint, kwargs)`, which returns a `Classifier`.
-        place: what stands after the colon: a name, a repo of the Hub, a folder, either, or code. Code is in no file
+        place: the part after the colon: a name, a repo of the Hub, a folder, either, or code. Code is in no file
             that could be compared, so what it gives is never cached; a name that was read from a file may only be a
             name or a repo.
         packages: whose versions decide what a load gives.
@@ -56,12 +56,12 @@ class ModelSource:
 
     @property
     def cacheable(self) -> bool:
-        """Whether predictions and facts may be cached."""
+        """True if predictions and facts may be cached."""
         return self.place != "code"
 
     @property
     def repo(self) -> bool:
-        """Whether the place may be a repo of the Hub."""
+        """True if the place may be a repo of the Hub."""
         return "repo" in self.place
 
 
@@ -133,7 +133,7 @@ def source_of(name: str) -> ModelSource:
 
 
 def folder_of(name: str) -> Path | None:
-    """Return the folder that a model's name stands for, or None."""
+    """Return the folder that a model's name refers to, or None."""
     source, place = source_of(name), Path(name.partition(":")[2])
     return place if source.place == "folder" or (source.place == "repo or folder" and place.is_dir()) else None
 

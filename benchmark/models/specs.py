@@ -1,4 +1,4 @@
-"""Lists of models: a name and its arguments a line, read from a file or shipped in `benchmark/models/lists/`."""
+"""Lists of models: a name and its arguments per line, read from a file or shipped in `benchmark/models/lists/`."""
 
 import ast
 import shlex
@@ -14,7 +14,7 @@ from d3s_dataset.errors import ModelError
 
 @dataclass(frozen=True)
 class Entry:
-    """A model as it is asked for: its name and its own arguments."""
+    """A model's specification: its name and its own arguments."""
 
     name: str
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -24,7 +24,7 @@ def read_list(name: str) -> list[Entry]:
     """Read a list of models.
 
     A line is a name, then any number of `key=value`; `#` starts a comment; quotes keep spaces together. A name from a
-    file never stands for code or a folder.
+    file never refers to code or a folder.
 
     Args:
         name: of a shipped list, or the path of a file.

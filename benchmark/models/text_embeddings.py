@@ -28,13 +28,13 @@ _BATCH = 250  # prompts a forward pass
 def embeddings(
     model: Any, tokenizer: Any, digest: str, templates: tuple[str, ...], device: torch.device | None = None
 ) -> tuple[torch.Tensor, str]:
-    """Return a unit vector a class: the normalised mean over templates of the prompts' unit embeddings.
+    """Return one unit vector per class: the normalised mean over templates of the prompts' unit embeddings.
 
     Args:
         model: a CLIP or SigLIP model of transformers.
         tokenizer: its tokenizer.
         digest: SHA-256 of its weights.
-        templates: with `{}` where the class stands.
+        templates: with `{}` in place of the class.
         device: where they are computed; None: a GPU if there is one, else the CPU.
 
     Returns:

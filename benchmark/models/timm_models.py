@@ -22,14 +22,14 @@ from d3s_dataset.errors import CheckpointError, ModelError, did_you_mean, one_li
 from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
 
 _NEAR = 3
-# They say where weights come from, which `load` decides.
+# They set the source of the weights, which `load` decides.
 _OURS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 # They change the head or the stem, for which trained weights then do not exist.
 _OWN_ARGUMENTS = ("num_classes", "in_chans")
 
 
 def check(name: str, pretrained: bool) -> None:
-    """Raise ModelError for a name that timm does not know, or a folder that is none; a repo is not asked for."""
+    """Raise ModelError for a name that timm does not know, or a folder that is none; a repo is not requested."""
     if name.startswith("local-dir:"):
         _check_folder(name)
     elif ":" not in name:
@@ -72,7 +72,7 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
 def as_classifier(
     name: str, network: nn.Module, kwargs: dict[str, Any], tag: str | None, head: str | None = None
 ) -> Classifier:
-    """Return a network of timm with the transform that its own data config asks for.
+    """Return a network of timm with the transform of its own data config.
 
     Raises:
         ModelError: its head lacks some of the 1000 classes, or is not the `head` named.
@@ -100,7 +100,7 @@ def _check_folder(name: str) -> None:
 
 
 def _check_registered(name: str, pretrained: bool) -> None:
-    """Raise ModelError, with near matches, for a name that timm does not know or cannot load; asks no network."""
+    """Raise ModelError, with near matches, for a name that timm does not know or cannot load; uses no network."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=_NEAR)
@@ -118,7 +118,7 @@ def _check_registered(name: str, pretrained: bool) -> None:
 
 
 def _pretrained(name: str, kwargs: dict[str, Any]) -> nn.Module:
-    """Create a model with its pretrained weights, in seconds also where there is no network and no cached copy."""
+    """Create a model with its pretrained weights, in seconds also if there is no network and no cached copy."""
     for each in _OWN_ARGUMENTS:
         if each in kwargs:
             raise ModelError(f"{each} cannot be set for the pretrained weights of {name}: pass --checkpoint FILE too")
@@ -165,7 +165,7 @@ def _tag(network: nn.Module) -> str | None:
 
 
 def _labels(config: dict[str, Any]) -> list[str] | None:
-    """Return what a model calls its outputs, if its config says so."""
+    """Return the names of a model's outputs, if its config has them."""
     labels = config.get("label_names")
     if isinstance(labels, dict):
         labels = [labels[key] for key in sorted(labels, key=int)]

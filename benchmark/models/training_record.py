@@ -1,4 +1,4 @@
-"""What a trained model's folder records: how it was trained, and which pooled features speak for which label.
+"""The records in a trained model's folder: its training, and the partition of its pooled features by label.
 
 The paper cuts ResNet-50's 2048 features by index into 1798 and 250 (arXiv 2211.10370, section 4). Needs no torch.
 """
@@ -17,7 +17,7 @@ RECORD = "training.json"  # in a trained model's folder: settings, images, and t
 
 
 class Partition(Strict):
-    """The first `foreground` pooled features speak for the foreground, the next `background` for the background."""
+    """Sizes of the parts of pooled features: first those of the foreground, then those of the background."""
 
     foreground: int
     background: int
@@ -30,7 +30,7 @@ class Partition(Strict):
 
     @property
     def size(self) -> int:
-        """How many features there are."""
+        """The number of features."""
         return self.foreground + self.background
 
     def columns(self, part: str) -> slice:
@@ -59,6 +59,6 @@ def write(folder: Path, partition: Partition) -> None:
 
 
 def record_of(checkpoint: Path) -> Path:
-    """Return where the record of the training behind a file of weights is: beside it, or beside what it links to."""
-    beside, linked = (each.parent / RECORD for each in (checkpoint, checkpoint.resolve()))
-    return beside if beside.is_file() else linked
+    """Return the path of the training record of a file of weights: in its folder, or in that of the link's target."""
+    own, linked = (path.parent / RECORD for path in (checkpoint, checkpoint.resolve()))
+    return own if own.is_file() else linked

@@ -1,6 +1,6 @@
 """Models of transformers, from a Hub repo or a folder: image classifiers, and what zero-shot models share with them.
 
-Torch half. Imports transformers only when such a model is asked for.
+Torch half. Imports transformers only if such a model is loaded.
 """
 
 import json
@@ -28,7 +28,7 @@ _SHOWN = 3  # weights of a mismatch that an error lists
 
 
 def check(name: str, pretrained: bool) -> None:
-    """Raise ModelError for a name that is neither a folder with a config nor a Hub repo; asks no network."""
+    """Raise ModelError for a name that is neither a folder with a config nor a Hub repo; uses no network."""
     _transformers()
     place = name.partition(":")[2]
     if not pretrained:
@@ -41,7 +41,7 @@ def check(name: str, pretrained: bool) -> None:
 
 
 def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifier:
-    """Load an image classifier; its outputs are put into ImageNet's order by what `id2label` calls them.
+    """Load an image classifier; its outputs are put into ImageNet's order by the names in `id2label`.
 
     Args:
         name: `transformers:REPO_OR_FOLDER`.
@@ -69,14 +69,14 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
 
 
 def refuse_unknown(name: str, kwargs: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Raise ModelError for a model argument that nothing would look at."""
+    """Raise ModelError for a model argument that nothing would use."""
     for key in kwargs:
         if key not in known:
             raise ModelError(f"{name} does not take --model-kwargs {key}: expected {' or '.join(known) or 'none'}")
 
 
 def pretrained(name: str, kind: str) -> Any:
-    """Load a model in float32 with all its weights, in seconds also where there is no network and no cached copy.
+    """Load a model in float32 with all its weights, in seconds also if there is no network and no cached copy.
 
     Args:
         name: prefix and place.
@@ -131,7 +131,7 @@ class Transform:
 
 
 def image_processor(name: str) -> Transform:
-    """Load a model's own image processor; raises ModelError where it has none."""
+    """Load a model's own image processor; raises ModelError if it has none."""
     return Transform(part(name, "AutoImageProcessor"))
 
 

@@ -28,7 +28,7 @@ from d3s_dataset.utils.cli import warn
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
 _PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and DistributedDataParallel put before a name
-UNFINISHED = ("checkpoint.pt", "log.jsonl")  # what lies in a folder before its training has ended
+UNFINISHED = ("checkpoint.pt", "log.jsonl")  # the files in a folder before its training has ended
 # Heads that serve the training alone, next to whose weights the network's own are complete. Anything else too many is
 # another architecture: the tensors of a resnet34 hold all of a resnet18's, name for name and shape for shape.
 _AUXILIARY = re.compile(r"(?:aux\w*|head_dist)\.", re.IGNORECASE)
@@ -140,7 +140,7 @@ def save(
 
 
 def _unfinished(path: Path) -> bool:
-    """Say whether a file is one that a training leaves which did not end, or a part of one."""
+    """Return whether a file is one of an unfinished training, or a part of one."""
     return path.name in UNFINISHED or any(path.name.startswith(f".{each}.") for each in UNFINISHED)
 
 
@@ -152,7 +152,7 @@ def _read_safetensors(path: Path) -> Any:
 
 def _read_torch(path: Path) -> Any:
     with warnings.catch_warnings():
-        # It warns of a foreign pickle protocol before it refuses the file, which our error says better.
+        # It warns of a foreign pickle protocol before it refuses the file, for which our error is clearer.
         warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
 

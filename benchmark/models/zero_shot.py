@@ -19,7 +19,7 @@ from d3s_dataset.errors import ModelError
 
 
 def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any], device: torch.device | None = None) -> Classifier:
-    """Load a zero-shot model and tell it the 1000 classes.
+    """Load a zero-shot model with prompts of the 1000 classes.
 
     Args:
         name: `zero-shot:REPO_OR_FOLDER`.

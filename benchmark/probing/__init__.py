@@ -1,1 +1,1 @@
-"""What can be read from features: folds by photos, probes, leakage, erasure, the trade-off over lambda."""
+"""Probing of features: folds by photos, probes, leakage, erasure, the trade-off over lambda."""

@@ -34,7 +34,7 @@ def erasures(name: str, features: Features, asked: Asked, notes: list[str]) -> I
 
     Raises:
         ResultError: too few photos for three sets, or no two backgrounds.
-        EraserError: as the eraser says.
+        EraserError: as the eraser raises.
     """
     yield _erase(name, target("background", features), _part(features, "foreground"), features, asked)
     try:

@@ -1,4 +1,4 @@
-"""Which rows a probe learns from, chooses on and is tested on: cut by photos, four ways.
+"""Folds of probes: train, held-out and test rows, cut by photos in four ways.
 
 What a probe reads on photos it has seen may be the photo and not the kind of place: so the same table is cut by rows,
 and by foreground photos, background photos, and both. Deterministic from a seed. Needs no torch.
@@ -26,7 +26,7 @@ _MOST = 5  # folds of unseen background photos
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Which photos n rows share, as (n,) codes, and within which strata photos are dealt out evenly.
+    """Photos of n rows, as (n,) codes, and the strata within which photos are dealt out evenly.
 
     Background photos are dealt within `background_stratum`, their background. Foreground photos within
     `foreground_stratum`: their class where it is what is read, zeros where all photos are alike.

@@ -1,9 +1,9 @@
-"""What one part of the features tells of either label: every probe, on every cut, beside its control and chance.
+"""Leakage: accuracy of every probe for either label from one part of the features, on every cut, with control, chance.
 
-Torch half. A probe that knows each background *photo* seems to know backgrounds: so the same probe is also fitted on
-random labels, one a photo, of the same label set (control task: Hewitt & Liang, arXiv 1909.03368); selectivity is
-accuracy minus that. On photos it has not seen no probe can know a random label, so there the control is at chance by
-construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
+Torch half. A probe that has memorised each background *photo* seems to classify backgrounds: so the same probe is also
+fitted on random labels, one per photo, of the same label set (control task: Hewitt & Liang, arXiv 1909.03368);
+selectivity is accuracy minus that. On unseen photos no probe can predict a random label, so there the control is at
+chance by construction, and the accuracy itself is what counts. The control is fitted on the first fold of a cut.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONTROLLED = {
 
 @dataclass(frozen=True)
 class Asked:
-    """Which probes read, the seed of all that is drawn, on which device, and whether controls are fitted too."""
+    """Settings of probing: the probes, the seed of all draws, the device, and whether controls are fitted too."""
 
     kinds: tuple[str, ...]
     seed: int = 0
@@ -99,7 +99,7 @@ def read(
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """What a probe reads on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
+    """Predictions of a probe on m test rows: (m, k) `probability`, (m,) bool `right`, and a report per fit."""
 
     probability: Float[np.ndarray, "m k"]
     right: Bool[np.ndarray, " m"]
@@ -109,7 +109,7 @@ class Tested:
 def read_all(
     values: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], folds: Sequence[Fold], classes: int, asked: Asked
 ) -> dict[str, Tested]:
-    """Return what each probe asked for reads on the same rows; a network below the linear probe has not converged.
+    """Return each requested probe's predictions on the same rows; a network below the linear probe has not converged.
 
     Args:
         values: (n, d) features.
@@ -193,8 +193,8 @@ def _reading(
 def sample_of(features: Features, rows: Shaped[np.ndarray, " m"]) -> Sample:
     """Return the photos that some rows share, by background, with the mean over all rows as the one mix.
 
-    Photos of other backgrounds could not have stood behind an image, so that what backgrounds differ by is no chance.
-    Where a background shows a single photo, nothing says how its photos differ: then all rows are one group, which
+    Photos of other backgrounds could not have been behind an image, so that what backgrounds differ by is no chance.
+    Where a background shows a single photo, the difference of its photos is unknown: then all rows are one group, which
     counts differences between backgrounds as well.
     """
     background, photo = features.background[rows], features.background_source[rows]

@@ -1,4 +1,4 @@
-"""The table of probes: what can stand after `--probes`. No torch here; probes (`probes.base.Fit`) need it."""
+"""The table of probes: the values of `--probes`. No torch here; probes (`probes.base.Fit`) need it."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""What features keep of the object: its nearest neighbour on another background, and the model's own head.
+"""Retention of the object in features: its nearest neighbour on another background, and the model's own head.
 
-Torch half. A leakage figure alone can be had by throwing everything away; or by keeping only the model's own answer,
-which its head would not notice. Both show here.
+Torch half. Leakage alone can be minimised trivially by destroying all information, or all but the model's own
+prediction, which leaves the accuracy of its head as it was. These two numbers show either.
 """
 
 from __future__ import annotations

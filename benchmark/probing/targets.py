@@ -53,10 +53,10 @@ def target(name: str, features: Features) -> Target:
 def targets(
     features: Features, name: str, cut_name: str, notes: list[str]
 ) -> Iterator[tuple[Target, Bool[np.ndarray, " n"]]]:
-    """Yield what can be read of a label on a cut, each with the (n,) bool rows it is read on.
+    """Yield the targets of a label on a cut, each with the (n,) bool rows it is read on.
 
-    On unseen foreground photos a class needs three photos. Where classes have fewer, those that have them are read, and
-    the superclasses beside them; `notes` gets a line that says so.
+    On unseen foreground photos a class needs three photos. Where classes have fewer, those that have them are read, and the
+    superclasses too; `notes` gets a line about it.
     """
     wanted = target(name, features)
     if name != "foreground" or cut_name not in ("unseen_foreground", "unseen_both"):

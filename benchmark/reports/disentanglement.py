@@ -17,9 +17,9 @@ from d3s_dataset.schema import not_d3s
 
 MAIN = "unseen_background"  # the cut of the main figure
 KEPT = ("features", "state", "n", "same photo nearest %", "95 % interval", "own head %", "95 % interval")
-WAYS = (
-    "model, way", "tied %", "untied %", "tied - untied, points", "untied - plain, points", "worst group %",
-    "split-sample %", "which",
+METHODS = (
+    "model, method", "aligned %", "conflicting %", "aligned - conflicting, points", "conflicting - plain, points",
+    "worst group %", "split-sample %", "which",
 )  # fmt: skip
 LAMBDAS = ("lambda", "foreground accuracy %", "background read %", "none better in both")
 
@@ -33,7 +33,7 @@ class Square:
 
 
 def square(probed: Probed) -> Square:
-    """Return what is read on background photos that no probe has seen: (features, probe, a reading a label)."""
+    """Return the readings on background photos that no probe has seen: (features, probe, one reading per label)."""
     found = {(each.features, each.probe, each.label): each for each in probed.readings if each.cut == MAIN}
     labels = tuple(dict.fromkeys(label for _, _, label in found))
     rows = dict.fromkeys((features, probe) for features, probe, _ in found)
@@ -51,12 +51,12 @@ def pairs(erasure: Erasure) -> list[tuple[Reading, Reading]]:
 
 
 def label_of(model: Model) -> str:
-    """Return what a report calls a model."""
+    """Return a model's name in a report."""
     return model.tag or model.name
 
 
 def where(facts: Dataset, about: Dataset) -> str:
-    """Return which images something was measured on, and whether they are those that the report is about."""
+    """Return the images of a measurement as text, and whether they are those of the report."""
     text = f"{facts.name}, config {facts.config}, split {facts.split}, {facts.n} images"
     if warning := not_d3s(facts.kind, facts.config):
         text += f"; {warning}"
@@ -64,7 +64,7 @@ def where(facts: Dataset, about: Dataset) -> str:
 
 
 def kept(probed: Probed) -> list[tuple[str, ...]]:
-    """Return what features keep of the object, raw and after each eraser, as text."""
+    """Return the retention of the object, raw and after each eraser, as text."""
     rows = [_kept("raw", each) for each in probed.kept]
     for each in probed.erasure:
         rows += [_kept("raw, test photos only", each.raw_kept), _kept(f"erased: {each.eraser}", each.erased_kept)]
@@ -76,69 +76,71 @@ def _kept(state: str, each: Kept) -> tuple[str, ...]:
     return each.features, state, str(each.recall.n), percent(each.recall.value), between(each.recall.ci95), *head
 
 
-def names(found: Correlation) -> str:
+def names(correlation: Correlation) -> str:
     """Return the models of a correlation table."""
-    return ", ".join(map(label_of, found.models))
+    return ", ".join(map(label_of, correlation.models))
 
 
-def ways(found: Correlation) -> list[tuple[str, ...]]:
+def methods(correlation: Correlation) -> list[tuple[str, ...]]:
     """Return the rows of the correlation table as text, with 95 % intervals.
 
     The worst group of older files is left out: it was chosen among groups of any size.
     """
     return [
         (
-            way_of(found, each),
-            *(over_seeds(part) for part in (each.scores.tied, each.scores.untied)),
+            method_of(correlation, each),
+            *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
             over_seeds(each.scores.drop, points),
-            "-" if each is found.rows[0] else over_seeds(each.scores.gain, points),
+            "-" if each is correlation.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
         )
-        for each in found.rows
+        for each in correlation.rows
     ]
 
 
-def way_of(found: Correlation, row: Read) -> str:
-    """Return what the table calls a way of reading; with one model, that goes without saying."""
-    return row.way if len(found.models) == 1 else f"{row.model}, {row.way}"
+def method_of(correlation: Correlation, row: Read) -> str:
+    """Return a method's name in the table, without the model's if there is one model."""
+    return row.method if len(correlation.models) == 1 else f"{row.model}, {row.method}"
 
 
-def groups(found: Correlation) -> Table:
+def groups(correlation: Correlation) -> Table:
     """Return the accuracy of each group, aligned and conflicting, one column per method."""
-    names = found.rows[0].scores.groups
-    rows = [(name, *(over_seeds(each.scores.groups[name]) for each in found.rows)) for name in names]
-    return Table("groups", "", ("group", *(way_of(found, each) for each in found.rows)), rows)
+    names = correlation.rows[0].scores.groups
+    rows = [(name, *(over_seeds(each.scores.groups[name]) for each in correlation.rows)) for name in names]
+    return Table("groups", "", ("group", *(method_of(correlation, each) for each in correlation.rows)), rows)
 
 
-def lambdas(found: Sweep) -> list[tuple[str, ...]]:
+def lambdas(sweep: Sweep) -> list[tuple[str, ...]]:
     """Return the rows of a sweep as text, with 95 % intervals."""
     return [
         (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
-        for each in found.points
+        for each in sweep.points
     ]
 
 
 def doubts(probed: Sequence[Probed]) -> list[str]:
-    """Return what speaks against intervals, each reason once."""
+    """Return the doubts about intervals, each reason once."""
     erasures = [each for one in probed for each in one.erasure]
     every = [*(one.readings for one in probed), *(side for each in erasures for side in (each.raw, each.erased))]
     return sorted({text for side in every for each in side for text in each.doubts})
 
 
 def tables(given: Given) -> list[Table]:
-    """Return the tables for a paper: of each kind one, whose first column says which model."""
+    """Return the tables for a paper: one per kind, whose first column is the model."""
     probed = [(label_of(each.model), each) for each in given.probed]
     read = [(label, *row) for label, one in probed for row in readings(one)]
     erasures = [(label, each) for label, one in probed for each in one.erasure]
     erased = [(label, each.eraser, *row) for label, each in erasures for row in probe_text.erased_rows(each)]
     still = [(label, *row) for label, one in probed for row in kept(one)]
-    tied = [(f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in ways(one)]
+    correlated = [
+        (f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in methods(one)
+    ]
     swept = [(f"{label_of(one.model)}, {one.objective}", *row) for one in given.sweeps for row in lambdas(one)]
     every = [
         Table("probes", "What probes read; shares in %", ("model", *probe_text.HEADINGS), read),
         Table("erased", "Raw and erased features; shares in %", ("model", "eraser", *probe_text.ERASED), erased),
         Table("kept", "What features keep of the object", ("model", *KEPT), still),
-        Table("correlation", "Objects tied to backgrounds in training", ("first model", *WAYS), tied),
+        Table("correlation", "Spurious-correlation benchmark", ("first model", *METHODS), correlated),
         Table("sweep", "Leakage against accuracy over lambda", ("model, penalty", *LAMBDAS), swept),
     ]
     return [each for each in every if each.rows]
@@ -148,9 +150,12 @@ def drawn(given: Given) -> dict[str, Any]:
     """Return the figures by name."""
     made = {}
     for index, found in enumerate(given.correlations, 1):
-        names = [way_of(found, each) for each in found.rows]
+        names = [method_of(found, each) for each in found.rows]
         scores = [each.scores for each in found.rows]
-        series = [_series("tied", [each.tied for each in scores]), _series("untied", [each.untied for each in scores])]
+        series = [
+            _series("aligned", [each.aligned for each in scores]),
+            _series("conflicting", [each.conflicting for each in scores]),
+        ]
         made[f"correlation-{index}"] = figures.accuracies(
             names, series, f"accuracy, %, with 95 % intervals over {found.intervals}"
         )

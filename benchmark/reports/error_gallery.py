@@ -1,4 +1,4 @@
-"""What models get wrong: the errors they are surest of on each background, with small pictures."""
+"""Error gallery: the misclassified images of highest confidence on each background, with small pictures."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ QUALITY = 78
 
 @dataclass(frozen=True)
 class Mistake:
-    """One image that a model got wrong: its labels, the answer and how sure the model was of it."""
+    """One misclassified image: its labels, the prediction and its confidence."""
 
     model: int
     key: str
@@ -40,7 +40,7 @@ def mistakes(model: int, predictions: Predictions, backgrounds: Sequence[str]) -
 
     Args:
         model: its number in the report.
-        predictions: what it said.
+        predictions: the model's.
         backgrounds: the release's background names in label order.
     """
     wrong = ~hits(predictions.foreground, predictions.prediction)

@@ -15,7 +15,7 @@ from d3s_dataset.utils.extras import late
 
 # Lines and letters have this colour while they are drawn; a page puts its own in its place.
 _INK = "#010203"
-# Okabe & Ito's palette without black and yellow, its blue a little lighter: told apart by colour-blind readers,
+# Okabe & Ito's palette without black and yellow, its blue a little lighter: distinguishable for colour-blind readers,
 # legible on white and on black.
 _COLOURS = ("#1f83c7", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKS = "osD^vP*X"
@@ -121,7 +121,7 @@ def save(figure: Any, path: Path) -> None:
 
 
 def svg(figure: Any, title: str) -> Any:
-    """Return a figure as an SVG element for a page, its ink the page's; `title` is what a screen reader says."""
+    """Return a figure as an SVG element for a page, its ink the page's; `title` is for screen readers."""
     import matplotlib as mpl
     from markupsafe import Markup, escape
 

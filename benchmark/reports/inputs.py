@@ -1,4 +1,4 @@
-"""Files -> what a report is about: told apart by their fields, results labelled and divided from control sets."""
+"""Input files of a report: recognised by their fields, results labelled and divided from control sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ class Given:
 
 
 def read(paths: Sequence[Path]) -> Given:
-    """Read files of any kind, in any order; beside results lie their predictions.
+    """Read files of any kind, in any order; the predictions are next to the results.
 
-    A chain of `benchmark.score` adds nothing: what it says is computed anew from the results that it is of.
+    A chain of `benchmark.score` adds nothing: its content is computed anew from the results that it is of.
 
     Raises:
         ResultError: a file is missing, cannot be read, is of none of these kinds, or a chain without its results.

@@ -1,4 +1,4 @@
-"""The page of a report, from results and the predictions beside them, and from what was read from features."""
+"""The page of a report, from results and their predictions, and from results on features."""
 
 from collections.abc import Sequence
 from typing import Any

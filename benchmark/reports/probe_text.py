@@ -1,4 +1,4 @@
-"""What probes read, as text: rows for tables anywhere, and all of it for a terminal. Needs no torch."""
+"""Results of probes as text: rows for tables anywhere, and all of it for a terminal. Needs no torch."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def show(found: Probed) -> str:
 
 
 def row(each: Reading, no_control: str = "-") -> tuple[str, ...]:
-    """Return a reading under `HEADINGS`; `no_control` stands where the control is at chance by construction."""
+    """Return a reading under `HEADINGS`; `no_control` is shown where the control is at chance by construction."""
     return (
         f"{each.label} <- {each.features}",
         each.probe + " (not converged)" * (not each.converged),
@@ -56,7 +56,7 @@ def _kept(each: Kept) -> str:
 
 def _share(each: Share | None) -> str:
     if each is None:
-        return "cannot be asked (it is not linear in the pooled features)"
+        return "n/a (the head is not linear in the pooled features)"
     return f"{percent(each.value)} % ({between(each.ci95)}) of {each.n}"
 
 

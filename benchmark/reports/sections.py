@@ -85,7 +85,7 @@ def drawn(about: Sequence[Measured]) -> dict[str, Any]:
 
 
 def classes(metrics: Metrics) -> list[list[Any]]:
-    """Return (name, images and right answers on each background) of each class, for the page's script."""
+    """Return (name, images and correct predictions on each background) of each class, for the page's script."""
     return [
         [name, each.n_by_background, [round(n * (share or 0)) for n, share in _cells(each)]]
         for name, each in metrics.by_foreground.items()
@@ -97,7 +97,7 @@ def _cells(each: ClassScore) -> list[tuple[int, float | None]]:
 
 
 def doubts(about: Sequence[Measured]) -> list[str]:
-    """Return what speaks against intervals, each reason once."""
+    """Return the doubts about intervals, each reason once."""
     every = [part for each in about for part in (each.metrics, *each.metrics.by_background.values())]
     return sorted({text for part in every for text in part.doubts})
 

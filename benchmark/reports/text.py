@@ -91,7 +91,7 @@ def between(ends: tuple[float | None, float | None], show: Callable[[float | Non
 
 
 def over_seeds(value: scores.Spread, show: Callable[[float | None], str] = percent) -> str:
-    """Return a mean over seeds and its interval, in percent or as `show` says."""
+    """Return a mean over seeds and its interval, in percent or by `show`."""
     ends = between(value.ci95, show)
     return show(value.mean) + (f" ({ends}){'*' * bool(value.doubts)}" if ends != "-" else "")
 

@@ -1,10 +1,11 @@
-"""Results of probes on features, as types: the output of `benchmark.probe`. Needs no torch."""
+"""Typed results of the experiments on features: `benchmark.probe`, `correlate` and `sweep`. Needs no torch."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from benchmark.schemas.metrics import Number, Spread, Strict, Worst
 from benchmark.schemas.result import Dataset, Model, Run
-from benchmark.schemas.versions import Versioned
+from benchmark.schemas.versions import Upgrade, Versioned
 
 
 class Reading(Strict):
@@ -100,16 +101,16 @@ Over = Literal["seeds", "photos and seeds"]  # what intervals are over; the firs
 
 
 class Scores(Strict):
-    """What one way of reading scored.
+    """Scores of one method.
 
-    Accuracies are per image. A group in `groups` is a superclass, tied or untied; `worst_group` is the lowest of those
-    with 30 images or more, null where none has. `gain` is the untied accuracy minus that of the first model's plain
-    features, image by image, in [-1, 1]. `worst` is in older files only: the lowest of all groups, however few images
-    they have, which is too low by many points.
+    Accuracies are per image. A group in `groups` is a superclass, aligned or conflicting; `worst_group` is the lowest
+    of those with 30 images or more, null where none has. `gain` is the accuracy on conflicting images minus that of
+    the first model's plain features, image by image, in [-1, 1]. `worst` is in older files only: the lowest of all
+    groups, however few images they have, which is too low by many points.
     """
 
-    tied: Spread
-    untied: Spread
+    aligned: Spread
+    conflicting: Spread
     drop: Spread
     worst: Spread | None = None
     worst_group: Worst | None = None
@@ -118,24 +119,54 @@ class Scores(Strict):
 
     def doubts(self) -> list[str]:
         """Return why its intervals may not cover 95 %, each reason once."""
-        every = (self.tied, self.untied, self.drop, self.gain, *self.groups.values())
+        every = (self.aligned, self.conflicting, self.drop, self.gain, *self.groups.values())
         return list(dict.fromkeys(text for each in every for text in each.doubts))
 
 
 class Read(Strict):
-    """One row of the table: a way of reading one model's features."""
+    """One row of the table: a method on one model's features."""
 
     model: str
-    way: str
+    method: str
     scores: Scores
+
+
+_ALIGNED = {"tied": "aligned", "untied": "conflicting"}  # as version 1 called them
+
+
+def _aligned(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of version 1 with the fields and group names of version 2."""
+
+    def renamed(group: str) -> str:
+        name, _, kind = group.rpartition(", ")
+        return f"{name}, {_ALIGNED.get(kind, kind)}" if name else group
+
+    scores = {_ALIGNED.get(name, name): value for name, value in row["scores"].items()}
+    scores["groups"] = {renamed(name): value for name, value in scores["groups"].items()}
+    if worst := scores.get("worst_group"):
+        scores["worst_group"] = {**worst, "name": renamed(worst["name"])}
+    return {"method" if name == "way" else name: value for name, value in row.items()} | {"scores": scores}
+
+
+def _from_1(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of version 2 of a correlation."""
+    try:
+        counts = {_ALIGNED.get(kind, kind): count for kind, count in fields["n"].items()}
+        return {**fields, "n": counts, "rows": [_aligned(row) for row in fields["rows"]]}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not the fields of version 1: {error}") from None
 
 
 class Correlation(Versioned):
     """The file `<first model>--<dataset>-<config>-<split>--<precision>--<digest>--rho<rho>.correlation.json`.
 
     `pairing` is the groups with their classes and backgrounds; `disjoint` says whether test images share no foreground
-    and no background photo with the train split, `n` how many test images are tied and untied.
+    and no background photo with the train split, `n` how many test images are aligned and conflicting.
+    Version 1 has other names for these, and `way` for `method`.
     """
+
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _from_1}
 
     models: list[Model]
     datasets: tuple[Dataset, Dataset]

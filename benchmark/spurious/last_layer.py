@@ -1,4 +1,4 @@
-"""Linear heads on frozen features for groups that are tied to backgrounds: plain, and two published ways against it.
+"""Linear heads on frozen features for groups that are paired with backgrounds: plain and robust.
 
 Torch half. All are convex and run to a stated gradient norm; one that was not is an error, because an unfinished head
 looks like a robust one.
@@ -42,9 +42,9 @@ def plain(features: np.ndarray, labels: Labels, photo: np.ndarray, classes: int,
         ResultError: too few photos, or a head that did not converge.
     """
     held = hold_out(photo, labels, seed)
-    found = probes.fit("linear", features, labels, held, classes=classes, seed=seed)
-    _check(found.report.converged, found.report.ending)
-    return found
+    probe = probes.fit("linear", features, labels, held, classes=classes, seed=seed)
+    _check(probe.report.converged, probe.report.ending)
+    return probe
 
 
 def group_dro(
@@ -80,9 +80,9 @@ def group_dro(
     chosen = probes.L2[int(np.argmin(losses))]
     edge = probes.on_edge(losses, len(losses) - 1 if least else None)
     _check(not edge, f"l2 {chosen:g} is at the edge of its grid")
-    found = _worst_group(rows, truth, parts, classes, chosen, None)
-    _check(found.converged, f"gradient norm {found.gradient:.1e} after {found.iterations} iterations")
-    return Head(found.weights, mean, scale)
+    solution = _worst_group(rows, truth, parts, classes, chosen, None)
+    _check(solution.converged, f"gradient norm {solution.gradient:.1e} after {solution.iterations} iterations")
+    return Head(solution.weights, mean, scale)
 
 
 def _worst_group(
@@ -102,12 +102,12 @@ def _worst_group(
 def _losses(weights: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor, parts: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of each group that has rows."""
     logs = torch.addmm(weights[-1], rows, weights[:-1]).log_softmax(1)
-    each = -logs[torch.arange(len(labels)), labels]
+    loss = -logs[torch.arange(len(labels)), labels]
     count = torch.bincount(parts)
-    sums = torch.zeros(len(count), dtype=each.dtype).index_add_(0, parts, each)
+    sums = torch.zeros(len(count), dtype=loss.dtype).index_add_(0, parts, loss)
     return (sums / count)[count > 0]
 
 
 def _check(converged: bool, ending: str) -> None:
     if not converged:
-        raise ResultError(f"a linear head did not converge ({ending}): its accuracy would say nothing")
+        raise ResultError(f"a linear head did not converge ({ending}): its accuracy would mean nothing")

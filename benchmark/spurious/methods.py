@@ -1,4 +1,4 @@
-"""The ways of reading that `correlate` compares, as data: each learns on one draw and answers on the test images.
+"""The methods that `correlate` compares, as data: each is fitted on one draw and predicts the test images.
 
 Torch half.
 """
@@ -26,12 +26,12 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """One model, one draw: what a way of reading may use.
+    """One model, one draw: the input of a method.
 
     Attributes:
         train: the train split's rows; those of no group too, which erasers are fitted on.
         test: features of the test images.
-        drawn: which rows of `train` are for what.
+        drawn: the rows of `train` by use.
         groups: how many there are.
         partition: of the model's features; None where nothing is split.
         seed: of the draw, for what else is drawn.
@@ -45,12 +45,12 @@ class Setting:
     seed: int
 
     def learn(self, features: np.ndarray, test: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the groups told of `test` by a plain head on some rows of the train split's `features`."""
+        """Return the groups of `test` predicted by a plain head on some rows of the train split's `features`."""
         labels, photo = self.train.cells.group[rows], self.train.photo[rows]
         return last_layer.plain(features[rows], labels, photo, self.groups, self.seed)(test).argmax(1)
 
 
-Way = Callable[[Setting], np.ndarray]  # to the (m,) groups told of the test images
+Method = Callable[[Setting], np.ndarray]  # to the (m,) predicted groups of the test images
 
 
 def plain(setting: Setting) -> np.ndarray:
@@ -59,14 +59,14 @@ def plain(setting: Setting) -> np.ndarray:
 
 
 def foreground_part(setting: Setting) -> np.ndarray:
-    """Read the part of the features that speaks for the foreground."""
+    """Read the foreground part of the features."""
     assert setting.partition is not None
     columns = setting.partition.columns("foreground")
     return setting.learn(setting.train.features[:, columns], setting.test[:, columns], setting.drawn.train)
 
 
 def dfr(setting: Setting) -> np.ndarray:
-    """Retrain the last layer on balanced rows (Kirichenko et al., arXiv 2204.02937): it sees untied images.
+    """Retrain the last layer on balanced rows (Kirichenko et al., arXiv 2204.02937): it sees conflicting images.
 
     Their L1 penalty is replaced by L2, chosen on held-out photos as everywhere here.
     """
@@ -74,12 +74,12 @@ def dfr(setting: Setting) -> np.ndarray:
 
 
 def group_dro(setting: Setting) -> np.ndarray:
-    """Lower the worst group's loss (Sagawa et al., arXiv 1911.08731); with rho = 1 no group is untied."""
+    """Lower the worst group's loss (Sagawa et al., arXiv 1911.08731); with rho = 1 no group is conflicting."""
     rows, cells = setting.drawn.train, setting.train.cells
     head = last_layer.group_dro(
         setting.train.features[rows],
         cells.group[rows],
-        cells.group[rows] * 2 + cells.tied[rows],
+        cells.group[rows] * 2 + cells.aligned[rows],
         setting.train.photo[rows],
         setting.groups,
         setting.seed,
@@ -87,8 +87,8 @@ def group_dro(setting: Setting) -> np.ndarray:
     return head(setting.test)
 
 
-def erased(name: str) -> Way:
-    """Return the way that reads what an eraser leaves; it is fitted on the classes that belong to no group."""
+def erased(name: str) -> Method:
+    """Return the method that reads what an eraser leaves; it is fitted on the classes that belong to no group."""
 
     def read(setting: Setting) -> np.ndarray:
         cells = setting.train.cells
@@ -109,8 +109,8 @@ def erased(name: str) -> Way:
     return read
 
 
-def ways(partition: Partition | None, names: list[str]) -> dict[str, Way]:
-    """Return the ways by name: plain features first, erasers by their names, a partition where there is one."""
-    split: dict[str, Way] = {"foreground part": foreground_part} if partition else {}
+def methods(partition: Partition | None, names: list[str]) -> dict[str, Method]:
+    """Return the methods by name: plain features first, erasers by their names, a partition where there is one."""
+    split: dict[str, Method] = {"foreground part": foreground_part} if partition else {}
     erasing = {f"erased: {name}": erased(name) for name in names}
     return {"plain": plain, **erasing, **split, "DFR": dfr, "GroupDRO": group_dro}

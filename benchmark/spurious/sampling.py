@@ -1,7 +1,8 @@
 """The spurious-correlation task (arXiv 2211.10370, section 5) on arrays: which rows are drawn, and what is measured.
 
-Groups of classes are classified, each tied to one background in training. With rho = 1 all training images are tied, as
-in the paper; with rho = 0 a group's backgrounds are all equally frequent. Deterministic from a seed. Needs no torch.
+Groups of classes are classified, each paired with one background in training. With rho = 1 all training images are
+aligned, as in the paper; with rho = 0 a group's backgrounds are all equally frequent. Deterministic from a seed. Needs
+no torch.
 """
 
 from collections.abc import Sequence
@@ -16,24 +17,24 @@ from benchmark.schemas.experiments import Scores
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
 
-_USED = 0.8  # share of the smallest group's tied images that a seed draws, so that seeds differ
+_USED = 0.8  # share of the smallest group's aligned images that a seed draws, so that seeds differ
 _LEAST = 4  # images of a group: some to learn from, some to choose on
 NONE = -1
-_KINDS = ("tied", "untied")
+_KINDS = ("aligned", "conflicting")
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Of n images: the group, -1 for none, the background label, and whether the two are tied, each (n,)."""
+    """Groups of n images: the group, -1 for none, the background label, and whether the two are aligned, each (n,)."""
 
     group: np.ndarray
     background: np.ndarray
-    tied: np.ndarray
+    aligned: np.ndarray
 
     @classmethod
     def of(cls, pairing: Pairing, foreground: np.ndarray, background: np.ndarray, names: list[str]) -> "Cells":
         """Return the cells of labels; `names` are the release's backgrounds."""
-        return cls(pairing.group(foreground), background, pairing.tied(foreground, background, names))
+        return cls(pairing.group(foreground), background, pairing.aligned(foreground, background, names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class Draw:
 
 
 def draw(cells: Cells, names: tuple[str, ...], backgrounds: Sequence[str], rho: float, seed: int) -> Draw:
-    """Draw one seed's training rows: as many of every group, a share of rho + (1 - rho) / backgrounds of them tied.
+    """Draw one seed's training rows: as many of every group, a share of rho + (1 - rho) / backgrounds of them aligned.
 
     The other rows lie evenly on the other backgrounds. `balanced` rows are none of the training rows.
 
@@ -57,21 +58,21 @@ def draw(cells: Cells, names: tuple[str, ...], backgrounds: Sequence[str], rho: 
         seed: of the draw.
 
     Raises:
-        ResultError: a group without enough tied or untied images, or not on every background.
+        ResultError: a group without enough aligned or conflicting images, or not on every background.
     """
     order, groups = hashed(seed, np.arange(len(cells.group))), len(names)
-    counts = [int((cells.tied & (cells.group == each)).sum()) for each in range(groups)]
+    counts = [int((cells.aligned & (cells.group == each)).sum()) for each in range(groups)]
     size = int(_USED * min(counts))
     if size < _LEAST:
         few = f"{min(counts)} of {names[int(np.argmin(counts))]}"
-        raise ResultError(f"expected {_LEAST / _USED:.0f} or more tied training images of every group, got {few}")
+        raise ResultError(f"expected {_LEAST / _USED:.0f} or more aligned training images of every group, got {few}")
     alike = round(size * (rho + (1 - rho) / len(backgrounds)))
     taken = []
     for each, name in enumerate(names):
-        inside, outside = ((cells.group == each) & (cells.tied == tied) for tied in (True, False))
+        inside, outside = ((cells.group == each) & (cells.aligned == aligned) for aligned in (True, False))
         if size - alike > outside.sum():
             raise ResultError(
-                f"rho {rho:g} draws {size - alike} untied training images of every group, got {outside.sum()} of "
+                f"rho {rho:g} draws {size - alike} conflicting training images of every group, got {outside.sum()} of "
                 f"{name}: expected a higher --rho or a larger split"
             )
         taken += [
@@ -106,7 +107,7 @@ def _balanced(
     fewest, rows = min(places.items(), key=lambda place: len(place[1]))
     if not len(rows):
         raise ResultError(
-            "beside the drawn training images expected one or more of every group on every background, "
+            "in addition to the drawn training images expected one or more of every group on every background, "
             f"to retrain the last layer on (DFR), got none of {fewest}"
         )
     return np.concatenate([each[np.argsort(order[each])][: len(rows)] for each in places.values()])
@@ -115,21 +116,21 @@ def _balanced(
 def score(
     right: np.ndarray, base: np.ndarray, cells: Cells, names: Sequence[str], photos: tuple[np.ndarray, np.ndarray]
 ) -> Scores:
-    """Return the scores of a way of reading.
+    """Return the scores of a method.
 
     Args:
-        right: (seeds, m) bool, which test images were classified correctly.
+        right: (seeds, m) bool, True for test images classified correctly.
         base: the same of plain features.
         cells: of the m test images.
         names: of the groups.
         photos: (m,) codes of foreground photos and of background photos, -1 where an image has none.
     """
     sample, kinds = _sample(cells, len(names), photos), [f"{name}, {kind}" for name in names for kind in _KINDS]
-    *own, tied, untied, _ = accuracies(right, sample)
-    half = difference(np.where(cells.tied, 1.0, -1.0) * right, sample, -1)  # the mean over both, (tied - untied) / 2
+    *own, aligned, conflicting, _ = accuracies(right, sample)
+    half = difference(np.where(cells.aligned, 1.0, -1.0) * right, sample, -1)  # half of aligned - conflicting
     return Scores(
-        tied=tied,
-        untied=untied,
+        aligned=aligned,
+        conflicting=conflicting,
         drop=half.model_copy(update={"mean": _twice(half.mean), "ci95": (_twice(half.ci95[0]), _twice(half.ci95[1]))}),
         worst_group=worst(right, sample, kinds),
         gain=difference(right.astype(np.float64) - base, sample, -2),
@@ -138,8 +139,8 @@ def score(
 
 
 def _sample(cells: Cells, groups: int, photos: tuple[np.ndarray, np.ndarray]) -> Sample:
-    """Return the test images: groups tied and untied; the mixes are all tied, all untied, and half of either."""
-    label = np.where(cells.group == NONE, NONE, 2 * cells.group + ~cells.tied)
+    """Return the test images by group and kind; mixes: all aligned, all conflicting, and half of either."""
+    label = np.where(cells.group == NONE, NONE, 2 * cells.group + ~cells.aligned)
     sizes = np.bincount(label[label >= 0], minlength=2 * groups).astype(np.float64)
     kinds = [np.where(np.arange(2 * groups) % 2 == kind, sizes, 0) for kind in range(2)]
     mixes = np.stack([*kinds, sum(each / max(1, each.sum()) for each in kinds)])

@@ -1,4 +1,4 @@
-"""The spurious-correlation task on models and splits: who may take part, on which images, and the table of all ways.
+"""The spurious-correlation task on models and splits: admitted models, test images, and the table of all methods.
 
 Needs no torch before features are read.
 """
@@ -28,7 +28,7 @@ from d3s_dataset.utils.cli import progress
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked: the groups, rho in [0, 1], seeds, erasers by name, devices, whether a model may have seen all."""
+    """Settings: the groups, rho in [0, 1], seeds, erasers by name, devices, whether models may have seen all images."""
 
     pairing: Pairing
     rho: float
@@ -44,13 +44,13 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     Args:
         subjects: the models; gains are over the first one's plain features.
         splits: to train on and to test on, of one release.
-        task: what is asked.
+        task: the settings.
 
     Raises:
-        ModelError: a model given twice, that saw untied images in its own training, or has no pooled features.
+        ModelError: a model given twice, that saw conflicting images in its own training, or has no pooled features.
         ResultError: too few images of a group, or a head that did not converge.
     """
-    from benchmark.spurious.methods import Rows, Setting, ways
+    from benchmark.spurious.methods import Rows, Setting, methods
 
     names = [each.name for each in subjects]
     for each in names:
@@ -69,11 +69,11 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
     for subject in subjects:
         train, test = (features_of(subject, split, task.options) for split in splits)
         rows = Rows(train.values, drawn, train.foreground_source)
-        every = ways(train.partition, list(task.erasers))
-        turns = [(name, way, each) for each in task.seeds for name, way in every.items()]
-        for name, way, each in progress(turns, label=subject.name, unit="head"):
+        every = methods(train.partition, list(task.erasers))
+        turns = [(name, method, each) for each in task.seeds for name, method in every.items()]
+        for name, method, each in progress(turns, label=subject.name, unit="head"):
             setting = Setting(rows, test.values[kept], draws[each], len(kinds), train.partition, each)
-            right.setdefault((subject.name, name), []).append(way(setting) == cells.group)
+            right.setdefault((subject.name, name), []).append(method(setting) == cells.group)
     base = np.stack(right[subjects[0].name, "plain"])
     return Correlation(
         models=[each.model("fp32") for each in subjects],
@@ -83,20 +83,20 @@ def correlate(subjects: Sequence[Subject], splits: tuple[Split, Split], task: Ta
         as_paper=task.as_paper,
         seeds=list(task.seeds),
         disjoint=disjoint,
-        n={"tied": int(cells.tied.sum()), "untied": int((~cells.tied).sum())},
+        n={"aligned": int(cells.aligned.sum()), "conflicting": int((~cells.aligned).sum())},
         rows=[
-            Read(model=model, way=way, scores=score(np.stack(answers), base, cells, kinds, photos))
-            for (model, way), answers in right.items()
+            Read(model=model, method=method, scores=score(np.stack(answers), base, cells, kinds, photos))
+            for (model, method), answers in right.items()
         ],
         intervals=OVER,
     )
 
 
 def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) -> None:
-    """Raise ModelError for a folder that does not say that its training left out the pairing's untied images.
+    """Raise ModelError unless the folder's record shows that its training left out the pairing's conflicting images.
 
     So must the trainings whose weights that one started from. Pretrained weights of timm never saw a release; a
-    checkpoint is taken for such unless it lies beside the record of a training.
+    checkpoint counts as such unless the record of a training is next to it.
     """
     folder = folder_of(name) if source_of(name).records else None
     path = record_of(checkpoint) if checkpoint else folder / RECORD if folder else None
@@ -104,47 +104,52 @@ def check_unseen(name: str, pairing: Pairing, checkpoint: Path | None = None) ->
         return
     if checkpoint and not path.is_file():
         return
-    own = _tied(pairing)
+    own = _backgrounds(pairing)
     for left_out in _left_out(path):
-        theirs = {} if left_out is None else _tied(from_record(left_out, str(path)))
-        if any(theirs.get(label) != tied for label, tied in own.items()):
+        theirs = {} if left_out is None else _backgrounds(from_record(left_out, str(path)))
+        if any(theirs.get(label) != background for label, background in own.items()):
             raise ModelError(
-                f"{path} does not say that the model, and any it started from, never saw untied images of these "
-                "groups: train it with python -m benchmark.train --tied-only and the same pairing, or type --as-paper"
+                f"{path} does not show that the model, and its initial weights, never saw conflicting images of these "
+                "groups: train it with python -m benchmark.train --aligned-only and this pairing, or type --as-paper"
             )
 
 
-def _tied(pairing: Pairing) -> dict[int, str]:
-    return {label: tied for members, tied in pairing.groups.values() for label in members}
+def _backgrounds(pairing: Pairing) -> dict[int, str]:
+    return {label: background for members, background in pairing.groups.values() for label in members}
 
 
 def _left_out(path: Path) -> Iterator[Any]:
-    """Yield which pairing a model's training was held to (None: none), then those of the weights it started from."""
+    """Yield the pairing that restricted a model's training (None: none), then those of its initial weights."""
     try:
         record = json.loads(path.read_bytes())
-        yield record["tied_only"]
+        yield _pairing_of(record)
         while (start := record["start"]) and (record := start["training"]) is not None:
-            yield record["tied_only"]
+            yield _pairing_of(record)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         yield None
 
 
+def _pairing_of(record: dict[str, Any]) -> Any:
+    """Return the pairing in a training's record, under its present or its older key; KeyError where it has neither."""
+    return record["aligned_only" if "aligned_only" in record else "tied_only"]
+
+
 def _test_rows(splits: tuple[Split, Split], pairing: Pairing) -> tuple[np.ndarray, dict[str, bool]]:
-    """Return the test images, and of which kind of photo none is in the train split too.
+    """Return the rows of the test images, and for each kind of photo whether none is in the train split too.
 
     Images that share a photo with the train split are left out unless too few would be left.
     """
     train, test = splits
     own = pairing.group(test.foreground) >= 0
-    tied = pairing.tied(test.foreground, test.column("background"), test.manifest.backgrounds)
+    aligned = pairing.aligned(test.foreground, test.column("background"), test.manifest.backgrounds)
     disjoint = {}
     for kind in ("foreground", "background"):
         source = f"{kind}_source"
         fresh = ~np.isin(test.column(source).astype(str), train.column(source).astype(str))
-        disjoint[kind] = all((own & fresh & tied_or_not).any() for tied_or_not in (tied, ~tied))
+        disjoint[kind] = all((own & fresh & side).any() for side in (aligned, ~aligned))
         own &= fresh | (not disjoint[kind])
-    if not (own & tied).any() or not (own & ~tied).any():
+    if not (own & aligned).any() or not (own & ~aligned).any():
         raise ResultError(
-            f"split {test.name!r} has no tied and untied images of these groups: expected another pairing"
+            f"split {test.name!r} has no aligned and conflicting images of these groups: expected another pairing"
         )
     return np.flatnonzero(own), disjoint

@@ -60,7 +60,7 @@ class Neck(nn.Module):
             return self(torch.tensor(features))[:, self.partition.columns(name)].numpy()
 
     def told(self, features: np.ndarray) -> np.ndarray:
-        """Return the foreground label that the neck's own head tells."""
+        """Return the foreground label predicted by the neck's own head."""
         with torch.inference_mode():
             return self.foreground_head(torch.from_numpy(self.part(features, "foreground"))).argmax(1).numpy()
 

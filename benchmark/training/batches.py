@@ -1,4 +1,4 @@
-"""The order of training images and the views that are made of them: what one seed decides, whoever asks when.
+"""The order of training images and the views that are made of them: functions of one seed alone.
 
 Torch half. An epoch's order is drawn at its start and its views step by step, from one generator, so that the
 generator's state at the start and now are all that a checkpoint needs.

@@ -1,6 +1,6 @@
-"""How far a training is, kept in its folder: a killed one goes on when the same command is typed again.
+"""Checkpoints of a training, kept in its folder: a killed one resumes when the same command is run again.
 
-Torch half. `checkpoint.pt` holds tensors and plain values only, and says under which settings it was made; it is gone
+Torch half. `checkpoint.pt` holds tensors and plain values only, with the settings it was made under; it is deleted
 once the model is saved.
 """
 
@@ -51,7 +51,7 @@ def read(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     if other:
         differs = "; ".join(f"{key} {_short(theirs.get(key))}, not {_short(ours.get(key))}" for key in other)
         raise ModelError(
-            f"{out} holds an unfinished training of other settings ({differs}): type its command to go on with it, "
+            f"{out} holds an unfinished training of other settings ({differs}): type its command to resume it, "
             "name another --out, or delete it"
         )
     return state
@@ -63,7 +63,7 @@ def forget(out: Path) -> None:
 
 
 def write_log(folder: Path, lines: list[dict[str, Any]]) -> None:
-    """Write one JSON line an epoch."""
+    """Write one JSON line per epoch."""
     write_atomic(folder / LOG, "".join(json.dumps(each) + "\n" for each in lines).encode())
 
 

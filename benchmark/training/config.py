@@ -1,11 +1,11 @@
-"""How a network is trained, in numbers. Needs no torch."""
+"""Hyperparameters of training. Needs no torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How to train.
+    """Settings of a training.
 
     Attributes:
         model: timm's name.
@@ -16,9 +16,9 @@ class Settings:
         rate: peak learning rate of the network.
         seed: of first weights, order, views and the penalty's draws.
         weight: lambda, the penalty weight.
-        foreground_features: how many pooled features speak for the foreground; None for the paper's share of them.
+        foreground_features: number of pooled features for the foreground; None for the paper's share of them.
         warm_up: share of the steps with cross-entropy alone.
-        critic_steps: critic steps a network step; None without a critic.
+        critic_steps: critic steps per network step; None without a critic.
         critic_rate: learning rate of the critics.
         precision: of the passes through the network: `fp32`, `bf16` (autocast), or `auto`, bf16 where the device has
             units for its backward pass too.

@@ -1,4 +1,4 @@
-"""Training in several processes, one a GPU, started by `torchrun`: who has which rows, and what all of them share.
+"""Training in several processes, one per GPU, started by `torchrun`: the rows of each, and shared values.
 
 Torch half. Every process computes the heads, the losses and the penalty on the whole batch, from features that are
 gathered, so that a penalty between images does not depend on how many processes there are. Only the passes through the
@@ -24,7 +24,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and prints for all."""
+        """True for the one process that writes and prints."""
         return self.rank == 0
 
     def whole(self, count: int) -> int:

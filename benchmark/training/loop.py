@@ -103,7 +103,7 @@ class Training:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self._model.load_state_dict(state["network"])
         if self._penalty:
             self._penalty.load_state_dict(state["penalty"])

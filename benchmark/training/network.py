@@ -59,7 +59,7 @@ def divide(name: str, network: nn.Module, size: int, foreground: int | None) -> 
 
 
 def check_checkpoint(checkpoint: Path, wanted: Partition) -> None:
-    """Raise CheckpointError where a checkpoint lies in a model's folder that records another split."""
+    """Raise CheckpointError if a checkpoint is in a model's folder that records another split."""
     found = training_record.read(checkpoint.parent)
     if found is not None and found != wanted:
         raise CheckpointError(
@@ -87,11 +87,11 @@ class Whole(nn.Module):
         return encoded, None
 
     def own(self) -> list[nn.Parameter]:
-        """Return the parameters beside the network's."""
+        """Return the parameters other than the network's."""
         return []
 
     def save(self, folder: Path) -> None:
-        """Write what belongs beside the network."""
+        """Write the files that belong with the network."""
 
 
 class Parts(nn.Module):
@@ -103,7 +103,7 @@ class Parts(nn.Module):
         network: of timm, checked by `divide`.
         divided: how its features are split.
         backgrounds: how many background labels there are.
-        checkpoint: a file of weights; a background head that lies beside it is taken too.
+        checkpoint: a file of weights; a background head next to it is loaded too.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One training from a release's split to a model's folder, gone on with where it was killed.
+"""One training from a release's split to a model's folder; a killed one is resumed.
 
 Needs no torch before it starts.
 """
@@ -33,39 +33,39 @@ _MARGIN = (8, 7)  # sides of a decoded image and of a view
 
 @dataclass(frozen=True)
 class Images:
-    """What is trained on.
+    """Training images.
 
     Attributes:
         split: images of a release.
         photos: an ImageNet folder, half of each batch; None for none.
-        tied_only: classes of its groups are seen on their own background only; None for every image.
+        aligned_only: classes of its groups are seen on their own background only; None for every image.
     """
 
     split: Split
     photos: Folder | None = None
-    tied_only: Pairing | None = None
+    aligned_only: Pairing | None = None
 
     def rows(self) -> np.ndarray:
-        """Return which rows of the split are used, (n,) int64.
+        """Return the rows of the split that are used, (n,) int64.
 
         Raises:
             ReleaseError: they show one class only, or one background only.
         """
         foreground, background = self.split.foreground, self.split.column("background")
         kept = np.ones(self.split.n, dtype=bool)
-        if self.tied_only:
-            kept = ~self.tied_only.untied(foreground, background, self.split.manifest.backgrounds)
+        if self.aligned_only:
+            kept = ~self.aligned_only.conflicting(foreground, background, self.split.manifest.backgrounds)
         for name, labels in (("foreground", foreground), ("background", background)):
             if len(np.unique(labels[kept])) < 2:
                 raise ReleaseError(f"the images to train on have one {name} label only: expected two or more")
         return np.flatnonzero(kept)
 
     def record(self) -> dict[str, Any]:
-        """Return what `training.json` says of the images."""
+        """Return the facts about the images that `training.json` records."""
         return {
             "dataset": self.split.facts().model_dump(mode="json"),
             "imagenet": len(self.photos.paths) if self.photos else None,
-            "tied_only": self.tied_only.record() if self.tied_only else None,
+            "aligned_only": self.aligned_only.record() if self.aligned_only else None,
         }
 
 
@@ -77,14 +77,14 @@ def train(
     every: int = 500,
     report: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Train a model and save it; go on with a training of the same settings that lies unfinished in `out`.
+    """Train a model and save it; resume an unfinished training of the same settings in `out`.
 
     Library-wide random state is left as it was; the same seed gives the same weights on a CPU in the same precision,
     which `training.json` records.
 
     Args:
-        images: on what.
-        settings: how.
+        images: the training images.
+        settings: its hyperparameters.
         out: folder of the model; one of an earlier training is replaced at the end.
         checkpoint: weights to start from.
         every: steps between checkpoints inside an epoch.
@@ -123,7 +123,7 @@ def train(
         )
         if found:
             training.load(found)
-            report(f"goes on after step {found['step']}")
+            report(f"resumed after step {found['step']}")
 
         def keep() -> None:
             state = training.state()
@@ -131,7 +131,7 @@ def train(
                 checkpoints.write(out, facts, state)
                 checkpoints.write_log(out, training.lines)
 
-        def beside(folder: Path) -> None:
+        def save_log(folder: Path) -> None:
             model.save(folder)
             checkpoints.write_log(folder, training.lines)
 
@@ -141,16 +141,16 @@ def train(
             checkpoints.forget(out)  # going on from there would end the same way
             raise
         if world.leads:
-            save(model.network, out, record, beside)
+            save(model.network, out, record, save_log)
 
 
 def _start(checkpoint: Path | None) -> dict[str, Any] | None:
-    """Return what `training.json` says of the weights it starts from: which, and the record of their own training.
+    """Return the record of the initial weights for `training.json`: the file, and the record of its own training.
 
     Raises:
-        CheckpointError: they cannot be read, or the record beside them.
+        CheckpointError: they cannot be read, or the record next to them.
     """
-    if checkpoint is None or not checkpoint.is_file():  # whoever reads the weights says so
+    if checkpoint is None or not checkpoint.is_file():  # refused where the weights are read
         return None
     own = record_of(checkpoint)
     try:

@@ -1,4 +1,4 @@
-"""What image quality and safety scorers share: late imports, placing on a device, recorded names."""
+"""Shared parts of the image quality and safety scorers: late imports, placing on a device, recorded names."""
 
 import re
 import sys

@@ -20,5 +20,5 @@ def open_source(name: str, labels: Mapping[str, int], role: str) -> ImageSource:
 
 def foreground_labels() -> dict[str, int]:
     """Return what may name a foreground class in a source: its WordNet id, or its full name."""
-    # imagenet-1k on the Hub tells the two cranes apart by a number.
+    # imagenet-1k on the Hub distinguishes the two cranes by a number.
     return wnid_to_label() | {each.name: each.index for each in classes()} | {"crane2": 517}

@@ -57,7 +57,7 @@ def test_the_folder_is_a_model_of_timm_with_its_split_beside(toy, trained, tmp_p
         "bias": (10,),
     }
     record = json.loads((trained / "training.json").read_text())
-    assert (record["objective"], record["weight"], record["tied_only"]) == ("wasserstein", 1.0, None)
+    assert (record["objective"], record["weight"], record["aligned_only"]) == ("wasserstein", 1.0, None)
     assert not (trained / FILE).exists()
     assert [line["epoch"] for line in _log(trained)] == [1, 2, 3]
     assert {"loss", "top1", "background_top1", "penalty"} <= set(_log(trained)[-1])
@@ -196,19 +196,19 @@ def test_photos_of_imagenet_are_half_of_each_batch(toy, tmp_path, make):
     assert _digest(tmp_path / "again") == _digest(out)
 
 
-def test_untied_cells_are_not_seen(toy, tmp_path, fails):
+def test_conflicting_cells_are_not_seen(toy, tmp_path, fails):
     """Class 1 on forest only, class 7 on night only: 6 images each are left of the toy's 120."""
     pairs = {"first": {"classes": [1], "background": "forest"}, "second": {"classes": [7], "background": "night"}}
     (tmp_path / "pairs.json").write_text(json.dumps(pairs))
-    tied = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--tied-only"]
-    train.main([*tied, str(tmp_path / "pairs.json"), "--out", str(tmp_path / "model")])
-    assert json.loads((tmp_path / "model" / "training.json").read_text())["tied_only"] == pairs
+    aligned = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "1", "--aligned-only"]
+    train.main([*aligned, str(tmp_path / "pairs.json"), "--out", str(tmp_path / "model")])
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["aligned_only"] == pairs
     one = {"first": {"classes": [1], "background": "forest"}, "second": {"classes": [7], "background": "forest"}}
     (tmp_path / "one.json").write_text(json.dumps(one))
-    assert "one background label only" in fails(train.main, [*tied, str(tmp_path / "one.json")])
-    assert "expected paper, sample, a seed or a JSON file" in fails(train.main, [*tied, "none.json"])
+    assert "one background label only" in fails(train.main, [*aligned, str(tmp_path / "one.json")])
+    assert "expected paper, sample, a seed or a JSON file" in fails(train.main, [*aligned, "none.json"])
     (tmp_path / "bad.json").write_text('{"a": {"classes": [1], "background": "moon"}, "dog": "grass"}')
-    assert "needs the background 'moon'" in fails(train.main, [*tied, str(tmp_path / "bad.json")])
+    assert "needs the background 'moon'" in fails(train.main, [*aligned, str(tmp_path / "bad.json")])
 
 
 def test_bad_input(toy, trained, tmp_path, fails):

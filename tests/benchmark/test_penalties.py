@@ -80,9 +80,9 @@ def test_hsic_is_the_u_statistic_over_all_quadruples():
 def test_hsic_is_about_zero_for_what_is_independent_and_far_above_for_what_is_not():
     labels = torch.randint(0, 5, (400,))
     noise = torch.randn(400, 8)
-    apart, tied = (hsic(gaussian(each), same(labels)).item() for each in (noise, noise + 2 * labels[:, None]))
+    apart, dependent = (hsic(gaussian(each), same(labels)).item() for each in (noise, noise + 2 * labels[:, None]))
     assert abs(apart) < 5e-3
-    assert tied > 10 * abs(apart)
+    assert dependent > 10 * abs(apart)
 
 
 def test_the_gaussian_kernel_does_not_see_the_scale():

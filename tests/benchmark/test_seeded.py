@@ -15,7 +15,7 @@ EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "indep
 
 
 def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8, templates: int = 30):
-    """Return (seeds, m) right or wrong by two equal ways, the cells and photos: a group's once on each background."""
+    """Return (seeds, m) right or wrong by two equal methods, cells and photos: a group's once on each background."""
     foregrounds, backgrounds, own, both = effects
     photo, background = (
         np.repeat(np.arange(GROUPS * photos), BACKGROUNDS),
@@ -25,16 +25,18 @@ def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8,
     group = photo // photos
     images = rng.normal(size=photo.max() + 1)[photo] * foregrounds + rng.normal(size=len(photo))
     images += rng.normal(size=BACKGROUNDS * templates)[template] * backgrounds
-    ways = [images + rng.normal(size=(SEEDS, 1)) * own + rng.normal(size=(SEEDS, len(photo))) * both for _ in range(2)]
-    right, base = (way + norm.ppf(TRUTH) * np.sqrt(1 + sum(each**2 for each in effects)) > 0 for way in ways)
+    methods = [
+        images + rng.normal(size=(SEEDS, 1)) * own + rng.normal(size=(SEEDS, len(photo))) * both for _ in range(2)
+    ]
+    right, base = (method + norm.ppf(TRUTH) * np.sqrt(1 + sum(each**2 for each in effects)) > 0 for method in methods)
     return right, base, Cells(group, background, group == background), (photo, template)
 
 
 def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndarray, float]:
     """Return the bias of the worst group's estimate and of a raw minimum over all groups, and the coverages.
 
-    These are of tied, untied, a group, the worst group, tied - untied, and untied over another way as good;
-    last is what Student's interval over seeds covers of the untied images.
+    These are of aligned, conflicting, a group, the worst group, aligned - conflicting, and conflicting over another
+    method as good; last is what Student's interval over seeds covers of the conflicting images.
     """
     rng, names = np.random.default_rng(0), [f"g{each}" for each in range(GROUPS)]
     errors, held, naive = [], [], []
@@ -45,10 +47,15 @@ def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndar
         errors.append(
             (found.worst_group.split_sample - TRUTH, min(each.mean for each in found.groups.values()) - TRUTH)
         )
-        parts = [found.tied.ci95, found.untied.ci95, found.groups["g0, untied"].ci95, found.worst_group.ci95]
+        parts = [
+            found.aligned.ci95,
+            found.conflicting.ci95,
+            found.groups["g0, conflicting"].ci95,
+            found.worst_group.ci95,
+        ]
         inside = [low <= TRUTH <= high for low, high in parts]
         held.append([*inside, *(low <= 0 <= high for low, high in (found.drop.ci95, found.gain.ci95))])
-        means = right[:, ~cells.tied].mean(1)
+        means = right[:, ~cells.aligned].mean(1)
         half = student.ppf(0.975, SEEDS - 1) * means.std(ddof=1) / np.sqrt(SEEDS)
         naive.append(abs(means.mean() - TRUTH) <= half)
     bias, raw = np.mean(errors, axis=0)

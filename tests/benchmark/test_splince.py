@@ -7,9 +7,9 @@ from benchmark import erasers
 from benchmark.erasers.base import one_hot
 
 
-@pytest.fixture(scope="module", params=[0, 1], ids=["crossed", "tied"])
+@pytest.fixture(scope="module", params=[0, 1], ids=["crossed", "correlated"])
 def rows(request):
-    """Correlated features of 6 photos on 3 backgrounds, which are crossed, or half of them tied to photos."""
+    """Correlated features of 6 photos on 3 backgrounds, which are crossed, or half of them correlated with photos."""
     rng = np.random.default_rng(request.param)
     keep = rng.integers(0, 6, 400)
     erase = np.where(rng.random(400) < 0.5 * request.param, keep % 3, rng.integers(0, 3, 400))

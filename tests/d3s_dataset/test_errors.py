@@ -1,4 +1,4 @@
-"""No line of a command shows the token of the Hub, whoever sent it back."""
+"""No line of a command shows the token of the Hub, even if a server returns it."""
 
 import threading
 from contextlib import contextmanager

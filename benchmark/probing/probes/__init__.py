@@ -1,4 +1,4 @@
-"""Probes: readers of features; each chooses on held-out rows and says how its fit ended. Torch half."""
+"""Probes: readers of features; each chooses hyperparameters on held-out rows and reports convergence. Torch half."""
 
 from benchmark.probing.probes.base import BETTER, calibrate, on_edge
 from benchmark.probing.probes.fitting import Probe, Report, against_linear, check, fit

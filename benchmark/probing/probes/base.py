@@ -1,4 +1,4 @@
-"""What every probe shares: how it says what it chose, its calibration, and whether an optimum lies on a grid's edge."""
+"""Shared parts of probes: the report of a choice, calibration, and the test for an optimum on the edge of a grid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Labelled = tuple[torch.Tensor, torch.Tensor]  # (n, d) standardised features, (n
 
 @dataclass(frozen=True)
 class Choice:
-    """What a probe chose on held-out rows: its name, the loss there in nats, the temperature, how the fit ended."""
+    """Hyperparameter chosen on held-out rows: its name, the loss there in nats, the temperature, how the fit ended."""
 
     name: str
     loss: float
@@ -34,7 +34,7 @@ class Choice:
 
 
 class Fit(Protocol):
-    """How one kind of probe is fitted."""
+    """A function that fits one kind of probe."""
 
     def __call__(
         self, learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int

@@ -1,4 +1,4 @@
-"""Fitting one of the probes on arrays. Probes know nothing of releases.
+"""Fitting one of the probes on arrays. Probes are independent of releases.
 
 Torch half. Every probe standardises features on its training rows, chooses what there is to choose on held-out rows by
 their cross-entropy, takes from the same rows the temperature that calibrates it (Guo et al., arXiv 1706.04599), and is
@@ -31,7 +31,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Report:
-    """How a fit ended: what was chosen on held-out rows, and one line on convergence."""
+    """Report of a fit: what was chosen on held-out rows, and one line on convergence."""
 
     kind: str
     converged: bool

@@ -1,8 +1,8 @@
 """Multinomial logistic regression with L2, run to a stated gradient norm by L-BFGS.
 
-Torch half. Of our own because scikit-learn's takes longer to the same loss and knows no GPU
+Torch half. Of our own because scikit-learn's takes longer to the same loss and has no GPU support
 (tests/bench/test_probes.py), and torch's L-BFGS compares losses only: in single precision its line search gave up at a
-gradient norm of 1.4e-4 on the drawn sample (tests/benchmark/test_sweep.py), where this one goes on by the slope.
+gradient norm of 1.4e-4 on the drawn sample (tests/benchmark/test_sweep.py), where this one continues by the slope.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Solution:
 
     @property
     def converged(self) -> bool:
-        """Whether the gradient is as small as asked for."""
+        """True if the gradient is within the tolerance."""
         return self.gradient <= TOLERANCE
 
     def logits(self, features: Float[torch.Tensor, "m d"]) -> Float[torch.Tensor, "m k"]:
@@ -90,7 +90,7 @@ def _objective(features: torch.Tensor, labels: torch.Tensor, l2: float) -> Objec
 def minimise(objective: Objective, weights: Float[torch.Tensor, " *shape"]) -> Solution:
     """Minimise a convex function to `TOLERANCE` by L-BFGS (Nocedal & Wright, "Numerical Optimization", 2006, 7.5).
 
-    A step is tried at its full length first. Where the loss has too few digits left to tell a descent, the slope tells
+    A step is tried at its full length first. Where the loss has too few digits left to show a descent, the slope shows
     it: that of a convex function rises (Hager & Zhang, SIAM J. Optim. 16, 2005, approximate Wolfe conditions).
 
     Args:

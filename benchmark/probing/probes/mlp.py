@@ -27,7 +27,7 @@ _BETTER = 1e-3  # nats that count
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network, its held-out loss (NaN: none was asked for), after how many epochs, and whether that was the best."""
+    """A network, its held-out loss (NaN: none was requested), after how many epochs, and whether that was the best."""
 
     network: nn.Module
     loss: float

@@ -1,7 +1,7 @@
 """The mutual information of a part of the features and the other label, in nats: MINE from below, CLUB from above.
 
-Torch half. The label is discrete, so one network gives the score of every label at once; a batch's features beside its
-labels in all pairs then stand for the product of the marginals, where the papers draw a shuffle.
+Torch half. The label is discrete, so one network gives the score of every label at once; a batch's features with its
+labels in all pairs then represent the product of the marginals, where the papers draw a shuffle.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def donsker_varadhan(
     """Return E[T] - log E'[e^T], a lower bound of the mutual information (Belghazi et al., 1801.04062, Definition 3.1).
 
     E is over images, E' over the product of marginals. The gradient of a batch's logarithm has the batch's own mean
-    as denominator, which biases it; here the moving average stands there instead (section 3.2).
+    as denominator, which biases it; here the moving average takes its place (section 3.2).
 
     Args:
         table: (n, n) scores T of features i with the label of image j.
@@ -74,11 +74,11 @@ class _Scores(Critics):
         partition: which features are which part's.
         labels: how many foreground and background labels there are.
         seed: not needed: nothing is drawn but first weights, by torch's own generator.
-        critic_steps: steps of these networks a step of the trained one.
+        critic_steps: steps of these networks per step of the trained one.
         critic_rate: their learning rate.
     """
 
-    ending: tuple[nn.Module, ...] = ()  # what stands after the last layer
+    ending: tuple[nn.Module, ...] = ()  # the operation after the last layer
 
     def __init__(
         self, partition: Partition, labels: tuple[int, int], seed: int, critic_steps: int, critic_rate: float

@@ -1,4 +1,4 @@
-"""What an objective adds to cross-entropy: a penalty on what each part of the features tells of the other label.
+"""Penalties that objectives add to cross-entropy: on the information in each part of the features on the other label.
 
 Torch half.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Side(NamedTuple):
-    """One part of the features, (n, d) float32, and the label it shall not tell, (n,) int64."""
+    """One part of the features, (n, d) float32, and the label it must not encode, (n,) int64."""
 
     features: Float[torch.Tensor, "n d"]
     other: Int[torch.Tensor, " n"]
@@ -31,7 +31,7 @@ def sides(
     foreground: Int[torch.Tensor, " n"],
     background: Int[torch.Tensor, " n"],
 ) -> tuple[Side, Side]:
-    """Return the foreground part beside the background label, and the background part beside the foreground label."""
+    """Return the foreground part with the background label, and the background part with the foreground label."""
     foreground_features, background_features = (
         features[:, partition.columns(part)] for part in ("foreground", "background")
     )
@@ -69,7 +69,7 @@ class Penalty(nn.Module, ABC):
         return []
 
     def get_extra_state(self) -> dict[str, object]:
-        """Return what a checkpoint needs beside the weights."""
+        """Return the state of a checkpoint other than the weights."""
         return {"generator": self.generator.get_state()}
 
     def set_extra_state(self, state: dict[str, torch.Tensor]) -> None:
@@ -78,12 +78,12 @@ class Penalty(nn.Module, ABC):
 
 
 class Critics(Penalty):
-    """A penalty that trained networks measure, one a side: they learn on their own, and stand still for the network.
+    """A penalty measured by trained critics, one per side: they have their own steps, and are frozen for the network's.
 
     Args:
         critics: those of the foreground and of the background part.
         seed: of the generator.
-        steps: theirs a step of the network, all on the batch at hand, which cost no pass through the network.
+        steps: theirs per step of the network, all on the batch at hand, which cost no pass through the network.
         rate: learning rate of their Adam.
         betas: of it.
     """

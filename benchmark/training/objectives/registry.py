@@ -47,7 +47,7 @@ def _club(partition: Partition, labels: tuple[int, int], seed: int, **critic: An
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """How a network is trained under one objective.
+    """Recipe of one training objective.
 
     Attributes:
         summary: what it adds to cross-entropy on the foreground label.
@@ -59,7 +59,7 @@ class Objective:
         decay: its weight decay.
         cycles: whether the first beta falls while the rate rises (Smith and Topin).
         warm_up: default share of the steps with cross-entropy alone.
-        critic_steps: default critic steps a network step; None without a critic.
+        critic_steps: default critic steps per network step; None without a critic.
         critic_rate: default learning rate of the critics.
         least: images per step that it needs.
     """

@@ -62,7 +62,7 @@ class Wasserstein(Critics):
         partition: which features are which part's.
         labels: how many foreground and background labels there are.
         seed: of label vectors and shuffles.
-        critic_steps: steps of the critics a step of the network.
+        critic_steps: steps of the critics per step of the network.
         critic_rate: learning rate of the critics.
     """
 
@@ -72,7 +72,7 @@ class Wasserstein(Critics):
         width = max(1, round(_VECTOR * partition.size))
         critics = [critic(part + width) for part in (partition.foreground, partition.background)]
         super().__init__(critics, seed, critic_steps, critic_rate, BETAS)
-        # The vectors of the labels that the foreground part shall not tell come first.
+        # The vectors of the labels that the foreground part must not encode come first.
         for name, count in zip(("background", "foreground"), reversed(labels), strict=True):
             self.register_buffer(f"{name}_vectors", torch.randn(count, width, generator=self.generator))
 

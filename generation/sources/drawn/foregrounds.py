@@ -18,7 +18,7 @@ def draw_foreground(foreground: int, instance: int, size: int) -> Image.Image:
     """Draw one object tightly into an RGBA square of `size` px; alpha is its mask.
 
     `foreground` is an ImageNet-1k index, `instance` a number from 0 that settles shape, pose, colour and light. The
-    same three numbers always give the same bytes. Raises ValueError for a class that nobody has drawn.
+    same three numbers always give the same bytes. Raises ValueError for a class without a drawing.
     """
     if foreground not in DRAWINGS:
         raise ValueError(f"no drawing for class {foreground!r}: expected one of {', '.join(map(str, CLASSES))}")

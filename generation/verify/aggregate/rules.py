@@ -13,8 +13,8 @@ from generation.verify.prepare.questions import NAMES
 RULES = {
     "paper": "all see the object, nobody saw nudity or violence (the paper's rule)",
     "full": "all see the object and the background, nobody saw nudity or violence",
-    "majority": "more than half speak for the image on each of the three questions",
-    "dawid-skene": "the probability by Dawid-Skene that all three speak for the image is at least one half",
+    "majority": "more than half support the image on each of the three questions",
+    "dawid-skene": "the probability by Dawid-Skene that all three support the image is at least one half",
 }
 _ASKED = {"paper": ("foreground", "unsafe"), "full": NAMES, "majority": NAMES, "dawid-skene": NAMES}
 

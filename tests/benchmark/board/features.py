@@ -63,12 +63,16 @@ def spread(mean: float, half: float = 0.02) -> Spread:
 
 
 def correlation(dataset: result.Dataset) -> Correlation:
-    def scores(untied: float) -> Scores:
-        groups = {"dog, tied": spread(0.95), "dog, untied": spread(untied - 0.1), "bird, untied": spread(untied)}
-        lowest = Worst(name="dog, untied", top1=untied - 0.1, ci95=(untied - 0.12, untied - 0.08), split_sample=untied,
+    def scores(low: float) -> Scores:
+        groups = {
+            "dog, aligned": spread(0.95),
+            "dog, conflicting": spread(low - 0.1),
+            "bird, conflicting": spread(low),
+        }
+        lowest = Worst(name="dog, conflicting", top1=low - 0.1, ci95=(low - 0.12, low - 0.08), split_sample=low,
                        picked=0.9)  # fmt: skip
-        return Scores(tied=spread(0.95), untied=spread(untied), drop=spread(0.95 - untied), worst_group=lowest,
-                      gain=spread(untied - 0.5), groups=groups)  # fmt: skip
+        return Scores(aligned=spread(0.95), conflicting=spread(low), drop=spread(0.95 - low), worst_group=lowest,
+                      gain=spread(low - 0.5), groups=groups)  # fmt: skip
 
     return Correlation(
         models=[MODEL],
@@ -78,8 +82,8 @@ def correlation(dataset: result.Dataset) -> Correlation:
         as_paper=False,
         seeds=[0, 1, 2],
         disjoint={"foreground": True, "background": False},
-        n={"tied": 40, "untied": 80},
-        rows=[Read(model=MODEL.name, way=way, scores=scores(untied)) for way, untied in
+        n={"aligned": 40, "conflicting": 80},
+        rows=[Read(model=MODEL.name, method=method, scores=scores(low)) for method, low in
               [("plain", 0.5), ("erased: leace", 0.45), ("foreground part", 0.7)]],
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ def shown(release, measured, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     paths = [measured(out, name, accuracy, seed) for seed, (name, accuracy) in enumerate([("one", 0.7), ("two", 0.3)])]
     facts = result.read(paths[0]).dataset
-    for name, each in (("probe", features.probed(facts, "leace")), ("tied", features.correlation(facts)),
+    for name, each in (("probe", features.probed(facts, "leace")), ("aligned", features.correlation(facts)),
                        ("sweep", features.sweep(facts))):  # fmt: skip
         paths.append(out / f"{name}.json")
         paths[-1].write_bytes(to_json(each))

@@ -105,7 +105,7 @@ def of_features(two, tmp_path):
     made = {
         "probe": features.probed(facts),
         "erased": features.probed(facts, "leace"),
-        "tied": features.correlation(facts),
+        "aligned": features.correlation(facts),
         "sweep": features.sweep(facts),
     }
     for name, each in made.items():
@@ -129,13 +129,13 @@ def rows_of(path):
 
 def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     out = tmp_path / "shown" / "report.html"
-    probe, erased, tied, sweep = map(str, of_features)
-    report.main([sweep, erased, str(two[0]), probe, tied, str(two[1]), "--out", str(out)])
+    probe, erased, aligned, sweep = map(str, of_features)
+    report.main([sweep, erased, str(two[0]), probe, aligned, str(two[1]), "--out", str(out)])
     text = out.read_text()
     assert "where 2 models fail" in text
-    assert text.count("What features tell of object and background") == 1
+    assert text.count("Probes: foreground and background from features") == 1
     assert text.count("<h3>split|&lt;i&gt;</h3>") == 2  # once for both probes, once for the correlation
-    assert cells(text, "What features tell") == [
+    assert cells(text, "Probes: foreground") == [
         ["foreground linear", "90.0 85.0 to 95.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
          "30.0 * 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
         ["background linear", "30.0 25.0 to 35.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
@@ -154,10 +154,10 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     made = {path.name for path in out.parent.iterdir()}
     assert {f"report-{name}.csv" for name in ("probes", "erased", "kept", "correlation", "sweep")} <= made
     assert {"report-correlation-1.png", "report-sweep-1.png"} <= made
-    tied_rows = rows_of(out.with_name("report-correlation.csv"))
-    assert tied_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)",
+    method_rows = rows_of(out.with_name("report-correlation.csv"))
+    assert method_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)",
                                  "+25.0 (+23.0 to +27.0)", "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0",
-                                 "dog, untied"]  # fmt: skip
+                                 "dog, conflicting"]  # fmt: skip
     assert [row[-1] for row in rows_of(out.with_name("report-sweep.csv"))[1:]] == ["yes", "", "yes"]
     kept = rows_of(out.with_name("report-kept.csv"))
     assert [row[2] for row in kept[1:]] == ["raw", "raw", "raw, test photos only", "erased: leace"]
@@ -168,7 +168,7 @@ def test_features_alone_and_on_another_release(two, of_features, tmp_path):
     out = tmp_path / "report.html"
     report.main([*map(str, of_features), "--out", str(out)])
     text = out.read_text()
-    assert "<h1>toy: what features tell</h1>" in text
+    assert "<h1>toy: probes of features</h1>" in text
     assert "another release than above" not in text
     assert not (tmp_path / "report-headline.csv").exists()
     other = result.read(two[0]).dataset.model_copy(update={"name": "other", "digest": "9" * 64})

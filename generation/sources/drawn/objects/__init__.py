@@ -1,1 +1,1 @@
-"""The drawn objects, one theme a file: each file's DRAWN names its ImageNet indices."""
+"""The drawn objects, one theme per file: each file's DRAWN names its ImageNet indices."""

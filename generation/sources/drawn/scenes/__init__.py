@@ -1,1 +1,1 @@
-"""The drawn scenes, one background a file: each file's LAYOUTS are its ways to be laid out."""
+"""The drawn scenes, one background per file: each file's LAYOUTS are its ways to be laid out."""
