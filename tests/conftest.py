@@ -61,7 +61,7 @@ def sample_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Stable Diffusion with random weights, as a folder."""
-    from tests.tiny_sd import build
+    from tests.support.tiny_sd import build
 
     return build(tmp_path_factory.mktemp("sd"))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
+
 BIN = Path(sys.executable).parent
 PACKAGES = ("d3s_dataset", "generation", "benchmark")
 HEAVY = {"torch", "timm", "diffusers", "transformers", "datasets"}
@@ -109,6 +110,15 @@ def test_files_are_neither_crumbs_nor_halls():
                 rooms.setdefault(path.parent, []).append(path.name)
     assert 80 <= sorted(lengths)[len(lengths) // 2] <= 200
     assert {str(room): len(names) for room, names in rooms.items() if not 2 <= len(names) <= 16} == {}
+
+
+def test_tests_mirror_the_rooms():
+    """A folder of tests has the name and the place of the room that it tests."""
+    folders = [path for package in PACKAGES for path in (ROOT / "tests" / package).rglob("*") if path.is_dir()]
+    rooms = {path.relative_to(ROOT / "tests") for path in folders if any(path.glob("test_*.py"))}
+    assert {str(room) for room in rooms if not (ROOT / room).is_dir()} == set()
+    for package, least in (("benchmark", 9), ("generation", 9), ("d3s_dataset", 2)):
+        assert sum(room.parts[0] == package for room in rooms) >= least
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from tests.conftest import one_line_error
-from tests.hub_server import COMMIT, serve
+from tests.support.hub_server import COMMIT, serve
 
 REPO = "lab/d3s"
 

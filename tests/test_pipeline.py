@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from datasets import load_dataset
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
 
 
 def real_model(shared_data: Path) -> list[object]:

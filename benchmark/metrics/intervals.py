@@ -8,8 +8,9 @@ images, never below 1 (Kish, "Survey Sampling", 1965; for Wilson's interval Fran
 as there are photos of the rarer kind less one, where that is larger (Cameron, Gelbach & Miller, 2011). No interval is
 narrower than plain Wilson, which alone is used where every image has photos of its own.
 
-Measured coverage, by simulation with effects of both photos on the probit scale (tests/benchmark/test_coverage.py, long
-form; 60 to 200 foreground photos on each of ten backgrounds, 30 or 50 background photos each, p in 0.1 .. 0.95):
+Measured coverage, by simulation with effects of both photos on the probit scale
+(tests/benchmark/metrics/test_coverage.py, long form; 60 to 200 foreground photos on each of ten backgrounds, 30 or 50
+background photos each, p in 0.1 .. 0.95):
 
 - A background: 95.6 % on average over 45 settings, 92.7 to 97.3 % (1,500 to 2,500 intervals each); 96.7 where photos do
   not matter, 95.4 where both kinds do, 94.7 where background photos matter as much as all else together.

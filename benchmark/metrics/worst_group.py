@@ -60,7 +60,7 @@ def split_sample(
 
     The estimate has no bias for what it is: the accuracy of the group that such halves pick. That lies above the lowest
     accuracy as far as the pick can be wrong (`picked`), where the plug-in lies below: among ten equal backgrounds of
-    200 photos the plug-in is 5 to 7 points too low, of 2,000 photos 2 to 3 (tests/benchmark/test_worst.py).
+    200 photos the plug-in is 5 to 7 points too low, of 2,000 photos 2 to 3 (tests/benchmark/metrics/test_worst.py).
 
     Args:
         right: (n,) bool.

@@ -55,8 +55,8 @@ def targets(
 ) -> Iterator[tuple[Target, Bool[np.ndarray, " n"]]]:
     """Yield the targets of a label on a cut, each with the (n,) bool rows it is read on.
 
-    On unseen foreground photos a class needs three photos. Where classes have fewer, those that have them are read, and the
-    superclasses too; `notes` gets a line about it.
+    On unseen foreground photos a class needs three photos. Where classes have fewer, those that have them are read,
+    and the superclasses too; `notes` gets a line about it.
     """
     wanted = target(name, features)
     if name != "foreground" or cut_name not in ("unseen_foreground", "unseen_both"):

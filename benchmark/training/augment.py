@@ -1,7 +1,8 @@
 """Images for training: decoded once, then a random view of each whenever it is used.
 
 Torch half. A whole batch is cropped, flipped and recoloured by a few tensor operations, which leaves the processor
-to the network.
+to the network. Not torchvision.transforms.v2, which draws once per call: one view for a whole batch, or a loop over its
+images; nor would a process' share of a batch get the views that it has in the whole one.
 """
 
 import math

@@ -2,7 +2,8 @@
 
 Torch half. Every process computes the heads, the losses and the penalty on the whole batch, from features that are
 gathered, so that a penalty between images does not depend on how many processes there are. Only the passes through the
-backbone are divided.
+backbone are divided. Not `torch.distributed.nn.all_gather`, whose backward pass sums gradients over processes: the loss
+is the same in all of them, so that sum is known without communication.
 """
 
 import os

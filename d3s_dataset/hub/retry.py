@@ -1,7 +1,8 @@
 """Retries of Hub calls: jittered exponential back-off for temporary failures, one-line errors for permanent ones.
 
 Temporary failures are 408, 409 (concurrent write), 412 (the head has moved), 429 (too many requests), 5xx and dropped
-connections. The Hub client retries some of them itself; these retries are around it.
+connections. The Hub client retries some of them itself; these retries are around it. Not tenacity: which errors pass,
+what a final one says, and a count that starts again after every success (`Tries`) would be ours all the same.
 """
 
 import errno

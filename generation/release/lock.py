@@ -1,4 +1,7 @@
-"""One run per release: a file lock that the kernel releases when its holder dies."""
+"""One run per release: a file lock that the kernel releases when its holder dies.
+
+Not filelock: parallel parts share one lock (LOCK_SH), and a file system without locks must warn and go on.
+"""
 
 import fcntl
 import os

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import t as student
 
 from benchmark import erasers
-from tests.eraser_study import READERS, Study, background_split, divide, fit, kept, leakage, study
+from tests.support.eraser_study import READERS, Study, background_split, divide, fit, kept, leakage, study
 
 pytestmark = pytest.mark.bench
 DIVISIONS = (1, 2, 3)

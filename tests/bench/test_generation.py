@@ -182,7 +182,7 @@ def test_stable_diffusion_on_a_gpu(tmp_path):
     from diffusers import StableDiffusionImg2ImgPipeline
 
     from generation.images.diffusion import ImageToImage
-    from tests.tiny_sd import SD1, build
+    from tests.support.tiny_sd import SD1, build
 
     folder = build(tmp_path, sizes=SD1)
     settings = load_recipe("paper").generator.model_copy(update={"model": str(folder), "dtype": "bf16"})

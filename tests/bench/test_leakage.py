@@ -13,7 +13,7 @@ from benchmark.probing.leakage import Asked, photos_of, read
 from benchmark.probing.probes import logistic
 from benchmark.probing.targets import targets
 from benchmark.schemas.experiments import Reading, Share
-from tests.eraser_study import READERS, study
+from tests.support.eraser_study import READERS, study
 
 pytestmark = pytest.mark.bench
 CUTS = ("unseen_background", "seen")

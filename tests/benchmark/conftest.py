@@ -24,6 +24,7 @@ from d3s_dataset.identity import file_digest
 from d3s_dataset.schema import CONTROLS, Record, arrow_schema
 from d3s_dataset.taxonomy import background_names, classes
 from d3s_dataset.utils.cli import run_command
+from tests.conftest import ROOT
 
 
 def jpeg(pixels: np.ndarray | Image.Image, quality: int = 95) -> bytes:
@@ -218,8 +219,7 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
             f"import sys; from benchmark.run import main; main({[*line, '--out', str(tmp_path / 'second')]!r}); "
             "assert not {'torch', 'timm', 'torchvision', 'transformers', 'datasets'} & set(sys.modules), 'heavy'"
         )
-        root = Path(__file__).parents[2]
-        subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, timeout=100)
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=100)
         made = [{each.name: each.read_bytes() for each in (tmp_path / out).iterdir()} for out in ("first", "second")]
         assert len(made[0]) == 2
         assert made[0] == made[1]

@@ -24,7 +24,7 @@ from generation.execution.options import How
 from generation.publish.staging import outgoing, stage
 from generation.release.build import generate
 from generation.verify.prepare.images import open_release
-from tests.generation.releases import small_plan
+from tests.support.releases import small_plan
 
 SHARD = "data/validation-00000-of-00001.parquet"
 

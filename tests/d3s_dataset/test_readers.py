@@ -13,8 +13,6 @@ import pytest
 from PIL import Image
 from timm.data import create_dataset
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 def test_pandas_polars_and_duckdb(sample_release):
     files = str(sample_release / "data" / "validation-*.parquet")

@@ -26,8 +26,8 @@ from generation.recipe.recipe import load_recipe
 from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
-from tests.hub_server import READER, TOKEN, Faults, hub
-from tests.hub_store import folder_files
+from tests.support.hub_server import READER, TOKEN, Faults, hub
+from tests.support.hub_store import folder_files
 
 REPO = "lab/d3s"
 SHARDS = 9
@@ -111,8 +111,9 @@ def environment(server, home, token=TOKEN):
 
 
 def driver(server, home):
-    return subprocess.Popen([sys.executable, "-m", "tests.push_driver"], env=environment(server, home, None), cwd=ROOT,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)  # fmt: skip
+    line, settings = [sys.executable, "-m", "tests.support.push_driver"], environment(server, home, None)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(line, env=settings, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1)
 
 
 def start(process, job):
@@ -129,7 +130,7 @@ def one_driver(one_server, tmp_path_factory):
 
 @pytest.fixture
 def pushes(one_driver, server):
-    """Run pushes, each given as its arguments or as a job of tests.push_driver; return what they said."""
+    """Run pushes, each given as its arguments or as a job of tests.support.push_driver; return what they said."""
 
     def run(*jobs):
         answers = []

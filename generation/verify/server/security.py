@@ -1,4 +1,7 @@
-"""Request checks and security headers of the annotation page."""
+"""Request checks and security headers of the annotation page.
+
+Not Starlette's TrustedHostMiddleware: it ignores the port, and another server on this host is another origin.
+"""
 
 import asyncio
 import time

@@ -13,8 +13,8 @@ from benchmark.board.schema import Board
 from benchmark.board.submission import FILES, FOLDER
 from tests.benchmark.board.conftest import refused
 from tests.conftest import ROOT
-from tests.hub_server import READER, TOKEN, hub
-from tests.hub_store import folder_files
+from tests.support.hub_server import READER, TOKEN, hub
+from tests.support.hub_store import folder_files
 
 REPO, MODEL = "lab/d3s-leaderboard", "guest/toy"
 OWNER = """
@@ -91,7 +91,7 @@ def environment(server, tmp_path_factory):
 @pytest.fixture(scope="module")
 def submits(environment):
     """Run submit with each list of arguments as a user; return what it said."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.submit_driver"], env=environment, cwd=ROOT,
+    process = subprocess.Popen([sys.executable, "-m", "tests.support.submit_driver"], env=environment, cwd=ROOT,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)  # fmt: skip
 
     def run(argv, token=READER):

@@ -17,8 +17,8 @@ from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.apply import apply
 from generation.verify.votes.secret import anonymous, secret
 from generation.verify.votes.store import Store, Vote
-from tests.generation.releases import rows_of, same_bytes
 from tests.generation.verify.conftest import all_opinions, refused
+from tests.support.releases import rows_of, same_bytes
 
 WORKERS = ("mturk:A2ZK9WORKER", "prolific:5f9feedface", "person:anna")
 

@@ -20,8 +20,8 @@ from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
 from generation.verify.prepare.sampling import Candidate, deal, sample
 from tests.conftest import one_line_error
-from tests.generation.releases import same_bytes
 from tests.generation.verify.conftest import refused
+from tests.support.releases import same_bytes
 
 
 def test_the_same_release_and_seed_give_the_same_bytes(redrawn, prepared, tmp_path):

@@ -21,7 +21,7 @@ from generation.release.build import finish_parts, generate, make_again
 from generation.release.shards import write_shard
 from generation.sources.sample import DrawnForegrounds
 from tests.conftest import ROOT, one_line_error
-from tests.generation.releases import CPU, apart, decoded, redrawn_plan, rows_of, same_bytes, small_plan
+from tests.support.releases import CPU, apart, decoded, redrawn_plan, rows_of, same_bytes, small_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 SHARDS = How(50, workers=1)
@@ -130,7 +130,7 @@ def test_parts_may_run_at_once(reference, tmp_path):
     line = [
         sys.executable,
         "-c",
-        "import sys; from tests.generation.test_faults import part_in_process as p; p(*sys.argv[1:])",
+        "import sys; from tests.generation.release.test_faults import part_in_process as p; p(*sys.argv[1:])",
     ]
     running = [subprocess.Popen([*line, str(tmp_path / "d3s"), str(part)], cwd=ROOT) for part in (1, 2)]
     assert [each.wait(timeout=300) for each in running] == [0, 0]

@@ -8,7 +8,7 @@ import torch
 
 from generation.images.diffusion import ImageToImage
 from generation.recipe.recipe import load_recipe
-from tests.tiny_others import build_3, build_xl
+from tests.support.tiny_others import build_3, build_xl
 
 SIZE = 64
 # As in test_diffuse.py: notices of dependencies about each other.

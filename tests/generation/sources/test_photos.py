@@ -20,7 +20,7 @@ from d3s_dataset.errors import PhotoError
 from d3s_dataset.taxonomy import classes
 from generation import run
 from generation.sources.photo import read_photo
-from tests.generation.releases import decoded, rows_of
+from tests.support.releases import decoded, rows_of
 
 WIDTH, HEIGHT, SIDE = 90, 60, 32
 RAMP = np.tile(np.linspace(0, 1, WIDTH), (HEIGHT, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.generation.releases import apart, same_bytes
+from tests.support.releases import apart, same_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 SAMPLE = ["--recipe", "sample", "--rows", "240", "--shard-rows", "20"]

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from tests.hub_store import COMMIT, Blob, Commit, Refused, Repo, Store, folder_files, is_lfs
+from tests.support.hub_store import COMMIT, Blob, Commit, Refused, Repo, Store, folder_files, is_lfs
 
 __all__ = ["COMMIT", "READER", "TOKEN", "Hub", "hub", "serve"]
 TOKEN = "hf_writerWRITERwriterWRITER"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.tiny_sd import _tokenizer, _vocabulary
+from tests.support.tiny_sd import _tokenizer, _vocabulary
 
 SIDE = 32
 CONCEPTS, SPECIAL = 17, 3

@@ -1,6 +1,6 @@
 """Many pushes in one process, for tests: a process start costs more than a push to a server on this machine.
 
-    python -m tests.push_driver
+    python -m tests.support.push_driver
 
 Each line of stdin is JSON, {"argv": [...], "token": ..., "files_per_commit": ..., "tries": ...}, one command line of
 generation.push; a line {"code", "out", "err"} answers it. Waits, ours and the client's, are a thousandth.

@@ -18,7 +18,7 @@ from generation.execution.options import How
 from generation.planning.plan import Plan
 from generation.release.build import generate
 from generation.sources.sample import DrawnBackgrounds
-from tests.generation.releases import apart, redrawn_plan, same_bytes, small_plan
+from tests.support.releases import apart, redrawn_plan, same_bytes, small_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

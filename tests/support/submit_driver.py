@@ -1,6 +1,6 @@
 """benchmark.submit in a process of its own, for tests: the real client, whose waits are a thousandth.
 
-    python -m tests.submit_driver
+    python -m tests.support.submit_driver
 
 Each line of stdin is JSON, {"argv": [...], "token": ...}; a line {"code", "out", "err"} answers it.
 """
@@ -9,7 +9,7 @@ import json
 import sys
 
 from benchmark.submit import main
-from tests.push_driver import impatient_client, run
+from tests.support.push_driver import impatient_client, run
 
 if __name__ == "__main__":
     impatient_client()

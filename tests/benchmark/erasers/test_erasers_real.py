@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.eraser_study import background_split, divide, fit, kept, leakage, study
+from tests.support.eraser_study import background_split, divide, fit, kept, leakage, study
 
 pytestmark = pytest.mark.long
 

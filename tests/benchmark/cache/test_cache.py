@@ -25,8 +25,7 @@ from benchmark.inference.predict import predict
 from benchmark.models import metadata
 from benchmark.schemas import result
 from benchmark.schemas.predictions import Answers, read
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 
 def _counted(monkeypatch) -> list[str]:

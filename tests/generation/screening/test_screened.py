@@ -10,8 +10,8 @@ from d3s_dataset.check import check_release
 from d3s_dataset.manifest import read
 from generation.execution.options import How
 from generation.release.build import generate
-from tests.generation.releases import CPU, decoded, redrawn_plan, rows_of
-from tests.tiny_clip import build_checker, build_clip, set_thresholds
+from tests.support.releases import CPU, decoded, redrawn_plan, rows_of
+from tests.support.tiny_clip import build_checker, build_clip, set_thresholds
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

@@ -22,8 +22,8 @@ from benchmark.training.checkpoint import FILE, LOG
 from benchmark.training.network import HEAD
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.taxonomy import classes
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 TINY = ["--model", "test_convnext", "--image-size", "32", "--batch-size", "16", "--critic-steps", "2"]
 WASSERSTEIN = [*TINY, "--objective", "wasserstein"]
 

@@ -8,7 +8,7 @@ from d3s_dataset.errors import ReleaseError
 from generation.execution.options import How
 from generation.release.build import generate
 from tests.conftest import one_line_error
-from tests.generation.releases import same_bytes, small_plan
+from tests.support.releases import same_bytes, small_plan
 
 ROWS = 60
 

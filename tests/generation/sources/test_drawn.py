@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from generation.sources.drawn import BACKGROUNDS, CLASSES, draw_background, draw_foreground
+from tests.conftest import ROOT
 
 SIZES = (64, 256)
 DIGEST = """
@@ -37,8 +38,7 @@ def digest_here() -> str:
 
 def python(code: str) -> str:
     """Return the output of `code` in a new interpreter, run in the project's root."""
-    root = Path(__file__).parents[2]
-    return subprocess.run([sys.executable, "-c", code], cwd=root, check=True, capture_output=True, text=True).stdout
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def alpha(image: Image.Image) -> np.ndarray:

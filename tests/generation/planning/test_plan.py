@@ -203,7 +203,7 @@ def test_whatever_changes_the_rows_changes_the_digest(what):
 MEASURE = textwrap.dedent(
     """
     import json, pathlib, time
-    from tests.generation.test_plan import plan
+    from tests.generation.planning.test_plan import plan
     def take(rows):
         start = time.perf_counter()
         count = sum(1 for _ in plan(rows, dict.fromkeys(range(1000), 100), 100))

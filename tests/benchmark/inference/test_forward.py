@@ -30,8 +30,7 @@ from benchmark.inference.runner import Finish, Forward, divide, pays
 from benchmark.schemas import result
 from benchmark.schemas.predictions import Answers
 from d3s_dataset.errors import ModelError, ReleaseError, SourceError
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_100", "vit_base_patch16_224", "tf_efficientnet_b0"])

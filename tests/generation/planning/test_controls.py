@@ -9,7 +9,7 @@ from generation.execution.options import How
 from generation.planning.controls import derive
 from generation.recipe.recipe import load_recipe
 from generation.release.build import generate
-from tests.generation.releases import CONTROLS, CPU, decoded, redrawn_plan, rows_of
+from tests.support.releases import CONTROLS, CPU, decoded, redrawn_plan, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 GREY = 128

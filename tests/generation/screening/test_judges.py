@@ -16,7 +16,7 @@ from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from generation.screening.clip import ClipJudge
 from generation.screening.safety import SafetyJudge
 from tests.conftest import ROOT
-from tests.tiny_clip import build_checker, build_clip, pictures, set_thresholds
+from tests.support.tiny_clip import build_checker, build_clip, pictures, set_thresholds
 
 # Notices of the libraries' own dependencies.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.tiny_sd import TINY, _tokenizer, _vocabulary
+from tests.support.tiny_sd import TINY, _tokenizer, _vocabulary
 
 
 def build_xl(folder: Path) -> Path:
