@@ -4,7 +4,8 @@ Seeds that share a test set share its luck: an interval over seeds alone covers 
 photos are drawn again by the two-way bootstrap of `intervals`, on each image's mean over seeds, and the variance
 between seeds is added. Measured where every accuracy is 90 % (tests/benchmark/metrics/test_seeded.py, long form; 72
 photos on ten backgrounds, five seeds): 96.5 % (photos matter most) and 95.0 % (seeds do) for the 648 conflicting
-images, 97 to 99 % for 72, and more where seeds agree on nothing, since no interval is narrower than that of a single seed's images.
+images, 97 to 99 % for 72, and more where seeds agree on nothing, since no interval is narrower than that of a single
+seed's images.
 """
 
 from __future__ import annotations
