@@ -67,8 +67,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def guides_release(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
-    """Real photos on real backgrounds, 100 rows, no diffusion."""
+def photo_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders `foregrounds` and `backgrounds`: real photos, and without `../shared` drawn ones of 20 classes."""
+    if SHARED.is_dir():
+        return SHARED
+    from tests.support.photos import draw_photos
+
+    return draw_photos(tmp_path_factory.mktemp("photos"), tuple(range(0, 1000, 50)), 8)
+
+
+@pytest.fixture(scope="session")
+def guides_release(tmp_path_factory: pytest.TempPathFactory, photo_folders: Path) -> Path:
+    """Photos on backgrounds, 100 rows, no diffusion."""
     from generation.planning.plan import Plan
     from generation.recipe.recipe import load_recipe
     from generation.release.build import generate
@@ -76,7 +86,7 @@ def guides_release(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) 
 
     out = tmp_path_factory.mktemp("guides") / "d3s"
     recipe = load_recipe("paper").changed(rows=100, model="none")
-    sources = open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds"))
+    sources = open_sources(recipe, str(photo_folders / "foregrounds"), str(photo_folders / "backgrounds"))
     generate(Plan(recipe, *sources), out)
     return out
 

@@ -14,14 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from d3s_dataset.utils.cli import cores
 from generation.verify.prepare.questions import QUESTIONS
 from tests.conftest import ROOT, one_line_error
+from tests.support.photos import draw_photos
 from tests.test_docs import MODULES
 
 UV = str(Path(sys.executable).with_name("uv"))
@@ -159,27 +157,10 @@ def test_the_board_names_the_extra_of_a_reproduction_only(installed):
     assert said.endswith("pip install '.[benchmark]'")
 
 
-def draw_photos(folder: Path) -> None:
-    """Draw photos of two classes and of every background."""
-    rng = np.random.default_rng(0)
-    kinds = {
-        "foregrounds": [classes()[label].wnid for label in (1, 7)],
-        "backgrounds": [each.name for each in BACKGROUNDS],
-    }
-    for kind, names in kinds.items():
-        for name in names:
-            (folder / kind / name).mkdir(parents=True)
-            for index in range(24):
-                pixels = rng.integers(0, 255, (6, 6, 3)).astype(np.uint8)
-                picture = Image.fromarray(pixels).resize((300, 300), Image.Resampling.BICUBIC)
-                picture.save(folder / kind / name / f"{index}.jpg", quality=90)
-
-
 @pytest.fixture(scope="session")
 def guides(installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of guides, made by the extra `generation` alone."""
-    here, photos = installed("generation"), tmp_path_factory.mktemp("photos")
-    draw_photos(photos)
+    here, photos = installed("generation"), draw_photos(tmp_path_factory.mktemp("photos"))
     line = f"generation.run --recipe paper --model none --rows 720 --foregrounds {photos / 'foregrounds'}"
     here.work(f"{line} --backgrounds {photos / 'backgrounds'} --out guides")
     path = here.home / "guides" / "manifest.json"

@@ -200,11 +200,11 @@ def test_a_release_through_diffusion_holds_its_claims(settings, tiny_model, tmp_
     assert apart(one.values(), two.values()) <= 1
 
 
-def test_real_photos_through_a_model(settings, shared_data, tmp_path):
+def test_photos_through_a_model(settings, photo_folders, tmp_path):
     recipe = load_recipe("paper").changed(rows=20, clip="none")
     guide = recipe.guide.model_copy(update={"size": SIZE})
     recipe = recipe.model_copy(update={"guide": guide, "generator": settings})
-    sources = open_sources(recipe, str(shared_data / "foregrounds"), str(shared_data / "backgrounds"))
+    sources = open_sources(recipe, str(photo_folders / "foregrounds"), str(photo_folders / "backgrounds"))
     generate(Plan(recipe, *sources), tmp_path / "d3s", How(workers=1, devices=CPU))
     assert check_release(tmp_path / "d3s") == []
     assert read(tmp_path / "d3s").kind == "d3s"

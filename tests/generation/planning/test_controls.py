@@ -85,7 +85,7 @@ def test_without_a_generator_only_the_guides_of_the_controls_are_left():
     assert recipe.changed(model="none").configs() == ["default", "control_scale_guides", "control_original_guides"]
 
 
-def test_real_photos_whole_and_on_grey(guides_release, shared_data):
+def test_photos_whole_and_on_grey(guides_release, photo_folders):
     """The whole photo is the photo, cropped and resized; on grey it is that at 0.4 of the side."""
     from PIL import Image
 
@@ -93,7 +93,7 @@ def test_real_photos_whole_and_on_grey(guides_release, shared_data):
 
     whole, on_grey = (rows_of(guides_release, name) for name in ("control_original_guides", "control_scale_guides"))
     for key, row in list(whole.items())[:5]:
-        photo = Image.open(shared_data / "foregrounds" / row["foreground_source"]).convert("RGB")
+        photo = Image.open(photo_folders / "foregrounds" / row["foreground_source"]).convert("RGB")
         assert np.abs(decoded(row) - np.asarray(square(photo, 512), int)).mean() < 3  # JPEG
         box = on_grey[key]["box"]
         inside = decoded(on_grey[key])[box["top"] : box["bottom"], box["left"] : box["right"]]
