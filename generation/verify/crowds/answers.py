@@ -4,11 +4,12 @@ Unknown, rejected and duplicate answers are reported; an invalid file changes no
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from d3s_dataset.errors import VerifyError
+from d3s_dataset.errors import VerifyError, one_line
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.store import Store, Vote
@@ -42,6 +43,24 @@ class Taken:
     new: int = 0
     there: int = 0
     left_out: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def reading(path: Path, expected: str) -> Iterator[None]:
+    """Raise VerifyError for everything that a missing, truncated or different JSON file makes a parser raise.
+
+    Args:
+        path: the file.
+        expected: its description, for the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VerifyError(
+            f"{path}: expected {expected}, got {type(error).__name__} {one_line(error)}: nothing was imported"
+        ) from None
 
 
 def named(crowd: str, worker: object) -> str:

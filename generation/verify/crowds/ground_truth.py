@@ -10,9 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.utils.nested import parse_json
-from generation.verify.crowds.answers import Ballot, named, plain_text
+from generation.verify.crowds.answers import Ballot, named, plain_text, reading
 from generation.verify.crowds.base import Crowd
 from generation.verify.crowds.csv_votes import check_regular
 from generation.verify.prepare.questions import ANSWERS, NAMES, QUESTIONS
@@ -23,6 +22,7 @@ from generation.verify.votes.store import Vote
 SUFFIXES = (".manifest", ".jsonl")
 _METADATA = "-metadata"
 _WORKERS = "annotationsFromAllWorkers"
+_EXPECTED = f"the output manifest of a custom job, with {_WORKERS} (truncated? consolidated labels have no worker ids)"
 
 
 def manifest(tasks: Tasks, images: str) -> bytes:
@@ -65,7 +65,7 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
     """
     check_regular(path)
     found, failed = [], 0
-    try:
+    with reading(path, _EXPECTED):
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
             if not line.strip():
                 continue
@@ -75,13 +75,6 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
                 failed += 1
                 continue
             found += [_ballot(row, job, each, f"line {number}") for each in row[job][_WORKERS]]
-    except OSError as error:
-        raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VerifyError(
-            f"{path}: expected the output manifest of a custom job, with {_WORKERS} (truncated? consolidated labels "
-            f"have no worker ids), got {type(error).__name__} {one_line(error)}: nothing was imported"
-        ) from None
     return found, [f"{failed} objects without a label were skipped"] if failed else []
 
 

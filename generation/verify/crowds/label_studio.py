@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from d3s_dataset.errors import VerifyError, one_line
 from d3s_dataset.utils.nested import parse_json
-from generation.verify.crowds.answers import Ballot, duration, named, plain_text
+from generation.verify.crowds.answers import Ballot, duration, named, plain_text, reading
 from generation.verify.crowds.base import Crowd
 from generation.verify.crowds.csv_votes import check_regular
 from generation.verify.prepare.questions import ANSWERS, QUESTIONS
@@ -63,7 +62,7 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
         VerifyError: another file, or a truncated one.
     """
     check_regular(path)
-    try:
+    with reading(path, "Label Studio's JSON export (not JSON-MIN; truncated?)"):
         content = parse_json(path.read_text(encoding="utf-8-sig"))
         found, skipped = [], 0
         for number, task in enumerate(content, 1):
@@ -72,13 +71,6 @@ def ballots(path: Path) -> tuple[list[Ballot], list[str]]:
                     skipped += 1
                     continue
                 found.append(_ballot(task["data"], annotation, f"task {number}"))
-    except OSError as error:
-        raise VerifyError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VerifyError(
-            f"{path}: expected Label Studio's JSON export (not JSON-MIN; truncated?), got {type(error).__name__} "
-            f"{one_line(error)}: nothing was imported"
-        ) from None
     return found, [f"{skipped} cancelled annotations were skipped"] if skipped else []
 
 

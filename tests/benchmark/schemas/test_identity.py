@@ -8,22 +8,9 @@ import pytest
 from benchmark.erasers import ERASERS
 from benchmark.reports.text import describe
 from benchmark.schemas.identity import LONGEST, check_chain, identity, labels, stem
-from benchmark.schemas.result import Dataset, Model
 from d3s_dataset.errors import ResultError
-from d3s_dataset.taxonomy import background_names
 from d3s_dataset.utils.atomic import replacing
-
-
-def model(name: str = "resnet18", **others) -> Model:
-    facts = {"architecture": "resnet18", "tag": "resnet18.a1_in1k", "kwargs": {}, "digest": "0123456789abcdef"}
-    return Model(name=name, **(facts | {"precision": "fp32", "transform": {"crop_pct": 0.95}} | others))
-
-
-def dataset(**others) -> Dataset:
-    facts = {"name": "d3s", "kind": "d3s", "revision": None, "digest": "f" * 64, "config": "default", "n": 40}
-    more = {"split": "validation", "verified_fraction": None, "backgrounds": list(background_names())}
-    return Dataset(**(facts | more | {"release": "f" * 64} | others))
-
+from tests.support.results import dataset, model
 
 MODELS = [
     model(),

@@ -8,21 +8,11 @@ import pytest
 
 from benchmark.metrics.registry import METRICS
 from benchmark.schemas.metrics import Further
-from benchmark.schemas.result import Dataset, Model, Result, make_folder, read, write
+from benchmark.schemas.result import Result, make_folder, read, write
 from benchmark.score import score
 from d3s_dataset.errors import ResultError, WriteError
 from d3s_dataset.taxonomy import background_names
-
-
-def model(name: str = "resnet18", **others) -> Model:
-    facts = {"architecture": "resnet18", "tag": "resnet18.a1_in1k", "kwargs": {}, "digest": "0123456789abcdef"}
-    return Model(name=name, **(facts | {"precision": "fp32", "transform": {"crop_pct": 0.95}} | others))
-
-
-def dataset(**others) -> Dataset:
-    facts = {"name": "d3s", "kind": "d3s", "revision": None, "digest": "f" * 64, "config": "default", "n": 40}
-    more = {"split": "validation", "verified_fraction": None, "backgrounds": list(background_names())}
-    return Dataset(**(facts | more | others))
+from tests.support.results import dataset, model
 
 
 @pytest.fixture
