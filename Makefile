@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 PYTEST := $(BIN)/python -m pytest
 # One test process a core, and one thread each: threads of several processes would wait for each other.
-PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile
+PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo disentangle lint test test-all test-browser bench clean
 .DELETE_ON_ERROR:

@@ -24,6 +24,19 @@ SHARED = ROOT.parent / "shared" / "data"
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
+# Files whose tests take longest begin first: a file is one process' work, and the last to end keeps the other waiting.
+LONGEST = (
+    "test_install", "test_pipeline", "test_faults", "test_cache", "test_reproduce", "test_architecture", "test_run",
+    "test_diffuse", "test_page", "test_board", "test_parts", "test_forward", "test_engine",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files; inside a file the order stays (`sort` is stable)."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real photos, weights and votes; tests that need it skip where it is missing."""
