@@ -113,6 +113,9 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """Return the folder named by D3S_CACHE, else `~/.cache/d3s`, next to the Hub's cache on every system."""
+    """Return the folder named by D3S_CACHE, else `~/.cache/d3s`.
+
+    Not platformdirs': as the Hub's, the cache has one place on every system.
+    """
     named = os.environ.get(VARIABLE)
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d3s"
