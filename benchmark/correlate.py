@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
-from benchmark.data.flags import add_dataset_flags
 from benchmark.data.pairing import read
-from benchmark.data.split import open_split
+from benchmark.data.split import add_dataset_flags, open_split
 from benchmark.erasers import ERASERS
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.specs import Entry
@@ -22,9 +21,8 @@ from benchmark.schemas.experiments import Correlation
 from benchmark.schemas.identity import stem
 from benchmark.spurious.task import Task, correlate
 from d3s_dataset.manifest import to_json
-from d3s_dataset.utils.argument_types import share
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, natural, run_command, say, share, warn
 
 _REPEATS = 5
 _WORST = (

@@ -14,8 +14,7 @@ import numpy as np
 
 from benchmark import erasers
 from benchmark.cache.cache import Cache, Options
-from benchmark.data.flags import add_dataset_flags
-from benchmark.data.split import open_split
+from benchmark.data.split import add_dataset_flags, open_split
 from benchmark.inference.evaluate import process_start
 from benchmark.inference.features import Features, features_of
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects
@@ -29,9 +28,8 @@ from benchmark.schemas import experiments, result
 from benchmark.schemas.identity import stem
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
-from d3s_dataset.utils.argument_types import seed
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, progress, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, progress, run_command, say, seed, warn
 
 if TYPE_CHECKING:
     from benchmark.probing.leakage import Asked

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
-from benchmark.data.flags import add_dataset_flags
 from benchmark.data.imagenet import Folder
-from benchmark.data.split import Split, open_split
+from benchmark.data.split import Split, add_dataset_flags, open_split
 from benchmark.inference.evaluate import measure_one, process_start
 from benchmark.inference.rerun import run_again
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects

@@ -29,8 +29,7 @@ from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
 from benchmark.schemas.result import Result, beside
 from d3s_dataset.errors import HubError, ResultError
-from d3s_dataset.hub.files import File, file_of
-from d3s_dataset.hub.repo import Remote, Repo, connect, silence_client
+from d3s_dataset.hub.repo import File, Remote, Repo, connect, file_of, silence_client
 from d3s_dataset.hub.retry import PATIENCE, Patience
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
-from benchmark.data.flags import add_dataset_flags
-from benchmark.data.split import open_split
+from benchmark.data.split import add_dataset_flags, open_split
 from benchmark.inference.features import features_of
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.specs import Entry
@@ -22,9 +21,8 @@ from benchmark.schemas import result
 from benchmark.schemas.experiments import Sweep
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
-from d3s_dataset.utils.argument_types import weight
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, run_command, say
+from d3s_dataset.utils.cli import Parser, natural, run_command, say, weight
 
 
 def table(found: Sweep) -> str:

@@ -16,17 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmark.data import pairing
-from benchmark.data.flags import add_dataset_flags
 from benchmark.data.imagenet import Folder
-from benchmark.data.split import open_split
+from benchmark.data.split import add_dataset_flags, open_split
 from benchmark.inference.subjects import check_installed
 from benchmark.reports.text import describe
 from benchmark.training.config import Settings
 from benchmark.training.objectives.registry import OBJECTIVES, Objective
 from benchmark.training.train import Images, train
 from d3s_dataset.errors import ModelError
-from d3s_dataset.utils.argument_types import positive, seed, share, weight
-from d3s_dataset.utils.cli import Parser, natural, run_command, say
+from d3s_dataset.utils.cli import Parser, natural, positive, run_command, say, seed, share, weight
 
 
 def _several(text: str) -> int:

@@ -19,7 +19,7 @@ from benchmark.schemas.predictions import take
 from benchmark.training.objectives import OBJECTIVES
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.plugins import PluginTable
-from generation.verify.crowds.registry import CROWDS
+from generation.verify.crowds.base import CROWDS
 from tests.benchmark.conftest import some_predictions
 from tests.conftest import ROOT
 

@@ -11,7 +11,7 @@ from benchmark.data.split import Rows, Split
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import classes
-from d3s_dataset.utils import folders
+from d3s_dataset.utils import paths
 
 
 class Folder:
@@ -25,7 +25,7 @@ class Folder:
         if not folder.is_dir():
             raise SourceError(f"no folder at {folder}: expected subfolders named by WordNet ids, such as n01440764")
         self._folder = folder
-        names = [name for each in folders.subfolders(folder) for name in folders.photos(folder / each, f"{each}/")]
+        names = [name for each in paths.subfolders(folder) for name in paths.photos(folder / each, f"{each}/")]
         self.paths = sorted(folder / name for name in names if name.count("/") == 1)
         known = {each.wnid for each in classes()}
         strange = sorted({path.parent.name for path in self.paths} - known)

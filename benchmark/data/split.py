@@ -1,9 +1,10 @@
-"""The images and labels of one split, read from a release's Parquet shards.
+"""The images and labels of one split, read from a release's Parquet shards; the flags that name it.
 
 Read with pyarrow, because `datasets` is not on every machine that has a GPU. Needs no torch, so that a missing dataset
 is an error before torch is loaded. Memory holds one row group of images, however many there are.
 """
 
+from argparse import ArgumentParser
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.load import check_split, fetch, resolve
 from d3s_dataset.manifest import Manifest, locate, verified_fraction
+from d3s_dataset.utils.cli import natural
 
 _LABELS = ("key", "foreground", "background", "foreground_source", "background_source", "verified")
 _READ = 16  # images read at a time, so that decoding starts at once
@@ -214,3 +216,13 @@ def _read_columns(path: Path, columns: tuple[str, ...]) -> pa.Table:
         return file.read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
         raise ReleaseError(f"{path} cannot be read: {one_line(error)}") from None
+
+
+def add_dataset_flags(parser: ArgumentParser, *, split: bool = True) -> None:
+    """Add `--dataset` and `--config`; with `split` also `--split` and `--limit`, for commands that read one split."""
+    add = parser.add_argument
+    add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
+    add("--config", default="default", metavar="NAME", help="config of the release: default, guides, a control set")
+    if split:
+        add("--split", default="validation", metavar="NAME", help="train, validation, ...")
+        add("--limit", type=natural, metavar="N", help="use the first N images only")

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from benchmark.erasers.base import Map, Rows, affine, one_hot
+from benchmark.erasers.registry import Map, Rows, affine, one_hot
 from d3s_dataset.utils.extras import late
 
 ROUNDS = 35  # classifiers at most, as in the experiments of arXiv 2004.07667

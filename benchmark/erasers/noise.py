@@ -10,9 +10,9 @@ import hashlib
 
 import numpy as np
 
-from benchmark.erasers.base import Map, Rows
 from benchmark.erasers.linear import leace
 from benchmark.erasers.nuisance import directions, without
+from benchmark.erasers.registry import Map, Rows
 
 SHARE = 0.04  # of all directions, largest within-photo spread first, are projected out
 STRENGTH = 1.1  # standard deviation of the noise in every direction, in units of a feature's root mean square spread

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.erasers.base import Map, Rows, affine, one_hot
+from benchmark.erasers.registry import Map, Rows, affine, one_hot
 from d3s_dataset.errors import EraserError
 
 NUISANCE = 0.08  # of all directions, largest within-photo spread first, are the nuisance's own

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmark.erasers.base import Map, Rows, affine, one_hot
+from benchmark.erasers.registry import Map, Rows, affine, one_hot
 
 _SMALL = 1e-6  # singular values, and sines of angles between spaces, below which a direction is rounding
 

@@ -1,14 +1,54 @@
-"""One repo on the Hub with huggingface_hub; temporary failures are retried (`d3s_dataset.hub.retry`)."""
+"""One repo on the Hub with huggingface_hub, and its files with the two checksums that the Hub lists.
 
-from collections.abc import Callable, Sequence
+Temporary failures are retried (`d3s_dataset.hub.retry`).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, cast
 
 from d3s_dataset.errors import HubError, one_line
-from d3s_dataset.hub.files import File
 from d3s_dataset.hub.offline import answers
 from d3s_dataset.hub.retry import Patience
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: path in the repo, local path or bytes, size in bytes and SHA-256."""
+
+    path: str
+    source: Path | bytes
+    size: int
+    sha256: str
+
+    @cached_property
+    def git_oid(self) -> str:
+        """Git's blob SHA-1 of the content, which the Hub lists for files outside LFS."""
+        hashed = hashlib.sha1(b"blob %d\0" % self.size)
+        for chunk in chunks(self.source):
+            hashed.update(chunk)
+        return hashed.hexdigest()
+
+
+def file_of(path: str, content: bytes) -> File:
+    """Return a file that is held in memory."""
+    return File(path, content, len(content), hashlib.sha256(content).hexdigest())
+
+
+def chunks(source: Path | bytes) -> Iterable[bytes]:
+    """Yield the bytes of a file piece by piece."""
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
 
 _THREADS = 8  # uploads at a time
 _GROUP = 16  # files per pair of upload requests

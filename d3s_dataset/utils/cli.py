@@ -1,4 +1,4 @@
-"""Command-line utilities of all packages: parser, exit codes, progress bar.
+"""Command-line utilities of all packages: parser, types of numbers, exit codes, progress bar.
 
 A command parses, makes one library call and prints. Invalid input ends in one line on stderr and exit code 1; a bug
 keeps its traceback; Ctrl-C is 130, SIGTERM after an orderly stop 143, a closed pipe (`| head`) is silent.
@@ -10,6 +10,7 @@ A flag without effect is an error: a parser declares in which modes of its comma
 import argparse
 import os
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -183,3 +184,38 @@ def natural_to(most: int) -> Callable[[str], int]:
 def cores() -> int:
     """Return the number of processor cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def positive(text: str) -> float:
+    """Parse a finite number above zero."""
+    if not 0 < (value := _number(text)) < float("inf"):
+        raise ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def weight(text: str) -> float:
+    """Parse a lambda: a finite number from zero on."""
+    if not 0 <= (value := _number(text)) < float("inf"):
+        raise ArgumentTypeError(f"expected a lambda of 0 or more, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    if not 0 <= (value := _number(text)) <= 1:
+        raise ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse a seed."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise ArgumentTypeError(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

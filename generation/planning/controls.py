@@ -7,8 +7,7 @@ and the background. `d3s_dataset.schema.CONFIGS` describes the configs.
 from collections.abc import Callable
 
 from d3s_dataset.taxonomy import classes
-from generation.planning.plan import Row
-from generation.planning.prompts import make_prompt
+from generation.planning.plan import Row, make_prompt
 from generation.recipe.recipe import Recipe
 
 

@@ -20,8 +20,7 @@ import numpy as np
 
 from d3s_dataset.errors import RecipeError
 from d3s_dataset.identity import digest, hashed, row_key, uniform
-from d3s_dataset.taxonomy import classes
-from generation.planning.prompts import make_prompt
+from d3s_dataset.taxonomy import ImageNetClass, classes
 from generation.planning.splits import SPLITS, Share, divide
 from generation.recipe.recipe import Recipe
 from generation.sources.base import ImageSource, Photos
@@ -210,3 +209,15 @@ def _counts(photos: list[list[str]]) -> np.ndarray:
 
 def _listing(photos: Photos) -> str:
     return digest([[label, list(names)] for label, names in sorted(photos.items())])
+
+
+def make_prompt(template: str, foreground: ImageNetClass, phrase: str) -> str:
+    """Return the prompt for one class and one background (arXiv 2211.10370, section 3).
+
+    Args:
+        template: text with the fields {synonym}, {gloss} and {phrase}.
+        foreground: the class; its first synonym and WordNet gloss are used. Two pairs of classes share a first
+            synonym (crane 134 and 517, maillot 638 and 639): the gloss distinguishes them.
+        phrase: background phrase, such as "on grass".
+    """
+    return template.format(synonym=foreground.synonym, gloss=foreground.gloss, phrase=phrase)

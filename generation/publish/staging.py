@@ -11,7 +11,7 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.card import render as card
 from d3s_dataset.card.statistics import count
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.hub.files import File, file_of
+from d3s_dataset.hub.repo import File, file_of
 from d3s_dataset.manifest import Manifest, Shard, to_json
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.paths import regular

@@ -13,8 +13,7 @@ from typing import Any
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import HubError
-from d3s_dataset.hub.files import File
-from d3s_dataset.hub.repo import MAIN, Remote, Repo
+from d3s_dataset.hub.repo import MAIN, File, Remote, Repo
 from d3s_dataset.hub.retry import PATIENCE, Patience, Tries
 from d3s_dataset.manifest import Manifest
 from d3s_dataset.utils.cli import progress

@@ -17,8 +17,8 @@ from generation.planning.plan import Plan
 from generation.release.finalize import check_whole, finish, mark_duplicates
 from generation.release.lock import one_at_a_time, sole_run
 from generation.release.shard_loop import make_all, pending
+from generation.release.shards import Task, Wanted, part_of, tasks
 from generation.release.state import Begun, Entry, State
-from generation.release.tasks import Task, Wanted, part_of, tasks
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from generation.execution.progress import duration
 from generation.execution.scheduler import Batch, Engine
 from generation.images.rows import Failed
 from generation.planning.plan import Plan
+from generation.release.shards import Task, part_of, task_rows, tasks
 from generation.release.state import Begun, State
-from generation.release.tasks import Task, part_of, task_rows, tasks
 
 _ROUNDS = 3  # batches per worker slot; the first round is warm-up and not counted
 

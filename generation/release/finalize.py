@@ -15,9 +15,8 @@ from d3s_dataset.manifest import Manifest
 from d3s_dataset.utils.atomic import write_atomic
 from generation.images.rows import mark_screens
 from generation.planning.plan import Plan
-from generation.release.shards import read_records, write_shard
+from generation.release.shards import Task, read_records, write_shard
 from generation.release.state import Begun, Entry, State
-from generation.release.tasks import Task
 from generation.screening.near_duplicates import earlier_twins
 
 

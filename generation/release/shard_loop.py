@@ -17,9 +17,8 @@ from d3s_dataset.manifest import Failure
 from generation.execution.scheduler import Batch, Engine
 from generation.images.rows import Failed, Made
 from generation.planning.plan import Plan, Row
-from generation.release.shards import read_records, write_shard
+from generation.release.shards import RETRIES, Task, Wanted, next_try, read_records, task_rows, write_shard
 from generation.release.state import Entry, State
-from generation.release.tasks import RETRIES, Task, Wanted, next_try, task_rows
 
 Done = Callable[[str, int], None]
 Wrote = Callable[[Path], None]
@@ -104,7 +103,7 @@ def make_all(
 
 
 def pending(plan: Plan, state: State, own: list[Task], wanted: Wanted) -> list[Task]:
-    """Return the shards of `own` with a pending row (`generation.release.tasks.next_try`)."""
+    """Return the shards of `own` with a pending row (`generation.release.shards.next_try`)."""
     entries = state.entries(own)
 
     def unfinished(task: Task) -> bool:

@@ -17,7 +17,7 @@ from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Failure, Manifest, Shard, load_model, locate, to_json, verify
 from d3s_dataset.utils.atomic import write_atomic
-from generation.release.tasks import Task
+from generation.release.shards import Task
 
 WORK = ".work"
 # Entries and partial rows of shards, locks, and temporary files of a killed run (`d3s_dataset.utils.atomic`).

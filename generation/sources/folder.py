@@ -7,10 +7,9 @@ from PIL import Image
 
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.manifest import Source
-from d3s_dataset.utils import folders
+from d3s_dataset.utils import paths
 from d3s_dataset.utils.nested import parse_json
-from generation.sources.base import Photos
-from generation.sources.photo import read_photo
+from generation.sources.base import Photos, read_photo
 
 
 class FolderSource:
@@ -32,7 +31,7 @@ class FolderSource:
         """Return the photo paths relative to the root, by label."""
         found: dict[int, list[str]] = {}
         for name, label in self.labels.items():
-            names = folders.photos(self.root / name, f"{name}/")
+            names = paths.photos(self.root / name, f"{name}/")
             if names:
                 found[label] = names
         if not found:
@@ -51,7 +50,7 @@ class FolderSource:
 def _folder_info(root: Path, role: str) -> Source:
     path = root / "source.json"
     if not path.is_file():
-        name = folders.utf8_name(root.resolve().name)
+        name = paths.utf8_name(root.resolve().name)
         return Source(role=role, name=name, licence="unknown", redistribution=False)
     try:
         said = parse_json(path.read_text(encoding="utf-8"))

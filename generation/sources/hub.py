@@ -9,8 +9,7 @@ from PIL import Image
 
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.manifest import Source
-from generation.sources.base import Photos
-from generation.sources.photo import read_photo
+from generation.sources.base import Photos, read_photo
 
 HF_PREFIX = "hf:"
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from generation.sources.drawn.objects import animals, balls, fruit, games, garden, things, vehicles, wayside
+from generation.sources.drawn.objects import animals, fruit, games, garden, things, vehicles, wayside
 
 Drawing = Callable[[np.random.Generator, int], Image.Image]
 
-THEMES = (animals, balls, fruit, games, garden, things, vehicles, wayside)
+THEMES = (animals, fruit, games, garden, things, vehicles, wayside)
 DRAWINGS: dict[int, Drawing] = {index: drawing for theme in THEMES for index, drawing in theme.DRAWN.items()}
 CLASSES: tuple[int, ...] = tuple(sorted(DRAWINGS))
 

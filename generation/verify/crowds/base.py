@@ -1,4 +1,4 @@
-"""Interface of a crowd: visitors of the page, export and import files, and the link after submission."""
+"""Interface and table of crowds: visitors of the page, export and import files, and the link after submission."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.plugins import PluginTable
 from generation.verify.crowds.answers import Ballot
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.store import Vote
@@ -61,3 +62,18 @@ def checked(what: str, value: str) -> str:
     if not _NAME.fullmatch(value):
         raise VerifyError(f"{what}: expected 1 to 64 letters, digits or any of _ . @ -")
     return value
+
+
+CROWDS: PluginTable[Crowd] = PluginTable(
+    "d3s.crowds",
+    "crowd",
+    {
+        "person": "generation.verify.crowds.colleagues:CROWD",
+        "prolific": "generation.verify.crowds.prolific:CROWD",
+        "mturk": "generation.verify.crowds.mturk:CROWD",
+        "label-studio": "generation.verify.crowds.label_studio:CROWD",
+        "ground-truth": "generation.verify.crowds.ground_truth:CROWD",
+        "csv": "generation.verify.crowds.csv_votes:CROWD",
+    },
+    Crowd,
+)

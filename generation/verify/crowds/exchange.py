@@ -5,8 +5,8 @@ from pathlib import Path
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.atomic import replacing
 from generation.verify.crowds.answers import Taken, take
+from generation.verify.crowds.base import CROWDS
 from generation.verify.crowds.csv_votes import header
-from generation.verify.crowds.registry import CROWDS
 from generation.verify.prepare import tasks
 from generation.verify.prepare.tasks import IMAGES
 from generation.verify.votes.store import Store

@@ -15,8 +15,7 @@ from generation.verify.crowds.answers import Ballot, named, plain_text, reading
 from generation.verify.crowds.base import Crowd
 from generation.verify.crowds.csv_votes import check_regular
 from generation.verify.prepare.questions import ANSWERS, NAMES, QUESTIONS
-from generation.verify.prepare.tasks import Tasks
-from generation.verify.prepare.views import shown
+from generation.verify.prepare.tasks import Tasks, shown
 from generation.verify.votes.store import Vote
 
 SUFFIXES = (".manifest", ".jsonl")

@@ -1,4 +1,4 @@
-"""Tasks folder: `tasks.json` with all items and tasks, and the pictures in `images/`.
+"""Tasks folder: `tasks.json` with all items and tasks, the pictures in `images/`, and the view that annotators get.
 
 An item is an image of the release, or a gold question with its right answers in `expected`. Annotators must not see
 this file: pages and exports show items by their id, which does not reveal the kind.
@@ -6,7 +6,7 @@ this file: pages and exports show items by their id, which does not reveal the k
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +14,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.manifest import load_model, to_json
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from d3s_dataset.utils.atomic import write_atomic
+from generation.verify.prepare.questions import QUESTIONS
 
 FILE_NAME = "tasks.json"
 IMAGES = "images"
@@ -132,3 +133,27 @@ def write(folder: Path, tasks: Tasks) -> None:
 def thing(item: Item) -> str:
     """Return the first synonym of the item's class."""
     return classes()[item.foreground].synonym
+
+
+def shown_items(tasks: Tasks, task: str, images: str) -> list[dict[str, Any]]:
+    """Return the views of a task's items in order; `images` is the base URL of their pictures."""
+    return [shown(tasks, tasks.by_id[name], images) for name in tasks.task_by_id[task].items]
+
+
+def shown(tasks: Tasks, item: Item, images: str) -> dict[str, Any]:
+    """Return one item's view: names, gloss, questions, and the URLs of its pictures."""
+    label = classes()[item.foreground]
+    return {
+        "id": item.id,
+        "image": f"{images}/{item.image}",
+        "guide": f"{images}/{item.guide}" if item.guide else None,
+        "examples": [f"{images}/{name}" for name in tasks.examples.get(item.foreground, [])],
+        "object": thing(item),
+        "names": label.name,
+        "gloss": label.gloss,
+        "place": tasks.place(item),
+        "questions": [
+            {"name": each.name, "text": each.ask(thing(item), tasks.place(item)), "hint": each.hint}
+            for each in QUESTIONS
+        ],
+    }

@@ -21,12 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.pages import environment
-from generation.verify.crowds.base import Visitor
+from generation.verify.crowds.base import CROWDS, Visitor
 from generation.verify.crowds.colleagues import PERSON, person
-from generation.verify.crowds.registry import CROWDS
 from generation.verify.prepare.questions import INSTRUCTIONS
-from generation.verify.prepare.tasks import IMAGES, MEDIA
-from generation.verify.prepare.views import shown_items
+from generation.verify.prepare.tasks import IMAGES, MEDIA, shown_items
 from generation.verify.server.monitor import figures
 from generation.verify.server.security import policy
 from generation.verify.server.tokens import BadLink, Links

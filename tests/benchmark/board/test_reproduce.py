@@ -9,8 +9,8 @@ import pytest
 
 from benchmark import leaderboard, submit
 from benchmark.board import reproduce, rules, workers
-from benchmark.board.agreement import agree
 from benchmark.board.ranking import REPRODUCED
+from benchmark.board.reproduce import agree
 from benchmark.board.schema import Board
 from benchmark.board.submission import FOLDER
 from benchmark.cache.cache import Options

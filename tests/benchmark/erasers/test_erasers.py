@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark import erasers
-from benchmark.erasers.base import Rows, one_hot
 from benchmark.erasers.linear import DECAY, classifier
 from benchmark.erasers.noise import SHARE, STRENGTH
 from benchmark.erasers.nuisance import BAND, NUISANCE, SHRINKAGE, spread, unread
+from benchmark.erasers.registry import Rows, one_hot
 from d3s_dataset.errors import EraserError
 
 LABELS, PHOTOS, SIZE = 3, 20, 12

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark import erasers
-from benchmark.erasers.base import one_hot
+from benchmark.erasers.registry import one_hot
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["crossed", "correlated"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from d3s_dataset.errors import SourceError
-from d3s_dataset.utils import folders
+from d3s_dataset.utils import paths
 from d3s_dataset.utils.nested import parse_json, parse_toml
 
 
@@ -23,28 +23,28 @@ def odd(tmp_path: Path) -> Path:
 
 
 def test_loops_end_and_a_photo_is_listed_once(odd):
-    assert folders.photos(odd, "grass/") == ["grass/deep/photo.JPG"]
-    assert folders.subfolders(odd) == ["again", "deep"]
-    assert folders.photos(odd / "self") == folders.photos(odd / "none") == []
+    assert paths.photos(odd, "grass/") == ["grass/deep/photo.JPG"]
+    assert paths.subfolders(odd) == ["again", "deep"]
+    assert paths.photos(odd / "self") == paths.photos(odd / "none") == []
 
 
 def test_linked_folders_are_followed(odd, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "linked").symlink_to(odd / "deep")
-    assert folders.photos(tmp_path / "b") == ["linked/photo.JPG"]
+    assert paths.photos(tmp_path / "b") == ["linked/photo.JPG"]
 
 
 def test_what_is_named_as_a_photo_is_listed_whatever_it_is(odd):
     os.mkfifo(odd / "pipe.jpg")
     (odd / "loop.png").symlink_to(odd / "loop.png")
     (odd / "folder.jpg").mkdir()
-    assert folders.photos(odd) == ["deep/photo.JPG", "loop.png", "pipe.jpg"]
+    assert paths.photos(odd) == ["deep/photo.JPG", "loop.png", "pipe.jpg"]
 
 
 def test_a_name_that_is_not_utf8_is_one_line(odd):
     Path(os.fsdecode(os.fsencode(odd) + b"/caf\xe9.jpg")).touch()
     with pytest.raises(SourceError, match=r"the name 'x/caf\\+xe9\.jpg' is not UTF-8: .* rename it"):
-        folders.photos(odd, "x/")
+        paths.photos(odd, "x/")
 
 
 def test_a_folder_beyond_the_longest_path_is_one_line(tmp_path):
@@ -58,7 +58,7 @@ def test_a_folder_beyond_the_longest_path_is_one_line(tmp_path):
     finally:
         os.chdir(here)
     with pytest.raises(SourceError, match="cannot be listed: File name too long"):
-        folders.photos(tmp_path)
+        paths.photos(tmp_path)
 
 
 def test_text_of_any_nesting_is_a_value_error():

@@ -1,7 +1,7 @@
 import pytest
 
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
-from generation.planning.prompts import make_prompt
+from generation.planning.plan import make_prompt
 from generation.recipe.recipe import load_recipe, shipped
 
 PAPER = load_recipe("paper").prompt.template

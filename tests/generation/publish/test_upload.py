@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.hub.files import File
-from d3s_dataset.hub.repo import Listed, Remote
+from d3s_dataset.hub.repo import File, Listed, Remote
 from d3s_dataset.identity import file_digest
 from generation.publish.staging import METADATA, Staged, outgoing, stage, withheld
 from generation.publish.upload import commits_needed, compare, next_commit

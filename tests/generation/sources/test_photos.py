@@ -19,7 +19,7 @@ from PIL import Image
 from d3s_dataset.errors import PhotoError
 from d3s_dataset.taxonomy import classes
 from generation import run
-from generation.sources.photo import read_photo
+from generation.sources.base import read_photo
 from tests.support.releases import decoded, rows_of
 
 WIDTH, HEIGHT, SIDE = 90, 60, 32
