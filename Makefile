@@ -5,6 +5,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 PYTEST := $(BIN)/python -m pytest
+# Some images set it to 1; each of some hundred processes would then compile torch's, timm's and diffusers' sources anew.
+export PYTHONDONTWRITEBYTECODE :=
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
