@@ -7,7 +7,7 @@ photos resampled both ways (`intervals.difference_intervals`), Holm-corrected fo
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.metrics.paired import changes, join
+from benchmark.metrics.paired import comparison
 from benchmark.reports.text import between, describe, grid, percent, points, ratio
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result
@@ -15,7 +15,6 @@ from benchmark.schemas.identity import labels
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import beside
-from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import Parser, run_command, say
 from d3s_dataset.utils.extras import require
 
@@ -30,25 +29,7 @@ def compare(first: Path, second: Path) -> result.Comparison:
     Raises:
         ResultError: a file that cannot be read, no image in common, or images that differ under the same key.
     """
-    tables = [_predictions(path) for path in (first, second)]
-    facts = [
-        result.provenance(table.provenance, str(path)) for table, path in zip(tables, (first, second), strict=True)
-    ]
-    backgrounds = [each.dataset.backgrounds for each in facts]
-    if backgrounds[0] != backgrounds[1]:
-        raise ResultError(
-            f"{first} and {second} have other backgrounds: {', '.join(backgrounds[0])}; {', '.join(backgrounds[1])}"
-        )
-    joined = join(tables, [str(first), str(second)])
-    return result.Comparison(
-        first=facts[0].model,
-        second=facts[1].model,
-        datasets=(facts[0].dataset, facts[1].dataset),
-        n=len(joined.tables[0]),
-        first_lacks=joined.lacking[0],
-        second_lacks=joined.lacking[1],
-        changes=changes(joined.tables[0], joined.tables[1], backgrounds[0]),
-    )
+    return comparison(_predictions(first), _predictions(second), [str(first), str(second)])
 
 
 def _predictions(path: Path) -> Predictions:

@@ -19,7 +19,7 @@ from benchmark.models.registry import forms
 from benchmark.models.specs import Entry, read_list
 from benchmark.reports.text import describe, percent, points, table
 from benchmark.schemas import result as results
-from benchmark.schemas.identity import labels
+from benchmark.schemas.identity import labels, write_files
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import Parser, run_command, say, warn
 
@@ -62,14 +62,14 @@ def measure(
     options = options or Options()
     for each in subjects(models, checkpoint, cache, options.devices):
         try:
-            answer = measure_one(each, split, options, out, started, imagenet)
+            result, predictions = measure_one(each, split, options, started, imagenet)
         except ModelError as error:
             if len(models) == 1:
                 raise
             failed.append(each.name)
             warn(str(error))
         else:
-            yield answer
+            yield result, write_files(out, result, predictions)
         started = time.monotonic()
     if failed:
         raise ModelError(f"{len(failed)} of {len(models)} models could not be measured: {', '.join(failed)}")

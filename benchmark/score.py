@@ -1,7 +1,12 @@
 """Metrics from predictions, without torch: `python -m benchmark.score PREDICTIONS [PREDICTIONS ...] [--out results]`.
 
 `benchmark.run` computes its numbers by the same `measure.score`, so a result can be made again from its predictions,
-byte for byte. Predictions from elsewhere, without provenance, are scored and shown; no result is written for them.
+byte for byte.
+
+Predictions made elsewhere, by any framework, become a result where `--dataset` says which images they are of and
+`--model-name` what to call the model (`benchmark.data.external` has the forms). It is declared as of predictions only:
+`benchmark.compare`, `report` and `submit` take it, and no board ranks it, for nobody can run it again. A Parquet file
+with the columns of `benchmark.run` but without provenance is scored and shown alone.
 
 Several files of one model, on a release and its control sets, are also set against each other image by image: how much
 of the drop is paste and scale, how much the generator, how much the background. That lives here and not in
@@ -11,12 +16,14 @@ of the drop is paste and scale, how much the generator, how much the background.
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.data.external import made_elsewhere
+from benchmark.data.split import open_split
 from benchmark.metrics.compute import result_of, score
 from benchmark.metrics.paired import chain
 from benchmark.reports.text import between, describe, grid, points, table
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
-from benchmark.schemas.identity import check_chain, labels, release_of, stem
+from benchmark.schemas.identity import check_chain, labels, release_of, stem, write_files
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions
 from d3s_dataset.utils.cli import Parser, run_command, say
@@ -28,6 +35,7 @@ def parser() -> Parser:
     examples = (
         "results/PREDICTIONS.parquet",
         "results/DEFAULT.parquet results/CONTROL.parquet --out scored",
+        "preds.csv --dataset d3s --model-name mine --out results",
     )
     about = "Metrics from predictions, without torch."
     answer = Parser("python -m benchmark.score", description=about, examples=examples)
@@ -37,8 +45,14 @@ def parser() -> Parser:
         nargs="+",
         metavar="PREDICTIONS",
         help="Parquet file that benchmark.run wrote; several of one model, on a release and its control sets, give "
-        "the drop step by step",
+        "the drop step by step; with --dataset a CSV, Parquet or NPZ file made elsewhere",
     )
+    add = answer.add_argument
+    add("--dataset", metavar="DIR_OR_REPO", help="release that predictions made elsewhere are of")
+    add("--model-name", metavar="NAME", help="what to call the model of predictions made elsewhere")
+    add("--config", default="default", metavar="NAME", help="config of the release that was predicted")
+    add("--split", default="validation", metavar="NAME", help="split that was predicted, all of it")
+    answer.only_with("--dataset", "--model-name", "--config", "--split")
     answer.add_argument("--out", type=Path, default=Path("results"), help="folder for the result")
     return answer
 
@@ -48,6 +62,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     made = parser()
     args = made.parse_args(argv)
     require("score", "scipy", "rich")
+    if args.dataset:
+        if len(args.predictions) > 1 or not args.model_name:
+            made.error("--dataset is for predictions made elsewhere: expected one file and --model-name NAME")
+        path, split = args.predictions[0], open_split(args.dataset, args.config, args.split)
+        _show(*_written(made_elsewhere(path, split, args.model_name), path, args.out))
+        return
+    for path in args.predictions:
+        if path.suffix in (".csv", ".npz"):
+            made.error(f"{path} was made elsewhere: pass --dataset and --model-name")
     read = {path: predictions_.read(path) for path in args.predictions}
     if not any(each.provenance for each in read.values()):
         made.refuse_typed("takes results, and these predictions do not state their model and data set", "--out")
@@ -65,11 +88,21 @@ def _score_one(path: Path, predictions: Predictions, out: Path) -> None:
     if not predictions.provenance:
         say(table(score(predictions, _numbered(predictions))))
         say(f"{path} does not say which model and data set it is of: no result written, backgrounds by number")
+        say("pass --dataset and --model-name for a result")
         return
     result = result_of(predictions, str(path))
     path = out / f"{stem(result.model, result.dataset)}.json"
     results.make_folder(out)
     results.write(path, result)
+    _show(result, path)
+
+
+def _written(predictions: Predictions, path: Path, out: Path) -> tuple[results.Result, Path]:
+    result = result_of(predictions, str(path))
+    return result, write_files(out, result, predictions)
+
+
+def _show(result: results.Result, path: Path) -> None:
     say(f"{labels([result.model])[0]} on {describe(result.dataset)}")
     say(table(result.metrics))
     say(f"result {path}")

@@ -87,5 +87,6 @@ def _refused(folder: Path, content: str, reason: str) -> Entry:
 def answers_digest(predictions: Predictions) -> str:
     """Return the digest of the predictions: the same for the same predictions under any name."""
     table = take(predictions, np.argsort(predictions.key.astype(str)))
-    said = table.prediction.astype("<i4"), np.round(table.probability * 1e4).astype("<i4")
+    said = [table.prediction.astype("<i4")]
+    said += [] if table.probability is None else [np.round(table.probability * 1e4).astype("<i4")]
     return hashlib.sha256(b"".join(each.tobytes() for each in said)).hexdigest()

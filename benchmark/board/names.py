@@ -61,6 +61,8 @@ def display_name(model: Model) -> str:
 
 def source_of(model: Model) -> str:
     """Return the origin of a model's weights as text."""
+    if model.elsewhere:
+        return "predictions only"
     if model.checkpoint:
         return "file"
     if hub_repo(model):

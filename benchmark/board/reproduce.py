@@ -165,11 +165,18 @@ def agree(sent: Predictions, again: Predictions) -> np.ndarray:
         sent: what was sent, (n,) images.
         again: the same images, run again.
     """
-    one, two = (_log(each.probability) for each in (sent, again))
+    (one, loss), (two, loss_again) = (_outputs(each) for each in (sent, again))
+    one, two = _log(one), _log(two)
     near = (np.abs(one - two) <= TOLERANCE).all(1)
-    slack = TOLERANCE + 0.01 * again.loss
-    near &= np.abs(sent.loss.astype(np.float64) - again.loss) <= slack
+    near &= np.abs(loss.astype(np.float64) - loss_again) <= TOLERANCE + 0.01 * loss_again
     return near & _same_classes(sent, again, two)
+
+
+def _outputs(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities and losses of predictions that have both."""
+    if predictions.probability is None or predictions.loss is None:
+        raise ResultError("predictions made elsewhere hold no probabilities and losses that could be compared")
+    return predictions.probability, predictions.loss
 
 
 def _same_classes(sent: Predictions, again: Predictions, log: np.ndarray) -> np.ndarray:
@@ -180,7 +187,7 @@ def _same_classes(sent: Predictions, again: Predictions, log: np.ndarray) -> np.
     # What the second run gives a class that was sent; one beyond its five has at most the fifth's.
     given = np.where(listed, (log[:, None, :] * where).sum(2), log[:, -1:])
     truth = sent.prediction == again.foreground[:, None]
-    given = np.where(truth & ~listed, np.maximum(-again.loss, np.log(_LEAST))[:, None], given)
+    given = np.where(truth & ~listed, np.maximum(-_outputs(again)[1], np.log(_LEAST))[:, None], given)
     return np.asarray((np.abs(given - log) <= TOLERANCE).all(1))
 
 

@@ -92,6 +92,8 @@ def check(folder: Path, rules: Rules, truth: Truth) -> Submission:
     if folder.name != id_of(sent):
         raise ResultError(f"expected its folder to be named {id_of(sent)}")
     predictions = _predictions(folder / PREDICTIONS, truth)
+    if not predictions.whole and not sent.model.elsewhere:
+        raise ResultError(f"{PREDICTIONS} lacks what benchmark.run writes: five classes, their probabilities, the loss")
     made = result_of(predictions, PREDICTIONS, fine=False)
     for said in _differences(_told(sent), _told(_Sent.model_validate(made.model_dump(mode="json")))):
         raise ResultError(f"{RESULT} says otherwise than {PREDICTIONS}: {said}")
@@ -137,9 +139,12 @@ def _description(path: Path) -> Description:
 
 
 def _check_facts(sent: _Sent, rules: Rules) -> None:
-    """Raise ResultError where a result is not on the board's images, not in fp32, or has names that are no names."""
+    """Raise ResultError where a result is not on the board's images, not in fp32, or has names that are no names.
+
+    How predictions made elsewhere were computed is unknown; nothing can reproduce them, so they are never ranked.
+    """
     rules.check(sent.dataset)
-    if sent.model.precision != "fp32":
+    if sent.model.precision != "fp32" and not sent.model.elsewhere:
         raise ResultError(f"expected a result in fp32, got {sent.model.precision}: run it with --precision fp32")
     check_names(sent.model)
     check_arguments(sent.model.kwargs)
@@ -179,9 +184,13 @@ _SMALLEST = 1e-30  # probabilities below lose float32's precision; their logarit
 def check_rows(predictions: Predictions) -> None:
     """Raise ResultError if a row's probabilities and loss are not of one distribution over all classes.
 
+    Predictions made elsewhere may lack them, and have nothing to check.
+
     The five probabilities sum to 1 at most. Where the label is among the five, the loss is minus the logarithm of its
     probability; where it is not, the loss is no lower than the fifth's. `squares` hold those of the five, at least.
     """
+    if predictions.probability is None or predictions.loss is None:
+        return
     probability = predictions.probability.astype(np.float64)
     loss, truth = predictions.loss.astype(np.float64), predictions.prediction == predictions.foreground[:, None]
     listed = truth.any(1)

@@ -5,6 +5,7 @@ Loads torch only to compute.
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,10 +21,8 @@ from benchmark.data.split import Split
 from benchmark.metrics.accuracy import hits, mean
 from benchmark.metrics.compute import result_of
 from benchmark.models import metadata as known
-from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
-from benchmark.schemas.identity import stem
-from benchmark.schemas.predictions import BEST, Answers
+from benchmark.schemas.predictions import BEST, Answers, Predictions
 from d3s_dataset.utils.cli import cores, working
 
 if TYPE_CHECKING:
@@ -34,13 +33,17 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
 
 @dataclass(frozen=True)
 class Subject:
-    """A model by name; loaded only if its facts are not cached or a prediction is missing."""
+    """A model by name; loaded only if its facts are not cached or a prediction is missing.
+
+    An object in memory is `loaded` already and has no cache: its code is in no file that could be compared.
+    """
 
     name: str
     checkpoint: Path | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
     cache: Cache | None = None  # None: nothing is read or stored
     devices: Sequence[str] | None = None  # torch names; the first also computes what loading a model needs
+    loaded: "Classifier | None" = None
 
     @cached_property
     def facts(self) -> KnownModel:
@@ -59,6 +62,8 @@ class Subject:
         Raises:
             ModelError: it cannot be.
         """
+        if self.loaded is not None:
+            return self.loaded
         from benchmark.inference.devices import choose_devices
         from benchmark.models.registry import load
 
@@ -124,20 +129,19 @@ def content(subject: Subject, source: Images, cache: Cache) -> dict[str, Any]:
 
 
 def measure_one(
-    subject: Subject, split: Split, options: Options, out: Path, started: float, imagenet: Folder | None = None
-) -> tuple[results.Result, Path]:
-    """Measure a model and write its predictions and result.
+    subject: Subject, split: Split, options: Options, started: float, imagenet: Folder | None = None
+) -> tuple[results.Result, Predictions]:
+    """Measure a model on a split.
 
     Args:
         subject: the model.
         split: the images.
         options: how it is run.
-        out: folder for the files.
         started: `time.monotonic()` from which the result's seconds count.
         imagenet: photos to measure the same model on, with the same transform and precision.
 
     Returns:
-        The result and its path; the predictions are next to it.
+        The result, and its predictions with their provenance.
 
     Raises:
         ModelError, ReleaseError, WriteError: as raised by what fails.
@@ -151,12 +155,7 @@ def measure_one(
         model=subject.model(finished.run.precision), dataset=split.facts(), imagenet=whole, **dict(finished)
     )
     made = replace(split.predictions(said), provenance=facts.model_dump(mode="json"))
-    base = out / stem(facts.model, facts.dataset)
-    path = base.with_name(base.name + ".json")
-    result = result_of(made, str(path))
-    predictions_.write(base.with_name(base.name + ".parquet"), made)
-    results.write(path, result)
-    return result, path
+    return result_of(made, subject.name), made
 
 
 def _on_imagenet(said: Answers, folder: Folder) -> results.ImageNet:
@@ -165,10 +164,9 @@ def _on_imagenet(said: Answers, folder: Folder) -> results.ImageNet:
 
 
 def environment() -> dict[str, str]:
-    """Return the machine and the versions that a result names; loads torch."""
-    import torch
-
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    """Return the machine and the versions that a result names; without torch, as for a plain function, no GPU."""
+    torch = sys.modules.get("torch")
+    device = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else "cpu"
     facts = {"python": platform.python_version(), "platform": platform.platform(), "device": device}
     return facts | {"cores": str(cores())} | {name: _version(name) for name in _PACKAGES}
 

@@ -109,7 +109,13 @@ class Forward:
         whole = self._compiled is not None and len(pixels) == self.batch_size
         network = self._compiled if whole and self._compiled is not None else self._network
         with autocast(self.device, self.precision), _packed(self.device) if whole else nullcontext():
-            answer = network(images.contiguous(memory_format=torch.channels_last)).float()
+            said = network(images.contiguous(memory_format=torch.channels_last))
+        if not isinstance(said, torch.Tensor):
+            raise ModelError(
+                f"{self._name} gave a {type(said).__name__}: expected a tensor of logits; wrap the network so that its "
+                "forward returns them (`.logits` of transformers' outputs)"
+            )
+        answer = said.float()
         expected = (len(pixels), getattr(self._network, "outputs", len(classes())))
         if answer.shape != expected:
             raise ModelError(f"{self._name} gave an answer of shape {tuple(answer.shape)}: expected {expected}")

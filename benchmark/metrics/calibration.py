@@ -49,7 +49,10 @@ def calibration_error(
 
 
 def brier(
-    loss: Float[np.ndarray, " n"], squares: Float[np.ndarray, " n"] | None, labels: Int[np.ndarray, " n"], count: int
+    loss: Float[np.ndarray, " n"] | None,
+    squares: Float[np.ndarray, " n"] | None,
+    labels: Int[np.ndarray, " n"],
+    count: int,
 ) -> Float[np.ndarray, " count"]:
     """Return each group's Brier score over all classes (Brier, Monthly Weather Review 78, 1950, eq. 2).
 
@@ -57,14 +60,14 @@ def brier(
 
     Args:
         loss: (n,) cross-entropy in nats.
-        squares: (n,) sum of squared probabilities; None where predictions do not have it: then all are NaN.
+        squares: (n,) sum of squared probabilities. Where predictions lack either, all are NaN.
         labels: (n,) group of each, in 0..count-1.
         count: how many groups.
 
     Returns:
         (count,), NaN for an empty group.
     """
-    if squares is None:
+    if loss is None or squares is None:
         return np.full(count, np.nan)
     return group_means(1 - 2 * np.exp(-loss.astype(np.float64)) + squares, labels, count)[0]
 
@@ -92,6 +95,8 @@ def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _ece(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
+    if predictions.probability is None:
+        return np.full(count, np.nan)
     right = hits(predictions.foreground, predictions.prediction, 1)
     return calibration_error(predictions.probability[:, 0], right, labels, count)
 
@@ -101,7 +106,7 @@ def _brier(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarr
 
 
 def _loss(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
-    return group_means(predictions.loss, labels, count)[0]
+    return np.full(count, np.nan) if predictions.loss is None else group_means(predictions.loss, labels, count)[0]
 
 
 ECE = Metric("ECE", _ece, terminal=True)

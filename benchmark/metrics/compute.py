@@ -53,7 +53,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     predictions = take(predictions, np.argsort(predictions.key.astype(str)))
     groups = by_background(predictions, backgrounds)
     top1 = hits(predictions.foreground, predictions.prediction, 1)
-    top5 = hits(predictions.foreground, predictions.prediction, BEST)
+    top5 = _top5(predictions)
     scored = _scored(groups, top1, top5, predictions)
     small = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions) if fine else None
     overall = mean(top1)
@@ -74,6 +74,13 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         by_foreground=_classes(predictions, groups, top1, top5),
         interval=_INTERVAL,
     )
+
+
+def _top5(predictions: Predictions) -> np.ndarray:
+    """Return (n,) whether the class is among the five best; NaN where predictions hold fewer than five."""
+    if predictions.prediction.shape[1] < BEST:
+        return np.full(len(predictions), np.nan)
+    return hits(predictions.foreground, predictions.prediction, BEST)
 
 
 def sample_of(predictions: Predictions, groups: Groups) -> Sample:

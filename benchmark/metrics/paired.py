@@ -17,6 +17,7 @@ from benchmark.metrics.compute import sample_of
 from benchmark.metrics.groups import Groups, by_background
 from benchmark.metrics.intervals import difference_intervals
 from benchmark.metrics.statistics import doubts, holm, photos_of_all
+from benchmark.schemas import result
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions, take
 from d3s_dataset.errors import ResultError
@@ -115,6 +116,35 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             doubts=doubts(n, n_foregrounds, n_backgrounds, 0.5),
         )
     return answer
+
+
+def comparison(first: Predictions, second: Predictions, names: Sequence[str]) -> result.Comparison:
+    """Compare two models on the images that both classified.
+
+    Args:
+        first: predictions with their provenance.
+        second: of the other.
+        names: what to call each in an error.
+
+    Raises:
+        ResultError: no provenance, other backgrounds, no image in common, or images that differ under the same key.
+    """
+    tables = (first, second)
+    facts = [result.provenance(table.provenance, name) for table, name in zip(tables, names, strict=True)]
+    backgrounds = [each.dataset.backgrounds for each in facts]
+    if backgrounds[0] != backgrounds[1]:
+        lists = "; ".join(", ".join(each) for each in backgrounds)
+        raise ResultError(f"{names[0]} and {names[1]} have other backgrounds: {lists}")
+    joined = join(tables, names)
+    return result.Comparison(
+        first=facts[0].model,
+        second=facts[1].model,
+        datasets=(facts[0].dataset, facts[1].dataset),
+        n=len(joined.tables[0]),
+        first_lacks=joined.lacking[0],
+        second_lacks=joined.lacking[1],
+        changes=changes(joined.tables[0], joined.tables[1], backgrounds[0]),
+    )
 
 
 def overall(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], images: Predictions) -> float | None:

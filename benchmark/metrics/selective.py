@@ -45,6 +45,8 @@ def _area(confidence: np.ndarray, right: np.ndarray) -> float:
 
 
 def _aurc(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
+    if predictions.probability is None:
+        return np.full(count, np.nan)
     right = hits(predictions.foreground, predictions.prediction, 1)
     return area_under_risk_coverage(predictions.probability[:, 0], right, labels, count)
 

@@ -45,8 +45,27 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
     """
     network, transform = _call(name, kwargs)
     left_out = weights.load_into(network, weights.read(checkpoint), checkpoint, name) if checkpoint else ()
+    return replace(from_network(name, network, transform, kwargs), left_out=left_out)
+
+
+def from_network(
+    name: str, network: nn.Module, transform: Callable[..., Any] | None, kwargs: dict[str, Any]
+) -> Classifier:
+    """Return a network as a classifier.
+
+    Args:
+        name: what results call it.
+        network: it is put into evaluation mode, and its weights take no gradient.
+        transform: a PIL image (RGB) to (3, height, width) float32; None for a network of timm, whose config has it.
+        kwargs: the arguments that it was made with, for the record.
+
+    Raises:
+        ModelError: neither a transform nor a network of timm; a head that is not of the 1000 classes.
+    """
     if transform is None:
-        return replace(as_classifier(name, network, kwargs, tag=None), left_out=left_out)
+        if not getattr(network, "pretrained_cfg", None):
+            raise ModelError(f"{name} is a {type(network).__name__} without its transform: {_EXPECTED}")
+        return as_classifier(name, network, kwargs, tag=None)
     return Classifier(
         name=name,
         architecture=type(network).__name__,
@@ -56,7 +75,6 @@ def load(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> Classifi
         network=ready(network),
         transform=transform,
         preprocessing={"transform": getattr(transform, "__qualname__", None) or repr(transform)},
-        left_out=left_out,
     )
 
 
@@ -82,8 +100,6 @@ def _call(name: str, kwargs: dict[str, Any]) -> tuple[nn.Module, Callable[..., A
     match answer:
         case (nn.Module() as network, transform) if callable(transform):
             return network, transform
-        case nn.Module() if getattr(answer, "pretrained_cfg", None):
-            return answer, None
         case nn.Module():
-            raise ModelError(f"{name} returned a {type(answer).__name__} without its transform: {_EXPECTED}")
+            return answer, None
     raise ModelError(f"{name} returned a {type(answer).__name__}: {_EXPECTED}")

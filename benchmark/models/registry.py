@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.models.prompts import TEMPLATES, prompts
+from benchmark.schemas.result import ELSEWHERE
 from d3s_dataset.errors import ModelError, did_you_mean
 from d3s_dataset.identity import digest
 from d3s_dataset.utils.plugins import PluginTable
@@ -157,6 +158,8 @@ def name_from_data(name: str, where: str) -> str:
     Raises:
         ModelError: it names code or a folder, which only a command line may do.
     """
+    if name.startswith(ELSEWHERE):
+        raise ModelError(f"{where} is of predictions made elsewhere ({name}): there are no weights to run")
     prefix, colon, place = name.partition(":")
     named = re.fullmatch(r"[\w-][\w.-]*", name, re.ASCII)
     in_repo = colon and source_of(name).repo and prefix in MODELS and re.fullmatch(_REPO, place, re.ASCII)

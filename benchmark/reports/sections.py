@@ -75,7 +75,8 @@ def drawn(about: Sequence[Measured]) -> dict[str, Any]:
         columns = [[cell.top1 for cell in cells], *([cell.ci95[end] for cell in cells] for end in (0, 1))]
         series.append(figures.Series(each.label, *(100 * np.array(column, dtype=np.float64) for column in columns)))
         right = hits(each.predictions.foreground, each.predictions.prediction)
-        curves.append(figures.Curve(each.label, *calibration_curve(each.predictions.probability[:, 0], right)[1:]))
+        if each.predictions.probability is not None:
+            curves.append(figures.Curve(each.label, *calibration_curve(each.predictions.probability[:, 0], right)[1:]))
     made = {"backgrounds": figures.accuracies(names, series), "calibration": figures.calibration(curves)}
     for index, each in enumerate(about):
         cells = sorted(each.metrics.by_foreground.values(), key=lambda cell: cell.top1 or 0)

@@ -7,9 +7,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from benchmark.schemas.result import Dataset, Model
+from benchmark.schemas import predictions as predictions_
+from benchmark.schemas import result as results
+from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.result import Dataset, Model, Result
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import digest
 
@@ -151,6 +155,28 @@ def stem(model: Model, dataset: Dataset, *settings: Any) -> str:
     # As JSON gives them back: the name is the same before and after the file was written.
     arguments = "".join(f"-{key}-{value}" for key, value in json.loads(found.model.arguments).items())
     return _end(model.name + arguments, LONGEST - _ROOM - len(tail)) + tail
+
+
+def write_files(out: Path, result: Result, predictions: Predictions) -> Path:
+    """Write a result and its predictions, next to each other under their `stem`.
+
+    Args:
+        out: the folder; it is made.
+        result: of the predictions.
+        predictions: with their provenance.
+
+    Returns:
+        The path of the result; the predictions have the suffix `.parquet`.
+
+    Raises:
+        WriteError: the files cannot be written.
+    """
+    results.make_folder(out)
+    name = stem(result.model, result.dataset)
+    path = out / f"{name}.json"
+    predictions_.write(out / f"{name}.parquet", predictions)
+    results.write(path, result)
+    return path
 
 
 def _end(text: str, most: int) -> str:

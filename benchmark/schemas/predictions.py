@@ -1,8 +1,11 @@
 """Predictions: one Parquet file per model, one row per image. All metrics can be recomputed from it without torch.
 
 The file also carries its provenance (which model, which data set, where it ran) as JSON in the schema's metadata,
-so that a result can be made from the predictions alone. Predictions from elsewhere need only the columns. A version of
-the columns other than 1 would stand in the metadata too, so that a newer file is refused and never misread.
+so that a result can be made from the predictions alone. Predictions from elsewhere need only the columns.
+
+Version 1 holds the five best classes with their probabilities and the loss. Version 2, in the metadata, is written only
+where some of that is unknown, as for predictions made elsewhere (`benchmark.data.external`): fewer classes, and no
+`probability` or `loss`. A reader of version 1 refuses it and never misreads it.
 """
 
 import io
@@ -35,10 +38,10 @@ SCHEMA = pa.schema(
         pa.field("squares", pa.float32()),
     ]
 )
-OPTIONAL = {"squares"}  # columns that a file may lack
+OPTIONAL = {1: {"squares"}, 2: {"probability", "loss", "squares"}}  # by version, the columns that a file may lack
 _METADATA_KEY = b"d3s"
 _VERSION_KEY = b"d3s_schema_version"  # missing: 1
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,9 +49,10 @@ class Predictions:
     """Predictions of a model on n images.
 
     Shapes: `key`, `foreground`, `background`, `foreground_source`, `background_source`, `loss` are (n,);
-    `prediction` (the five best classes, best first) and `probability` (theirs, in [0, 1]) are (n, 5).
-    `background_source` holds None where no photo was used; `loss` is the cross-entropy in nats. `squares`, (n,) or None
-    where nobody kept it, is the sum of all classes' squared probabilities: what the Brier score needs.
+    `prediction` (the best classes, best first: five of `benchmark.run`, 1 to 5 from elsewhere) and `probability`
+    (theirs, in [0, 1]) are (n, k). `background_source` holds None where no photo was used; `loss` is the cross-entropy
+    in nats; `squares`, (n,), is the sum of all classes' squared probabilities: what the Brier score needs.
+    `probability`, `loss` and `squares` are None where nobody kept them.
     """
 
     key: np.ndarray
@@ -57,13 +61,18 @@ class Predictions:
     foreground_source: np.ndarray
     background_source: np.ndarray
     prediction: np.ndarray
-    probability: np.ndarray
-    loss: np.ndarray
+    probability: np.ndarray | None
+    loss: np.ndarray | None
     squares: np.ndarray | None = None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __len__(self) -> int:
         return len(self.key)
+
+    @property
+    def whole(self) -> bool:
+        """True if each row holds five classes, their probabilities and the loss, as `benchmark.run` writes them."""
+        return self.prediction.shape[1] == BEST and self.probability is not None and self.loss is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +80,12 @@ class Answers:
     """Outputs of a model on n images: the columns of `Predictions` that come from the model, same shapes."""
 
     prediction: np.ndarray
-    probability: np.ndarray
-    loss: np.ndarray
-    squares: np.ndarray
+    probability: np.ndarray | None
+    loss: np.ndarray | None
+    squares: np.ndarray | None
 
     def __len__(self) -> int:
-        return len(self.loss)
+        return len(self.prediction)
 
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
@@ -99,11 +108,12 @@ def read(path: Path) -> Predictions:
         ResultError: no such file, no Parquet, a missing or mistyped column, or a value out of range.
     """
     table = _open(path)
-    missing = [name for name in SCHEMA.names if name not in table.column_names and name not in OPTIONAL]
+    version = _version(path, table)
+    missing = [name for name in SCHEMA.names if name not in table.column_names and name not in OPTIONAL[version]]
     if missing:
         has = ", ".join(table.column_names)
         raise ResultError(f"{path} holds no predictions: it lacks {', '.join(missing)}; it has {has}")
-    predictions = _from_table(path, table)
+    predictions = _from_table(path, table, version)
     problem = _problem(predictions)
     if problem:
         raise ResultError(f"{path}: {problem}")
@@ -122,15 +132,20 @@ def _open(path: Path) -> pa.Table:
         raise ResultError(f"{path} cannot be read as a Parquet file of predictions: {one_line(error)}") from None
 
 
-def _from_table(path: Path, table: pa.Table) -> Predictions:
-    metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
+def _version(path: Path, table: pa.Table) -> int:
     version = (table.schema.metadata or {}).get(_VERSION_KEY, b"1")
     try:
         check(int(version) if version.isdigit() else version.decode(errors="replace"), _VERSION)
     except ValueError as error:
         raise ResultError(f"{path}: {error}") from None
-    there = [each for each in SCHEMA if each.name not in OPTIONAL or _is_filled(table, each.name)]
-    columns = {each.name: _column(path, table[each.name], each) for each in there}
+    return int(version)
+
+
+def _from_table(path: Path, table: pa.Table, version: int) -> Predictions:
+    metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
+    optional, least = OPTIONAL[version], BEST if version == 1 else 1
+    there = [each for each in SCHEMA if each.name not in optional or _is_filled(table, each.name)]
+    columns = {each.name: _column(path, table[each.name], each, least) for each in there}
     try:
         provenance = json.loads(metadata)
     except (ValueError, RecursionError):
@@ -142,39 +157,43 @@ def _is_filled(table: pa.Table, name: str) -> bool:
     return name in table.column_names and table[name].null_count < len(table)
 
 
-def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field) -> np.ndarray:
+def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field, least: int) -> np.ndarray:
     try:
         values = column.cast(wanted.type).combine_chunks()
     except (pa.ArrowException, NotImplementedError):
         raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
-    if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL):
+    if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL[_VERSION]):
         raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")
     if not isinstance(values, pa.ListArray):
         return values.to_numpy(zero_copy_only=False)
-    if set(values.value_lengths().to_pylist()) - {BEST}:
-        raise ResultError(f"{path}: expected lists of {BEST} in column {wanted.name}")
-    return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), BEST)
+    widths = set(values.value_lengths().to_pylist())
+    if len(widths) > 1 or not widths <= set(range(least, BEST + 1)):
+        lists = f"lists of {BEST}" if least == BEST else f"lists of one length, 1 to {BEST},"
+        raise ResultError(f"{path}: expected {lists} in column {wanted.name}")
+    return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), *widths or [BEST])
 
 
 def _to_table(predictions: Predictions) -> pa.Table:
-    offsets = pa.array(np.arange(0, BEST * len(predictions) + 1, BEST, dtype=np.int32))
     columns: list[pa.Array] = []
     kept = [each for each in SCHEMA if getattr(predictions, each.name) is not None]
     for each in kept:
         values = getattr(predictions, each.name)
         if pa.types.is_list(each.type):
             flat = pa.array(values.reshape(-1), type=each.type.value_type)
+            offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
             columns.append(pa.ListArray.from_arrays(offsets, flat))
         else:
             columns.append(pa.array(values, type=each.type))
     metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
+    if not predictions.whole:
+        metadata[_VERSION_KEY] = str(_VERSION).encode()
     return pa.table(columns, schema=pa.schema(kept, metadata))
 
 
 def _problem(predictions: Predictions) -> str | None:
     """Return what is wrong with the values, or None."""
     ordered = np.sort(predictions.prediction, axis=1)
-    probability = predictions.probability
+    probability, loss = predictions.probability, predictions.loss
     last = len(classes()) - 1
     checks = {
         "expected at least one row, got none": len(predictions) > 0,
@@ -183,11 +202,13 @@ def _problem(predictions: Predictions) -> str | None:
         "expected background labels of 0 or more": _within(predictions.background, 0, np.inf),
         f"expected predicted classes in 0..{last}": _within(predictions.prediction, 0, last),
         "a row predicts the same class twice": bool((np.diff(ordered, axis=1) > 0).all()),
-        "expected probabilities in [0, 1]": _within(probability, 0, 1 + 1e-5),
-        "expected the best prediction first": bool((np.diff(probability, axis=1) <= 1e-6).all()),
+        "expected as many probabilities as classes in a row":
+            probability is None or probability.shape == predictions.prediction.shape,
+        "expected probabilities in [0, 1]": _within(_or_zero(probability), 0, 1 + 1e-5),
+        "expected the best prediction first": bool((np.diff(_or_zero(probability)) <= 1e-6).all()),
         "expected sums of squared probabilities in [0, 1]": _within(_or_zero(predictions.squares), 0, 1 + 1e-5),
-        "expected finite losses of 0 or more": _within(predictions.loss, -1e-6, float(np.finfo(np.float32).max)),
-    }
+        "expected finite losses of 0 or more": _within(_or_zero(loss), -1e-6, float(np.finfo(np.float32).max)),
+    }  # fmt: skip
     return next((text for text, fine in checks.items() if not fine), None)
 
 

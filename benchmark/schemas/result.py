@@ -20,11 +20,15 @@ from d3s_dataset.utils.atomic import write_atomic
 Kind = TypeVar("Kind", bound=Strict)
 
 
+ELSEWHERE = "predictions:"  # begins the name of a model of which there are predictions alone
+
+
 class Model(Strict):
     """Model of a result: its name as typed, timm's tag of its weights, their digest, how it was run.
 
     `checkpoint` is the name of the file that the weights came from, null where they came with the model; `left_out`
-    the auxiliary heads in it that the model has not.
+    the auxiliary heads in it that the model has not. Of predictions made elsewhere the name begins with `predictions:`,
+    and the digest is that of the predictions.
     """
 
     name: str
@@ -36,6 +40,11 @@ class Model(Strict):
     transform: dict[str, Any]
     checkpoint: str | None = None
     left_out: tuple[str, ...] = ()
+
+    @property
+    def elsewhere(self) -> bool:
+        """True if there are predictions alone: nothing that could be run again."""
+        return self.name.startswith(ELSEWHERE)
 
 
 class Dataset(Strict):
@@ -79,7 +88,10 @@ class ImageNet(Strict):
 
 
 class Provenance(Strict):
-    """Provenance of predictions: everything in a result but what follows from their rows."""
+    """Provenance of predictions: everything in a result but what follows from their rows.
+
+    Of predictions made elsewhere `environment` is empty and `seconds` is 0: neither is known.
+    """
 
     model: Model
     dataset: Dataset

@@ -18,6 +18,7 @@ from benchmark.data.split import open_split
 from benchmark.inference.evaluate import Subject, measure_one
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
+from benchmark.schemas.identity import write_files
 from benchmark.schemas.predictions import Predictions
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ModelError
@@ -31,7 +32,8 @@ def honest(release, small, tmp_path_factory):
     """What `benchmark.run` says of a small model, in fp32."""
     split = open_split(release, "default", "validation")
     options = Options("fp32", compile=False)
-    return measure_one(Subject(f"local-dir:{small}"), split, options, tmp_path_factory.mktemp("run"), 0.0)[1]
+    made = measure_one(Subject(f"local-dir:{small}"), split, options, 0.0)
+    return write_files(tmp_path_factory.mktemp("run"), *made)
 
 
 def state(board, release, out, name, model):
@@ -145,7 +147,7 @@ def test_with_trained_weights_on_photos(photos, make, real_weights, tmp_path):
     leaderboard.main([str(board), "--begin", "--dataset", str(release)])
     split = open_split(release, "default", "validation")
     subject = Subject("mobilenetv2_100", real_weights, {"pad_type": "same"})
-    path = measure_one(subject, split, Options("fp32", compile=False), tmp_path / "run", 0.0)[1]
+    path = write_files(tmp_path / "run", *measure_one(subject, split, Options("fp32", compile=False), 0.0))
 
     def sent(result):
         submit.main([str(result), "--repo-id", str(board), "--training-data", "imagenet", "--dataset", str(release)])

@@ -98,7 +98,7 @@ def test_names_are_checked_before_any_work(name, expected):
     ("function", "kwargs", "expected"),
     [
         ("text", {}, "returned a str: expected a torch.nn.Module"),
-        ("bare", {}, "returned a Sequential without its transform"),
+        ("bare", {}, "is a Sequential without its transform"),
         ("ten", {}, "tells 10 classes apart"),
         ("small", {"depth": 2}, "does not take these --model-kwargs: .*depth"),
         ("mobilenet", {}, "does not take these --model-kwargs: .*path"),
