@@ -55,7 +55,8 @@ def check_footer(path: Path, rows: int) -> None:
         if facts.num_rows != rows:
             raise ResultError(f"{path.name} has {facts.num_rows:,} predictions, the images are {rows:,}")
         columns = sorted(file.schema_arrow.names)
-        if not set(SCHEMA.names) - OPTIONAL[max(OPTIONAL)] <= set(columns) <= set(SCHEMA.names):
+        known, least = set(SCHEMA.names), set(SCHEMA.names) - OPTIONAL[max(OPTIONAL)]
+        if len(set(columns)) < len(columns) or not least <= set(columns) <= known:
             raise ResultError(f"{path.name}: expected the columns of benchmark.run's, got {', '.join(columns)[:200]}")
         size = sum(facts.row_group(each).total_byte_size for each in range(facts.num_row_groups))
         if size > most_bytes(rows) or facts.num_row_groups > rows:

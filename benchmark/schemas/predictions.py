@@ -61,8 +61,8 @@ class Predictions:
     foreground_source: np.ndarray
     background_source: np.ndarray
     prediction: np.ndarray
-    probability: np.ndarray | None
-    loss: np.ndarray | None
+    probability: np.ndarray | None = None
+    loss: np.ndarray | None = None
     squares: np.ndarray | None = None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 

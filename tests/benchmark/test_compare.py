@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import compare
+from benchmark.compare import compare, compare_table
+from benchmark.compare import main as compare_main
 from benchmark.metrics import compute
 from benchmark.schemas import result
 from benchmark.schemas.predictions import Predictions, take, write
@@ -29,12 +30,12 @@ def test_command_compares_the_images_both_have(make_predictions, save, tmp_path,
     made = make_predictions(n=300, n_foregrounds=40, n_backgrounds=12)
     wrong = replace(made, prediction=np.roll(made.prediction, 1, axis=1))
     paths = save("good", take(made, np.arange(290))), save("bad.v1", take(wrong, np.arange(5, 300)))
-    compare.main([*map(str, paths), "--out", str(tmp_path / "new" / "c.json")])
+    compare_main([*map(str, paths), "--out", str(tmp_path / "new" / "c.json")])
     shown = capsys.readouterr().out
     assert "285 images in both; A lacks 10, B lacks 5" in shown
     assert "p (Holm)" in shown
     written = result.Comparison.model_validate_json((tmp_path / "new" / "c.json").read_text())
-    assert written == compare.compare(*paths)
+    assert written == compare(*paths)
     total = written.changes["all images"]
     assert total.change == -total.before
     assert (total.gained, total.odds_ratio) == (0, 0)
@@ -44,16 +45,16 @@ def test_command_compares_the_images_both_have(make_predictions, save, tmp_path,
 
 def test_a_model_against_itself_differs_nowhere(make_predictions, save):
     path = save("a", make_predictions(n=100))
-    found = compare.compare(path, path.with_suffix(".parquet"))
+    found = compare(path, path.with_suffix(".parquet"))
     assert {each.p for each in found.changes.values() if each.n > 1} <= {1.0, None}
     assert {each.change for each in found.changes.values()} <= {0.0, None}
 
 
 def test_other_releases_are_pointed_out(make_predictions, save):
     paths = [save(name, make_predictions(), digest=digit * 64) for name, digit in (("a", "1"), ("b", "1"))]
-    assert "different releases" not in compare.compare_table(compare.compare(*paths))
+    assert "different releases" not in compare_table(compare(*paths))
     other = save("c", make_predictions(), images="2" * 64)
-    assert "different releases (digests cdcdcdcd, 22222222)" in compare.compare_table(compare.compare(paths[0], other))
+    assert "different releases (digests cdcdcdcd, 22222222)" in compare_table(compare(paths[0], other))
 
 
 def _ended(*paths) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark import compare, report, run, score
+from benchmark import report, run
+from benchmark.compare import main as compare_main
 from benchmark.schemas import result
+from benchmark.score import main as score_main
 from d3s_dataset import manifest as manifests
 
 CONFIGS, PRECISIONS = ("default", "control_scale"), ("fp32", "bf16")
@@ -74,7 +76,7 @@ def test_a_name_from_a_result_is_never_code_or_a_folder(runs, controlled, tmp_pa
 def test_the_drop_is_that_of_one_precision(runs, tmp_path, capsys, fails):
     files = {each: str(path.with_suffix(".parquet")) for each, path in runs.paths.items()}
     for precision in PRECISIONS:
-        score.main([*(files[config, precision] for config in CONFIGS), "--out", str(tmp_path)])
+        score_main([*(files[config, precision] for config in CONFIGS), "--out", str(tmp_path)])
     capsys.readouterr()
     chains = {path: result.Chain.model_validate_json(path.read_bytes()) for path in tmp_path.glob("*-chain-*.json")}
     assert {each.model.precision for each in chains.values()} == set(PRECISIONS)
@@ -82,16 +84,16 @@ def test_the_drop_is_that_of_one_precision(runs, tmp_path, capsys, fails):
         top1 = [result.read(runs.paths[config, found.model.precision]).metrics.top1 for config in CONFIGS]
         assert found.steps["background"]["all images"].change == pytest.approx(top1[0] - top1[1])
     mixed = [files["default", "fp32"], files["control_scale", "bf16"], "--out", str(tmp_path)]
-    assert "expected files of one precision" in fails(score.main, mixed)
+    assert "expected files of one precision" in fails(score_main, mixed)
 
 
 def test_compare_tells_precisions_and_configs_apart(runs, capsys):
     pair = [runs.paths["default", precision] for precision in PRECISIONS]
-    compare.main([*map(str, pair)])
+    compare_main([*map(str, pair)])
     first, second = capsys.readouterr().out.splitlines()[:2]
     assert re.match(r"A test_resnet\S* \(fp32\): toy \(d3s\), config default", first)
     assert re.match(r"B test_resnet\S* \(bf16\): toy \(d3s\), config default", second)
-    compare.main([str(runs.paths["default", "fp32"]), str(runs.paths["control_scale", "fp32"])])
+    compare_main([str(runs.paths["default", "fp32"]), str(runs.paths["control_scale", "fp32"])])
     assert "config control_scale, not D3S" in capsys.readouterr().out.splitlines()[1]
 
 

@@ -4,15 +4,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark import report, score, submit
+from benchmark import report, submit
 from benchmark.models.registry import check
+from benchmark.score import main as score_main
 from d3s_dataset.errors import ModelError
 
 
 def test_a_result_given_to_score_names_the_predictions_next_to_it(tmp_path, fails):
     (tmp_path / "r.json").write_text("{}")
     assert f"expected the predictions next to it, {tmp_path / 'r.parquet'}" in fails(
-        score.main, [str(tmp_path / "r.json")]
+        score_main, [str(tmp_path / "r.json")]
     )
 
 

@@ -15,11 +15,12 @@ from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from benchmark import run, score
+from benchmark import run
 from benchmark.data.split import open_split
 from benchmark.inference import predict
 from benchmark.schemas import result as results
 from benchmark.schemas.predictions import SCHEMA, read
+from benchmark.score import main as score_main
 from d3s_dataset.utils.cli import run_command
 
 
@@ -74,7 +75,7 @@ def test_files_agree_with_each_other_and_with_score(toy, small, tmp_path, capsys
     made = read(predictions)
     for name in ("key", "foreground", "background", "foreground_source", "background_source"):
         assert getattr(made, name).tolist() == split.labels[name].to_pylist()
-    score.main([str(predictions), "--out", str(tmp_path / "again")])
+    score_main([str(predictions), "--out", str(tmp_path / "again")])
     assert _one(tmp_path / "again", ".json").read_bytes() == result.read_bytes()
     content = json.loads(result.read_text())
     assert content["dataset"]["digest"] == split.manifest.digest

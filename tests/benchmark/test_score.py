@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import score
 from benchmark.metrics import compute
 from benchmark.reports import text as tables
 from benchmark.schemas import result
 from benchmark.schemas.predictions import BEST, write
+from benchmark.score import main as score_main
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import SUPERCLASSES, background_names, classes
 
@@ -53,7 +53,7 @@ def test_the_order_of_rows_does_not_matter(make_predictions):
 
 def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsys):
     write(tmp_path / "p.parquet", replace(make_predictions(), provenance=provenance()))
-    score.main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
+    score_main([str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")])
     (path,) = (tmp_path / "results").glob("toy--d3s-default-validation--fp32--????????.json")
     shown = capsys.readouterr().out
     assert str(path) in shown
@@ -64,7 +64,7 @@ def test_command_writes_the_result(make_predictions, provenance, tmp_path, capsy
 
 def test_predictions_without_provenance_are_shown_and_not_written(make_predictions, tmp_path, capsys, fails):
     write(tmp_path / "p.parquet", make_predictions())
-    score.main([str(tmp_path / "p.parquet")])
+    score_main([str(tmp_path / "p.parquet")])
     shown = capsys.readouterr().out
     assert "no result written" in shown
     # Label 0 is grass on D3S and Australia on geography: nothing in the file says which.
@@ -72,7 +72,7 @@ def test_predictions_without_provenance_are_shown_and_not_written(make_predictio
     assert not {line.split()[0] for line in shown.splitlines()} & set(background_names())
     assert "worst background: background " in shown
     typed = [str(tmp_path / "p.parquet"), "--out", str(tmp_path / "results")]
-    assert "--out takes results, and these predictions do not state" in fails(score.main, typed)
+    assert "--out takes results, and these predictions do not state" in fails(score_main, typed)
     assert not (tmp_path / "results").exists()
 
 
@@ -83,14 +83,14 @@ def test_several_configs_give_the_chain(make_predictions, provenance, tmp_path, 
     for config, each in (("default", made), ("control_scale", easy)):
         paths.append(str(tmp_path / f"{config}.parquet"))
         write(tmp_path / f"{config}.parquet", replace(each, provenance=provenance(config=config, n=200)))
-    score.main([*paths, "--out", str(tmp_path / "results")])
+    score_main([*paths, "--out", str(tmp_path / "results")])
     shown = capsys.readouterr().out
     assert "change of top-1 at each step in points, negative: lower accuracy" in shown
     assert re.search(r"all images +200 +-\d+\.\d \(-\d+\.\d to -\d+\.\d\)", shown)  # a loss, as in the report
     made_names = sorted(path.name.rpartition("--")[0] for path in (tmp_path / "results").iterdir())
     assert made_names == [f"toy--d3s-{config}-validation--fp32" for config in ("chain", "control_scale", "default")]
     (path,) = (tmp_path / "results").glob("toy--d3s-chain-*")
-    score.main([*reversed(paths), "--out", str(tmp_path / "reversed")])
+    score_main([*reversed(paths), "--out", str(tmp_path / "reversed")])
     assert path.name in {each.name for each in (tmp_path / "reversed").iterdir()}
     written = path.read_text()
     found = result.Chain.model_validate_json(written).steps["background"]["all images"]
@@ -113,7 +113,7 @@ def test_files_that_make_no_chain_are_refused(make_predictions, provenance, tmp_
     for name, facts in (("a", first), ("b", second)):
         write(tmp_path / name, replace(make_predictions(), provenance=provenance(**facts)))
     with pytest.raises(ResultError, match=expected):
-        score.main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")])
+        score_main([str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")])
 
 
 def test_new_numbers_are_those_of_the_pure_functions(make_predictions):
