@@ -171,7 +171,7 @@ BAD = {
     "twice a class": (lambda c: {"key": c["key"], "prediction": [[1, 1]] * len(c["key"])}, "a class twice"),
     "percent": (
         lambda c: {"key": c["key"], "probability": 100 * softmax(c["logits"])},
-        r"expected numbers in \[0, 1\]",
+        "with sum 1, got 100: pass",
     ),
     "not scaled": (
         lambda c: {"key": c["key"], "probability": softmax(c["logits"]) / 2},

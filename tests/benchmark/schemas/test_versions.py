@@ -70,7 +70,7 @@ def test_predictions_of_a_newer_version_are_refused(tmp_path):
     write(path, some_predictions())
     assert b"d3s_schema_version" not in pq.read_schema(path).metadata
     table = pq.read_table(path)
-    for version, expected in ((b"2", "is newer than 1"), (b"x", "expected a whole number from 1 to 1, got 'x'")):
+    for version, expected in ((b"3", "is newer than 2"), (b"x", "expected a whole number from 1 to 2, got 'x'")):
         pq.write_table(table.replace_schema_metadata({b"d3s_schema_version": version}), path)
         with pytest.raises(ResultError, match=expected):
             read(path)
