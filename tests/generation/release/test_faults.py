@@ -34,7 +34,8 @@ def reference(tmp_path_factory):
     return out
 
 
-SAMPLE = ["--recipe", "sample", "--rows", "600", "--shard-rows", "300"]
+# The first shard takes long enough to be interrupted; the rest is short.
+SAMPLE = ["--recipe", "sample", "--rows", "360", "--shard-rows", "300"]
 
 
 def start(out: Path) -> subprocess.Popen[str]:
@@ -81,11 +82,11 @@ def test_after_sigterm_the_same_command_makes_only_the_rest(stopped, tmp_path, m
     from generation.recipe.recipe import load_recipe
     from generation.run import open_sources
 
-    recipe = load_recipe("sample").changed(rows=600)
+    recipe = load_recipe("sample").changed(rows=360)
     generate(Plan(recipe, *open_sources(recipe, None, None)), out, How(300, workers=1))
     assert kept
     assert not kept & made
-    assert len(kept | made) == 600
+    assert len(kept | made) == 360
     assert check_release(out) == []
     assert command("generation.run", *SAMPLE, "--out", tmp_path / "once").returncode == 0
     assert same_bytes(out, tmp_path / "once")
@@ -353,13 +354,14 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path, command):
         "from d3s_dataset.utils.cli import run_command; from generation.run import main;"
         "run_command(main, sys.argv[1:])"
     )
-    line = [sys.executable, "-c", code, *SAMPLE, "--workers", "1", "--out", str(tmp_path / "d3s")]
+    few = ["--recipe", "sample", "--rows", "120", "--shard-rows", "300", "--out", str(tmp_path / "d3s")]
+    line = [sys.executable, "-c", code, *few, "--workers", "1"]
     result = subprocess.run(
         line, cwd=ROOT, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True
     )
     assert "nothing half-written was kept" in one_line_error(result)
     assert not list((tmp_path / "d3s").rglob("*.parquet*"))
-    assert command("generation.run", *SAMPLE, "--out", tmp_path / "d3s").returncode == 0
+    assert command("generation.run", *few).returncode == 0
     assert check_release(tmp_path / "d3s") == []
 
 
