@@ -15,7 +15,7 @@ from benchmark.schemas.identity import labels
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import beside
-from d3s_dataset.utils.cli import Parser, run_command, say
+from d3s_dataset.utils.cli import Parser, record, run_command, say
 from d3s_dataset.utils.extras import require
 
 
@@ -79,7 +79,7 @@ def parser() -> Parser:
     """Return the command's parser."""
     examples = ("results/A.json results/B.json", "results/A.json results/B.json --out comparison.json")
     about = "Paired comparison of two models on the images that both classified."
-    answer = Parser("python -m benchmark.compare", description=about, examples=examples)
+    answer = Parser("python -m benchmark.compare", description=about, examples=examples, tables=True)
     for name in ("first", "second"):
         text = "JSON that benchmark.run wrote, with its predictions next to it"
         answer.add_argument(name, type=Path, metavar=f"RESULT_{'A' if name == 'first' else 'B'}", help=text)
@@ -93,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     require("score", "scipy", "rich")
     found = compare(args.first, args.second)
     say(compare_table(found))
+    record(comparison=found)
     if args.out:
         result.make_folder(args.out.parent)
         result.write(args.out, found)

@@ -22,7 +22,7 @@ from benchmark.schemas.identity import stem
 from benchmark.spurious.task import Task, correlate
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, run_command, say, share, warn
+from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, share, warn
 
 _REPEATS = 5
 _WORST = (
@@ -78,7 +78,7 @@ def parser() -> Parser:
         "--model local-dir:demo/parts --dataset demo/d3s",
         "--model convnext_base resnet50.a1_in1k --erase leace inlp --rho 0.95",
     )
-    answer = Parser("python -m benchmark.correlate", description=about, examples=examples)
+    answer = Parser("python -m benchmark.correlate", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("--model", required=True, nargs="+", metavar="NAME", help="as in benchmark.run", default=None)
     add_dataset_flags(answer, split=False)
@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     path = args.out / f"{first}--rho{correlation.rho:g}.correlation.json"
     write_atomic(path, to_json(correlation))
     say(f"result {path}")
+    record(correlation=correlation, path=path)
 
 
 if __name__ == "__main__":

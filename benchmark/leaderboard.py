@@ -26,7 +26,7 @@ from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, run_command, say
+from d3s_dataset.utils.cli import Parser, natural, record, run_command, say
 from d3s_dataset.utils.extras import require
 
 _NAMED = 5  # files that disagree, named one by one
@@ -94,7 +94,7 @@ def parser() -> Parser:
         "board --dataset demo/d3s --reproduce ID --rows 500",
     )
     about = "Validate submissions and rank them on a board."
-    answer = Parser("python -m benchmark.leaderboard", description=about, examples=examples)
+    answer = Parser("python -m benchmark.leaderboard", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("submissions", type=Path, metavar="SUBMISSIONS", help="folder with leaderboard.json and submissions/")
     add("--out", type=Path, default=Path("board"), metavar="DIR", help="folder for the board and its page")
@@ -139,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.eval_yaml:
         write_atomic(args.out / "eval.yaml", site.eval_yaml(board.rules))
     say(summary(board))
+    record(board=board, path=args.out / site.BOARD)
     say(f"board {args.out / site.BOARD}; page {args.out / 'index.html'}")
 
 

@@ -29,7 +29,7 @@ from benchmark.schemas.identity import stem
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, progress, run_command, say, seed, warn
+from d3s_dataset.utils.cli import Parser, progress, record, run_command, say, seed, warn
 
 if TYPE_CHECKING:
     from benchmark.probing.leakage import Asked
@@ -96,7 +96,7 @@ def parser() -> Parser:
         "--model local-dir:demo/parts --dataset demo/d3s --probes linear knn --erase leace",
     )
     about = "Foreground and background accuracy of probes on a model's frozen features."
-    answer = Parser("python -m benchmark.probe", description=about, examples=examples)
+    answer = Parser("python -m benchmark.probe", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("--model", required=True, metavar="NAME", help=forms())
     add_dataset_flags(answer)
@@ -149,6 +149,7 @@ def _finish(found: experiments.Probed, out: Path, eraser: str, allowed: bool) ->
     path = out / f"{stem(found.model, found.dataset, *settings)}{mark}.json"
     write_atomic(path, to_json(found))
     say(f"result {path}")
+    record(probed=found, path=path)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from benchmark.reports.text import describe, percent, points, table
 from benchmark.schemas import result as results
 from benchmark.schemas.identity import labels, write_files
 from d3s_dataset.errors import ModelError
-from d3s_dataset.utils.cli import Parser, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, record, run_command, say, warn
 
 # What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
 
@@ -94,7 +94,8 @@ def parser() -> Parser:
         "--model local-dir:demo/model --dataset demo/d3s --config guides",
         "--from results/RESULT.json",
     )
-    answer = Parser("python -m benchmark.run", description="Measure models on a release of D3S.", examples=examples)
+    about = "Measure models on a release of D3S."
+    answer = Parser("python -m benchmark.run", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
     add("--models-file", metavar="FILE", help="paper, or a file with one model per line", default=None)
@@ -120,7 +121,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.from_:
         if len(args.model or ()) > 1:
             made.error("--from runs the model of one result: expected one name after --model, or no --model")
-        say(run_again(args.from_, args.dataset, args.checkpoint, options, args.model and args.model[0]))
+        said = run_again(args.from_, args.dataset, args.checkpoint, options, args.model and args.model[0])
+        say(said)
+        record(comparison=said)
         return
     if bool(args.model) == bool(args.models_file):
         made.error("expected one of the arguments --model, --models-file, --from")
@@ -141,6 +144,7 @@ def _show(result: results.Result, path: Path) -> None:
     if result.imagenet and result.imagenet.top1 is not None and result.drop is not None:
         n, top1 = result.imagenet.n, result.imagenet.top1
         say(f"ImageNet ({n} photos): top-1 {percent(top1)} %; change here {points(-result.drop)} points")
+    record(result=result, path=path)
     say(f"predictions {path.with_suffix('.parquet')}\nresult {path}")
 
 

@@ -26,7 +26,7 @@ from benchmark.schemas import result as results
 from benchmark.schemas.identity import check_chain, labels, release_of, stem, write_files
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions
-from d3s_dataset.utils.cli import Parser, run_command, say
+from d3s_dataset.utils.cli import Parser, record, run_command, say
 from d3s_dataset.utils.extras import require
 
 
@@ -38,7 +38,7 @@ def parser() -> Parser:
         "preds.csv --dataset d3s --model-name mine --out results",
     )
     about = "Metrics from predictions, without torch."
-    answer = Parser("python -m benchmark.score", description=about, examples=examples)
+    answer = Parser("python -m benchmark.score", description=about, examples=examples, tables=True)
     answer.add_argument(
         "predictions",
         type=Path,
@@ -82,11 +82,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         results.write(path, steps)
         say(chain_table(steps.steps))
         say(f"drop step by step {path}")
+        record(chain=steps, path=path)
 
 
 def _score_one(path: Path, predictions: Predictions, out: Path) -> None:
     if not predictions.provenance:
-        say(table(score(predictions, _numbered(predictions))))
+        metrics = score(predictions, _numbered(predictions))
+        say(table(metrics))
+        record(metrics=metrics)
         say(f"{path} does not say which model and data set it is of: no result written, backgrounds by number")
         say("pass --dataset and --model-name for a result")
         return
@@ -106,6 +109,7 @@ def _show(result: results.Result, path: Path) -> None:
     say(f"{labels([result.model])[0]} on {describe(result.dataset)}")
     say(table(result.metrics))
     say(f"result {path}")
+    record(result=result, path=path)
 
 
 def _numbered(predictions: Predictions) -> list[str]:

@@ -22,7 +22,7 @@ from benchmark.schemas.experiments import Sweep
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, run_command, say, weight
+from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, weight
 
 
 def table(found: Sweep) -> str:
@@ -41,7 +41,7 @@ def parser() -> Parser:
         "--model convnext_base --objective wasserstein --lambdas 0 0.1 1 10 --repeats 5",
     )
     about = "Leakage against accuracy over lambda."
-    answer = Parser("python -m benchmark.sweep", description=about, examples=examples)
+    answer = Parser("python -m benchmark.sweep", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("--model", required=True, metavar="NAME", help="as in benchmark.probe", default=None)
     add_dataset_flags(answer, split=False)
@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_atomic(args.out / "sweep.csv", as_csv(found))
     write_atomic(args.out / "sweep.json", to_json(found))
     figures.save(figures.tradeoff(found), args.out / "sweep.png")
+    record(sweep=found, path=args.out / "sweep.json")
     say(f"sweep {args.out / 'sweep.csv'}, {args.out / 'sweep.json'}, {args.out / 'sweep.png'}")
 
 

@@ -20,7 +20,7 @@ from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard, open_shard
 from d3s_dataset.schema import CONFIGS, CONTROLS, arrow_schema, required_columns
 from d3s_dataset.taxonomy import classes
-from d3s_dataset.utils.cli import Parser, progress, run_command, say
+from d3s_dataset.utils.cli import Parser, progress, record, run_command, say
 from d3s_dataset.utils.paths import is_name
 
 _MOST = 20  # problems that are listed
@@ -214,24 +214,28 @@ def _check_card(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"README.md: lists {written} {split} rows of config {config}, {manifests.FILE_NAME} lists {rows}"
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """Return the command's parser."""
     about = "Check a release against its manifest and card."
-    parser = Parser("python -m d3s_dataset.check", description=about, examples=("demo/d3s", "org/d3s"))
+    parser = Parser("python -m d3s_dataset.check", description=about, examples=("demo/d3s", "org/d3s"), tables=True)
     parser.add_argument("release", help="folder or Hub repo such as org/d3s")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, check the release and report problems."""
-    folder = fetch_all(_parser().parse_args(argv).release)
+    folder = fetch_all(parser().parse_args(argv).release)
     problems = check_release(folder)
     for problem in problems[:_MOST]:
         say(problem)
     if problems:
+        record(release=folder, problems=problems)
         raise ReleaseError(f"{folder}: {len(problems)} problem{'s' if len(problems) > 1 else ''} (listed above)")
     manifest = manifests.read(folder)
-    rows = ", ".join(f"{manifest.rows('default', split):,} {split}" for split in manifest.splits())
+    counts = {split: manifest.rows("default", split) for split in manifest.splits()}
+    rows = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     failed, short = len(manifest.failures), manifest.digest[:16]
+    record(release=folder, problems=[], rows=counts, failures=failed, digest=manifest.digest)
     say(f"{folder}: all checks passed ({rows} rows; {failed} failures listed; digest {short})")
 
 

@@ -100,7 +100,8 @@ def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
         raise ReleaseError(f"{shard}, row {row['key']}: its image cannot be read: {error}") from None
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """Return the command's parser."""
     examples = ("demo/d3s --out sheet.png", "org/d3s --split train --rows 50 --out sheet.jpg")
     about = "Draw a contact sheet of classes x backgrounds."
     parser = Parser("python -m d3s_dataset.sheet", description=about, examples=examples)
@@ -115,7 +116,7 @@ def _parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, draw the sheet and report its path."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     folder = fetch(args.release, args.config, args.split)
     sheet = contact_sheet(folder, args.config, args.split, args.rows, args.cell)
     try:

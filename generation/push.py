@@ -56,7 +56,7 @@ def main(
     argv: Sequence[str] | None = None, patience: Patience = PATIENCE, files_per_commit: int = FILES_PER_COMMIT
 ) -> None:
     """Parse the command line, upload the release and report the commit."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     options = Options(args.private, args.create_pr, args.gated, files_per_commit, patience)
     release = manifests.read(args.release)
     sent = outgoing(release, args.with_guides)
@@ -84,7 +84,8 @@ def _summary(repo: Repo, pushed: Pushed) -> str:
     return f"{done}: {where} (commit {pushed.head[:12]}{tag}; every file's checksum is the release's)"
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """Return the command's parser."""
     examples = ("d3s --repo-id org/d3s --dry-run", "d3s --repo-id org/d3s --create-pr")
     about = "Upload a release to the Hugging Face Hub."
     parser = Parser("python -m generation.push", description=about, examples=examples)

@@ -107,7 +107,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     Raises:
         RecipeError: flags that contradict each other, or no --out where one is needed.
     """
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     once = [f"--{name.replace('_', '-')}" for name in ("plan_only", "dry_run", "only", "finish") if getattr(args, name)]
     if len(once) > 1 or (args.part and (args.only or args.finish)):
         raise RecipeError(f"expected one of {', '.join(once)}{' or --part' if args.part else ''}, got all of them")
@@ -154,7 +154,8 @@ def _part(text: str) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """Return the command's parser."""
     examples = (
         "--recipe sample --out demo/d3s",
         "--recipe paper --foregrounds imagenet/train --backgrounds places --out d3s --dry-run",

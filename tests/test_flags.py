@@ -73,7 +73,8 @@ OBEYED = {
     ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit",
     ("benchmark.run", "--models-file paper"): f"{MODEL} --split --precision --no-compile --imagenet --limit",
     ("benchmark.run", "--from RESULT"): "--dataset --checkpoint --devices --no-compile",
-    ("benchmark.score", "FILE"): "--out",
+    ("benchmark.score", "FILE"): "--out --dataset",
+    ("benchmark.score", "FILE --dataset d3s"): "--out --model-name --config --split",
     ("benchmark.compare", "FILE FILE"): "--out",
     ("benchmark.probe", "--model a"): f"{MODEL} --split --limit --no-compile --probes --erase --allow-unconverged "
     "--seed",
@@ -95,9 +96,12 @@ OBEYED = {
 }
 
 
+OUTPUT = {"--json", "--quiet"}  # of every command that prints tables, in every mode
+
+
 def parser_of(module: str) -> Parser:
     found = importlib.import_module("generation.verify.__main__" if module == "generation.verify" else module)
-    return (getattr(found, "parser", None) or found._parser)()
+    return found.parser()
 
 
 def parsed(module: str, line: list[str]) -> argparse.Namespace:
@@ -144,6 +148,7 @@ def test_every_flag_is_obeyed_or_refused(module, line, capsys):
     words, obeyed = shlex.split(line), set(OBEYED[module, line].split())
     assert outcome(module, words, capsys) is None
     flags = flags_of(module, words)
+    obeyed |= OUTPUT & flags.keys()
     assert obeyed <= flags.keys()
     for flag, action in flags.items():
         if flag in words or flag in INSTEAD_OF_EACH_OTHER.get(module, ()):

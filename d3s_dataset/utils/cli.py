@@ -3,22 +3,28 @@
 A command parses, makes one library call and prints. Invalid input ends in one line on stderr and exit code 1; a bug
 keeps its traceback; Ctrl-C is 130, SIGTERM after an orderly stop 143, a closed pipe (`| head`) is silent.
 
+A command that prints tables has `--json` (its values as JSON, one line each, and nothing else on stdout) and `--quiet`
+(nothing on stdout): it gives text to `say` and values to `record`. Warnings and errors stay on stderr.
+
 A flag without effect is an error: a parser declares in which modes of its command a flag does nothing
 (`Parser.only_with`, `never_with`, `only_where`); later checks use `Parser.refuse_typed`.
 """
 
 import argparse
+import json
 import os
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
 from d3s_dataset.utils.escape import terminal
 
 T = TypeVar("T")
 
+_output: Literal["text", "json", "quiet"] = "text"  # what the command line that was parsed last asks for on stdout
+_called: dict[str, str] = {}  # `python -m MODULE` -> what the user typed in its place
 
 _UNTYPED = object()
 _EXAMPLES = "examples:\n"
@@ -52,16 +58,23 @@ class Parser(argparse.ArgumentParser):
     Args:
         args: of ArgumentParser.
         examples: arguments of example command lines, printed after the help text.
+        tables: whether the command prints tables, so that it has `--json` and `--quiet`.
         kwargs: of ArgumentParser.
     """
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: Sequence[str] = (), tables: bool = False, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", _HelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         self._rules: list[tuple[Callable[[argparse.Namespace], bool], str, tuple[str, ...]]] = []
         self._typed: set[str] = set()
         super().__init__(*args, **kwargs)
+        self.prog = _called.get(self.prog, self.prog)
         self.examples = tuple(examples)
+        self._tables = tables
+        if tables:
+            how = self.add_mutually_exclusive_group()
+            how.add_argument("--json", action="store_true", help="print JSON, one line per result, in place of tables")
+            how.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
         if examples:
             self.epilog = _EXAMPLES + "\n".join(f"  {self.prog} {each}" for each in examples).replace("%", "%%")
 
@@ -97,6 +110,10 @@ class Parser(argparse.ArgumentParser):
         for holds, why, each in self._rules:
             if self._typed.intersection(each) and not holds(found):
                 self.refuse_typed(why, *each)
+        global _output
+        _output = "text"
+        if self._tables:
+            _output = "json" if found.json else "quiet" if found.quiet else "text"
         return found, rest
 
     def _in_mode(self, mode: str, args: argparse.Namespace) -> bool:
@@ -127,9 +144,27 @@ def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str
     raise SystemExit(code)
 
 
+def called_as(module: str, words: str) -> None:
+    """Let the help and errors of `python -m MODULE` name the words that the user typed, such as `d3s run`."""
+    _called[f"python -m {module}"] = words
+
+
 def say(text: str = "") -> None:
-    """Print a line of a command's result on stdout."""
-    print(terminal(text, lines=True), flush=True)  # noqa: T201
+    """Print a line of a command's result on stdout; nothing with `--json` or `--quiet`."""
+    if _output == "text":
+        print(terminal(text, lines=True), flush=True)  # noqa: T201
+
+
+def record(**values: Any) -> None:
+    """Print values of a command's result as a line of JSON, if `--json` asks for it.
+
+    Args:
+        values: by name; models of pydantic, paths, and what JSON has. NaN is null in models.
+    """
+    if _output == "json":
+        plain = {name: each.model_dump(mode="json") if hasattr(each, "model_dump") else each
+                 for name, each in values.items()}  # fmt: skip
+        print(json.dumps(plain, default=str), flush=True)  # noqa: T201
 
 
 def warn(text: str) -> None:

@@ -22,7 +22,7 @@ late = partial(extras.late, extra="verify")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line and run the named subcommand."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     args.run(args)
 
 
@@ -135,7 +135,8 @@ _EXAMPLES = {
 }
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """Return the command's parser."""
     parser = _Commands("python -m generation.verify", description="Human verification of a release.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
 
