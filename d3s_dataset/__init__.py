@@ -5,26 +5,27 @@ Nothing here imports torch, timm or diffusers. Usage::
     from d3s_dataset import load
     validation = load("d3s", split="validation")
 
-`CLASSES` reads a file and `D3S` imports datasets, so both are loaded on first use.
+All names are imported on first use, so that importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from d3s_dataset.errors import D3SError
-from d3s_dataset.load import load  # a function that hides its module of the same name, so bound here, once and early
-from d3s_dataset.taxonomy import BACKGROUNDS, SUPERCLASSES
+from d3s_dataset.utils.late import late_names
 
 if TYPE_CHECKING:
     from d3s_dataset.builder import D3S
-    from d3s_dataset.taxonomy import CLASSES
+    from d3s_dataset.errors import D3SError
+    from d3s_dataset.load import load
+    from d3s_dataset.taxonomy import BACKGROUNDS, CLASSES, SUPERCLASSES
 
 __all__ = ["BACKGROUNDS", "CLASSES", "D3S", "SUPERCLASSES", "D3SError", "load"]
 
-_LATE = {"CLASSES": "d3s_dataset.taxonomy", "D3S": "d3s_dataset.builder"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATE[name]), name)
+late_names(
+    __name__,
+    {
+        **dict.fromkeys(["BACKGROUNDS", "CLASSES", "SUPERCLASSES"], "d3s_dataset.taxonomy"),
+        "D3S": "d3s_dataset.builder",
+        "D3SError": "d3s_dataset.errors",
+        "load": "d3s_dataset.load",
+    },
+)
