@@ -21,7 +21,7 @@ _ALL = "all images"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """What one model scored on one split, with its predictions.
+    """Result of one model on one split, with its predictions.
 
     Shares are in [0, 1] and None where they cannot be computed; intervals are of 95 %.
 
@@ -191,7 +191,7 @@ def _frame(table: dict[str, dict[str, Any]]) -> "pd.DataFrame":
 
 
 def _dots(spans: list[tuple[str, float, tuple[float | None, float | None]]], ax: Any, title: str) -> Any:
-    """Draw values with their intervals, in percent, one a line; no bar where there is no interval."""
+    """Draw values with their intervals, in percent, one per line; no bar where there is no interval."""
     axes = ax or late("matplotlib.pyplot", "score").subplots(figsize=(7, 1 + 0.3 * len(spans)), layout="tight")[1]
     for place, (_, value, (low, high)) in enumerate(spans):
         if low is not None and high is not None:
