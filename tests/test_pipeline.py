@@ -1,7 +1,8 @@
-"""The whole path once, on real input: recipe -> release -> load -> train -> benchmark."""
+"""The whole path once, on real input: recipe -> release -> load -> benchmark -> report."""
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from datasets import load_dataset
 
 from tests.conftest import ROOT
+from tests.test_flags import parsed
 
 
 def real_model(shared_data: Path) -> list[object]:
@@ -70,21 +72,55 @@ def test_two_thousand_guides_agree_with_an_independent_loop(shared_data, tmp_pat
     assert 0.15 < result["metrics"]["top1"] < 0.35  # pasted at 0.4 of the side: about a quarter
 
 
-def demo_lines(folder: Path) -> list[str]:
-    """The commands of `make demo`, with its folder moved."""
-    recipe = (ROOT / "Makefile").read_text().split("\ndemo: ")[1].split("\n\n")[0].replace("\\\n", " ")
-    lines = [line.strip() for line in recipe.splitlines()[1:] if "-m " in line]
-    return [line.replace("$(BIN)/python", shlex.quote(sys.executable)).replace("demo/", f"{folder}/") for line in lines]
+def recipe(target: str, folder: Path) -> list[str]:
+    """The lines of a target of the Makefile for a shell, without what they print at the end; its folder moved."""
+    text = (ROOT / "Makefile").read_text().split(f"\n{target}: ")[1].split("\n\n")[0].replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines()[1:] if not line.strip().startswith("@")]
+    assert lines
+    python = shlex.quote(sys.executable)
+    moved = [line.replace("../$(BIN)/python", python).replace("$(BIN)/python", python) for line in lines]
+    return [re.sub(r"\bdemo(?=/| &&)", str(folder), line) for line in moved]
+
+
+def make(lines: list[str], **env: str) -> None:
+    for line in lines:
+        subprocess.run(["bash", "-c", line], cwd=ROOT, check=True, env=os.environ | env, timeout=1200)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `make demo` makes."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    folder.mkdir()
+    make(recipe("demo", folder), HF_HUB_OFFLINE="1")  # nothing is downloaded
+    return folder
 
 
 @pytest.mark.long
-def test_the_demo_learns_the_sample_and_a_real_network_knows_it(shared_data, tmp_path, command):
-    for line in demo_lines(tmp_path):
-        subprocess.run(shlex.split(line), cwd=ROOT, check=True, env=os.environ, timeout=1200)
-    trained = result_of(tmp_path / "results")
-    assert trained["dataset"]["kind"] == "sample"
-    assert trained["metrics"]["top1"] >= 0.9
-    options = ["--dataset", tmp_path / "d3s", "--precision", "fp32", "--out", tmp_path / "real"]
+def test_the_demo_measures_a_real_network_and_writes_a_report(demo):
+    result = result_of(demo / "results")
+    assert result["dataset"]["kind"] == "sample"
+    assert result["dataset"]["n"] == 600
+    assert result["model"]["name"] == "packaged:tf_efficientnet_lite0"
+    assert result["metrics"]["top1"] == pytest.approx(0.848, abs=0.01)
+    assert "packaged:tf_efficientnet_lite0" in (demo / "report.html").read_text()
+
+
+def test_what_the_demo_prints_to_type_next_is_understood():
+    printed = re.findall(r'@echo "  python -m ([\w.]+) (.*)"', (ROOT / "Makefile").read_text())
+    assert [module for module, _ in printed] == ["benchmark.run", "benchmark.compare", "benchmark.run"]
+    for module, rest in printed:
+        parsed(module, shlex.split(rest.replace("*.json", "A.json demo/results/B.json")))
+
+
+@pytest.mark.long
+def test_a_small_network_learns_the_sample_and_a_real_one_knows_it(demo, shared_data, tmp_path, command):
+    made, trained, run, *others = recipe("disentangle", demo)
+    assert "--recipe sample" in made
+    assert len(others) == 4
+    make([trained, run])
+    assert result_of(demo / "disentangled")["metrics"]["top1"] >= 0.9
+    options = ["--dataset", demo / "d3s", "--precision", "fp32", "--out", tmp_path / "real"]
     assert command("benchmark.run", *real_model(shared_data), *options).returncode == 0
     known = result_of(tmp_path / "real")["metrics"]
     assert known["top1"] >= 0.45

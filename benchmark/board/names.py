@@ -13,7 +13,8 @@ _NAME = re.compile(r"[!-~]|[!-~][ -~]{0,254}[!-~]")  # ASCII: no look-alike lett
 _MARKUP = set('<>&`|\\"')
 _HUB = re.compile(r"(hf-hub|transformers|zero-shot):([\w.-]+/[\w.-]+)", re.ASCII)
 _SAME = {"0": "o", "1": "l", "i": "l", "rn": "m", "vv": "w"}  # what ASCII itself holds of look-alikes, in lower case
-OWNED = ("timm", "Hub")  # sources whose names are unambiguous for every submitter
+_SOURCES = {"local-dir": "folder", "packaged": "package"}
+OWNED = ("timm", "Hub", "package")  # sources whose names are unambiguous for every submitter
 _MOST_ARGUMENTS, _LONGEST_KEY, _LONGEST_VALUE, _LARGEST = 8, 32, 32, 4096
 
 
@@ -67,7 +68,8 @@ def source_of(model: Model) -> str:
         return "file"
     if hub_repo(model):
         return "Hub"
-    return {"local-dir": "folder"}.get(model.name.partition(":")[0], "code") if ":" in model.name else "timm"
+    prefix, colon, _ = model.name.partition(":")
+    return _SOURCES.get(prefix, "code") if colon else "timm"
 
 
 def hub_repo(model: Model) -> str | None:

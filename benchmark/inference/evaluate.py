@@ -45,6 +45,11 @@ class Subject:
     devices: Sequence[str] | None = None  # torch names; the first also computes what loading a model needs
     loaded: "Classifier | None" = None
 
+    @property
+    def label(self) -> str:
+        """The name, and the file of weights if it has one, for messages."""
+        return f"{self.name} with {self.checkpoint.name}" if self.checkpoint else self.name
+
     @cached_property
     def facts(self) -> KnownModel:
         """The facts about the model that a result records."""
@@ -67,7 +72,7 @@ class Subject:
         from benchmark.inference.devices import choose_devices
         from benchmark.models.registry import load
 
-        with working(f"loading {self.name}"):
+        with working(f"loading {self.label}"):
             return load(self.name, self.checkpoint, self.kwargs, choose_devices(self.devices)[0])
 
     @cached_property

@@ -31,25 +31,36 @@ def subjects(
     """Return the models by name, their names checked.
 
     Args:
-        entries: names and arguments.
-        checkpoint: a file of weights, for a single model.
+        entries: names, arguments and files of weights.
+        checkpoint: a file of weights, for a single model without one of its own.
         cache: predictions are read from it and stored in it; None for neither. Those of `MODULE:FUNCTION` never are.
         devices: torch names such as `cuda:0`; None for all GPUs, else the CPU.
 
     Raises:
-        ModelError: a name that cannot be a model, or a checkpoint for several.
+        ModelError: a name that cannot be a model, or a checkpoint for several or for one that has its own.
     """
     if checkpoint and len(entries) > 1:
-        raise ModelError(f"--checkpoint holds the weights of one model, got {len(entries)} models")
+        raise ModelError(
+            f"--checkpoint holds the weights of one model, got {len(entries)} models: in a models file, write "
+            "checkpoint=FILE after each name"
+        )
+    if checkpoint and entries[0].checkpoint:
+        raise ModelError(f"{entries[0].name} has its own checkpoint={entries[0].checkpoint}: expected no --checkpoint")
     found = [
-        Subject(each.name, checkpoint, each.kwargs, cache if source_of(each.name).cacheable else None, devices)
+        Subject(
+            each.name,
+            each.checkpoint or checkpoint,
+            each.kwargs,
+            cache if source_of(each.name).cacheable else None,
+            devices,
+        )
         for each in entries
     ]
     for each in found:
         if each.recalled is None:
             with working("loading torch"):
                 import_module(source_of(each.name).module)
-            check(each.name, pretrained=checkpoint is None)
+            check(each.name, pretrained=each.checkpoint is None)
     return found
 
 

@@ -1,7 +1,8 @@
 """Cached facts about models, read without loading the model, so that a second call needs no torch.
 
 An entry of the cache is valid only while every file that the model was read from has the same bytes: the checkpoint,
-the folder that was named, or what the Hub now gives for the files of a pretrained model. Needs no torch.
+the folder that was named, the file of a package, or what the Hub now gives for the files of a pretrained model. Needs
+no torch.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -37,8 +38,9 @@ def remember(cache: Cache, name: str, checkpoint: Path | None, kwargs: dict[str,
             tells.
     """
     config = facts.pop("config")
-    hub = [] if checkpoint or folder_of(name) else _hub_files(name, config)
-    paths = _paths(name, checkpoint, hub) if config or source_of(name).snapshot else None
+    source = source_of(name)
+    hub = [] if checkpoint or source.file or folder_of(name) else _hub_files(name, config)
+    paths = _paths(name, checkpoint, hub) if config or source.snapshot else None
     if paths:
         known = KnownModel(files=cache.digest_of_all(paths), hub=hub, **facts)
         cache.keep_model(_question(name, checkpoint, kwargs), known)
@@ -49,7 +51,9 @@ def _question(name: str, checkpoint: Path | None, kwargs: dict[str, Any]) -> dic
     folder = folder_of(name)
     place = f"{name.partition(':')[0]}:{folder.resolve()}" if folder else name
     source = source_of(name)
-    question = {"name": place, "kwargs": arguments, "checkpoint": checkpoint is not None}
+    # By its place: two checkpoints of one architecture are two entries.
+    file = str(checkpoint.resolve()) if checkpoint else None
+    question = {"name": place, "kwargs": arguments, "checkpoint": file}
     question |= {package: _version(package) for package in source.packages}
     if source.more:
         question["more"] = source.more()
@@ -65,8 +69,10 @@ def _version(package: str) -> str | None:
 
 def _paths(name: str, checkpoint: Path | None, hub: list[HubFile]) -> list[Path] | None:
     """Return the files that a model is read from now, or None if that cannot be determined."""
-    paths = [checkpoint] if checkpoint else []
-    if folder := folder_of(name):
+    paths, find = [checkpoint] if checkpoint else [], source_of(name).file
+    if find:
+        paths += [file] if (file := find(name)) else []
+    elif folder := folder_of(name):
         paths += sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
     elif not checkpoint or source_of(name).repo:
         return _download(hub)

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark.models import packaged_weights
 from benchmark.models.prompts import TEMPLATES, prompts
 from benchmark.schemas.result import ELSEWHERE
 from d3s_dataset.errors import ModelError, did_you_mean
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from benchmark.models.classifier import Classifier
 
+_NAME = r"[\w-][\w.-]*"
 _REPO = r"[\w-][\w.-]*/[\w-][\w.-]*(?:@[\w./-]+)?"
 
 
@@ -41,6 +43,8 @@ class ModelSource:
             name or a repo.
         packages: whose versions decide what a load gives.
         more: what else decides it, as a value of JSON; None where nothing does.
+        file: for names whose weights are one file that is neither on the Hub nor in a folder that was named: where it
+            lies on this machine, or None if it does not.
         snapshot: whether all files of a repo count, not only those that timm reads.
         records: whether a folder may hold the records of `benchmark.train`.
         embeds: whether loading runs the model, on the class names; `load` then also takes a device.
@@ -51,6 +55,7 @@ class ModelSource:
     place: Literal["name", "repo", "folder", "repo or folder", "code"]
     packages: tuple[str, ...] = ("timm",)
     more: Callable[[], Any] | None = None
+    file: Callable[[str], Path | None] | None = None
     snapshot: bool = False
     records: bool = False
     embeds: bool = False
@@ -85,6 +90,9 @@ MODELS: PluginTable[ModelSource] = PluginTable(
         ),
         "transformers": ModelSource(
             "transformers:REPO_OR_FOLDER", _TRANSFORMERS, "repo or folder", _BOTH, snapshot=True
+        ),
+        packaged_weights.PREFIX: ModelSource(
+            "packaged:NAME", "benchmark.models.packaged", "name", file=packaged_weights.file_of
         ),
     },
     ModelSource,
@@ -149,7 +157,8 @@ def name_from_data(name: str, where: str) -> str:
     """Return a model name that was read from a file (a result, a submission, a list of models), if it may be loaded.
 
     A name typed on the command line may name code or a folder of this machine. One that was read from a file may have
-    been written by a stranger, so it may only name weights whose code is ours or a library's: a name of timm or a repo.
+    been written by a stranger, so it may only name weights whose code is ours or a library's: a name of timm, or of
+    another source of names, or a repo.
 
     Args:
         name: the name.
@@ -161,13 +170,15 @@ def name_from_data(name: str, where: str) -> str:
     if name.startswith(ELSEWHERE):
         raise ModelError(f"{where} is of predictions made elsewhere ({name}): there are no weights to run")
     prefix, colon, place = name.partition(":")
-    named = re.fullmatch(r"[\w-][\w.-]*", name, re.ASCII)
-    in_repo = colon and source_of(name).repo and prefix in MODELS and re.fullmatch(_REPO, place, re.ASCII)
+    source = source_of(name) if not colon or (prefix and prefix in MODELS) else _FUNCTION
+    named = source.place == "name" and re.fullmatch(_NAME, place if colon else name, re.ASCII)
+    in_repo = source.repo and re.fullmatch(_REPO, place, re.ASCII)
     if not named and not in_repo:
+        names = [each.form for each in MODELS.values() if each.place == "name"]
         repos = [f"{each}:" for each, source in MODELS.items() if source.repo]
         raise ModelError(
-            f"{where} names the model {name!r}: a name from a file may be a timm name, or {', '.join(repos[:-1])} or "
-            f"{repos[-1]} and ORG/NAME; code and folders load only when typed as --model"
+            f"{where} names the model {name!r}: a name from a file may be {', '.join(names)}, or "
+            f"{', '.join(repos[:-1])} or {repos[-1]} and ORG/NAME; code and folders load only when typed as --model"
         )
     return name
 

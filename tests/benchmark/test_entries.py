@@ -1,5 +1,7 @@
 """Lists of models are read as written; the one that ships names models that exist."""
 
+from pathlib import Path
+
 import pytest
 import timm
 
@@ -20,6 +22,27 @@ def test_a_line_is_a_name_and_its_arguments(tmp_path):
     ]
 
 
+def test_a_checkpoint_is_relative_to_the_list_and_no_argument(tmp_path, monkeypatch):
+    (tmp_path / "lists").mkdir()
+    for name in ("a.pth", "1", "b c.safetensors"):
+        (tmp_path / "lists" / name).touch()
+    whole = tmp_path / "elsewhere.pth"
+    whole.touch()
+    (tmp_path / "lists" / "mine.txt").write_text(
+        f"resnet18 checkpoint=a.pth depth=2\nresnet18 checkpoint=1\nresnet18 'checkpoint=b c.safetensors'\n"
+        f"resnet34 pad=1 checkpoint={whole}\nresnet18\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    lists = Path("lists")
+    assert read_list("lists/mine.txt") == [
+        Entry("resnet18", {"depth": 2}, lists / "a.pth"),
+        Entry("resnet18", {}, lists / "1"),
+        Entry("resnet18", {}, lists / "b c.safetensors"),
+        Entry("resnet34", {"pad": 1}, whole),
+        Entry("resnet18"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -30,6 +53,12 @@ def test_a_line_is_a_name_and_its_arguments(tmp_path):
         (b"resnet18\nos:system\n", "line 2, names the model 'os:system': a name from a file may be a timm name"),
         (b"'local-dir:my folder'\n", "line 1, names the model 'local-dir:my folder'"),
         (b"transformers:../vit\n", "line 1, names the model"),
+        (b"resnet18\nresnet18 checkpoint=no.pth\n", r"line 2, names the weights 'no\.pth': no file at .*/no\.pth"),
+        (b"resnet18 checkpoint=\n", "line 1, names the weights '': no file at"),
+        (b"resnet18 checkpoint=. checkpoint=.\n", "line 1: checkpoint is given twice"),
+        (b"resnet18 a=1 a=2\n", "line 1: a is given twice"),
+        (b"os:system checkpoint=mine.txt\n", "line 1, names the model 'os:system'"),
+        (b"local-dir:x checkpoint=mine.txt\n", "line 1, names the model 'local-dir:x'"),
         (None, "no list of models .*: expected paper, or a text file"),
     ],
 )

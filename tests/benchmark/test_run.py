@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,8 @@ from benchmark.schemas import result as results
 from benchmark.schemas.predictions import SCHEMA, read
 from benchmark.score import main as score_main
 from d3s_dataset.utils.cli import run_command
+from tests.benchmark.conftest import age
+from tests.conftest import ROOT
 
 
 def _one(folder, suffix):
@@ -168,6 +173,73 @@ def test_a_list_goes_on_after_a_model_that_cannot_be_had(toy, small, on_hub, tmp
     assert shown.out.count("worst background:") == 2
     found = [results.read(path).model.kwargs for path in (tmp_path / "out").glob("*.json")]
     assert sorted(each["drop_rate"] for each in found) == [0.1, 0.5]
+
+
+@pytest.fixture
+def two_checkpoints(small, tmp_path) -> Path:
+    """A list of one architecture with two files of weights, one of them twice; run from elsewhere."""
+    folder = tmp_path / "lists"
+    (folder / "weights").mkdir(parents=True)
+    state = load_file(small / "model.safetensors")
+    save_file(state, folder / "weights" / "first.safetensors")
+    torch.save(state | {"fc.bias": state["fc.bias"] + torch.arange(1000) / 100}, folder / "weights" / "second [1].pth")
+    age(folder)
+    lines = (
+        "test_resnet checkpoint=weights/first.safetensors",
+        "test_resnet 'checkpoint=weights/second [1].pth'",
+        "test_resnet checkpoint=weights/first.safetensors drop_rate=0.5",
+    )
+    (folder / "mine.txt").write_text("\n".join(lines))
+    return folder / "mine.txt"
+
+
+def test_a_list_measures_two_checkpoints_of_one_architecture(toy, two_checkpoints, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("D3S_CACHE", str(tmp_path / "cache"))
+    line = ["--models-file", str(two_checkpoints), "--dataset", str(toy), "--limit", "20", "--precision", "fp32"]
+    run.main([*line, "--out", str(tmp_path / "out")])
+    shown = capsys.readouterr().out
+    assert shown.count("\ntest_resnet with first.safetensors; precision fp32") == 2
+    assert "\ntest_resnet with second [1].pth; precision fp32" in shown
+    found = [results.read(path) for path in sorted((tmp_path / "out").glob("*.json"))]
+    assert sorted(each.model.checkpoint or "" for each in found) == [
+        "first.safetensors", "first.safetensors", "second [1].pth"
+    ]  # fmt: skip
+    assert len({each.model.digest for each in found}) == 2
+    digests = {each.model.checkpoint: each.model.digest for each in found}
+    for name, checkpoint in (("first.safetensors", "a"), ("second [1].pth", "b")):
+        alone = ["--model", "test_resnet", "--checkpoint", str(two_checkpoints.parent / "weights" / name)]
+        run.main([*alone, *line[2:], "--out", str(tmp_path / checkpoint)])
+        assert results.read(_one(tmp_path / checkpoint, ".json")).model.digest == digests[name]
+    names = [path.name for path in (tmp_path / "out").iterdir()]
+    assert len(names) == 6
+    for name in names:
+        assert re.fullmatch(r"test_resnet(-drop_rate-0\.5)?--toy-default-validation-first20--fp32--[0-9a-f]{8}"
+                            r"\.(json|parquet)", name)  # fmt: skip
+    again = f"import sys; from benchmark.run import main; main({[*line, '--out', str(tmp_path / 'again')]!r}); "
+    subprocess.run([sys.executable, "-c", f"{again}assert 'torch' not in sys.modules"], cwd=ROOT, check=True)
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == sorted(names)
+
+
+def test_a_checkpoint_of_a_list_is_one_line_where_it_cannot_be_used(toy, two_checkpoints, tmp_path, fails, capsys):
+    on = ["--dataset", str(toy), "--limit", "4", "--out", str(tmp_path / "out")]
+    listed, weights = ["--models-file", str(two_checkpoints)], two_checkpoints.parent / "weights"
+    several = fails(run.main, [*listed, "--checkpoint", "w.pth", *on])
+    assert "one model, got 3 models: in a models file, write checkpoint=FILE after each name" in several
+    two_checkpoints.write_text("test_resnet checkpoint=weights/first.safetensors\n")
+    assert "has its own checkpoint=" in fails(run.main, [*listed, "--checkpoint", "w.pth", *on])
+    two_checkpoints.write_text("packaged:tf_efficientnet_lite0 checkpoint=weights/first.safetensors\n")
+    assert "comes with its own weights: expected no --checkpoint" in fails(run.main, [*listed, *on])
+    torch.save(timm.create_model("test_resnet"), weights / "code.pth")
+    two_checkpoints.write_text(
+        "test_resnet checkpoint=weights/code.pth\ntest_resnet checkpoint=weights/first.safetensors\n"
+    )
+    with pytest.raises(SystemExit):
+        run_command(run.main, [*listed, *on])
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: ")
+    assert "pickled Python objects" in first
+    assert last == "error: 1 of 2 models could not be measured: test_resnet with code.pth"
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_bad_arguments(fails):

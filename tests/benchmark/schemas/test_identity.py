@@ -4,6 +4,8 @@ import itertools
 import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from benchmark.erasers import ERASERS
 from benchmark.reports.text import describe
@@ -73,6 +75,39 @@ def test_no_name_is_too_long_with_any_of_its_suffixes(letter, tmp_path):
                 assert len(temporary.name.encode()) <= LONGEST
     assert stem(long[0], images) != stem(long[1], images)
     assert stem(long[0], dataset()).partition("--")[0].endswith(f"pad-{letter * 50}" if letter == "n" else "mine-pad")
+
+
+# Longer than any file name, from few draws: a piece of text, repeated.
+TEXT = st.builds(lambda piece, times: piece * times, st.text(max_size=8), st.integers(1, 60))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # both go by the clock of a busy machine
+@given(
+    name=TEXT, architecture=TEXT, checkpoint=st.none() | TEXT, value=TEXT | st.integers(),
+    precision=st.sampled_from(["fp32", "bf16"]), images=TEXT, config=TEXT, split=TEXT,
+    part=st.none() | st.integers(1, 10**12),
+)  # fmt: skip
+def test_any_name_is_plain_short_and_names_the_precision(
+    name, architecture, checkpoint, value, precision, images, config, split, part
+):
+    first = "" if part is None else f"[:{part}]"
+    made = model(name, architecture=architecture, checkpoint=checkpoint, kwargs={"a b": value}, precision=precision)
+    found = stem(made, dataset(name=images, config=config, split=split + first), "setting")
+    assert re.fullmatch(rf"[A-Za-z0-9._-]+--{precision}--[0-9a-f]{{8}}", found)
+    assert not found.startswith((".", "-"))
+    assert len(found.encode()) <= LONGEST - 60  # the rest is for what follows a stem
+    if part is not None:
+        assert f"first{part}--{precision}--" in found
+
+
+def test_two_checkpoints_of_one_architecture_have_two_names():
+    both = [
+        stem(model(digest=digest, checkpoint="weights [1].pth"), dataset(split="validation[:20]"))
+        for digest in ("1" * 64, "2" * 64)
+    ]
+    assert len(set(both)) == 2
+    for each in both:
+        assert re.fullmatch(r"resnet18--d3s-default-validation-first20--fp32--[0-9a-f]{8}", each)
 
 
 def test_a_long_name_keeps_its_end():
