@@ -63,7 +63,7 @@ def main(
     silence_client()
     repo = connect(args.repo_id, patience, writes=not args.dry_run)
     remote = find(repo, release, sent, options)
-    staged = stage(args.release, sent, args.gated, repo.url)
+    staged = stage(args.release, sent, args.gated)
     if args.dry_run:
         for line in [*describe(repo, staged, remote, options), "dry run: nothing was uploaded"]:
             say(line)

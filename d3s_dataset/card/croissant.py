@@ -1,8 +1,9 @@
 """Croissant metadata of a release (croissant.json): files with checksums, columns, labels, splits.
 
 The form is Croissant 1.0, a JSON-LD vocabulary (https://docs.mlcommons.org/croissant/docs/croissant-spec.html) that
-search engines and loaders of data sets read. Everything follows from the manifest and the schema, so the file has no
-date (`datePublished`, which Croissant recommends): the same recipe gives the same bytes.
+search engines and loaders of data sets read. Everything follows from the manifest and the schema, so the file has
+neither a date (`datePublished`, which Croissant recommends) nor the address of a copy: the same recipe gives the same
+bytes here and on the Hub.
 """
 
 import json
@@ -55,17 +56,12 @@ _LABELS = {"foreground": "foregrounds", "background": "backgrounds"}  # column -
 Json = dict[str, Any]
 
 
-def to_bytes(manifest: Manifest, url: str | None = None) -> bytes:
-    """Return the content of croissant.json.
-
-    Args:
-        manifest: the release's manifest.
-        url: page of the data set, such as that of its Hub repo; None for a folder that is nowhere published.
-    """
-    return (json.dumps(metadata(manifest, url), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def to_bytes(manifest: Manifest) -> bytes:
+    """Return the content of croissant.json."""
+    return (json.dumps(metadata(manifest), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def metadata(manifest: Manifest, url: str | None = None) -> Json:
+def metadata(manifest: Manifest) -> Json:
     """Return a release's Croissant metadata as JSON values.
 
     Paths are relative to the file, which lies in the release's folder. Every Parquet file is a `FileObject` with its
@@ -86,7 +82,6 @@ def metadata(manifest: Manifest, url: str | None = None) -> Json:
         "keywords": head["tags"],
         # The images' digest is the part of a semantic version that orders nothing.
         "version": f"{manifest.schema_version}.0.0+{manifest.digest[:16]}",
-        **({"url": url} if url else {}),
         "distribution": [*map(_file, manifest.shards), *(_file_set(manifest, each) for each in manifest.configs())],
         "recordSet": [*_names(manifest), *(_record_set(manifest, each) for each in manifest.configs())],
     }

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
 
 from d3s_dataset.card import croissant, render
 from d3s_dataset.card.statistics import count
@@ -11,7 +10,6 @@ from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
 from d3s_dataset.sheet import contact_sheet
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.nested import parse_json
 from d3s_dataset.utils.paths import regular
 from d3s_dataset.utils.pixels import rgb
 
@@ -20,14 +18,13 @@ NAMES = (CITATION, render.FILE_NAME, croissant.FILE_NAME, render.SHEET)
 _ROWS, _CELL = 12, 96  # classes on the sheet; pixels of a cell's side
 
 
-def describe(folder: Path, manifest: Manifest, *, gated: bool = False, url: str | None = None) -> dict[str, bytes]:
+def describe(folder: Path, manifest: Manifest, *, gated: bool = False) -> dict[str, bytes]:
     """Return the describing files by name, computed from the shards in a folder.
 
     Args:
         folder: where the shards of the manifest are.
         manifest: the manifest that is or will be next to the files.
         gated: whether the card has the terms of a gated repo.
-        url: page of the repo where the files go; None for a local release.
 
     Raises:
         ReleaseError: a shard that cannot be read.
@@ -35,7 +32,7 @@ def describe(folder: Path, manifest: Manifest, *, gated: bool = False, url: str 
     return {
         CITATION: render.shipped_file(CITATION).read_bytes(),
         render.FILE_NAME: render.render(manifest, count(folder, manifest), gated=gated).encode(),
-        croissant.FILE_NAME: croissant.to_bytes(manifest, url),
+        croissant.FILE_NAME: croissant.to_bytes(manifest),
         render.SHEET: _sheet(folder, manifest),
     }
 
@@ -61,19 +58,12 @@ def check(folder: Path, manifest: Manifest) -> Iterable[str]:
     """
     card = folder / render.FILE_NAME
     linked = render.linked(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else []
-    for name in dict.fromkeys([*linked, *(each for each in NAMES[2:] if (folder / each).is_symlink())]):
+    for name in dict.fromkeys(linked):
         try:
             path = regular(folder, name)
             if name == render.SHEET:
                 rgb(path.read_bytes())
-            elif name == croissant.FILE_NAME:
-                yield from _check_croissant(path.read_bytes(), manifest)
+            elif name == croissant.FILE_NAME and path.read_bytes() != croissant.to_bytes(manifest):
+                yield f"{name}: differs from what the manifest gives"
         except (ReleaseError, ValueError, OSError) as error:
             yield f"{name}: {error}"
-
-
-def _check_croissant(content: bytes, manifest: Manifest) -> Iterable[str]:
-    held = cast(dict[str, Any], found) if isinstance(found := parse_json(content), dict) else {}
-    url = held.get("url")
-    if content != croissant.to_bytes(manifest, url if isinstance(url, str) else None):
-        yield f"{croissant.FILE_NAME}: differs from what the manifest gives"

@@ -51,20 +51,19 @@ def outgoing(manifest: Manifest, with_guides: bool) -> Manifest:
     return manifest.model_copy(update={"shards": kept, "withheld": left_out})
 
 
-def stage(release: Path, manifest: Manifest, gated: bool, url: str | None = None) -> Staged:
+def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
     """Return the files to upload, after verifying each shard.
 
     Args:
         release: folder of the release.
         manifest: manifest to upload (`outgoing`).
         gated: whether the card has the fields of a gated repo.
-        url: page of the repo.
 
     Raises:
         ReleaseError: a shard is missing, or differs from the manifest.
     """
     files = _verified(release, manifest.shards)
-    contents = describing.describe(release, manifest, gated=gated, url=url) | {manifests.FILE_NAME: to_json(manifest)}
+    contents = describing.describe(release, manifest, gated=gated) | {manifests.FILE_NAME: to_json(manifest)}
     if (release / describing.CITATION).exists():  # a symlink out of the release could upload a private file
         contents[describing.CITATION] = regular(release, describing.CITATION).read_bytes()
     files += [file_of(name, text) for name, text in contents.items()]

@@ -86,9 +86,9 @@ def test_every_config_is_a_record_set_with_its_columns(sample_release):
         if name != "default"
     ]
     wide = manifest.model_copy(update={"kind": "d3s", "shards": [*manifest.shards, *more]})
-    held = json.loads(croissant.to_bytes(wide, "https://huggingface.co/datasets/org/d3s"))
+    held = json.loads(croissant.to_bytes(wide))
     valid(held)
-    assert (held["name"], held["url"]) == ("D3S", "https://huggingface.co/datasets/org/d3s")
+    assert held["name"] == "D3S"
     sets = {each["@id"]: {field["@id"] for field in each["field"]} for each in held["recordSet"]}
     for config in CONFIGS:
         columns = (Ballot if config == "votes" else Record).__dataclass_fields__
@@ -112,9 +112,7 @@ def edit(release, name, change):
     ("name", "change", "says"),
     [
         ("croissant.json", lambda text: text.replace(b"ladybug", b"ladybird"), "croissant.json: differs from"),
-        ("croissant.json", lambda text: text[:-5], "croissant.json: "),
-        ("croissant.json", lambda text: b"[" * 100_000, "croissant.json: nested too deeply"),
-        ("croissant.json", lambda text: b"[]", "croissant.json: differs from"),
+        ("croissant.json", lambda text: text[:-5], "croissant.json: differs from"),
         ("contact_sheet.jpg", lambda text: text[:100], "contact_sheet.jpg: "),
         ("README.md", lambda text: text + b"[x](../../secret)", "../../secret: "),
     ],
