@@ -20,6 +20,7 @@ from benchmark.metrics.compute import result_of
 from benchmark.reports.inputs import Given
 from benchmark.reports.page import page
 from benchmark.reports.sections import Measured
+from benchmark.reports.text import name_images
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas.result import make_folder
 from d3s_dataset.errors import ResultError
@@ -131,8 +132,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         from benchmark.board.reproduce import reproduce
 
         rules = read_rules(args.submissions)
+        say(_images(rules))
         given = args.rows, args.checkpoint, args.devices, args.model
         say(reproduce(args.submissions, args.reproduce, rules, args.dataset, *given))
+    else:
+        say(_images(read_rules(args.submissions)))
     board = build(args.submissions, args.dataset, args.out)
     for path in args.into:
         write_atomic(path, site.into(path, board))
@@ -148,11 +152,15 @@ def _begin(root: Path, rules: Rules) -> None:
     if path.exists():
         raise ResultError(f"{path} is there already: a board stays about the images it began with")
     write_atomic(path, to_json(rules))
-    warning = f" ({rules.warning})" if rules.warning else ""
-    say(f"board on {rules.name}, {rules.config}, {rules.split}, {rules.n} images{warning}: {path}")
+    say(f"{_images(rules)}\nboard {path}")
+
+
+def _images(rules: Rules) -> str:
+    return name_images(rules.name, rules.kind, rules.config, rules.split, rules.n)
 
 
 def _check(root: Path, dataset: str, out: Path, into: Sequence[Path]) -> None:
+    say(_images(read_rules(root)))
     found = disagreements(root, dataset, out, into)
     if found:
         raise ResultError(f"the board in {out} is not what {root} gives: {', '.join(found[:_NAMED])} differ")

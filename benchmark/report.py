@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmark.reports import disentanglement, figures, sections
 from benchmark.reports.inputs import divide, read
 from benchmark.reports.page import drawn, page
+from benchmark.reports.text import describe
 from benchmark.schemas import result
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, run_command, say
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = read(args.results)
     if not given.measured:
         made.refuse_typed("gives pictures to results of benchmark.run, and none is among these files", "--dataset")
+    say(describe(given.facts()))
     figures_ = drawn(given)
     result.make_folder(args.out.parent)
     write_atomic(args.out, page(given, args.dataset, figures_))

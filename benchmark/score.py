@@ -87,10 +87,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _score_one(path: Path, predictions: Predictions, out: Path) -> None:
     if not predictions.provenance:
+        say(f"{path} does not say which model and data set it is of, or whether its images are D3S: no result written,")
+        say("backgrounds by number")
         metrics = score(predictions, _numbered(predictions))
         say(table(metrics))
         record(metrics=metrics)
-        say(f"{path} does not say which model and data set it is of: no result written, backgrounds by number")
         say("pass --dataset and --model-name for a result")
         return
     result = result_of(predictions, str(path))

@@ -4,8 +4,8 @@ From random weights unless `--checkpoint` gives others to start from. Every obje
 in a part for the foreground and one for the background. The model is saved as a timm `local-dir` folder (config.json,
 model.safetensors) with the size and colours it was trained at, so that `python -m benchmark.run --model local-dir:DIR`
 prepares images the same way; `training.json` records its settings, `log.jsonl` its losses. A training that was
-killed resumes from its last checkpoint when the same command is run again. Under `torchrun` every process takes its
-share of each batch.
+killed resumes from its last checkpoint when the same command is run again. Its curves are in `DIR/tensorboard`, and
+with `--wandb` on Weights & Biases. Under `torchrun` every process takes its share of each batch.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from benchmark.inference.subjects import check_installed
 from benchmark.reports.text import describe
 from benchmark.training.config import Settings
 from benchmark.training.objectives.registry import OBJECTIVES, Objective
+from benchmark.training.tracking import check_trackers
 from benchmark.training.train import Images, train
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import Parser, natural, positive, run_command, say, seed, share, weight
@@ -38,6 +39,7 @@ def parser() -> Parser:
     examples = (
         "--model resnet10t --image-size 64 --dataset demo/d3s --out demo/model",
         "--model resnet50 --objective wasserstein --lambda 1 --imagenet imagenet/train --out models/split",
+        "--model resnet50 --dataset org/d3s --out models/erm --wandb",
     )
     about = "Train a timm model on a release of D3S."
     answer = Parser("python -m benchmark.train", description=about, examples=examples)
@@ -65,6 +67,8 @@ def parser() -> Parser:
         help="auto: bf16 on a GPU or CPU whose matrix units have it, else fp32",
     )
     add("--checkpoint-every", type=natural, default=500, metavar="N", help="steps; and after every epoch")
+    add("--no-tensorboard", action="store_true", help="no curves in OUT/tensorboard (tensorboard --logdir OUT)")
+    add("--wandb", action="store_true", help="curves on Weights & Biases too (WANDB_MODE=offline: in ./wandb)")
     own = answer.add_argument_group("recipe", "without these, the objective's own numbers (benchmark/objectives)")
     add = own.add_argument
     add("--lr", type=positive, metavar="X", help="peak learning rate")
@@ -117,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     settings = settings_of(args)
     check_installed()
+    curves = {"tensorboard": not args.no_tensorboard, "wandb": args.wandb}
+    check_trackers(**curves)
     aligned_only = pairing.read(args.aligned_only) if args.aligned_only else None
     split = open_split(args.dataset, args.config, "train")
     photos = Folder(args.imagenet) if args.imagenet else None
@@ -124,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
     tell(describe(split.facts()))
     tell(f"train {args.model} from {args.checkpoint or 'random weights'}")
-    train(Images(split, photos, aligned_only), settings, out, args.checkpoint, args.checkpoint_every, tell)
+    train(Images(split, photos, aligned_only), settings, out, args.checkpoint, args.checkpoint_every, tell, **curves)
     tell(f"model {out}\nnext: python -m benchmark.run --model local-dir:{out} --dataset {args.dataset}")
 
 

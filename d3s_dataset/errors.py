@@ -100,14 +100,14 @@ class PluginError(D3SError):
 class MissingExtra(D3SError):
     """A package that only one command needs is not installed."""
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, instead: str = "") -> None:
         super().__init__(
             f"this needs the package {package!r}, which is not installed: in the project's folder type "
-            f"pip install '.[{extra}]'"
+            f"pip install '.[{extra}]'{instead}"
         )
-        self._given = package, extra
+        self._given = package, extra, instead
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return MissingExtra, self._given  # it may come out of another process
 
 

@@ -6,17 +6,21 @@ fallback: if neither exists, the error names the command to type.
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.errors import DatasetNotFound, ReleaseError, one_line
+from d3s_dataset.errors import DatasetNotFound, ReleaseError, did_you_mean, one_line
 from d3s_dataset.manifest import locate, shard_path
+from d3s_dataset.schema import default_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+
+    _Data = Dataset | DatasetDict | IterableDataset | IterableDatasetDict
 
 DEFAULT = "d3s"
 REPO_VARIABLE = "D3S_REPO"
@@ -71,29 +75,35 @@ def load(
     split: str | None = None,
     config: str = "default",
     *,
+    columns: Sequence[str] | Literal["all"] | None = None,
     streaming: bool = False,
     revision: str | None = None,
-) -> "Dataset | DatasetDict | IterableDataset | IterableDatasetDict":
+) -> "_Data":
     """Load a release with `datasets.load_dataset`.
+
+    `load(...).with_format("torch")` goes into a `torch.utils.data.DataLoader` as it is, without a collate function.
 
     Args:
         dataset: `d3s`, a folder, or a Hub repo.
         split: `train`, `validation`, ...; None gives all as a dict.
         config: `default`, or one of the release's others.
+        columns: names, in the order wanted; `all` for every column; None for those that are never null
+            (`schema.default_columns`): a batch of tensors cannot hold a null.
         streaming: read rows on the fly instead of from a prepared copy.
         revision: branch, tag or commit of a Hub repo.
 
     Raises:
         DatasetNotFound: no release of that name.
-        ReleaseError: the folder is unfinished, or has no such config or split.
+        ReleaseError: the folder is unfinished, or has no such config, split or column.
     """
     from datasets import load_dataset
 
+    wanted = default_columns(config) if columns is None else columns
     location = resolve(dataset)
     parts = [] if split is None else [part.strip() for part in split.split("+")]
     options: dict[str, Any] = {"split": "+".join(parts) or None, "streaming": streaming}
     if location.folder is None:
-        return load_dataset(str(location.repo), config, revision=revision, **options)
+        return _select(load_dataset(str(location.repo), config, revision=revision, **options), wanted, location)
     has = _check_config(location.folder, config)
     for part in parts:
         _check_split(location.folder, has, config, part.split("[")[0])
@@ -102,7 +112,25 @@ def load(
         part: [escape(str(locate(folder, each))) for each in has.select(config, part)] for part in has.splits(config)
     }
     # The manifest's files, not those that the folder's card or a script names.
-    return load_dataset("parquet", config, data_files=files, **options)
+    return _select(load_dataset("parquet", config, data_files=files, **options), wanted, location)
+
+
+def _select(data: "_Data", columns: Sequence[str], location: Location) -> "_Data":
+    """Return a data set, or a dict of its splits, with some of its columns.
+
+    Raises:
+        ReleaseError: it has no such column.
+    """
+    if columns == "all":
+        return data
+    names = [columns] if isinstance(columns, str) else list(columns)
+    first = next(iter(data.values())) if isinstance(data, dict) else data
+    there = list(first.features or ())
+    for name in names:
+        if name not in there:
+            near = did_you_mean(difflib.get_close_matches(name, there, 1))
+            raise ReleaseError(f"{location} has no column {name!r}; it has {', '.join(there)}{near}")
+    return data.select_columns(names)
 
 
 def fetch(dataset: str | Path, config: str, split: str, revision: str | None = None) -> Path:

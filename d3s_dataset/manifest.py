@@ -1,7 +1,7 @@
 """manifest.json: files and provenance of a release. Written last, read first.
 
     release/
-      README.md  manifest.json  CITATION.cff
+      README.md  manifest.json  croissant.json  contact_sheet.jpg  CITATION.cff
       data/<split>-XXXXX-of-YYYYY.parquet        config `default`
       <config>/<split>-XXXXX-of-YYYYY.parquet    every other config
 

@@ -109,6 +109,11 @@ class Ballot:
 _RECORDS = {"votes": Ballot}  # every other config holds images
 
 
+def record_of(config: str) -> type[Record] | type[Ballot]:
+    """Return the dataclass whose fields are the columns of a config."""
+    return _RECORDS.get(config, Record)
+
+
 def not_d3s(kind: str, config: str = "default") -> str | None:
     """Return a short label for images that are not D3S's; None for images of D3S.
 
@@ -133,6 +138,14 @@ def required_columns() -> tuple[str, ...]:
     return tuple(each.name for each in fields(Record) if type(None) not in get_args(each.type))
 
 
+def default_columns(config: str = "default") -> tuple[str, ...]:
+    """Return the columns that `load` gives unless it is asked for others.
+
+    Of images those that are never null, since no batch of tensors can hold a null; of `votes` all.
+    """
+    return required_columns() if record_of(config) is Record else tuple(each.name for each in fields(record_of(config)))
+
+
 def arrow_schema(backgrounds: Sequence[str] | None = None, config: str = "default") -> pa.Schema:
     """Return the Arrow schema, carrying the HF features in its `huggingface` metadata.
 
@@ -140,7 +153,7 @@ def arrow_schema(backgrounds: Sequence[str] | None = None, config: str = "defaul
         backgrounds: names of the background labels; the ten of D3S unless a recipe for another shift has its own.
         config: the config, which defines the columns.
     """
-    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(_RECORDS.get(config, Record))]
+    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(record_of(config))]
     metadata = {"huggingface": json.dumps({"info": {"features": feature_dict(backgrounds, config)}})}
     return pa.schema(columns, metadata=metadata)
 
@@ -154,7 +167,7 @@ def features(backgrounds: Sequence[str] | None = None, config: str = "default") 
 
 def feature_dict(backgrounds: Sequence[str] | None = None, config: str = "default") -> dict[str, Any]:
     """Return the features in the JSON form that `datasets` writes into Parquet files."""
-    return {each.name: _feature(each.metadata, backgrounds) for each in fields(_RECORDS.get(config, Record))}
+    return {each.name: _feature(each.metadata, backgrounds) for each in fields(record_of(config))}
 
 
 def _feature(metadata: Any, backgrounds: Sequence[str] | None) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from d3s_dataset.utils.pixels import rgb
 _MARGIN = 150  # pixels left of the first column, for the names
 
 
-def contact_sheet(folder: Path, config: str, split: str, rows: int, cell: int) -> Image.Image:
+def contact_sheet(
+    folder: Path, config: str, split: str, rows: int, cell: int, manifest: manifests.Manifest | None = None
+) -> Image.Image:
     """Return a contact sheet of one split of a release.
 
     Args:
@@ -30,11 +32,12 @@ def contact_sheet(folder: Path, config: str, split: str, rows: int, cell: int) -
         split: one of its splits.
         rows: maximum number of classes.
         cell: side of one image on the sheet, in pixels.
+        manifest: that of the release, where it is not written yet.
 
     Raises:
         ReleaseError: an unfinished release, or one without that split.
     """
-    manifest = manifests.read(folder)
+    manifest = manifest or manifests.read(folder)
     images = _first_images(folder, manifest, config, split, rows, cell)
     labels = sorted({label for label, _ in images})
     header = 20

@@ -30,7 +30,7 @@ ONE_OR_SEVERAL = {"--model", "--erase"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
 TRAIN = "--dataset --config --imagenet --aligned-only --checkpoint --out --epochs --image-size --batch-size --seed "
-TRAIN += "--checkpoint-every --lr --objective --precision"
+TRAIN += "--checkpoint-every --lr --objective --precision --no-tensorboard --wandb"
 PENALTY = "--lambda --foreground-features --warm-up"
 RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"
 MAKE = "--out --shard-rows --batch-size --workers --engine"

@@ -15,6 +15,8 @@ from d3s_dataset.utils.atomic import write_atomic
 FILE = "partition.json"
 RECORD = "training.json"  # in a trained model's folder: settings, images, and the record of the weights it started from
 
+TENSORBOARD = "tensorboard"  # folder in it: the curves of the training
+
 
 class Partition(Strict):
     """Sizes of the parts of pooled features: first those of the foreground, then those of the background."""

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
-from benchmark.models.training_record import RECORD
+from benchmark.models.training_record import RECORD, TENSORBOARD
 from d3s_dataset.errors import CheckpointError, ModelError, WriteError, one_line
 from d3s_dataset.utils.atomic import publish, write_atomic
 from d3s_dataset.utils.cli import warn
@@ -28,7 +28,7 @@ from d3s_dataset.utils.cli import warn
 _SHOWN = 3  # keys of a mismatch that an error lists
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights
 _PREFIXES = ("_orig_mod.", "module.")  # what torch.compile and DistributedDataParallel put before a name
-UNFINISHED = ("checkpoint.pt", "log.jsonl")  # the files in a folder before its training has ended
+UNFINISHED = ("checkpoint.pt", "log.jsonl", TENSORBOARD)  # the files in a folder before its training has ended
 # Heads that serve the training alone, next to whose weights the network's own are complete. Anything else too many is
 # another architecture: the tensors of a resnet34 hold all of a resnet18's, name for name and shape for shape.
 _AUXILIARY = re.compile(r"(?:aux\w*|head_dist)\.", re.IGNORECASE)
@@ -129,7 +129,7 @@ def save(
             save_for_hf(network, str(folder), safe_serialization=True)
             write_atomic(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
             beside(folder)
-            for path in folder.iterdir():
+            for path in (each for each in folder.rglob("*") if each.is_file()):
                 with path.open("rb") as stream:
                     os.fsync(stream.fileno())
             if out.exists():

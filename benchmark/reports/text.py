@@ -28,14 +28,17 @@ def table(metrics: scores.Metrics) -> str:
     return "\n".join([grid(headings, rows, total), *_lines(metrics)])
 
 
+def name_images(name: str, kind: str, config: str, split: str, n: int) -> str:
+    """Return what names images on a line, and whether they are D3S: the first thing that is said about numbers."""
+    warning = not_d3s(kind, config)
+    return f"{name} ({kind}), config {config}, split {split}: {n} images" + (f"; {warning}" if warning else "")
+
+
 def describe(facts: Dataset) -> str:
     """Return the line that names the images, whether they are D3S, and how many of them people verified."""
-    parts = [f"{facts.name} ({facts.kind}), config {facts.config}, split {facts.split}: {facts.n} images"]
-    warning = not_d3s(facts.kind, facts.config)
-    parts += [warning] if warning else []
     share = facts.verified_fraction
-    parts.append("labels not human-verified" if share is None else f"{percent(share)} % verified by people")
-    return "; ".join(parts)
+    verified = "labels not human-verified" if share is None else f"{percent(share)} % verified by people"
+    return f"{name_images(facts.name, facts.kind, facts.config, facts.split, facts.n)}; {verified}"
 
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], footer: Sequence[str] | None = None) -> str:

@@ -16,7 +16,7 @@ from d3s_dataset.errors import ModelError, WriteError, one_line
 from d3s_dataset.utils.atomic import replacing, write_atomic
 from d3s_dataset.utils.nested import parse_json
 
-FILE, LOG = UNFINISHED
+FILE, LOG, _ = UNFINISHED
 
 
 def write(out: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
@@ -54,6 +54,8 @@ def read(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
             f"{out} holds an unfinished training of other settings ({differs}): type its command to resume it, "
             "name another --out, or delete it"
         )
+    if not {"run", "points"} <= state.keys():
+        raise ModelError(f"{path} is of an older version of this code, delete it to start again")
     return state
 
 

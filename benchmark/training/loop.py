@@ -18,6 +18,7 @@ from benchmark.training.distributed import World
 from benchmark.training.network import COLOURS, Parts, Whole
 from benchmark.training.objectives.penalty import Penalty, sides
 from benchmark.training.objectives.registry import OBJECTIVES
+from benchmark.training.tracking import EVERY, Point
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import progress
 
@@ -57,15 +58,24 @@ class Training:
         self._optimizer, self._schedule = self._optimisers()
         self._step = 0
         self._sums: dict[str, float] = {}
+        self._recent: dict[str, list[float]] = {}  # since the last point: sum and steps
         self.lines: list[dict[str, Any]] = []  # of the log
+        self.points: list[Point] = []  # of the trackers
 
-    def run(self, keep: Callable[[], None], every: int, report: Callable[[str], None]) -> None:
+    def run(
+        self,
+        keep: Callable[[], None],
+        every: int,
+        report: Callable[[str], None],
+        log: Callable[[Point], None] = lambda point: None,
+    ) -> None:
         """Train to the end.
 
         Args:
             keep: called after every epoch but the last, and every so many steps: time to write a checkpoint.
             every: steps.
             report: called with a line after every epoch.
+            log: called with a point every `tracking.EVERY` steps and after every epoch.
 
         Raises:
             ModelError: a loss that is not finite.
@@ -80,6 +90,8 @@ class Training:
                         self._add(self._learn(batch))
                         self._step += 1
                         bar.update()
+                        if self._step % EVERY == 0 or self._step % steps == 0:
+                            log(self._point())
                         if self._step % every == 0 and self._step % steps:
                             keep()
                 report(self._end_epoch(time.monotonic() - began))
@@ -100,6 +112,8 @@ class Training:
             "step": self._step,
             "sums": self._sums,
             "lines": self.lines,
+            "recent": self._recent,
+            "points": self.points,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -111,6 +125,7 @@ class Training:
         self._schedule.load_state_dict(state["schedule"])
         self._batches.load(state["batches"])
         self._step, self._sums, self.lines = state["step"], state["sums"], state["lines"]
+        self._recent, self.points = state["recent"], state["points"]
         _set_chance(self._device, state["chance"][self._world.rank])
 
     @property
@@ -174,6 +189,15 @@ class Training:
     def _add(self, values: dict[str, float]) -> None:
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value / self._batches.steps
+            total, steps = self._recent.get(name, (0.0, 0))
+            self._recent[name] = [total + value, steps + 1]
+
+    def _point(self) -> Point:
+        means = {name: total / steps for name, (total, steps) in self._recent.items()}
+        rate = {"learning_rate": self._schedule.get_last_lr()[0], "epoch": self._step / self._batches.steps}
+        self._recent = {}
+        self.points.append({"step": self._step, "time": time.time(), "values": means | rate})
+        return self.points[-1]
 
     def _end_epoch(self, seconds: float) -> str:
         epoch, sums = self._step // self._batches.steps, self._sums

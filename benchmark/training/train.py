@@ -4,6 +4,8 @@ Needs no torch before it starts.
 """
 
 import json
+import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,10 +16,11 @@ import numpy as np
 from benchmark.data.imagenet import Folder
 from benchmark.data.pairing import Pairing
 from benchmark.data.split import Split
-from benchmark.models.training_record import record_of
+from benchmark.models.training_record import TENSORBOARD, record_of
 from benchmark.schemas.result import make_folder
 from benchmark.training.config import Settings
 from benchmark.training.objectives.registry import OBJECTIVES
+from benchmark.training.tracking import Point, Tracked, tracked
 from d3s_dataset.errors import CheckpointError, ModelError, ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.taxonomy import classes
@@ -76,6 +79,9 @@ def train(
     checkpoint: Path | None = None,
     every: int = 500,
     report: Callable[[str], None] = lambda line: None,
+    *,
+    tensorboard: bool = False,
+    wandb: bool = False,
 ) -> None:
     """Train a model and save it; resume an unfinished training of the same settings in `out`.
 
@@ -89,8 +95,11 @@ def train(
         checkpoint: weights to start from.
         every: steps between checkpoints inside an epoch.
         report: called with a line after every epoch.
+        tensorboard: write the curves to `out/tensorboard`.
+        wandb: send them to Weights & Biases, or, offline, to its own folder.
 
     Raises:
+        MissingExtra: TensorBoard or Weights & Biases is not installed.
         ModelError: unknown model, one whose features cannot be split, unusable `out`, or a loss that is not finite.
         CheckpointError: weights of another architecture, or with another split of features.
         ReleaseError: images of one label only.
@@ -118,28 +127,39 @@ def train(
         model, penalty = _model(settings, checkpoint, len(images.split.manifest.backgrounds))
         if world.rank:
             torch.manual_seed(settings.seed + world.rank)  # dropout of its own
-        training = Training(
-            model, penalty, _batches(images, rows, settings, out.parent, world), settings, world, device
-        )
-        if found:
-            training.load(found)
-            report(f"resumed after step {found['step']}")
+        run, points = (found["run"], found["points"]) if found else (secrets.token_hex(4), [])
+        shown = Tracked(out.name, run, record, points)
+        wanted = {"tensorboard": tensorboard and world.leads, "wandb": wandb and world.leads}
+        with tracked(out, shown, **wanted) as trackers:
+            training = Training(
+                model, penalty, _batches(images, rows, settings, out.parent, world), settings, world, device
+            )
+            if found:
+                training.load(found)
+                report(f"resumed after step {found['step']}")
 
-        def keep() -> None:
-            state = training.state()
-            if world.leads:
-                checkpoints.write(out, facts, state)
-                checkpoints.write_log(out, training.lines)
+            def keep() -> None:
+                state = training.state()
+                if world.leads:
+                    checkpoints.write(out, facts, state | {"run": run})
+                    checkpoints.write_log(out, training.lines)
+
+            def log(point: Point) -> None:
+                for each in trackers:
+                    each.log(point)
+
+            try:
+                training.run(keep, every, report, log)
+            except ModelError:
+                checkpoints.forget(out)  # going on from there would end the same way
+                raise
 
         def save_log(folder: Path) -> None:
             model.save(folder)
             checkpoints.write_log(folder, training.lines)
+            if tensorboard:
+                shutil.copytree(out / TENSORBOARD, folder / TENSORBOARD)
 
-        try:
-            training.run(keep, every, report)
-        except ModelError:
-            checkpoints.forget(out)  # going on from there would end the same way
-            raise
         if world.leads:
             save(model.network, out, record, save_log)
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.schema import feature_yaml
+from d3s_dataset.schema import feature_yaml, not_d3s
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 _GATE = {
@@ -32,6 +32,8 @@ def rewrite(text: str, manifest: Manifest, gated: bool) -> str:
     head = yaml.safe_load(written)
     if manifest.kind == "sample":  # drawn, so none of ImageNet's photos or terms
         head.pop("source_datasets")
+    if warning := not_d3s(manifest.kind):  # the Hub shows this name without the card
+        head["pretty_name"] = f"{manifest.name}: {warning}"
     if manifest.verification:
         head["annotations_creators"] = ["machine-generated", "crowdsourced"]
     head |= _GATE if gated else {}

@@ -6,15 +6,32 @@ A block stands between ``<!-- d3s:begin NAME -->`` and ``<!-- d3s:end NAME -->``
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from d3s_dataset.card import front_matter
 from d3s_dataset.card.statistics import Counts
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.schema import CONFIGS, CONTROLS, columns_table
+from d3s_dataset.schema import CONFIGS, CONTROLS, columns_table, not_d3s
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.tables import Markup, markdown_table
 
+FILE_NAME = "README.md"
+SHEET = "contact_sheet.jpg"
+_CROISSANT = (
+    "[croissant.json](croissant.json) describes files with their checksums, columns, labels and splits as "
+    "[Croissant](https://mlcommons.org/working-groups/data/croissant/) metadata; "
+    '`mlcroissant.Dataset("croissant.json")`, typed in a downloaded copy, reads the rows.'
+)
+# What the images of a release are, where no diffusion model has made them.
+_IMAGES = {
+    "sample": "Here both are drawn by code, and the object is pasted on the background.",
+    "guides": "A photo of the object is pasted on a photo of the background (the *guide*), no more: the guides "
+    "are the images.",
+}
+_LINK = re.compile(r"\]\((?!\w+:|#)([^)\s]+)\)")
 _UNVERIFIED = "The labels are not human-verified yet: they are what was asked for, and `verified` is null."
 _NO_RESULTS = "No model has been ranked on this release yet."  # `benchmark.leaderboard --into` writes them here
 _STATUS = {
@@ -42,6 +59,10 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
     """
     text = shipped_file("dataset_card.md").read_text(encoding="utf-8")
     blocks = {
+        **({"images": _IMAGES[manifest.kind]} if manifest.kind in _IMAGES and not _redrawn(manifest) else {}),
+        "links": _links(),
+        "sheet": _sheet(manifest),
+        "croissant": _CROISSANT,
         "status": f"{_STATUS[manifest.kind]} {_verification(counts)}",
         "counts": _counts(manifest, counts),
         "controls": _controls(manifest),
@@ -73,6 +94,35 @@ def replace_block(text: str, name: str, content: str) -> str:
     if count != 1:
         raise ReleaseError(f"expected one block {name!r} between its d3s:begin and d3s:end marks, got {count}")
     return replaced
+
+
+def linked(card: str) -> list[str]:
+    """Return the files that a card links to or shows, as paths relative to it."""
+    return _LINK.findall(card)
+
+
+def _redrawn(manifest: Manifest) -> bool:
+    return manifest.recipe["generator"]["model"] != "none"
+
+
+def _links() -> str:
+    cited: dict[str, Any] = yaml.safe_load(shipped_file("CITATION.cff").read_text(encoding="utf-8"))
+    paper = cited["preferred-citation"]
+    number = paper["url"].rpartition("/")[2]
+    code = cited.get("repository-code")
+    return "\n".join(
+        [
+            f"- Paper: [{paper['title']}](https://arxiv.org/pdf/{number})",
+            f"- arXiv: [{number}]({paper['url']})",
+            f"- Code: {f'<{code}>' if code else 'no public address yet; `CITATION.cff` will name it'}",
+        ]
+    )
+
+
+def _sheet(manifest: Manifest) -> str:
+    warning = not_d3s(manifest.kind)
+    title = "Contact sheet: classes down, backgrounds across" + (f" ({warning})" if warning else "")
+    return f"![{title}]({SHEET})\n\n*{title}.*"
 
 
 def _counts(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:
@@ -159,7 +209,7 @@ def _making(manifest: Manifest) -> str:
         f"- Recipe `{recipe['name']}`: {recipe['description']}. Seed {recipe['seed']}, {manifest.image_size} px, "
         f"prompt `{recipe['prompt']['template']}`."
     ]
-    if generator["model"] == "none":
+    if not _redrawn(manifest):
         lines.append("- Generator: none; the guides are the images.")
     else:
         lines.append(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.card import files as describing
 from d3s_dataset.card import render as card
-from d3s_dataset.card.statistics import count
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.hub.repo import File, file_of
 from d3s_dataset.manifest import Manifest, Shard, to_json
@@ -17,8 +17,7 @@ from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.paths import regular
 
 _REDRAWN = {"default", "votes"}  # configs that hold no photo of a source
-_CITATION = "CITATION.cff"
-METADATA = (_CITATION, "README.md", manifests.FILE_NAME)
+METADATA = (*describing.NAMES, manifests.FILE_NAME)
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,9 @@ def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
         ReleaseError: a shard is missing, or differs from the manifest.
     """
     files = _verified(release, manifest.shards)
-    own = (release / _CITATION).exists()  # a symlink out of the release could upload a private file
-    contents = {
-        _CITATION: (regular(release, _CITATION) if own else card.shipped_file(_CITATION)).read_bytes(),
-        "README.md": card.render(manifest, count(release, manifest), gated=gated).encode(),
-        manifests.FILE_NAME: to_json(manifest),
-    }
+    contents = describing.describe(release, manifest, gated=gated) | {manifests.FILE_NAME: to_json(manifest)}
+    if (release / describing.CITATION).exists():  # a symlink out of the release could upload a private file
+        contents[describing.CITATION] = regular(release, describing.CITATION).read_bytes()
     files += [file_of(name, text) for name, text in contents.items()]
     return Staged(manifest, {file.path: file for file in files})
 

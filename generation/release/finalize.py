@@ -1,4 +1,4 @@
-"""Shards -> release: near-duplicates, card, citation and, last, the manifest; all recomputed from disk."""
+"""Shards -> release: near-duplicates, card and the like, and, last, the manifest; all recomputed from disk."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -8,11 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.card import render as card
-from d3s_dataset.card.statistics import count
+from d3s_dataset.card import files
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Manifest
-from d3s_dataset.utils.atomic import write_atomic
 from generation.images.rows import mark_screens
 from generation.planning.plan import Plan
 from generation.release.shards import Task, read_records, write_shard
@@ -21,7 +19,7 @@ from generation.screening.near_duplicates import earlier_twins
 
 
 def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task]) -> Manifest:
-    """Write card, citation and, last, the manifest of a release with complete shards; return the manifest.
+    """Write the describing files and, last, the manifest of a release with complete shards; return the manifest.
 
     Raises:
         ReleaseError: a shard is missing.
@@ -30,9 +28,7 @@ def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task]) -> Manife
     mark_duplicates(plan, state, wanted)
     entries = state.entries(wanted)
     manifest = _manifest(plan, begun, [entries[task] for task in wanted])
-    readme = card.render(manifest, count(state.out, manifest))
-    write_atomic(state.out / "README.md", readme.encode())
-    write_atomic(state.out / "CITATION.cff", card.shipped_file("CITATION.cff").read_bytes())
+    files.write(state.out, manifest)
     manifests.write(state.out, manifest)
     state.close()
     return manifest

@@ -12,14 +12,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.card import render as card
-from d3s_dataset.card.statistics import count
+from d3s_dataset.card import files as describing
 from d3s_dataset.check import REJECTED
 from d3s_dataset.errors import ReleaseError, VerifyError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import Manifest, Shard, shard_path
 from d3s_dataset.schema import arrow_schema
-from d3s_dataset.utils.atomic import new_folder, write_atomic
+from d3s_dataset.utils.atomic import new_folder
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.paths import inside, regular
 from generation.release.shards import write_shard
@@ -91,9 +90,7 @@ def _write(release: Path, manifest: Manifest, out: Path, found: Verdicts, ballot
             shards += _write_split(out, manifest, config, split, told, total)
     shards += _write_split(out, manifest, "votes", SPLIT, iter(ballots), len(ballots))
     made = manifest.model_copy(update={"shards": shards, "verification": found.verification})
-    readme = card.render(made, count(out, made))
-    write_atomic(out / "README.md", readme.encode())
-    write_atomic(out / "CITATION.cff", card.shipped_file("CITATION.cff").read_bytes())
+    describing.write(out, made)
     manifests.write(out, made)
     return made
 

@@ -17,11 +17,12 @@ import pytest
 import yaml
 
 from d3s_dataset import manifest as manifests
+from d3s_dataset.card import files as describing
 from d3s_dataset.card import render as card
-from d3s_dataset.card.statistics import count
 from d3s_dataset.manifest import Manifest
 from generation.execution.options import How
 from generation.planning.plan import Plan
+from generation.publish.staging import METADATA
 from generation.recipe.recipe import load_recipe
 from generation.release.build import generate
 from generation.run import open_sources
@@ -87,7 +88,7 @@ def closed(manifest):
 def change(release, **fields):
     changed = manifests.read(release).model_copy(update=fields)
     manifests.write(release, changed)
-    (release / "README.md").write_text(card.render(changed, count(release, changed)))
+    describing.write(release, changed)
 
 
 def recompressed(release, folder, number):
@@ -193,7 +194,7 @@ def test_first_unchanged_changed_and_grown(server, pushes, small, grown, tmp_pat
     assert "pushed: " in done(pushes(to(small)))[0]["out"]
     repo = server.store.repos[REPO]
     assert_holds(repo, small)
-    assert [len(each.tree) for each in repo.commits] == [1, 1 + SHARDS, 1 + SHARDS + 3]
+    assert [len(each.tree) for each in repo.commits] == [1, 1 + SHARDS, 1 + SHARDS + len(METADATA)]
     assert server.asked("PUT", "/lfs/") == SHARDS
 
     server.log.clear()
@@ -218,10 +219,10 @@ def test_first_unchanged_changed_and_grown(server, pushes, small, grown, tmp_pat
 def test_dry_run_sends_nothing(server, pushes, small, grown, tmp_path):
     first, _, again = done(pushes(to(small, "--dry-run"), to(small), to(grown, "--dry-run")))
     assert "(would be created)" in first["out"]
-    assert "  new: 12 files" in first["out"]
+    assert "  new: 14 files" in first["out"]
     assert "2 commits\ndry run: nothing was uploaded" in first["out"]
     diff = dict(re.findall(r"  ([a-z ]+): (\d+) files", again["out"]))
-    assert diff == {"new": "10", "changed": "3", "same": "2", "to delete": str(SHARDS - 2)}
+    assert diff == {"new": "10", "changed": "5", "same": "2", "to delete": str(SHARDS - 2)}
     assert len(server.store.repos[REPO].commits) == 3
     server.log.clear()
     done(pushes(to(grown, "--dry-run"), to(small, "--dry-run", repo="lab/other")))

@@ -24,6 +24,7 @@ from generation.recipe.recipe import load_recipe
 from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
+from tests.support.releases import rows_of
 
 ROWS = 240
 
@@ -307,6 +308,23 @@ def test_plan_only_writes_nothing(tmp_path, command):
     result = command("generation.run", "--rows", 600, "--plan-only", cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert "validation: 100 rows" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_release_of_guides_is_nowhere_called_redrawn(photos, command, tmp_path):
+    """What the command prints, every file that can be read as text, every column of text, and the sheets' names."""
+    out, sheets = tmp_path / "d3s", tmp_path / "sheets"
+    line = arguments(photos, "--rows", 60, "--sheets", sheets)
+    line[line.index("--out") + 1] = out
+    made = command("generation.run", *line)
+    assert made.returncode == 0, made.stderr
+    checked = command("d3s_dataset.check", out)
+    assert checked.returncode == 0, checked.stdout
+    texts = [made.stdout, made.stderr, checked.stdout, *(path.name for path in sheets.iterdir())]
+    texts += [(out / name).read_text() for name in ("README.md", "manifest.json", "croissant.json", "CITATION.cff")]
+    for row in rows_of(out).values():
+        texts += [text for text in row.values() if isinstance(text, str)]
+    for text in texts:
+        assert not re.search(r"stable.diffusion|(?<!not )redrawn by|diffusion model redraws", text, re.IGNORECASE), text
 
 
 @pytest.mark.parametrize("ending", ["--plan-only", "--dry-run"])

@@ -43,7 +43,9 @@ def test_the_weights_are_those_of_the_file(trained):
     assert found.digest == again.digest
     record = json.loads((trained / "training.json").read_text())
     assert (record["objective"], record["dataset"]["kind"], record["seed"]) == ("erm", "sample", 0)
-    assert sorted(each.name for each in trained.iterdir()) == ["config.json", "log.jsonl", *ALWAYS]
+    assert sorted(each.name for each in trained.iterdir()) == sorted(
+        ["config.json", "log.jsonl", *ALWAYS, "tensorboard"]
+    )
 
 
 def test_the_seed_decides_the_weights(toy, tmp_path, capsys):
@@ -106,7 +108,7 @@ def test_bad_input(toy, tmp_path, fails):
     assert "another architecture than test_resnet" in fails(train.main, wrong)
     wrong[3] = str(tmp_path / "none.safetensors")
     assert f"no checkpoint at {wrong[3]}" in fails(train.main, wrong)
-    assert "is not finite in epoch 1: lower --lr" in fails(train.main, [*SMALL[:-1], "1e30", *on])
+    assert "is not finite in epoch 1: lower --lr" in fails(train.main, [*SMALL[:-1], "1e30", *on, "--no-tensorboard"])
     below_a_file = [*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "a.safetensors" / "model")]
     assert "cannot make the folder" in fails(train.main, below_a_file)
     assert not (tmp_path / "model").exists()

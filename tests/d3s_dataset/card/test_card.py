@@ -1,7 +1,9 @@
 import pytest
 import yaml
+from PIL import Image
 
 from d3s_dataset.card import render
+from d3s_dataset.card.statistics import count
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import read
 from d3s_dataset.schema import columns_table
@@ -30,8 +32,27 @@ def test_guides_say_that_no_model_has_redrawn_them(guides_release):
     text = (guides_release / "README.md").read_text()
     assert "**Guides, not D3S.**" in text
     assert "Stable Diffusion" not in text
+    assert "diffusion model redraws" not in text
+    assert front_matter(guides_release)["pretty_name"] == "paper-guides: guides (no model has redrawn them), not D3S"
     assert "- Recipe `paper`: its guides alone, not redrawn by any model." in text
     assert "licence unknown; may not be passed on" in text
+
+
+def test_the_card_links_paper_arxiv_and_code_and_shows_the_sheet(sample_release, monkeypatch, tmp_path):
+    text = (sample_release / "README.md").read_text()
+    assert "(https://arxiv.org/pdf/2211.10370)" in text
+    assert "(https://arxiv.org/abs/2211.10370)" in text
+    assert "- Code: no public address yet" in text
+    assert render.linked(text) == ["contact_sheet.jpg", "croissant.json"]
+    with Image.open(sample_release / "contact_sheet.jpg") as sheet:
+        assert sheet.size == (150 + 10 * 96, 20 + 8 * 96)  # ten backgrounds, the eight classes of validation
+    cited = render.shipped_file("CITATION.cff").read_text() + 'repository-code: "https://example.org/d3s"\n'
+    (tmp_path / "CITATION.cff").write_text(cited)
+    plain = render.shipped_file
+    monkeypatch.setattr(render, "shipped_file", lambda name: tmp_path / name if name == "CITATION.cff" else plain(name))
+    assert "- Code: <https://example.org/d3s>" in render.render(
+        read(sample_release), count(sample_release, read(sample_release))
+    )
 
 
 def test_front_matter_is_what_the_hub_and_datasets_read(sample_release):

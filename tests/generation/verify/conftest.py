@@ -20,8 +20,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from d3s_dataset import manifest as manifests
-from d3s_dataset.card import render as card
-from d3s_dataset.card.statistics import count
+from d3s_dataset.card import files as describing
 from d3s_dataset.check_image import measure
 from d3s_dataset.errors import D3SError
 from d3s_dataset.identity import digest
@@ -81,7 +80,7 @@ def redrawn(sample_release: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             shards.append(Shard(path=path, config=config, split="validation", index=0, rows=len(rows), bytes=size,
                                 sha256=checksum))  # fmt: skip
     made = manifest.model_copy(update={"shards": shards})
-    (out / "README.md").write_text(card.render(made, count(out, made)))
+    describing.write(out, made)
     manifests.write(out, made)
     return out
 
