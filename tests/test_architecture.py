@@ -92,7 +92,7 @@ COMMANDS = {
 @pytest.mark.parametrize("package", COMMANDS)
 def test_the_top_of_a_package_holds_commands_documents_and_rooms(package):
     files = {path.name for path in (ROOT / package).iterdir() if path.is_file()}
-    documents = {"__init__.py", "__main__.py", "README.md", "RESULTS.md", "metric.py", "py.typed"}
+    documents = {"__init__.py", "__main__.py", "README.md", "RESULTS.md", "metric.py", "py.typed", "quickstart.ipynb"}
     assert files - documents == {f"{name}.py" for name in COMMANDS[package]}
     for name in COMMANDS[package]:
         text = (ROOT / package / f"{name}.py").read_text()
