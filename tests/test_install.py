@@ -7,6 +7,7 @@ repository and without PYTHONPATH.
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,6 +152,28 @@ def test_reading_a_release_needs_no_extra(installed, sample_release):
     assert "validation: 100 rows" in here.work("generation.run --rows 600 --plan-only")
     code = f"from d3s_dataset import load; print(load({str(sample_release)!r}, split='validation')[0]['background'])"
     assert here.python("-c", code).stdout.strip().isdecimal()
+
+
+def test_predictions_of_any_framework_become_results_without_torch(installed, sample_release):
+    here = installed("score")
+    code = (
+        "import time, sys; import benchmark; assert time.process_time() < 0.5; from d3s_dataset import load;"
+        f"data = load({str(sample_release)!r}, split='validation');"
+        "rows = zip(data['key'], data['foreground']);"
+        "open('preds.csv', 'w').write('key,prediction\\n' + ''.join(f'{key},{label}\\n' for key, label in rows));"
+        f"print(benchmark.score('preds.csv', {str(sample_release)!r}, model_name='x').top1, 'torch' in sys.modules)"
+    )
+    done = here.python("-c", code)
+    assert done.stdout.split() == ["1.0", "False"], done.stderr
+    for name in ("x", "y"):
+        here.work(f"benchmark.score preds.csv --dataset {sample_release} --model-name {name} --out made")
+    one, two = sorted((here.home / "made").glob("*.json"))
+    assert "images in both" in here.work(f"benchmark.compare {one} {two}")
+    here.work(f"benchmark.report {one} {two} --out report.html --dataset {sample_release}")
+    assert (here.home / "report.html").stat().st_size > 10_000
+    shutil.rmtree(here.home / "made")
+    for name in ("preds.csv", "report.html"):
+        (here.home / name).unlink()
 
 
 def test_the_board_names_the_extra_of_a_reproduction_only(installed):

@@ -60,14 +60,12 @@ def evaluate(
 
     Example:
         >>> import benchmark
-        >>> from PIL import Image
         >>> import numpy as np
-        >>> def greenness(images):  # a list of PIL images, as there is no transform
-        ...     logits = np.zeros((len(images), 1000))
-        ...     logits[:, 0] = [np.asarray(image)[..., 1].mean() for image in images]
-        ...     return logits
-        >>> benchmark.evaluate(greenness, "demo/d3s", limit=200).n  # doctest: +SKIP
-        200
+        >>> def always_daisy(images):  # a list of PIL images, as there is no transform
+        ...     return np.tile(np.arange(1000) == 985, (len(images), 1)).astype(float)
+        >>> result = benchmark.evaluate(always_daisy, "demo/d3s", limit=60)
+        >>> result.n, int(result.predictions.prediction[0, 0])
+        (60, 985)
     """
     require("score", "scipy")
     started = time.monotonic()
@@ -110,7 +108,12 @@ def score(
         ResultError: columns, classes or numbers other than expected; images that are doubled, missing or unknown.
 
     Example:
-        >>> benchmark.score("preds.csv", "demo/d3s", model_name="mine").top1  # doctest: +SKIP
+        >>> import benchmark
+        >>> from d3s_dataset import load
+        >>> data = load("demo/d3s", split="validation")
+        >>> oracle = {"key": data["key"], "prediction": data["foreground"]}
+        >>> benchmark.score(oracle, "demo/d3s", model_name="oracle").top1
+        1.0
     """
     require("score", "scipy")
     made = made_elsewhere(predictions, open_split(dataset, config, split), model_name)
@@ -126,6 +129,16 @@ def compare(a: "Result | str | Path", b: "Result | str | Path") -> Comparison:
 
     Raises:
         ResultError: a file that cannot be read, no image in common, or images that differ under the same key.
+
+    Example:
+        >>> import benchmark
+        >>> import numpy as np
+        >>> daisy, lemon = (
+        ...     benchmark.evaluate(lambda images: np.eye(1000)[[label] * len(images)], "demo/d3s", limit=60)
+        ...     for label in (985, 951)
+        ... )
+        >>> benchmark.compare(daisy, lemon).record.n
+        60
     """
     require("score", "scipy")
     (first, one), (second, two) = _read(a), _read(b)

@@ -353,6 +353,18 @@ def test_a_result_in_a_notebook(measured, tmp_path):
     assert len(found.plot().lines) > len(found.by_background)
 
 
+def test_the_examples_are_true(sample_release, tmp_path, monkeypatch):
+    import doctest
+    from importlib import import_module
+
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "d3s").symlink_to(sample_release)
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testmod(import_module("benchmark.api.measure"))
+    assert found.failed == 0
+    assert found.attempted >= 12
+
+
 def test_the_package_names_its_functions_and_imports_nothing_heavy():
     code = (
         "import sys, time\nimport benchmark\nassert time.process_time() < 0.5\n"
