@@ -40,6 +40,27 @@ def square(probed: Probed) -> Square:
     return Square(labels, [(*row, [found.get((*row, label)) for label in labels]) for row in rows])
 
 
+def strength(reading: Reading) -> str:
+    """Return how far an accuracy is from chance to 1, for the strength of a colour: 0 at chance or below."""
+    above = ((reading.accuracy or 0.0) - reading.chance) / (1 - reading.chance)
+    return f"{max(0.0, above):.3f}"
+
+
+def leaks(reading: Reading) -> bool:
+    """Return whether a reading is of the label that this part of the features should not hold."""
+    return {reading.features, reading.label} == {"foreground", "background"}
+
+
+def leakage(probed: Probed) -> list[str]:
+    """Return a sentence per reading that leaks: its accuracy with the interval, and chance."""
+    found = [each for _, _, cells in square(probed).rows for each in cells if each and leaks(each)]
+    return [
+        f"From the {each.features} part a {each.probe} probe reads the {each.label} at {percent(each.accuracy)} % "
+        f"(95 % interval {between(each.ci95)}){'*' * bool(each.doubts)}; chance is {percent(each.chance)} %."
+        for each in found
+    ]
+
+
 def readings(probed: Probed) -> list[tuple[str, ...]]:
     """Return all readings as text."""
     return [probe_text.row(each) for each in probed.readings]

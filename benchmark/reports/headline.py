@@ -19,14 +19,12 @@ class Finding:
     Attributes:
         label: the model's in the report.
         lead: what it loses, or its accuracy where no control set was given, with the interval; goes on after the label.
-        detail: a second sentence.
-        doubts: whether an interval of these may not cover 95 %.
+        detail: further sentences. A star marks an interval that may not cover 95 %.
     """
 
     label: str
     lead: str
     detail: str
-    doubts: bool
 
 
 def findings(about: Sequence[Measured], drops: Sequence[Drop]) -> list[Finding]:
@@ -45,43 +43,49 @@ def _lost(drop: Drop) -> Finding:
     cells = {name: each for name, each in drop.by_background.items() if name != ALL and each.change is not None}
     where = CONTROLS.get(drop.control or "", drop.control)
     place = " of the guides" if drop.background != "background" else ""
-    lead = f"{verdict(whole)} of top-1 when the background alone{place} changes"
-    detail = f"{percent(whole.before)} % on the same objects {where}, {percent(whole.after)} % on the backgrounds."
+    lead = f"{verdict(whole, ' of top-1')} when the background alone{place} changes"
+    detail = f"It is right on {percent(whole.before)} % of the objects {where} and on {percent(whole.after)} % here."
     if cells:
         lowest = min(cells, key=lambda name: cells[name].change or 0)
         detail += f" Worst on {lowest}, where it {verdict(cells[lowest])}."
-    return Finding(drop.label, lead, detail, any(each.doubts for each in (whole, *cells.values())))
+    return Finding(drop.label, lead, detail)
 
 
-def verdict(change: Change) -> str:
-    """Return a change as a verb phrase with its interval: loses, gains, or neither measurably."""
+def verdict(change: Change, what: str = "") -> str:
+    """Return a change as a verb phrase with its interval: loses, gains, or neither measurably.
+
+    Args:
+        change: after minus before.
+        what: goes on after "points", such as ` of top-1`.
+    """
+    star = "*" * bool(change.doubts)
     low, high = change.ci95
     if change.change is None:
         return "was not measured"
     if low is None or high is None:
-        return f"changes by {points(change.change)} points (no interval: too few photos)"
+        return f"changes by {points(change.change)} points{what} (no interval: too few photos)"
     if high < 0:
-        return f"loses {percent(-change.change)} points (95 % interval {between((-high, -low))})"
+        return f"loses {percent(-change.change)} points{what} (95 % interval {between((-high, -low))}){star}"
     if low > 0:
-        return f"gains {percent(change.change)} points (95 % interval {between((low, high))})"
+        return f"gains {percent(change.change)} points{what} (95 % interval {between((low, high))}){star}"
     ends = between((low, high), points)
-    return f"neither loses nor gains measurably ({points(change.change)} points, 95 % interval {ends})"
+    return f"neither loses nor gains measurably ({points(change.change)} points{what}, 95 % interval {ends}){star}"
 
 
 def _accuracy(label: str, metrics: Metrics) -> Finding:
     """Return what can be said without a control set: accuracy, the worst background, and how far it lies below."""
     worst = metrics.worst_background
     ends = between(metrics.ci95)
-    interval = f" (95 % interval {ends})" if ends != "-" else ""
+    interval = f" (95 % interval {ends})" + "*" * bool(metrics.doubts) if ends != "-" else ""
     lead = f"classifies {percent(metrics.top1)} % of the images correctly{interval}"
     if worst is None:
-        return Finding(label, lead, "", bool(metrics.doubts))
+        return Finding(label, lead, "")
     ends = between(worst.ci95)
     simultaneous = f" (95 % simultaneous interval {ends})" if ends != "-" else ""
     detail = (
         f"Worst on {worst.name}: {percent(worst.top1)} %{simultaneous}, {percent(metrics.gap)} points below all images."
     )
-    return Finding(label, lead, detail, bool(metrics.doubts))
+    return Finding(label, lead, detail)
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,9 @@ def test_the_headline_is_a_sentence_with_the_finding(found, scene):
     one, two = headline.findings(scene.about, found)
     ends = found[0].by_background[drops.ALL].ci95
     low, high = (f"{-100 * each:.1f}" for each in ends)
-    assert one.lead == f"loses 5.0 points (95 % interval {high} to {low}) of top-1 when the background alone changes"
+    assert one.lead == f"loses 5.0 points of top-1 (95 % interval {high} to {low}) when the background alone changes"
     assert one.detail.startswith(
-        "80.0 % on the same objects on grey, 75.0 % on the backgrounds. Worst on grass, where it "
+        "It is right on 80.0 % of the objects on grey and on 75.0 % here. Worst on grass, where it "
     )
     assert "loses 50.0 points (95 % interval" in one.detail
     assert two.lead.startswith("neither loses nor gains measurably (+0.0 points")
