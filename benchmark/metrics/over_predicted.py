@@ -88,15 +88,13 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     The test is `stratified_p` with one stratum per foreground photo. It compares these background photos: that others
     would do the same, the interval of `Excess` shows.
     """
-    answer, truth = pair.here.prediction[:, 0], pair.here.foreground
-    labels = np.unique(answer[answer != truth]).astype(np.int64)
-    sizes = pair.counts()
+    here, there = _photos_by_answer(pair.here, pair.photo_here), _photos_by_answer(pair.there, pair.photo_there)
+    sizes, nobody = pair.counts(), np.zeros(0, dtype=np.int64)
     found: list[float] = []
-    for label in labels.tolist():
-        here, there = pair.wrongly(label)
-        won, other = _count(pair.photo_here[here], pair.photos), _count(pair.photo_there[there], pair.photos)
+    for label, photos in here.items():
+        won, other = _count(photos, pair.photos), _count(there.get(label, nobody), pair.photos)
         found.append(stratified_p(won, sizes[0], won + other, sizes[0] + sizes[1]))
-    return labels, np.array(found, dtype=np.float64)
+    return np.array(list(here), dtype=np.int64), np.array(found, dtype=np.float64)
 
 
 def stratified_p(
@@ -113,14 +111,41 @@ def stratified_p(
         marked: (s,) marked images here and there.
         size: (s,) images here and there.
     """
-    observed = int(won.sum())
+    marks = marked > 0
+    # Strata of one form have one distribution: it is convolved once and raised to their number.
+    strata = np.stack([drawn[marks], marked[marks], size[marks]], axis=1)
+    forms, counts = np.unique(strata, axis=0, return_counts=True)
     chances = np.ones(1)
-    for here, whole, count in zip(drawn.tolist(), size.tolist(), marked.tolist(), strict=True):
-        if count:
-            ways, every = range(min(here, count) + 1), comb(whole, here)
-            own = [comb(count, k) * comb(whole - count, here - k) / every for k in ways]
-            chances = np.convolve(chances, own)
-    return float(min(1.0, chances[observed:].sum()))
+    for (here, count, whole), times in zip(forms.tolist(), counts.tolist(), strict=True):
+        every = comb(whole, here)
+        ways = [comb(count, k) * comb(whole - count, here - k) / every for k in range(min(here, count) + 1)]
+        chances = np.convolve(chances, _power(np.array(ways, dtype=np.float64), times))
+    return float(min(1.0, chances[int(won.sum()) :].sum()))
+
+
+def _power(chances: Float[np.ndarray, " k"], times: int) -> Float[np.ndarray, " m"]:
+    """Return the distribution of the sum of so many independent counts, by repeated squaring."""
+    answer = np.ones(1)
+    while times:
+        if times % 2:
+            answer = np.convolve(answer, chances)
+        chances, times = np.convolve(chances, chances), times // 2
+    return answer
+
+
+def shares(pair: Matched, label: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return which images here are wrongly answered with a class, and the share of their photos' images there that are.
+
+    Args:
+        pair: matched images.
+        label: the class.
+
+    Returns:
+        (n,) of 0 and 1, and (n,) in [0, 1].
+    """
+    here, there = pair.wrongly(label)
+    share = _count(pair.photo_there[there], pair.photos) / np.maximum(pair.counts()[1], 1)
+    return here.astype(np.float64), share[pair.photo_here]
 
 
 def excess(pair: Matched, label: int) -> Excess:
@@ -130,11 +155,8 @@ def excess(pair: Matched, label: int) -> Excess:
         pair: matched images.
         label: the class.
     """
-    here, there = pair.wrongly(label)
-    each = pair.counts()[1]
-    share = _count(pair.photo_there[there], pair.photos) / np.maximum(each, 1)
-    there_share = share[pair.photo_here]
-    change = here - there_share
+    here, there = shares(pair, label)
+    change = here - there
     if not len(change):
         nothing = float("nan")
         return Excess(label, 0, nothing, nothing, nothing, (nothing, nothing), [])
@@ -144,7 +166,7 @@ def excess(pair: Matched, label: int) -> Excess:
         label=label,
         n=len(change),
         here=float(here.mean()),
-        there=float(there_share.mean()),
+        there=float(there.mean()),
         excess=float(change.mean()),
         ci95=(float(found.low[0]), float(found.high[0])),
         doubts=doubts(*photos_of_all(found.photos), 0.5),
@@ -164,6 +186,15 @@ def _of_photos(table: Predictions, photos: Shaped[np.ndarray, " p"]) -> tuple[Pr
     rows = np.flatnonzero(np.isin(source, photos))
     rows = rows[np.argsort(table.key[rows].astype(str))]  # sums of floats depend on the order of rows
     return take(table, rows), np.searchsorted(photos, source[rows])
+
+
+def _photos_by_answer(table: Predictions, photo: Int[np.ndarray, " n"]) -> dict[int, Int[np.ndarray, " k"]]:
+    """Return wrong answer -> photos of the images that have it."""
+    answer = table.prediction[:, 0]
+    wrong = np.flatnonzero(answer != table.foreground)
+    wrong = wrong[np.argsort(answer[wrong], kind="stable")]
+    labels, starts = np.unique(answer[wrong], return_index=True)
+    return dict(zip(labels.tolist(), np.split(photo[wrong], starts[1:]), strict=True)) if len(labels) else {}
 
 
 def _wrongly(table: Predictions, label: int) -> Bool[np.ndarray, " n"]:

@@ -11,7 +11,7 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from benchmark.metrics.accuracy import hits
-from benchmark.metrics.over_predicted import Excess, Matched, excess, excess_tests, matched, truths
+from benchmark.metrics.over_predicted import Excess, Matched, excess, excess_tests, matched, shares, truths
 from benchmark.metrics.statistics import holm
 from benchmark.reports.drops import Drop
 from benchmark.reports.sections import Measured, Table
@@ -136,10 +136,9 @@ def _pair(each: Measured, drop: Drop, background: int) -> Matched:
 
 def _pulled(background: str, seen: Sequence[Seen]) -> Pulled:
     labels = dict.fromkeys(chain.from_iterable(each.over_predicted() for each in seen))
-    made = {label: _answer(label, seen) for label in labels}
-    order = sorted(made, key=lambda label: (-made[label].cells[made[label].largest].excess, label))
-    shown = order[:MOST_CLASSES]
-    pictures = [_pictures(label, seen[made[label].largest]) for label in shown]
+    order = sorted(labels, key=lambda label: (-max(_excess(each, label) for each in seen), label))
+    made = {label: _answer(label, seen) for label in order[:MOST_CLASSES]}
+    pictures = [_pictures(label, seen[made[label].largest]) for label in made]
     mixed = dict.fromkeys(each for row in zip_longest(*pictures) for each in row if each)
     once = {each.key: each for each in reversed(mixed)}
     source = seen[0].pair.here.background_source
@@ -147,10 +146,16 @@ def _pulled(background: str, seen: Sequence[Seen]) -> Pulled:
         background=background,
         n=len(seen[0].pair.here),
         photos=len({each for each in source.tolist() if each is not None}),
-        answers=[made[label] for label in shown],
-        more=len(order) - len(shown),
+        answers=list(made.values()),
+        more=len(order) - len(made),
         pictures=list(reversed(once.values()))[:MOST_PICTURES],
     )
+
+
+def _excess(each: Seen, label: int) -> float:
+    """Return the excess of a class for a model that the corrected test finds it for; below every excess for others."""
+    here, there = shares(each.pair, label)
+    return float((here - there).mean()) if each.p.get(label, 1.0) < LEVEL else -1.0
 
 
 def _answer(label: int, seen: Sequence[Seen]) -> Answer:
