@@ -48,16 +48,16 @@ def mistakes(model: int, predictions: Predictions, backgrounds: Sequence[str]) -
     found, names = [], [each.name for each in classes()]
     for label, background in enumerate(backgrounds):
         rows = np.flatnonzero(wrong & (predictions.background == label))
-        sure = _confidence(predictions)[rows]
+        sure = confidence(predictions)[rows]
         order = np.lexsort((predictions.key[rows].astype(str), -sure))[:PER_BACKGROUND]
         for row in rows[order]:
             truth, answer = names[predictions.foreground[row]], names[predictions.prediction[row, 0]]
-            confidence = float(_confidence(predictions)[row])
-            found.append(Mistake(model, str(predictions.key[row]), truth, background, answer, confidence))
+            own = float(confidence(predictions)[row])
+            found.append(Mistake(model, str(predictions.key[row]), truth, background, answer, own))
     return found
 
 
-def _confidence(predictions: Predictions) -> np.ndarray:
+def confidence(predictions: Predictions) -> np.ndarray:
     """Return (n,) the probability of each answer; NaN where predictions made elsewhere lack it."""
     if predictions.probability is None:
         return np.full(len(predictions), np.nan)

@@ -112,31 +112,31 @@ def against(dots: Sequence[Dot | None], x: str, y: str) -> Any:
     return figure
 
 
-def calibration(curves: Sequence[Curve], few: int) -> Any:
+def calibration(curves: Sequence[Curve | None], few: int) -> Any:
     """Return a reliability diagram, accuracy against confidence, over the number of images per bin.
 
     Args:
-        curves: one per model.
+        curves: one per model of the report, None where it has no probabilities.
         few: bins of fewer images are drawn hollow.
     """
     figure, (axes, counts) = _panels(WIDTH, 5.2, (3, 1))
     axes.plot([0, 100], [0, 100], color=_INK, linewidth=0.8, linestyle=":", label="as sure as right")
-    width = 100 / len(curves[0].size)
-    middle = (np.arange(len(curves[0].size)) + 0.5) * width
-    for index, each in enumerate(curves):
+    shown = [(index, each) for index, each in enumerate(curves) if each]
+    for line, (index, each) in enumerate(shown):
         known, style = ~np.isnan(each.accuracy), _style(index)
         x, y, many = 100 * each.confidence[known], 100 * each.accuracy[known], each.size[known] >= few
         axes.plot(x, y, linewidth=1.4, color=style["color"])
         axes.plot(x[many], y[many], linestyle="", markersize=5, label=each.label, **style)
         axes.plot(x[~many], y[~many], linestyle="", markersize=5, markerfacecolor="none", **style)
-        share = width * 0.8 / len(curves)
-        place = middle + (index - (len(curves) - 1) / 2) * share
-        counts.bar(place, each.size, share, color=style["color"])
+        width = 100 / len(each.size)
+        share = width * 0.8 / len(shown)
+        middle = (np.arange(len(each.size)) + 0.5) * width + (line - (len(shown) - 1) / 2) * share
+        counts.bar(middle, each.size, share, color=style["color"])
     axes.set(xlim=(0, 100), ylim=(0, 103), ylabel="accuracy, %")
     counts.set(xlim=(0, 100), xlabel="confidence, %", ylabel="images")
     for each in (axes, counts):
         each.grid(alpha=0.25)
-    _legend(axes, len(curves) + 1)
+    _legend(axes, len(shown) + 1)
     return figure
 
 

@@ -10,6 +10,7 @@ from benchmark.reports.drops import ALL, CONTROLS, Drop
 from benchmark.reports.sections import Measured
 from benchmark.reports.text import between, p_value, percent, points
 from benchmark.schemas.metrics import Change, Metrics
+from benchmark.schemas.result import ELSEWHERE
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,10 @@ def _run(each: Measured, dataset: str | None, config: str) -> str:
     """Return the command that runs a model in the same way on another config; capitals are for the reader to fill."""
     model, facts = each.result.model, each.result.dataset
     split, _, part = facts.split.partition("[:")
+    if model.elsewhere:
+        name = shlex.quote(model.name.removeprefix(ELSEWHERE))
+        words = f"PREDICTIONS --dataset {_place(dataset)} --config {config} --split {shlex.quote(split)}"
+        return f"python -m benchmark.score {words} --model-name {name}"
     words = ["--model", shlex.quote(model.name)]
     if model.kwargs:
         words += ["--model-kwargs", *(shlex.quote(f"{name}={value}") for name, value in model.kwargs.items())]

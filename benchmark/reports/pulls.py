@@ -14,6 +14,7 @@ from benchmark.metrics.accuracy import hits
 from benchmark.metrics.over_predicted import Excess, Matched, excess, excess_tests, matched, shares, truths
 from benchmark.metrics.statistics import holm
 from benchmark.reports.drops import Drop
+from benchmark.reports.error_gallery import confidence
 from benchmark.reports.sections import Measured, Table
 from benchmark.reports.text import between, p_value, percent, points
 from benchmark.schemas.predictions import Predictions, take
@@ -181,7 +182,8 @@ def _pictures(label: int, seen: Seen) -> list[Picture]:
     control = _controls(seen) if seen.against_control else {}
     answered = [control.get(str(here.key[row])) for row in rows]
     right = np.array([answer is not None and answer[1] for answer in answered], dtype=bool)
-    order = np.lexsort((here.key[rows].astype(str), -here.probability[rows, 0], ~right))[:MOST_PICTURES]
+    sure = confidence(here)
+    order = np.lexsort((here.key[rows].astype(str), -sure[rows], ~right))[:MOST_PICTURES]
     names = classes()
     return [
         Picture(
@@ -189,7 +191,7 @@ def _pictures(label: int, seen: Seen) -> list[Picture]:
             truth=short(names[here.foreground[rows[place]]].name),
             answer=short(names[label].name),
             model=seen.label,
-            confidence=percent(float(here.probability[rows[place], 0])),
+            confidence=percent(float(sure[rows[place]])),
             control=_control_text(answered[place]),
         )
         for place in order

@@ -95,41 +95,51 @@ def drawn(about: Sequence[Measured]) -> dict[str, Any]:
         whole = None if each.metrics.top1 is None else 100 * each.metrics.top1
         mean, low, high = 100 * rows.T
         series.append(figures.Series(each.label, mean, low, high, whole))
-    curves = [figures.Curve(each.label, *_curve(each)) for each in about]
-    return {"backgrounds": figures.accuracies(names, series), "calibration": figures.calibration(curves, FEW_IMAGES)}
-
-
-def _curve(each: Measured) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    right = hits(each.predictions.foreground, each.predictions.prediction)
-    return calibration_curve(each.predictions.probability[:, 0], right)
-
-
-def bins(about: Sequence[Measured]) -> Table:
-    """Return the calibration bins as text: images, mean confidence and accuracy of each model."""
+    made = {"backgrounds": figures.accuracies(names, series)}
     curves = [_curve(each) for each in about]
-    count = len(curves[0][0])
-    headings = (
-        "confidence, %",
-        *(f"{each.label}{end}" for each in about for end in (": images", " sure %", " right %")),
-    )
-    rows = []
+    if any(curves):
+        made["calibration"] = figures.calibration(curves, FEW_IMAGES)
+    return made
+
+
+def _curve(each: Measured) -> figures.Curve | None:
+    """Return a model's calibration curve; None where its predictions lack probabilities."""
+    if each.predictions.probability is None:
+        return None
+    right = hits(each.predictions.foreground, each.predictions.prediction)
+    return figures.Curve(each.label, *calibration_curve(each.predictions.probability[:, 0], right))
+
+
+def bins(about: Sequence[Measured]) -> Table | None:
+    """Return the calibration bins as text: images, mean confidence and accuracy of each model with probabilities.
+
+    None where no model's predictions have them.
+    """
+    curves = [curve for curve in map(_curve, about) if curve]
+    if not curves:
+        return None
+    headings = [f"{each.label}{end}" for each in curves for end in (": images", " sure %", " right %")]
+    count, rows = len(curves[0].size), []
     for place in range(count):
         ends = between((place / count, (place + 1) / count))
-        cells = [(str(size[place]), percent(sure[place]), percent(right[place])) for size, sure, right in curves]
-        rows.append((ends, *(text for cell in cells for text in cell)))
-    return Table("calibration", "Calibration bins", headings, rows)
+        cells = [(str(each.size[place]), each.confidence[place], each.accuracy[place]) for each in curves]
+        rows.append((ends, *(text for n, sure, right in cells for text in (n, percent(sure), percent(right)))))
+    return Table("calibration", "Calibration bins", ("confidence, %", *headings), rows)
 
 
 def confidence(about: Sequence[Measured]) -> list[str]:
     """Return one sentence per model: its mean confidence, its accuracy, and their difference."""
     sentences = []
     for each in about:
+        if each.predictions.probability is None:
+            sentences.append(f"{each.label}: its predictions have no probabilities.")
+            continue
         sure, right = float(each.predictions.probability[:, 0].mean(dtype=np.float64)), each.metrics.top1 or 0.0
         word = "overconfident" if sure > right else "underconfident"
-        text = (
+        sentences.append(
             f"{each.label} is {percent(sure)} % confident on average and {percent(right)} % of its answers are right: "
+            f"{word} by {percent(abs(sure - right))} points."
         )
-        sentences.append(f"{text}{word} by {percent(abs(sure - right))} points.")
     return sentences
 
 
@@ -146,11 +156,8 @@ def tables(about: Sequence[Measured]) -> list[Table]:
     names = [title for each in about for title in (f"{each.label} top-1 %", "95 % interval")]
     first = Table("headline", "Headline", HEADINGS, headline(about))
     rows = [(name, *(text for cell in cells for text in cell)) for name, cells in by_background(about)]
-    return [
-        first,
-        Table("backgrounds", "Accuracy on each background", ("background", *names), rows),
-        bins(about),
-    ]
+    backgrounds = Table("backgrounds", "Accuracy on each background", ("background", *names), rows)
+    return [each for each in (first, backgrounds, bins(about)) if each]
 
 
 def files(tables: Sequence[Table]) -> dict[str, bytes]:

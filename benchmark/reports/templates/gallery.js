@@ -10,7 +10,7 @@ function caption(truth, place, answer, sure) {
     line.title = text;
     made.append(line);
   }
-  made.append(make("div", `on ${place}, ${sure} % sure`, "soft"));
+  made.append(make("div", sure === "-" ? `on ${place}` : `on ${place}, ${sure} % sure`, "soft"));
   return made;
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from benchmark import compare
+from benchmark.compare import compare
 from benchmark.reports.differences import MOST_PAIRED, by_background, differences, table
 from benchmark.reports.drops import ALL
 from benchmark.reports.headline import between_models
@@ -16,7 +16,7 @@ def test_two_models_as_in_compare_to_the_last_digit(scene, tmp_path):
     one, two = scene.about
     for each in (one, two):
         predictions.write(tmp_path / f"{each.label}.parquet", each.predictions)
-    expected = compare.compare(tmp_path / "two.parquet", tmp_path / "one.parquet").changes
+    expected = compare(tmp_path / "two.parquet", tmp_path / "one.parquet").changes
     found = differences([two, one])
     assert [(each.better, each.other) for each in found] == [("one", "two")]
     assert found[0].changes == expected
