@@ -155,14 +155,14 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     assert text.count("<h3>split|&lt;i&gt;</h3>") == 2  # once for both probes, once for the correlation
     assert cells(text, 'id="probes"') == [
         ["foreground linear", "90.0 85.0 to 95.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
-         "30.0 * 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
+         "30.0* 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
         ["background linear", "30.0 25.0 to 35.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
-         "90.0 * 85.0 to 95.0 chance 10.0 1.25 of 2.30 nats"],
+         "90.0* 85.0 to 95.0 chance 10.0 1.25 of 2.30 nats"],
     ]  # fmt: skip
     assert cells(text, "leace, raw and erased") == [
         ["background from foreground linear, unseen foreground",
-         "35.0 * 30.0 to 40.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
-         "15.0 * 10.0 to 20.0 chance 10.0 control 12.5 1.25 of 2.30 nats"]
+         "35.0* 30.0 to 40.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
+         "15.0* 10.0 to 20.0 chance 10.0 control 12.5 1.25 of 2.30 nats"]
     ]  # fmt: skip
     erased_rows = rows_of(out.with_name("report-erased.csv"))
     assert erased_rows[1][-8:] == ["35.0", "30.0 to 40.0", "12.5", "1.25", "15.0", "10.0 to 20.0", "12.5", "1.25"]
