@@ -22,7 +22,7 @@ ALL = "all images"  # the last row of `paired.changes`
 IMAGENET = ("model", "ImageNet photos", "ImageNet top-1 %", "here, top-1 %", "change, points")
 
 # What stands under the objects of a control set, as sentences call it.
-CONTROLS = {"control_scale": "on grey, redrawn", "control_scale_guides": "on grey"}
+CONTROLS = {"control_scale": "redrawn on grey", "control_scale_guides": "on grey"}
 
 
 @dataclass(frozen=True, eq=False)
