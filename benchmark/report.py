@@ -8,9 +8,9 @@ figures as PNG. Percent appear here and in `tables` only.
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.reports import disentanglement, figures, sections
-from benchmark.reports.inputs import divide, read
-from benchmark.reports.page import drawn, page
+from benchmark.reports import figures, sections
+from benchmark.reports.inputs import read
+from benchmark.reports.page import drawn, html, report_of, tables
 from benchmark.reports.text import describe
 from benchmark.schemas import result
 from d3s_dataset.utils.atomic import write_atomic
@@ -29,7 +29,11 @@ def parser() -> Parser:
     about = "JSON of benchmark.run, with its predictions next to it; several models on the same images side by side; "
     about += "control sets add the drop; JSON of benchmark.probe, benchmark.correlate and benchmark.sweep, in any order"
     answer.add_argument("results", type=Path, nargs="+", metavar="RESULT", help=about)
-    answer.add_argument("--dataset", metavar="DIR_OR_REPO", help="the release, for pictures in the gallery of errors")
+    answer.add_argument(
+        "--dataset",
+        metavar="DIR_OR_REPO",
+        help="the release, for pictures of errors and of what backgrounds pull answers to",
+    )
     answer.add_argument(
         "--out",
         type=Path,
@@ -49,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not given.measured:
         made.refuse_typed("gives pictures to results of benchmark.run, and none is among these files", "--dataset")
     say(describe(given.facts()))
-    figures_ = drawn(given)
+    report = report_of(given)
+    figures_ = drawn(report)
     result.make_folder(args.out.parent)
-    write_atomic(args.out, page(given, args.dataset, figures_))
-    tables = [*sections.tables(divide(given.measured)[0]), *disentanglement.tables(given)]
-    for ending, content in sections.files(tables).items():
+    write_atomic(args.out, html(report, args.dataset, figures_))
+    for ending, content in sections.files(tables(report)).items():
         write_atomic(args.out.with_name(args.out.stem + ending), content)
     for name, figure in figures_.items():
         figures.save(figure, args.out.with_name(f"{args.out.stem}-{name}.png"))

@@ -173,6 +173,30 @@ def steps_of(configs: Collection[str], kind: str) -> list[tuple[str, str, str]]:
     return [step for step in (_GUIDES_CHAIN if guides else CHAIN) if step[1] in configs and step[2] in configs]
 
 
+def background_step(configs: Collection[str], kind: str, config: str) -> tuple[str, str, str] | None:
+    """Return the step (name, config before, config after) that changes the background alone; None where there is none.
+
+    Args:
+        configs: as in `steps_of`.
+        kind: as in `steps_of`.
+        config: where the step should end; without such a step it is the one on guides.
+    """
+    found = [step for step in steps_of(configs, kind) if step[0].startswith("background")]
+    return next((step for step in found if step[2] == config), found[0] if found else None)
+
+
+def control_of(config: str, kind: str) -> str | None:
+    """Return the config that differs from `default` or `guides` in the background alone; None for other configs.
+
+    Args:
+        config: of the images.
+        kind: of the release.
+    """
+    if config not in ("default", "guides"):
+        return None
+    return "control_scale" if config == "default" and kind not in _OF_GUIDES else "control_scale_guides"
+
+
 def chain(tables: dict[str, Predictions], backgrounds: Sequence[str], kind: str) -> dict[str, dict[str, Change]]:
     """Return the part of a drop due to each step: paste and scale, the generator, the background.
 

@@ -18,7 +18,7 @@ from d3s_dataset.schema import not_d3s
 MAIN = "unseen_background"  # the cut of the main figure
 KEPT = ("features", "state", "n", "same photo nearest %", "95 % interval", "own head %", "95 % interval")
 METHODS = (
-    "model, method", "aligned %", "conflicting %", "aligned - conflicting, points", "conflicting - plain, points",
+    "model, method", "aligned %", "conflicting %", "conflicting - aligned, points", "conflicting - plain, points",
     "worst group %", "split-sample %", "which",
 )  # fmt: skip
 LAMBDAS = ("lambda", "foreground accuracy %", "background read %", "none better in both")
@@ -38,6 +38,27 @@ def square(probed: Probed) -> Square:
     labels = tuple(dict.fromkeys(label for _, _, label in found))
     rows = dict.fromkeys((features, probe) for features, probe, _ in found)
     return Square(labels, [(*row, [found.get((*row, label)) for label in labels]) for row in rows])
+
+
+def strength(reading: Reading) -> str:
+    """Return how far an accuracy is from chance to 1, for the strength of a colour: 0 at chance or below."""
+    above = ((reading.accuracy or 0.0) - reading.chance) / (1 - reading.chance)
+    return f"{max(0.0, above):.3f}"
+
+
+def leaks(reading: Reading) -> bool:
+    """Return whether a reading is of the label that this part of the features should not hold."""
+    return {reading.features, reading.label} == {"foreground", "background"}
+
+
+def leakage(probed: Probed) -> list[str]:
+    """Return a sentence per reading that leaks: its accuracy with the interval, and chance."""
+    found = [each for _, _, cells in square(probed).rows for each in cells if each and leaks(each)]
+    return [
+        f"From the {each.features} part a {each.probe} probe reads the {each.label} at {percent(each.accuracy)} % "
+        f"(95 % interval {between(each.ci95)}){'*' * bool(each.doubts)}; chance is {percent(each.chance)} %."
+        for each in found
+    ]
 
 
 def readings(probed: Probed) -> list[tuple[str, ...]]:
@@ -90,12 +111,19 @@ def methods(correlation: Correlation) -> list[tuple[str, ...]]:
         (
             method_of(correlation, each),
             *(over_seeds(part) for part in (each.scores.aligned, each.scores.conflicting)),
-            over_seeds(each.scores.drop, points),
+            over_seeds(_turned(each.scores.drop), points),
             "-" if each is correlation.rows[0] else over_seeds(each.scores.gain, points),
             *worst_cells(each.scores.worst_group),
         )
         for each in correlation.rows
     ]
+
+
+def _turned(drop: Spread) -> Spread:
+    """Return a difference the other way round, so that a loss is negative as everywhere in a report."""
+    low, high = (None if end is None else -end for end in drop.ci95)
+    mean = None if drop.mean is None else -drop.mean
+    return drop.model_copy(update={"mean": mean, "ci95": (high, low)})
 
 
 def method_of(correlation: Correlation, row: Read) -> str:
@@ -166,4 +194,5 @@ def drawn(given: Given) -> dict[str, Any]:
 
 def _series(label: str, parts: Sequence[Spread]) -> figures.Series:
     columns = [[each.mean for each in parts], *([each.ci95[end] for each in parts] for end in (0, 1))]
-    return figures.Series(label, *(100 * np.array(column, dtype=np.float64) for column in columns))
+    mean, low, high = 100 * np.array(columns, dtype=np.float64)
+    return figures.Series(label, mean, low, high)

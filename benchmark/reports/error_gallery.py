@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,16 +48,16 @@ def mistakes(model: int, predictions: Predictions, backgrounds: Sequence[str]) -
     found, names = [], [each.name for each in classes()]
     for label, background in enumerate(backgrounds):
         rows = np.flatnonzero(wrong & (predictions.background == label))
-        sure = _confidence(predictions)[rows]
+        sure = confidence(predictions)[rows]
         order = np.lexsort((predictions.key[rows].astype(str), -sure))[:PER_BACKGROUND]
         for row in rows[order]:
             truth, answer = names[predictions.foreground[row]], names[predictions.prediction[row, 0]]
-            confidence = float(_confidence(predictions)[row])
-            found.append(Mistake(model, str(predictions.key[row]), truth, background, answer, confidence))
+            own = float(confidence(predictions)[row])
+            found.append(Mistake(model, str(predictions.key[row]), truth, background, answer, own))
     return found
 
 
-def _confidence(predictions: Predictions) -> np.ndarray:
+def confidence(predictions: Predictions) -> np.ndarray:
     """Return (n,) the probability of each answer; NaN where predictions made elsewhere lack it."""
     if predictions.probability is None:
         return np.full(len(predictions), np.nan)
@@ -100,12 +101,18 @@ def _small(split: Split, index: int, content: bytes | None) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}"
 
 
-def told(found: Sequence[Mistake], images: dict[str, str]) -> dict[str, Any]:
-    """Return mistakes for the page's script: each picture once, however many models got it wrong."""
+def listed(found: Sequence[Mistake], images: dict[str, str]) -> dict[str, Any]:
+    """Return mistakes for the page's script, one of each background in turn, and each picture once."""
+    seen: Counter[tuple[int, str]] = Counter()
+    turns = []
+    for each in found:
+        turns.append(seen[each.model, each.background])
+        seen[each.model, each.background] += 1
+    order = sorted(range(len(found)), key=lambda place: turns[place])
     return {
         "mistakes": [
             [each.model, each.key, each.foreground, each.background, each.answer, percent(each.confidence)]
-            for each in found
+            for each in (found[place] for place in order)
         ],
         "images": images,
     }

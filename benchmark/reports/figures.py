@@ -19,38 +19,58 @@ _INK = "#010203"
 # legible on white and on black.
 _COLOURS = ("#1f83c7", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKS = "osD^vP*X"
+_LINES = ("-", "--", "-.", ":")
+WIDTH = 4.4  # inches: letters stay legible where a phone shows the figure 350 pixels wide
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One model's accuracies on groups, in percent: (g,) `mean`, `low`, `high`; NaN where there is none."""
+    """One model's values on groups, in percent or points: (g,) `mean`, `low`, `high`; NaN where there is none.
+
+    `whole` is the value on all images, a vertical line; None: no line.
+    """
 
     label: str
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    whole: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One model's calibration, bin by bin: (b,) mean confidence and accuracy in [0, 1]; NaN in an empty bin."""
+    """One model's calibration, bin by bin: (b,) images, mean confidence and accuracy in [0, 1]; NaN in an empty bin."""
 
     label: str
+    size: np.ndarray
     confidence: np.ndarray
     accuracy: np.ndarray
 
 
+@dataclass(frozen=True)
+class Dot:
+    """One model's top-1 on a control (x) and on the same objects here (y), in percent; `below`, `above`: of y."""
+
+    label: str
+    x: float
+    y: float
+    below: float
+    above: float
+
+
 def accuracies(groups: Sequence[str], series: Sequence[Series], label: str = "top-1, %, with 95 % intervals") -> Any:
-    """Return a figure of accuracies with their intervals, one row per group, all models next to each other."""
-    figure, axes = _axes(5.8, 1.0 + len(groups) * max(0.32, 0.14 * len(series)))
+    """Return a figure of values with their intervals, one row per group, all models next to each other."""
+    figure, axes = _axes(WIDTH, 1.1 + len(groups) * max(0.3, 0.13 * len(series)))
     rows = np.arange(len(groups))[::-1]
-    for index, each in enumerate(series):
-        place = rows + (0.5 - (index + 0.5) / len(series)) * 0.7
+    filled = [(index, each) for index, each in enumerate(series) if not np.isnan(each.mean).all()]
+    for line, (index, each) in enumerate(filled):
+        place = rows + (0.5 - (line + 0.5) / len(filled)) * 0.7
         known = ~np.isnan(each.mean)
         spread = np.stack([each.mean - each.low, each.high - each.mean])
-        style: dict[str, Any] = {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKS[index % len(_MARKS)]}
         axes.errorbar(each.mean[known], place[known], xerr=np.nan_to_num(spread[:, known]), label=each.label,
-                      linestyle="", markersize=4.5, elinewidth=1.4, **style)  # fmt: skip
+                      linestyle="", markersize=4.5, elinewidth=1.4, **_style(index))  # fmt: skip
+        if each.whole is not None:
+            axes.axvline(each.whole, color=_style(index)["color"], linewidth=1, linestyle="--", zorder=0)
     axes.set_yticks(rows, groups)
     axes.set_ylim(-0.6, len(groups) - 0.4)
     axes.set_xlabel(label)
@@ -59,49 +79,131 @@ def accuracies(groups: Sequence[str], series: Sequence[Series], label: str = "to
     return figure
 
 
-def calibration(curves: Sequence[Curve]) -> Any:
-    """Return a reliability diagram: accuracy against confidence, one line per model."""
-    figure, axes = _axes(4.6, 4.2)
-    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, linestyle=":", label="as sure as right")
-    for index, each in enumerate(curves):
-        known = ~np.isnan(each.accuracy)
-        axes.plot(each.confidence[known], each.accuracy[known], color=_COLOURS[index % len(_COLOURS)],
-                  marker=_MARKS[index % len(_MARKS)], markersize=4, linewidth=1.4, label=each.label)  # fmt: skip
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")
-    axes.grid(alpha=0.25)
-    _legend(axes, len(curves) + 1)
+def changes(groups: Sequence[str], series: Sequence[Series]) -> Any:
+    """Return a figure of changes in points, one row per group, with a line where nothing changes."""
+    figure = accuracies(groups, series, "change of top-1, points, with 95 % intervals")
+    axes = figure.axes[0]
+    axes.axvline(0, color=_INK, linewidth=0.8)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -1), max(high, 1))
     return figure
 
 
-def heat(backgrounds: Sequence[str], share: np.ndarray) -> Any:
-    """Return class x background as colours: (classes, backgrounds) top-1, NaN where there is no image."""
-    figure, axes = _axes(4.6, 4.2)
-    drawn = axes.imshow(np.ma.masked_invalid(100 * share), aspect="auto", interpolation="nearest", vmin=0, vmax=100,
-                        cmap="viridis")  # fmt: skip
-    axes.set_xticks(range(len(backgrounds)), backgrounds, rotation=45, ha="right")
-    axes.set_ylabel(f"{len(share)} classes, hardest first")
-    axes.set_yticks([])
-    bar = figure.colorbar(drawn, ax=axes, label="top-1, %")
-    bar.ax.yaxis.label.set_color(_INK)
-    bar.ax.tick_params(colors=_INK)
+def against(dots: Sequence[Dot | None], x: str, y: str) -> Any:
+    """Return a figure of accuracy against accuracy, one dot per model, with the line where nothing changes.
+
+    Args:
+        dots: one per model of the report, None where it was not measured.
+        x: title of the horizontal axis.
+        y: title of the vertical axis.
+    """
+    figure, axes = _axes(WIDTH, 4.1)
+    values = [value for each in dots if each for value in (each.x, each.y, each.y - each.below, each.y + each.above)]
+    low, high = max(0.0, min(values) - 6), min(100.0, max(values) + 6)
+    axes.plot([low, high], [low, high], color=_INK, linewidth=0.8, linestyle=":", label="no change")
+    for index, each in enumerate(dots):
+        if each is None:
+            continue
+        axes.errorbar(each.x, each.y, yerr=[[each.below], [each.above]], label=each.label, linestyle="",
+                      markersize=7, elinewidth=1.4, **_style(index))  # fmt: skip
+    axes.set(xlim=(low, high), ylim=(low, high), xlabel=x, ylabel=y, aspect="equal")
+    axes.grid(alpha=0.25)
+    _legend(axes, len(dots) + 1)
+    return figure
+
+
+def calibration(curves: Sequence[Curve | None], few: int) -> Any:
+    """Return a reliability diagram, accuracy against confidence, over the number of images per bin.
+
+    Args:
+        curves: one per model of the report, None where it has no probabilities.
+        few: bins of fewer images are drawn hollow.
+    """
+    figure, (axes, counts) = _panels(WIDTH, 5.2, (3, 1))
+    axes.plot([0, 100], [0, 100], color=_INK, linewidth=0.8, linestyle=":", label="as sure as right")
+    shown = [(index, each) for index, each in enumerate(curves) if each]
+    for line, (index, each) in enumerate(shown):
+        known, style = ~np.isnan(each.accuracy), _style(index)
+        x, y, many = 100 * each.confidence[known], 100 * each.accuracy[known], each.size[known] >= few
+        axes.plot(x, y, linewidth=1.4, color=style["color"])
+        axes.plot(x[many], y[many], linestyle="", markersize=5, label=each.label, **style)
+        axes.plot(x[~many], y[~many], linestyle="", markersize=5, markerfacecolor="none", **style)
+        width = 100 / len(each.size)
+        share = width * 0.8 / len(shown)
+        middle = (np.arange(len(each.size)) + 0.5) * width + (line - (len(shown) - 1) / 2) * share
+        counts.bar(middle, each.size, share, color=style["color"])
+    axes.set(xlim=(0, 100), ylim=(0, 103), ylabel="accuracy, %")
+    counts.set(xlim=(0, 100), xlabel="confidence, %", ylabel="images")
+    for each in (axes, counts):
+        each.grid(alpha=0.25)
+    _legend(axes, len(shown) + 1)
+    return figure
+
+
+def ranked(labels: Sequence[str], shares: Sequence[np.ndarray]) -> Any:
+    """Return the top-1 of every class in order, the hardest on the left: one line per model, (classes,) in percent."""
+    figure, axes = _axes(WIDTH, 3.8)
+    for index, (label, share) in enumerate(zip(labels, shares, strict=True)):
+        x = 100 * (np.arange(len(share)) + 0.5) / len(share)
+        axes.step(x, share, where="mid", linewidth=1.8, color=_style(index)["color"], label=label,
+                  linestyle=_LINES[index % len(_LINES)])  # fmt: skip
+    axes.set(xlim=(0, 100), ylim=(-2, 102), xlabel="classes, hardest first, %", ylabel="top-1 in the class, %")
+    axes.grid(alpha=0.25)
+    _legend(axes, len(labels))
+    return figure
+
+
+def dumbbells(
+    groups: Sequence[str], labels: Sequence[str], models: Sequence[int], before: np.ndarray, after: np.ndarray
+) -> Any:
+    """Return groups whose accuracy changes: from a hollow mark (before) to a full one (after), one row per group.
+
+    Args:
+        groups: titles of the k rows, the first at the top.
+        labels: names of all models of the report.
+        models: which of them the m lines are of.
+        before: (m, k) in percent.
+        after: (m, k) in percent.
+    """
+    figure, axes = _axes(WIDTH, 1.2 + len(groups) * max(0.22, 0.11 * len(models)))
+    rows = np.arange(len(groups))[::-1]
+    for line, index in enumerate(models):
+        place, style = rows + (0.5 - (line + 0.5) / len(models)) * 0.7, _style(index)
+        axes.hlines(place, before[line], after[line], color=style["color"], linewidth=1.2, alpha=0.7)
+        axes.plot(before[line], place, linestyle="", markersize=4.5, markerfacecolor="none", **style)
+        axes.plot(after[line], place, linestyle="", markersize=4.5, label=labels[index], **style)
+    axes.set_yticks(rows, groups)
+    axes.set(xlim=(-3, 103), ylim=(-0.6, len(groups) - 0.4), xlabel="top-1 on the control and here, %")
+    axes.grid(axis="x", alpha=0.25)
+    for each in axes.get_yticklabels():
+        each.set_parse_math(False)
+    _legend(axes, len(models))
     return figure
 
 
 def tradeoff(found: Sweep) -> Any:
-    """Return a figure of leakage against accuracy, a point a lambda with its intervals over seeds."""
-    figure, axes = _axes(5.8, 4.2)
-    axes.set(xlabel="foreground accuracy, %", ylabel=f"background read by a {found.probe} probe, %")
-    for pareto, mark, label in ((True, "o", "none better in both"), (False, "x", "another is better in both")):
+    """Return a figure of leakage against accuracy, one point per lambda, named, with its intervals over seeds."""
+    figure, axes = _axes(WIDTH, 4.4)
+    ordered = sorted(found.points, key=lambda each: each.weight)
+    path = 100 * np.array([(each.accuracy.mean, each.leakage.mean) for each in ordered], dtype=np.float64)
+    axes.plot(*path.T, color=_INK, linewidth=0.8, alpha=0.4, zorder=0)
+    for pareto, mark, label in (
+        (True, "o", "no lambda is better in both"),
+        (False, "X", "another lambda is better in both"),
+    ):
         points = [each for each in found.points if each.pareto is pareto]
         if points:
             x, across = _bars([each.accuracy for each in points])
             y, along = _bars([each.leakage for each in points])
-            axes.errorbar(x, y, xerr=across, yerr=along, label=label, linestyle="", marker=mark, markersize=5,
+            axes.errorbar(x, y, xerr=across, yerr=along, label=label, linestyle="", marker=mark, markersize=7,
                           elinewidth=1.2, color=_COLOURS[not pareto])  # fmt: skip
-    for each in found.points:
-        place = (100 * (each.accuracy.mean or 0), 100 * (each.leakage.mean or 0))
-        axes.annotate(f"{each.weight:g}", place, (5, 5), textcoords="offset points", fontsize=8, color=_INK)
-    axes.axhline(100 * found.chance, linestyle=":", linewidth=0.8, color=_INK, label="commonest background")
+    for each, place in zip(ordered, path, strict=True):
+        axes.annotate(f"λ = {each.weight:g}", tuple(np.nan_to_num(place)), (7, 7), textcoords="offset points",
+                      fontsize=9, color=_INK)  # fmt: skip
+    axes.axhline(100 * found.chance, linestyle=":", linewidth=1, color=_INK, label="commonest background")
+    axes.set(xlabel="foreground accuracy, % (higher is better)",
+             ylabel=f"background read by a {found.probe} probe, %\n(lower is better)")  # fmt: skip
+    axes.margins(x=0.14, y=0.1)
     axes.grid(alpha=0.25)
     _legend(axes, 3)
     return figure
@@ -138,14 +240,26 @@ def svg(figure: Any, title: str) -> Any:
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
     """Return an empty figure of so many inches, without a window system."""
-    figure = late("matplotlib.figure", "score").Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.tick_params(colors=_INK, labelsize=9)
-    for spine in axes.spines.values():
-        spine.set_color(_INK)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(_INK)
+    figure, (axes,) = _panels(width, height, (1,))
     return figure, axes
+
+
+def _panels(width: float, height: float, shares: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return an empty figure of panels below each other that share the horizontal axis; `shares` are their heights."""
+    figure = late("matplotlib.figure", "score").Figure(figsize=(width, height), layout="constrained")
+    panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False, height_ratios=shares)[:, 0]
+    for axes in panels:
+        axes.tick_params(colors=_INK, labelsize=9)
+        for spine in axes.spines.values():
+            spine.set_color(_INK)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(_INK)
+    return figure, panels
+
+
+def _style(index: int) -> dict[str, Any]:
+    """Return colour and mark of the model at a place of the report, the same in every figure."""
+    return {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKS[index % len(_MARKS)]}
 
 
 def _legend(axes: Any, count: int) -> None:

@@ -107,7 +107,7 @@ def _read_from(probed: Probed) -> tuple[Identity, list[Reading]]:
 def divide(measured: Sequence[Measured]) -> tuple[list[Measured], list[Measured]]:
     """Return the results on the images that the report is about, and those on control sets.
 
-    The report is about `default` where a result is on it, else about the first result's config.
+    The report is about `default` where a result is on it, else about `guides`, else about the first result's config.
 
     Raises:
         ResultError: results on other releases or splits, or a model twice.
@@ -115,7 +115,7 @@ def divide(measured: Sequence[Measured]) -> tuple[list[Measured], list[Measured]
     if not measured:
         return [], []
     configs = [each.result.dataset.config for each in measured]
-    config = "default" if "default" in configs else configs[0]
+    config = next((each for each in ("default", "guides") if each in configs), configs[0])
     about = [each for each in measured if each.result.dataset.config == config]
     facts = about[0].result.dataset
     for each in about:

@@ -1,94 +1,138 @@
-"""The page of a report, from results and their predictions, and from results on features."""
+"""The page of a report with its figures and tables, from results with their predictions and results on features."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from benchmark.metrics.paired import chain, steps_of
 from benchmark.metrics.registry import METRICS
-from benchmark.reports import disentanglement, error_gallery, figures, probe_text, sections
+from benchmark.reports import (
+    classes,
+    differences,
+    disentanglement,
+    drops,
+    error_gallery,
+    figures,
+    headline,
+    probe_text,
+    pulls,
+    sections,
+)
 from benchmark.reports.html import render
 from benchmark.reports.inputs import Given, divide
-from benchmark.reports.sections import Measured
+from benchmark.reports.sections import Measured, Table
 from benchmark.reports.text import metric, points
-from benchmark.schemas.identity import check_chain, model_identity
-from benchmark.schemas.metrics import Change
-from d3s_dataset.errors import ResultError
 from d3s_dataset.schema import not_d3s
 
 
-def drops(about: Sequence[Measured], controls: Sequence[Measured]) -> dict[str, dict[str, dict[str, Change]]]:
-    """Return model -> step -> background -> change, for models that were also measured on control sets.
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Statistics of a report, computed once for its page, its tables and its figures.
+
+    `about` are the results it is about; `drops` stand in their order; the rest is empty where there are no results.
+    """
+
+    given: Given
+    about: Sequence[Measured]
+    drops: Sequence[drops.Drop]
+    differences: Sequence[differences.Difference]
+    pulls: Sequence[pulls.Pulled]
+
+
+def report_of(given: Given) -> Report:
+    """Compute a report.
 
     Raises:
-        ResultError: a result on a control set that is of no model in `about`, or of another split or release.
-    """
-    answer = {}
-    models = [model_identity(each.result.model) for each in about]
-    for other in controls:
-        if model_identity(other.result.model) not in models:
-            raise ResultError(
-                f"{_called(other)}: expected the result of the same run of the "
-                f"model (weights, arguments, precision) on config {about[0].result.dataset.config} too"
-            )
-    for model, each in zip(models, about, strict=True):
-        parts = [each, *(other for other in controls if model_identity(other.result.model) == model)]
-        if len(parts) > 1:
-            check_chain([(_called(part), part.result.model, part.result.dataset) for part in parts])
-        tables = {part.result.dataset.config: part.predictions for part in parts}
-        facts = each.result.dataset
-        if steps_of(tables, facts.kind):
-            answer[each.label] = chain(tables, facts.backgrounds, facts.kind)
-    return answer
-
-
-def _called(part: Measured) -> str:
-    return f"{part.label} on config {part.result.dataset.config}"
-
-
-def page(given: Given, dataset: str | None, made: dict[str, Any] | None = None) -> bytes:
-    """Return the report as HTML.
-
-    Args:
-        given: results with their predictions, and what was read from features.
-        dataset: where the images lie, for the gallery; None: it goes without pictures.
-        made: the figures, if they are drawn already.
+        ResultError: results on other releases or splits, a model twice, or a control set of no model among them.
     """
     about, controls = divide(given.measured)
-    facts = given.facts()
+    found = drops.drops(about, controls)
+    return Report(given, about, found, differences.differences(about), pulls.pulls(about, found) if about else [])
+
+
+def drawn(report: Report) -> dict[str, Any]:
+    """Return the figures by name."""
+    own = sections.drawn(report.about) | drops.drawn(report.drops) | classes.drawn(report.about, report.drops)
+    return own | disentanglement.drawn(report.given)
+
+
+def tables(report: Report) -> list[Table]:
+    """Return the tables for a paper."""
+    answer = [*sections.tables(report.about), *drops.tables(report.drops), *pulls.tables(report.about, report.pulls)]
+    if report.differences:
+        answer.append(differences.table(report.differences))
+        answer.append(differences.by_background(report.differences, sections.hardest_first(report.about)))
+    return [*answer, *disentanglement.tables(report.given)]
+
+
+def page(given: Given, dataset: str | None) -> bytes:
+    """Return a report as HTML (`html`)."""
+    report = report_of(given)
+    return html(report, dataset, drawn(report))
+
+
+def html(report: Report, dataset: str | None, made: dict[str, Any]) -> bytes:
+    """Return a report as HTML.
+
+    Args:
+        report: its statistics.
+        dataset: where the images lie, for pictures; None: it goes without.
+        made: the figures by name.
+    """
+    about, facts = report.about, report.given.facts()
     found = [
         mistake
         for index, each in enumerate(about)
         for mistake in error_gallery.mistakes(index, each.predictions, facts.backgrounds)
     ]
-    images = error_gallery.pictures(dataset, facts, [each.key for each in found]) if dataset and about else {}
+    keys = [*(each.key for each in found), *(each.key for one in report.pulls for each in one.pictures)]
+    images = error_gallery.pictures(dataset, facts, keys) if dataset and about else {}
     return render(
         "report.html",
+        report=report,
         facts=facts,
         warning=not_d3s(facts.kind, facts.config),
         about=about,
-        given=given,
+        given=report.given,
+        contents=contents(report),
         sections=sections,
+        headline=headline,
+        drops=drops,
+        differences=differences,
+        pulls=pulls,
+        classes=classes,
         features=disentanglement,
         probe_text=probe_text,
-        drops=drops(about, controls),
         points=points,
         METRICS=METRICS,
         metric=metric,
-        figures={
-            name: figures.svg(figure, name)
-            for name, figure in (drawn(given) if made is None else made).items()
-            if not name.startswith("classes")
-        },
-        pictured=dataset is not None,
+        figures={name: figures.svg(figure, name) for name, figure in made.items()},
+        dataset=dataset,
+        images=images,
         data={
             "backgrounds": facts.backgrounds,
             "models": [each.label for each in about],
-            "classes": [sections.classes(each.metrics) for each in about],
-            **error_gallery.told(found, images),
+            "classes": [classes.listed(each.metrics) for each in about],
+            **error_gallery.listed(found, images),
         },
     )
 
 
-def drawn(given: Given) -> dict[str, Any]:
-    """Return the figures by name."""
-    return sections.drawn(divide(given.measured)[0]) | disentanglement.drawn(given)
+def contents(report: Report) -> dict[str, str]:
+    """Return the sections that the page has: anchor -> title, in order."""
+    about, given = report.about, report.given
+    every = {
+        "errors": ("Errors of highest confidence", about),
+        "drop": ("Drop: what the background alone costs", about),
+        "backgrounds": ("Accuracy on each background", about),
+        "pulls": ("What each background pulls answers to", about),
+        "models": ("Differences between the models", report.differences),
+        "superclasses": ("Superclasses on each background", any(classes.superclasses(each.metrics) for each in about)),
+        "classes": ("Classes", about),
+        "photos": ("The same photo on different backgrounds", about),
+        "calibration": ("Calibration: is it as sure as it is right?", about),
+        "probes": ("Probes: foreground and background from features", given.probed),
+        "correlation": ("Spurious-correlation benchmark", given.correlations),
+        "sweep": ("Leakage against accuracy over lambda", given.sweeps),
+        "method": ("How it was measured", about),
+    }
+    return {anchor: title for anchor, (title, there) in every.items() if there}

@@ -9,14 +9,24 @@ import numpy as np
 from benchmark.metrics.accuracy import hits
 from benchmark.metrics.calibration import calibration_curve
 from benchmark.reports import figures
-from benchmark.reports.text import between, percent
-from benchmark.schemas.metrics import ClassScore, Metrics
+from benchmark.reports.text import between, percent, points
+from benchmark.schemas.metrics import Metrics
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import Result
 from d3s_dataset.utils import escape
 from d3s_dataset.utils.tables import csv_bytes, markdown_table
 
-HEADINGS = ("model", "n", "top-1 %", "95 % interval", "top-5 %", "worst background", "its top-1 %", "gap, points")
+FEW_IMAGES = 30  # calibration bins of fewer are drawn hollow
+HEADINGS = (
+    "model",
+    "n",
+    "top-1 %",
+    "95 % interval",
+    "top-5 %",
+    "worst background",
+    "its top-1 %",
+    "worst minus all, points",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,51 +60,87 @@ def headline(about: Sequence[Measured]) -> list[tuple[str, ...]]:
         metrics, worst = each.metrics, each.metrics.worst_background
         lowest = (worst.name, percent(worst.top1)) if worst else ("-", "-")
         accuracy = (percent(metrics.top1), between(metrics.ci95) + "*" * bool(metrics.doubts), percent(metrics.top5))
-        rows.append((each.label, str(metrics.n), *accuracy, *lowest, percent(metrics.gap)))
+        below = points(None if metrics.gap is None else -metrics.gap)
+        rows.append((each.label, str(metrics.n), *accuracy, *lowest, below))
     return rows
 
 
-def by_background(about: Sequence[Measured]) -> list[tuple[str, ...]]:
-    """Return top-1 on each background with its interval, one row per background and two columns per model."""
+def hardest_first(about: Sequence[Measured]) -> list[str]:
+    """Return the backgrounds by the models' mean top-1, the hardest first; those without images last."""
+    names = about[0].result.dataset.backgrounds
+    known = {name: [cells[name].top1 for each in about if (cells := each.metrics.by_background)] for name in names}
+    shares = {name: [top1 for top1 in known[name] if top1 is not None] for name in names}
+    return sorted(names, key=lambda name: sum(shares[name]) / len(shares[name]) if shares[name] else 2.0)
+
+
+def by_background(about: Sequence[Measured]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each background, the hardest first, and one (top-1, its interval) per model."""
     rows = []
-    for name in about[0].result.dataset.backgrounds:
+    for name in hardest_first(about):
         cells = [each.metrics.by_background[name] for each in about]
         shown = [(percent(cell.top1), between(cell.ci95) + "*" * bool(cell.doubts)) for cell in cells]
-        rows.append((name, *(text for pair in shown for text in pair)))
+        rows.append((name, shown))
     return rows
 
 
 def drawn(about: Sequence[Measured]) -> dict[str, Any]:
-    """Return the figures by name."""
+    """Return the figures of backgrounds and of calibration, by name."""
     if not about:
         return {}
-    names = about[0].result.dataset.backgrounds
-    series, curves = [], []
+    names = hardest_first(about)
+    series = []
     for each in about:
         cells = [each.metrics.by_background[name] for name in names]
-        columns = [[cell.top1 for cell in cells], *([cell.ci95[end] for cell in cells] for end in (0, 1))]
-        series.append(figures.Series(each.label, *(100 * np.array(column, dtype=np.float64) for column in columns)))
-        right = hits(each.predictions.foreground, each.predictions.prediction)
-        if each.predictions.probability is not None:
-            curves.append(figures.Curve(each.label, *calibration_curve(each.predictions.probability[:, 0], right)[1:]))
-    made = {"backgrounds": figures.accuracies(names, series), "calibration": figures.calibration(curves)}
-    for index, each in enumerate(about):
-        cells = sorted(each.metrics.by_foreground.values(), key=lambda cell: cell.top1 or 0)
-        share = np.array([cell.top1_by_background for cell in cells], dtype=np.float64)
-        made[f"classes-{index + 1}"] = figures.heat(names, share)
+        rows = np.array([(cell.top1, *cell.ci95) for cell in cells], dtype=np.float64)
+        whole = None if each.metrics.top1 is None else 100 * each.metrics.top1
+        mean, low, high = 100 * rows.T
+        series.append(figures.Series(each.label, mean, low, high, whole))
+    made = {"backgrounds": figures.accuracies(names, series)}
+    curves = [_curve(each) for each in about]
+    if any(curves):
+        made["calibration"] = figures.calibration(curves, FEW_IMAGES)
     return made
 
 
-def classes(metrics: Metrics) -> list[list[Any]]:
-    """Return (name, images and correct predictions on each background) of each class, for the page's script."""
-    return [
-        [name, each.n_by_background, [round(n * (share or 0)) for n, share in _cells(each)]]
-        for name, each in metrics.by_foreground.items()
-    ]
+def _curve(each: Measured) -> figures.Curve | None:
+    """Return a model's calibration curve; None where its predictions lack probabilities."""
+    if each.predictions.probability is None:
+        return None
+    right = hits(each.predictions.foreground, each.predictions.prediction)
+    return figures.Curve(each.label, *calibration_curve(each.predictions.probability[:, 0], right))
 
 
-def _cells(each: ClassScore) -> list[tuple[int, float | None]]:
-    return list(zip(each.n_by_background, each.top1_by_background, strict=True))
+def bins(about: Sequence[Measured]) -> Table | None:
+    """Return the calibration bins as text: images, mean confidence and accuracy of each model with probabilities.
+
+    None where no model's predictions have them.
+    """
+    curves = [curve for curve in map(_curve, about) if curve]
+    if not curves:
+        return None
+    headings = [f"{each.label}{end}" for each in curves for end in (": images", " sure %", " right %")]
+    count, rows = len(curves[0].size), []
+    for place in range(count):
+        ends = between((place / count, (place + 1) / count))
+        cells = [(str(each.size[place]), each.confidence[place], each.accuracy[place]) for each in curves]
+        rows.append((ends, *(text for n, sure, right in cells for text in (n, percent(sure), percent(right)))))
+    return Table("calibration", "Calibration bins", ("confidence, %", *headings), rows)
+
+
+def confidence(about: Sequence[Measured]) -> list[str]:
+    """Return one sentence per model: its mean confidence, its accuracy, and their difference."""
+    sentences = []
+    for each in about:
+        if each.predictions.probability is None:
+            sentences.append(f"{each.label}: its predictions have no probabilities.")
+            continue
+        sure, right = float(each.predictions.probability[:, 0].mean(dtype=np.float64)), each.metrics.top1 or 0.0
+        word = "overconfident" if sure > right else "underconfident"
+        sentences.append(
+            f"{each.label} is {percent(sure)} % confident on average and {percent(right)} % of its answers are right: "
+            f"{word} by {percent(abs(sure - right))} points."
+        )
+    return sentences
 
 
 def doubts(about: Sequence[Measured]) -> list[str]:
@@ -109,7 +155,9 @@ def tables(about: Sequence[Measured]) -> list[Table]:
         return []
     names = [title for each in about for title in (f"{each.label} top-1 %", "95 % interval")]
     first = Table("headline", "Headline", HEADINGS, headline(about))
-    return [first, Table("backgrounds", "Accuracy on each background", ("background", *names), by_background(about))]
+    rows = [(name, *(text for cell in cells for text in cell)) for name, cells in by_background(about)]
+    backgrounds = Table("backgrounds", "Accuracy on each background", ("background", *names), rows)
+    return [each for each in (first, backgrounds, bins(about)) if each]
 
 
 def files(tables: Sequence[Table]) -> dict[str, bytes]:

@@ -76,6 +76,11 @@ def ratio(value: float | None) -> str:
     return _text(value, 0, 2)
 
 
+def p_value(value: float | None) -> str:
+    """Return a p-value with three decimals, `<0.001` below that, a dash for none."""
+    return "<0.001" if value is not None and value < 0.001 else _text(value, 0, 3)
+
+
 def _text(value: float | None, shift: int, decimals: int, sign: str = "") -> str:
     """Return a number times 10^shift: the one rounding of all that is shown, ties to even.
 

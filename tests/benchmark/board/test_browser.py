@@ -49,7 +49,7 @@ def fits(window, size):
 def test_report(visit, shown, size, scheme):
     window = visit(shown, size, scheme)
     assert fits(window, size)
-    assert window.locator("figure svg").count() == 4
+    assert window.locator("figure svg").count() == 5
     square = window.locator("table.square").first.bounding_box()
     assert square["x"] + square["width"] <= size["width"]  # the 2 x 2 table is seen whole on a phone too
     readings = window.get_by_text("all 8 readings")
@@ -57,8 +57,12 @@ def test_report(visit, shown, size, scheme):
     window.keyboard.press("Enter")
     assert window.get_by_text("foreground <- background").first.is_visible()
     pictures = window.locator("#gallery img")
+    assert pictures.count() == 14
+    window.locator("#gallery-more").click()
     count = pictures.count()
     assert count == 36  # of the first model: 30 % of 120 images
+    assert window.locator("#gallery-more").is_hidden()
+    assert window.locator("#gallery figcaption").first.inner_text().startswith("truth ")
     pictures.first.scroll_into_view_if_needed()  # only then it is loaded
     window.wait_for_function("document.querySelector('#gallery img').naturalWidth === 32")
     window.locator("#gallery-background").select_option("rain")
@@ -66,6 +70,10 @@ def test_report(visit, shown, size, scheme):
     window.locator("#gallery-background").select_option("")
     window.locator("#gallery-class").fill("no such class")
     assert pictures.count() == 0
+    table = window.locator("#class-table")
+    assert table.is_hidden()  # a cell holds one image
+    window.get_by_text("every class on each background (a cell holds 1 image)").click()
+    assert table.is_visible()
     window.locator("#class-filter").fill("tench")
     assert window.locator("#class-table tbody tr").count() == 1
 

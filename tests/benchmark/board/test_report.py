@@ -12,8 +12,8 @@ import pytest
 from benchmark import report
 from benchmark.data.split import open_split
 from benchmark.metrics.calibration import BINS, calibration_curve, calibration_error
+from benchmark.reports.drops import drops
 from benchmark.reports.inputs import divide, read
-from benchmark.reports.page import drops
 from benchmark.schemas import predictions, result
 from d3s_dataset.manifest import to_json
 from tests.benchmark.board import features
@@ -30,7 +30,7 @@ def test_everything_beside_the_page(two, release, tmp_path):
     report.main([*map(str, two), "--out", str(out), "--dataset", str(release)])
     made = {path.name for path in out.parent.iterdir()}
     assert {"report.html", "report.md", "report-headline.csv", "report-backgrounds.csv"} <= made
-    assert {f"report-{name}.png" for name in ("backgrounds", "calibration", "classes-1", "classes-2")} <= made
+    assert {f"report-{name}.png" for name in ("backgrounds", "calibration", "classes")} <= made
     text = out.read_text()
     assert "<b>" not in text.replace("<body>", "")
     assert "http://" not in text.replace('xmlns="http://www.w3.org', "").replace('xlink="http://www.w3.org', "")
@@ -58,7 +58,7 @@ def four(controlled, tmp_path):
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 0, 3, 2)])
 def test_each_run_is_set_against_its_own_controls(four, order):
     about, controls = divide(read([four.paths[each] for each in order]).measured)
-    found = {name: step["background"]["all images"].change for name, step in drops(about, controls).items()}
+    found = {each.label: each.by_background["all images"].change for each in drops(about, controls)}
     assert found == {"toy (no arguments)": 0, "toy (pad=1)": -0.5}
 
 
@@ -88,6 +88,24 @@ def test_a_chain_of_another_run_needs_its_own_results(four, tmp_path):
     chain.write_bytes(to_json(of_run))
     said = refused(report.main, four.paths[1], chain, "--out", tmp_path / "report.html")
     assert "is computed from results on control sets: expected them too" in said
+
+
+def test_the_gallery_is_second_and_contents_list_what_there_is(four, two, tmp_path):
+    out = tmp_path / "report.html"
+    report.main([*map(str, four.paths), "--out", str(out)])
+    text = out.read_text()
+    listed = re.findall(r'<li><a href="#([a-z]+)">', text)
+    assert listed[:4] == ["errors", "drop", "backgrounds", "pulls"]
+    assert re.findall(r'<h2 id="([a-z]+)">', text) == listed
+    assert text.count('class="finding"') == 3  # two models, and the difference between them
+    assert "when the background alone changes" in text
+    made = {path.name for path in tmp_path.iterdir()}
+    assert {f"report-{name}.csv" for name in ("drops", "differences", "differences-backgrounds", "calibration")} <= made
+    assert {f"report-{name}.png" for name in ("drop", "changes", "class-changes")} <= made
+    report.main([str(two[0]), "--out", str(out)])
+    text = out.read_text()
+    assert 'id="models"' not in text
+    assert "python -m benchmark.run --model one --dataset DIR_OR_REPO --config control_scale" in text
 
 
 def test_without_images_it_says_so(two, tmp_path):
@@ -133,30 +151,30 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     report.main([sweep, erased, str(two[0]), probe, aligned, str(two[1]), "--out", str(out)])
     text = out.read_text()
     assert "where 2 models fail" in text
-    assert text.count("Probes: foreground and background from features") == 1
+    assert text.count("Probes: foreground and background from features</h2>") == 1
     assert text.count("<h3>split|&lt;i&gt;</h3>") == 2  # once for both probes, once for the correlation
-    assert cells(text, "Probes: foreground") == [
+    assert cells(text, 'id="probes"') == [
         ["foreground linear", "90.0 85.0 to 95.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
-         "30.0 * 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
+         "30.0* 25.0 to 35.0 chance 10.0 1.25 of 2.30 nats"],
         ["background linear", "30.0 25.0 to 35.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
-         "90.0 * 85.0 to 95.0 chance 10.0 1.25 of 2.30 nats"],
+         "90.0* 85.0 to 95.0 chance 10.0 1.25 of 2.30 nats"],
     ]  # fmt: skip
     assert cells(text, "leace, raw and erased") == [
         ["background from foreground linear, unseen foreground",
-         "35.0 * 30.0 to 40.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
-         "15.0 * 10.0 to 20.0 chance 10.0 control 12.5 1.25 of 2.30 nats"]
+         "35.0* 30.0 to 40.0 chance 10.0 control 12.5 1.25 of 2.30 nats",
+         "15.0* 10.0 to 20.0 chance 10.0 control 12.5 1.25 of 2.30 nats"]
     ]  # fmt: skip
     erased_rows = rows_of(out.with_name("report-erased.csv"))
     assert erased_rows[1][-8:] == ["35.0", "30.0 to 40.0", "12.5", "1.25", "15.0", "10.0 to 20.0", "12.5", "1.25"]
     assert "Test images share background photos with the train split" in text
     assert "share foreground photos" not in text
-    assert text.count("<figure") == 4
+    assert text.count("<svg") == 5
     made = {path.name for path in out.parent.iterdir()}
     assert {f"report-{name}.csv" for name in ("probes", "erased", "kept", "correlation", "sweep")} <= made
     assert {"report-correlation-1.png", "report-sweep-1.png"} <= made
     method_rows = rows_of(out.with_name("report-correlation.csv"))
     assert method_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)",
-                                 "+25.0 (+23.0 to +27.0)", "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0",
+                                 "-25.0 (-27.0 to -23.0)", "+20.0 (+18.0 to +22.0)", "60.0 (58.0 to 62.0)", "70.0",
                                  "dog, conflicting"]  # fmt: skip
     assert [row[-1] for row in rows_of(out.with_name("report-sweep.csv"))[1:]] == ["yes", "", "yes"]
     kept = rows_of(out.with_name("report-kept.csv"))

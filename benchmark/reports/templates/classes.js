@@ -1,8 +1,6 @@
-"use strict";
 const sum = (values) => values.reduce((total, value) => total + value, 0);
-const chosen = (id) => Number(find(id)?.value ?? 0);
-
 let limit = 30;
+
 function showClasses() {
   const wanted = find("class-filter").value.trim().toLowerCase(), order = find("class-order").value;
   const share = ([, n, right]) => sum(right) / sum(n);
@@ -25,33 +23,7 @@ function showClasses() {
   find("class-more").hidden = limit >= rows.length;
 }
 
-function showGallery() {
-  const model = chosen("gallery-model"), background = find("gallery-background").value;
-  const wanted = find("gallery-class").value.trim().toLowerCase();
-  const rows = data.mistakes.filter(([who, , truth, place, answer]) => who === model
-    && (!background || place === background) && `${truth}\n${answer}`.toLowerCase().includes(wanted));
-  find("gallery").replaceChildren(...rows.map(([, key, truth, place, answer, sure]) => {
-    const figure = make("figure");
-    if (data.images[key]) {
-      const image = make("img");
-      image.src = data.images[key];
-      image.alt = `${truth} on ${place}`;
-      image.loading = "lazy";
-      figure.append(image);
-    }
-    const caption = make("figcaption");
-    caption.append(make("strong", truth.split(",")[0]), ` on ${place}: `, make("span", answer.split(",")[0]),
-      ` (${sure} %)`);
-    caption.title = key;
-    figure.append(caption);
-    return figure;
-  }));
-  find("gallery-count").textContent = `${rows.length} errors shown`;
-}
-
 for (const id of ["class-model", "class-filter", "class-order"])
   find(id)?.addEventListener("input", () => { limit = 30; showClasses(); });
 find("class-more").addEventListener("click", () => { limit += 200; showClasses(); });
-for (const id of ["gallery-model", "gallery-background", "gallery-class"]) find(id)?.addEventListener("input", showGallery);
 showClasses();
-showGallery();
