@@ -258,9 +258,21 @@ def test_the_reviewer_sees_figures_and_no_worker(served):
     found = json.loads(text)
     assert status == 200
     assert found["answers"]["given"] == len(last_votes(served.folder))
-    assert found["per_minute"] > 0
+    assert float(found["per_minute"]) > 0
     assert "<script>alert(1)</script> a comment" in found["comments"] or found["comments"] == []
-    assert not [name for name in (*PEOPLE, "pid1", "A1") if re.search(rf"\b{name}\b", text)]
+    assert not [name for name in ("pid1", "A1") if re.search(rf"\b{name}\b", text)]
+    assert {each["person"] for each in found["people"] if each["person"] in PEOPLE}  # colleagues by name
+
+
+def test_the_reviewer_s_pictures_are_for_the_reviewer(served):
+    name = files.read(served.folder).images[0].image
+    review = served.links["review"]
+    status, _, headers = served.ask(f"{review}/images/{name}")
+    assert (status, headers["content-type"]) == (200, "image/jpeg")
+    for path in ("secret", "votes.sqlite", "tasks.json", "..%2Fsecret", "none.jpg"):
+        assert served.ask(f"{review}/images/{path}")[0] in (403, 404)
+    person = served.links["anna"].rpartition("/")[2]
+    assert served.ask(f"{served.base}/review/{person}/images/{name}")[0] == 403
 
 
 def test_nothing_of_a_visitor_is_logged(tmp_path, tasks_folder):
