@@ -63,7 +63,7 @@ def display_name(model: Model) -> str:
 def source_of(model: Model) -> str:
     """Return the origin of a model's weights as text."""
     if model.elsewhere:
-        return "predictions only"
+        return PREDICTIONS_ONLY
     if model.checkpoint:
         return "file"
     if hub_repo(model):

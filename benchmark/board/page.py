@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmark.board.links import OUR_PAPER, dataset_page, paper_page, weights_page
+from benchmark.board.names import PREDICTIONS_ONLY
 from benchmark.board.schema import Board, Cell, Entry, rounded
 from benchmark.metrics.registry import METRICS
 from benchmark.reports.text import between, metric, percent
@@ -21,6 +22,7 @@ SECTIONS = {
 _IN_WORDS = {
     "reproduced": ("is ranked", "are ranked"),
     "recomputed": ("waits to be reproduced", "wait to be reproduced"),
+    PREDICTIONS_ONLY: ("holds predictions only and is never ranked", "hold predictions only and are never ranked"),
     "not reproduced": ("was not reproduced", "were not reproduced"),
     "duplicate": ("is a duplicate", "are duplicates"),
     "superseded": ("is superseded", "are superseded"),
@@ -33,7 +35,7 @@ _LONGEST = 48  # characters of a name that is shown whole
 def values(board: Board) -> dict[str, Any]:
     """Return the values of the template `board.html`."""
     names = short_names(board.entries)
-    rules, waiting = board.rules, [each for each in board.entries if each.state == "recomputed"]
+    rules, waiting = board.rules, [each for each in board.entries if _in_word(each) == "recomputed"]
     ranked = Counter(each.section for each in board.entries if each.rank)
     return {
         "rules": rules,
@@ -55,17 +57,23 @@ def values(board: Board) -> dict[str, Any]:
 
 def states(board: Board) -> str:
     """Return how many submissions are in which state, as a sentence: `Of 3 submissions, 2 are ranked, 1 waits ...`."""
-    counts = Counter(each.state for each in board.entries)
+    counts = Counter(map(_in_word, board.entries))
     parts = [f"{counts[state]} {_IN_WORDS[state][counts[state] != 1]}" for state in _IN_WORDS if counts[state]]
     total = len(board.entries)
     return f"Of {total} submission{'s' * (total != 1)}, {', '.join(parts)}." if parts else "No submissions yet."
+
+
+def _in_word(entry: Entry) -> str:
+    """Return an entry's state as a key of `_IN_WORDS`: what nothing can run again waits for nothing."""
+    only = entry.state == "recomputed" and entry.source == PREDICTIONS_ONLY
+    return PREDICTIONS_ONLY if only else entry.state
 
 
 def lead(entries: Sequence[Entry], section: str) -> str:
     """Return a section's headline sentence: its first model, with the interval and its worst background."""
     mine = [each for each in entries if each.section == section]
     ranked = [each for each in mine if each.rank]
-    waiting = sum(each.state == "recomputed" for each in mine)
+    waiting = sum(_in_word(each) == "recomputed" for each in mine)
     if not ranked:
         rest = f"; {waiting} {_IN_WORDS['recomputed'][waiting != 1]}" if waiting else ""
         return f"No model {SECTIONS[section]} is ranked yet{rest}."

@@ -137,4 +137,9 @@ def test_states_in_words():
     assert states(Board(rules=rules, entries=waiting[:1])) == "Of 1 submission, 1 waits to be reproduced."
     assert states(Board(rules=rules, entries=waiting)) == "Of 2 submissions, 2 wait to be reproduced."
     assert lead(waiting, "imagenet") == "No model trained on ImageNet only is ranked yet; 2 wait to be reproduced."
+    only = [*waiting, entry("c", source="predictions only")]  # nothing that could be run again: it does not wait
+    assert states(Board(rules=rules, entries=only)) == (
+        "Of 3 submissions, 2 wait to be reproduced, 1 holds predictions only and is never ranked."
+    )
+    assert lead(only, "imagenet") == lead(waiting, "imagenet")
     assert lead(waiting, "web") == "No model trained on data of the web is ranked yet."
