@@ -32,7 +32,7 @@ def figures(desk: Desk, key: bytes) -> dict[str, Any]:
     recent = sum(vote.at > now - _RECENT for vote in votes) / _RECENT * 60
     left = answers - len(votes)
     people = _people(tasks, votes, desk.store.fast(), shown)
-    gold, _, pace = _LIMITS.lines()  # agreement with the majority takes too long to be computed every three seconds
+    gold, _, pace = _LIMITS.lines()  # agreement with the majority takes too long to be computed at every look
     flagged = {each["person"] for each in people if each["flags"]}
     disputed = disputes(tasks, [vote for vote in votes if shown(vote.worker) not in flagged], shown)
     return {
