@@ -321,7 +321,8 @@ def test_a_board_on_guides_says_that_it_is_not_about_d3s(controlled, tmp_path, c
     assert (warning in shown[0], warning in site.tables(empty)) == (config == "guides",) * 2
     assert sum(warning in each for each in shown) == (4 if config == "guides" else 0)
     for more in ([], ["--check"], ["--reproduce", "x"]):  # the first line, before there is any submission to rank
-        refused(leaderboard.main, root, "--dataset", controlled, "--out", tmp_path / "out", *more)
+        marked = ["--rehearsal"] if config == "guides" else []
+        refused(leaderboard.main, root, "--dataset", controlled, "--out", tmp_path / "out", *marked, *more)
         first = capsys.readouterr().out.splitlines()[0]
         assert first.startswith(f"{empty.rules.name} (d3s), config {config}, split validation: {empty.rules.n} images")
         assert (warning in first) == (config == "guides")
