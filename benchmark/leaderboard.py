@@ -9,9 +9,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from benchmark.board import rules as truth
 from benchmark.board import site
 from benchmark.board.fold import fold
+from benchmark.board.page import page_name, states
 from benchmark.board.reuse import Reuse
 from benchmark.board.rules import FILE_NAME, Rules, read_rules, truth_of
 from benchmark.board.schema import Board, Entry
@@ -22,7 +25,7 @@ from benchmark.reports.page import page
 from benchmark.reports.sections import Measured
 from benchmark.reports.text import name_images
 from benchmark.schemas import predictions as predictions_
-from benchmark.schemas.result import make_folder
+from benchmark.schemas.result import first_wrong, make_folder
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
@@ -33,27 +36,31 @@ from d3s_dataset.utils.extras import require
 _NAMED = 5  # files that disagree, named one by one
 
 
-def build(root: Path, dataset: str, out: Path) -> Board:
+def build(root: Path, dataset: str, out: Path, rehearsal: bool = False) -> Board:
     """Fold a folder into a board and write all its files; what this machine has computed before is not recomputed.
 
     Args:
         root: the folder of submissions.
         dataset: where the board's images lie.
         out: folder for the board.
+        rehearsal: whether the folder is a rehearsal's.
 
     Raises:
-        ResultError: no leaderboard, no submissions.
+        ResultError: no leaderboard, no submissions; a rehearsal where none is asked for, or the other way round, or one
+            that would be written over a board about D3S.
         ReleaseError, DatasetNotFound: the images are not there, or are others.
     """
     rules = read_rules(root)
+    rules.check_rehearsal(rehearsal, root)
+    _check_target(out, rules)
     reuse = Reuse(rules)
     board = fold(root, rules, truth_of(dataset, rules), reuse)
     make_folder(out)
     pages = {}
     for each in board.entries:
-        path = out / site.page_name(each)
+        path = out / page_name(each)
         if each.rank and not (path.is_file() and file_digest(path) == reuse.page(each.content)):
-            pages[site.page_name(each)] = content = _report(root, each)
+            pages[page_name(each)] = content = _report(root, each, rules)
             reuse.keep_page(each.content, hashlib.sha256(content).hexdigest())
     site.write_pages(board, pages, out)
     for name, content in site.files(board).items():
@@ -61,11 +68,25 @@ def build(root: Path, dataset: str, out: Path) -> Board:
     return board
 
 
-def _report(root: Path, entry: Entry) -> bytes:
+def _check_target(out: Path, rules: Rules) -> None:
+    """Raise ResultError where a folder holds a board about D3S and a rehearsal is to be written, or the reverse."""
+    path = out / site.BOARD
+    if not path.is_file():
+        return
+    try:
+        held = Board.model_validate_json(path.read_bytes()).rules.rehearsal
+    except ValidationError as error:
+        raise ResultError(f"{path} cannot be read: {first_wrong(error)}; remove it, or pass another --out") from None
+    if held != rules.rehearsal:
+        kinds = ("a board about D3S", "a rehearsal")
+        raise ResultError(f"{out} holds {kinds[held]}, and this is {kinds[not held]}: pass another --out")
+
+
+def _report(root: Path, entry: Entry, rules: Rules) -> bytes:
     predictions = predictions_.read(root / FOLDER / entry.id / PREDICTIONS)
     # What was measured elsewhere cannot be recomputed from predictions.
     result = result_of(predictions, entry.id).model_copy(update={"imagenet": None, "drop": None})
-    return page(Given([Measured(entry.model, result, predictions)]), None)
+    return site.marked(page(Given([Measured(entry.model, result, predictions)]), None), rules)
 
 
 def disagreements(root: Path, dataset: str, out: Path, into: Sequence[Path] = ()) -> list[str]:
@@ -93,6 +114,8 @@ def parser() -> Parser:
         "board --dataset demo/d3s --out site",
         "board --dataset demo/d3s --out site --check",
         "board --dataset demo/d3s --reproduce ID --rows 500",
+        "rehearsal --begin --rehearsal --dataset demo/d3s",
+        "rehearsal --rehearsal --dataset demo/d3s --out site",
     )
     about = "Validate submissions and rank them on a board."
     answer = Parser("python -m benchmark.leaderboard", description=about, examples=examples, tables=True)
@@ -104,6 +127,7 @@ def parser() -> Parser:
     add("--begin", action="store_true", help="write leaderboard.json for the release in --dataset")
     add("--config", default="default", metavar="NAME", help="with --begin: which images of the release")
     add("--split", default="validation", metavar="NAME", help="with --begin: train, validation, ...")
+    add("--rehearsal", action="store_true", help="a board that is marked as a rehearsal: not about D3S, but the sample")
     add("--into", type=Path, nargs="+", default=[], metavar="FILE", help="also write the tables into READMEs or cards")
     add("--eval-yaml", action="store_true", help="also write eval.yaml, which registers the benchmark on the Hub")
     add("--reproduce", metavar="ID", help="run a submission's weights, and note whether every image agrees")
@@ -115,6 +139,7 @@ def parser() -> Parser:
     answer.only_with("--reproduce", "--rows", "--checkpoint", "--devices", "--model")
     answer.never_with("--begin", "--check", "--reproduce", "--out", "--into", "--eval-yaml")
     answer.never_with("--check", "--reproduce", "--eval-yaml")
+    answer.never_with("--rehearsal", "--into", "--eval-yaml")
     return answer
 
 
@@ -125,19 +150,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.reproduce:
         require("benchmark", "torch", "timm", "torchvision")
     if args.begin:
-        return _begin(args.submissions, truth.rules_of(args.dataset, args.config, args.split))
+        return _begin(args.submissions, truth.rules_of(args.dataset, args.config, args.split, args.rehearsal))
+    rules = read_rules(args.submissions)
+    rules.check_rehearsal(args.rehearsal, args.submissions)
     if args.check:
         return _check(args.submissions, args.dataset, args.out, args.into)
+    say(_images(rules))
     if args.reproduce:
         from benchmark.board.reproduce import reproduce
 
-        rules = read_rules(args.submissions)
-        say(_images(rules))
         given = args.rows, args.checkpoint, args.devices, args.model
         say(reproduce(args.submissions, args.reproduce, rules, args.dataset, *given))
-    else:
-        say(_images(read_rules(args.submissions)))
-    board = build(args.submissions, args.dataset, args.out)
+    board = build(args.submissions, args.dataset, args.out, args.rehearsal)
     for path in args.into:
         write_atomic(path, site.into(path, board))
     if args.eval_yaml:
@@ -152,7 +176,8 @@ def _begin(root: Path, rules: Rules) -> None:
     if path.exists():
         raise ResultError(f"{path} is there already: a board stays about the images it began with")
     write_atomic(path, to_json(rules))
-    say(f"{_images(rules)}\nboard {path}")
+    mark = f"{rules.mark}\n" if rules.mark else ""
+    say(f"{_images(rules)}\n{mark}{'rehearsal' if rules.rehearsal else 'board'} {path}")
 
 
 def _images(rules: Rules) -> str:
@@ -169,10 +194,8 @@ def _check(root: Path, dataset: str, out: Path, into: Sequence[Path]) -> None:
 
 def summary(board: Board) -> str:
     """Return how many submissions are in which state, and why some are refused."""
-    states = [each.state for each in board.entries]
-    lines = [
-        f"{len(states)} submissions: " + ", ".join(f"{states.count(each)} {each}" for each in dict.fromkeys(states))
-    ]
+    lines = [board.rules.mark] if board.rules.mark else []
+    lines.append(states(board))
     lines += [f"  refused {each.id[:80]}: {each.reason}" for each in board.entries if each.state == "refused"]
     return "\n".join(lines)
 

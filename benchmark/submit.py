@@ -181,6 +181,7 @@ def parser() -> Parser:
     choices = ("imagenet", "web", "d3s")
     add("--training-data", choices=choices, required=True, help="what the model saw: ImageNet only, the web, D3S")
     add("--notes", default="", help="one line on the model")
+    add("--paper", metavar="ID", help="the model's paper, which the board links: arXiv:2211.10370 or doi:10.1000/182")
     add("--supersedes", metavar="ID", help="an older submission of the same model that this one replaces")
     add("--model-repo", metavar="ORG/NAME", help="also propose the score to the model's repo on the Hub")
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="the release that the board is about")
@@ -192,7 +193,7 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
     """Check a result, send it, print its address."""
     args = parser().parse_args(argv)
     require("score", "scipy")
-    said = description_of(args.training_data, args.notes, args.supersedes)
+    said = description_of(args.training_data, args.notes, args.supersedes, args.paper)
     board = Path(args.repo_id) if Path(args.repo_id).is_dir() else None
     if board is None and re.fullmatch(r"[\w.-]+/[\w.-]+", args.repo_id) is None:
         raise ResultError(
@@ -203,11 +204,15 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
         silence_client()
     repo = connect(args.repo_id, patience) if board is None else None
     rules = rules_on_hub(repo) if repo else read_rules(Path(args.repo_id))
+    if rules.rehearsal and args.model_repo:
+        raise ResultError(f"--model-repo: {args.repo_id} is a rehearsal on {rules.warning}: it gives no score on D3S")
     name, files = pack(args.result, said, rules, args.dataset)
     if args.supersedes:
         check_older(
             args.supersedes, name, hub_repo(results.read(args.result).model), _submissions(repo, Path(args.repo_id))
         )
+    if rules.mark:
+        say(rules.mark)
     sizes = ", ".join(f"{each} ({len(content):,} bytes)" for each, content in files.items())
     say(f"{name}: every number recomputed from its predictions is the one that was sent\n  {sizes}")
     url = args.repo_id if repo is None else f"{repo.url}/tree/main/{FOLDER}/{name}"

@@ -87,12 +87,17 @@ OBEYED = {
     ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --repeats",
     ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --repeats",
     ("benchmark.report", "FILE"): "--dataset --out",
-    ("benchmark.submit", "FILE --repo-id a/b --training-data web"): "--notes --supersedes --model-repo --dataset "
-    "--dry-run",
-    ("benchmark.leaderboard", "DIR"): f"{BOARD} --eval-yaml --check --reproduce --begin",
-    ("benchmark.leaderboard", "DIR --reproduce ID"): f"{BOARD} --eval-yaml --rows --checkpoint --devices --model",
-    ("benchmark.leaderboard", "DIR --begin"): "--dataset --config --split",
-    ("benchmark.leaderboard", "DIR --check"): BOARD,
+    (
+        "benchmark.submit",
+        "FILE --repo-id a/b --training-data web",
+    ): "--notes --paper --supersedes --model-repo --dataset --dry-run",
+    ("benchmark.leaderboard", "DIR"): f"{BOARD} --eval-yaml --check --reproduce --begin --rehearsal",
+    (
+        "benchmark.leaderboard",
+        "DIR --reproduce ID",
+    ): f"{BOARD} --eval-yaml --rows --checkpoint --devices --model --rehearsal",
+    ("benchmark.leaderboard", "DIR --begin"): "--dataset --config --split --rehearsal",
+    ("benchmark.leaderboard", "DIR --check"): f"{BOARD} --rehearsal",
 }
 
 

@@ -73,6 +73,7 @@ def measure(folder: Path, content: str, rules: Rules, truth: Truth) -> Entry:
         weights=model.digest,
         arguments=digest(model.kwargs),
         notes=said.notes,
+        paper=said.paper,
         supersedes=said.supersedes,
         withdrawn=said.withdrawn,
         numbers=numbers_of(found.result, answers_digest(found.predictions)),

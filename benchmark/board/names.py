@@ -13,6 +13,7 @@ _NAME = re.compile(r"[!-~]|[!-~][ -~]{0,254}[!-~]")  # ASCII: no look-alike lett
 _MARKUP = set('<>&`|\\"')
 _HUB = re.compile(r"(hf-hub|transformers|zero-shot):([\w.-]+/[\w.-]+)", re.ASCII)
 _SAME = {"0": "o", "1": "l", "i": "l", "rn": "m", "vv": "w"}  # what ASCII itself holds of look-alikes, in lower case
+PREDICTIONS_ONLY = "predictions only"  # the source of what nothing can run again
 _SOURCES = {"local-dir": "folder", "packaged": "package"}
 OWNED = ("timm", "Hub", "package")  # sources whose names are unambiguous for every submitter
 _MOST_ARGUMENTS, _LONGEST_KEY, _LONGEST_VALUE, _LARGEST = 8, 32, 32, 4096
@@ -63,7 +64,7 @@ def display_name(model: Model) -> str:
 def source_of(model: Model) -> str:
     """Return the origin of a model's weights as text."""
     if model.elsewhere:
-        return "predictions only"
+        return PREDICTIONS_ONLY
     if model.checkpoint:
         return "file"
     if hub_repo(model):

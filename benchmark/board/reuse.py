@@ -20,7 +20,7 @@ from d3s_dataset.identity import digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
 
-_CHECKS = 2  # raised when submissions are checked for more, or an entry holds more
+_CHECKS = 3  # raised when submissions are checked for more, or an entry holds more
 
 
 class _P(Strict):

@@ -1,54 +1,105 @@
-"""Rules of a board: its images (`leaderboard.json`) and their labels in the release."""
+"""Rules of a board: its images (`leaderboard.json`) and their labels in the release.
 
+A board is about images of D3S, or it is a rehearsal: about anything else (the drawn sample, guides, a control), marked
+on every page. Neither takes the other's submissions, and neither is written over the other.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from benchmark.data.split import open_split
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import Dataset, first_wrong
-from benchmark.schemas.versions import Versioned
+from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ReleaseError, ResultError
 from d3s_dataset.schema import not_d3s
 
 FILE_NAME = "leaderboard.json"
-KIND = "d3s"  # the only kind with a board: the drawn sample and unredrawn guides are no D3S
+_LONGEST_KIND = 40  # characters of a stranger's text in an error
 _LABELS = ("foreground", "background", "foreground_source", "background_source")
+
+
+def _with_rehearsal(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return rules of version 2: in version 1, boards about guides and controls were not marked as rehearsals."""
+    other = not_d3s(str(fields.get("kind")), str(fields.get("config")))
+    return {"rehearsal": other is not None, **fields}
 
 
 class Rules(Versioned):
     """The file `leaderboard.json`: the images that a board is about.
 
-    `digest` is that of the config's shards; `repo` and `revision` locate the release on the Hub, if it is there.
+    `digest` is that of the config's shards; `repo` and `revision` locate the release on the Hub, if it is there;
+    `rehearsal` is true exactly where the images are not D3S's.
     """
 
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_rehearsal}
+
     name: str
-    kind: Literal["d3s"]
+    kind: str
     digest: str
     config: str
     split: str
     n: int
     repo: str | None = None
     revision: str | None = None
+    rehearsal: bool = False
+
+    @model_validator(mode="after")
+    def _rehearsal_or_d3s(self) -> Self:
+        if self.rehearsal != (self.warning is not None):
+            wanted = "false: the images are D3S's" if self.rehearsal else f"true: the images are {self.warning}"
+            raise ValueError(f"rehearsal: expected {wanted}")
+        return self
 
     @property
     def warning(self) -> str | None:
-        """A warning if the images are not D3S's, as those of `guides` or a control; else None."""
+        """A warning if the images are not D3S's, as those of the drawn sample, `guides` or a control; else None."""
         return not_d3s(self.kind, self.config)
+
+    @property
+    def mark(self) -> str | None:
+        """The sentence that marks every page of a rehearsal; None on a board about D3S."""
+        return f"Rehearsal on {self.warning}: no number here is a result on D3S" if self.rehearsal else None
+
+    @property
+    def title(self) -> str:
+        """The headline of a board's pages."""
+        return f"{self.name} rehearsal" if self.rehearsal else f"{self.name} leaderboard"
 
     def check(self, facts: Dataset) -> None:
         """Raise ResultError where a result is on other images, or on a part of them."""
-        if facts.kind != KIND:
-            raise ResultError(f"expected a result on a release of kind {KIND}, got kind {facts.kind[:20]!r}")
-        for name in ("digest", "config", "split", "n", "name"):
+        other = not_d3s(facts.kind[:_LONGEST_KIND], facts.config[:_LONGEST_KIND])
+        if other and not self.rehearsal:
+            raise ResultError(f"expected a result on D3S, got one on {other}: only a rehearsal board takes it")
+        if self.rehearsal and not other:
+            raise ResultError(f"expected a result on {self.warning} (a rehearsal), got one on D3S: send it to a board")
+        for name in ("kind", "digest", "config", "split", "n", "name"):
             wanted, got = getattr(self, name), getattr(facts, name)
             if wanted != got:
                 raise ResultError(f"expected a result on {name} {wanted}, got {str(got)[:80]}")
         if self.revision and facts.revision not in (None, self.revision):
             raise ResultError(f"expected a result on revision {self.revision}, got {str(facts.revision)[:80]}")
+
+    def check_rehearsal(self, asked: bool, where: Path) -> None:
+        """Raise ResultError where `--rehearsal` is typed for a board about D3S, or not typed for a rehearsal.
+
+        Args:
+            asked: whether it is typed.
+            where: the board's folder.
+        """
+        if self.rehearsal and not asked:
+            raise ResultError(f"{where} is a rehearsal on {self.warning}: add --rehearsal")
+        if asked and not self.rehearsal:
+            raise ResultError(
+                f"--rehearsal: {where} is a board about D3S: expected a rehearsal's folder; to begin one, add --begin "
+                "and a --dataset that is not D3S, such as the drawn sample"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +132,30 @@ class Truth:
                 raise ResultError(f"{name} of image {self.key[wrong[0]]} is another than the release's")
 
 
-def rules_of(dataset: str | Path, config: str = "default", split: str = "validation") -> Rules:
+def rules_of(dataset: str | Path, config: str = "default", split: str = "validation", rehearsal: bool = False) -> Rules:
     """Return the rules of a board on a release.
 
+    Args:
+        dataset: folder or Hub repo of the release.
+        config: which images of it.
+        split: which of its splits.
+        rehearsal: whether the board is a rehearsal.
+
     Raises:
-        ReleaseError: no release, or not one of D3S: a drawn sample has no board.
+        ReleaseError: no release; one that is not D3S, without `rehearsal`; or D3S with it.
     """
     facts = open_split(dataset, config, split).facts()
-    if facts.kind != KIND:
-        raise ReleaseError(f"expected a release of kind {KIND}, {dataset} is of kind {facts.kind}: no board for it")
+    other = not_d3s(facts.kind, facts.config)
+    if other and not rehearsal:
+        raise ReleaseError(
+            f"{dataset}, config {config}: {other}: expected a release of D3S, or --rehearsal for a board that is "
+            "marked as one"
+        )
+    if rehearsal and not other:
+        raise ReleaseError(f"--rehearsal: {dataset} is D3S: expected the drawn sample, guides or a control config")
     repo = str(dataset) if facts.revision else None
-    names = ("name", "digest", "config", "split", "n", "revision")
-    return Rules(kind=KIND, repo=repo, **{name: getattr(facts, name) for name in names})
+    names = ("name", "kind", "digest", "config", "split", "n", "revision")
+    return Rules(repo=repo, rehearsal=rehearsal, **{name: getattr(facts, name) for name in names})
 
 
 def read_rules(board: Path) -> Rules:

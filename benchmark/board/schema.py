@@ -85,7 +85,7 @@ class Entry(Strict):
 
     `model` is the displayed name and `source` where the weights come from (`submission.names`); `repo` the Hub repo,
     `arguments` the digest of the model's arguments, `run_again` on how many images the owner ran it, `sequence` the
-    record's where it was reproduced.
+    record's where it was reproduced, `paper` its canonical name (`links`).
     """
 
     id: str
@@ -99,6 +99,7 @@ class Entry(Strict):
     weights: str = ""
     arguments: str = ""
     notes: str = ""
+    paper: str | None = None
     supersedes: str | None = None
     withdrawn: str | None = None
     numbers: Numbers | None = None
@@ -122,8 +123,8 @@ def _with_metrics(fields: dict[str, Any]) -> dict[str, Any]:
 class Board(Versioned):
     """The file `board.json`."""
 
-    VERSION: ClassVar[int] = 2
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_metrics}
+    VERSION: ClassVar[int] = 3
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_metrics, 2: lambda fields: fields}
 
     rules: Rules
     entries: list[Entry]

@@ -1,13 +1,13 @@
 """A board -> the files people and tools read: JSON, CSV, Markdown, and a page, a static Space of the Hub."""
 
+import html
 from pathlib import Path
-from typing import Any
 
+from benchmark.board.page import PAGES, SECTIONS, backgrounds, interval, page_name, states, values
 from benchmark.board.rules import Rules
-from benchmark.board.schema import Board, Cell, Entry, rounded, to_bytes
-from benchmark.metrics.registry import METRICS
+from benchmark.board.schema import Board, Entry, rounded, to_bytes
 from benchmark.reports.html import render
-from benchmark.reports.text import between, metric, percent
+from benchmark.reports.text import percent
 from d3s_dataset.card.render import replace_block
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.utils.atomic import write_atomic
@@ -16,14 +16,8 @@ from d3s_dataset.utils.tables import csv_bytes, markdown_table
 
 BOARD = "board.json"
 RESULTS = "results"  # the block of a README or card that holds the tables
-PAGES = "models"  # the folder of reports, one a ranked model
-SECTIONS = {
-    "imagenet": "trained on ImageNet only",
-    "web": "trained on data of the web",
-    "d3s": "trained on D3S",
-}
 _SPACE = """---
-title: {name} leaderboard
+title: {title}
 emoji: 🏞️
 colorFrom: green
 colorTo: blue
@@ -37,16 +31,12 @@ pinned: false
 
 def files(board: Board) -> dict[str, bytes]:
     """Return a board's files by name; they depend on the board alone."""
-    shown = [_row(each) for each in board.entries]
-    headings = {name: each.heading for name, each in METRICS.items()}
-    data = {"entries": shown, "backgrounds": _backgrounds(board), "metrics": headings}
-    page = {"rules": board.rules, "sections": SECTIONS, "data": data}
     return {
         BOARD: to_bytes(board),
         "board.csv": _csv(board),
         "board.md": tables(board).encode(),
-        "index.html": render("board.html", counts=_counts(board), **page),
-        "README.md": (_SPACE.format(name=board.rules.name) + tables(board)).encode(),
+        "index.html": render("board.html", **values(board)),
+        "README.md": (_SPACE.format(title=board.rules.title) + tables(board)).encode(),
     }
 
 
@@ -91,6 +81,18 @@ def task_id(rules: Rules) -> str:
     return f"{rules.config}_{rules.split}"
 
 
+def marked(page: bytes, rules: Rules) -> bytes:
+    """Return a report with the mark of a rehearsal as its first line and in its title; on a board, as it is."""
+    if rules.mark is None:
+        return page
+    head, title, rest = page.decode().partition("<title>")
+    before, main, after = rest.partition("<main>")
+    assert title, "a page without <title>"
+    assert main, "a page without <main>"
+    banner = f'<p class="warn" role="note"><strong>{html.escape(rules.mark)}.</strong></p>'
+    return f"{head}<title>Rehearsal: {before}<main>\n{banner}\n{after}".encode()
+
+
 def tables(board: Board) -> str:
     """Return the ranked entries as Markdown, a table a section."""
     rules, parts = board.rules, []
@@ -103,14 +105,9 @@ def tables(board: Board) -> str:
     body = "\n".join(parts) or "No model has been run again by the board's owner yet, so none is ranked.\n"
     name, config, split, digest = map(escaped, (rules.name, rules.config, rules.split, rules.digest[:12]))
     where = f"{name}, config {config}, split {split}, {rules.n} images, digest {digest}"
-    where += f"; {rules.warning}" if rules.warning else ""
     note = "Ranked are models that the board's owner has run again; one tier: no difference by the paired test."
-    return f"{where}. {note}\n\n{body}"
-
-
-def page_name(entry: Entry) -> str:
-    """Return the path of an entry's report next to the page."""
-    return f"{PAGES}/{entry.id}.html"
+    mark = f"**{escaped(rules.mark)}.**\n\n" if rules.mark else ""
+    return f"{mark}{where}. {note} {states(board)}\n\n{body}"
 
 
 def write_pages(board: Board, pages: dict[str, bytes], out: Path) -> None:
@@ -127,60 +124,24 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     numbers = entry.numbers
     assert numbers is not None  # ranked
     worst = numbers.by_background[numbers.worst].top1 if numbers.worst else None
-    interval = _interval(numbers.all) or "-"
+    ends = interval(numbers.all) or "-"
     top1 = percent(numbers.all.top1)
-    shown = (entry.model, str(entry.rank), str(entry.tier), top1, interval, numbers.worst or "-", percent(worst))
+    shown = (entry.model, str(entry.rank), str(entry.tier), top1, ends, numbers.worst or "-", percent(worst))
     # The numbers are of all images, the evidence for them are those that were run again.
     return (*shown, percent(numbers.gap), entry.source, f"{entry.run_again} of {numbers.all.n}")
 
 
-def _backgrounds(board: Board) -> list[str]:
-    return next((list(each.numbers.by_background) for each in board.entries if each.numbers), [])
-
-
-def _counts(board: Board) -> dict[str, int]:
-    states = [each.state for each in board.entries]
-    return {state: states.count(state) for state in dict.fromkeys(states)}
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    """Return what the page's script shows of an entry: shares as in the JSON, to sort by, and as text, to show."""
-    told = {
-        name: getattr(entry, name)
-        for name in ("id", "model", "source", "state", "reason", "section", "rank", "tier", "run_again")
-    }
-    told |= {"notes": entry.notes, "page": page_name(entry) if entry.rank else None, "numbers": None}
-    if numbers := entry.numbers:
-        cells = {name: _shown(each.top1, _interval(each)) for name, each in numbers.by_background.items()}
-        plain = {"gap": numbers.gap, "flips": numbers.flip_rate, "top5": numbers.top5}
-        shares: dict[str, Any] = {name: _shown(value) for name, value in plain.items()}
-        shares["metrics"] = {
-            name: {"value": (value := numbers.metrics.get(name)), "shown": metric(name, value)} for name in METRICS
-        }
-        every = _shown(numbers.all.top1, _interval(numbers.all))
-        told["numbers"] = {"all": every, "cells": cells, "worst": numbers.worst, **shares}
-    return rounded(told)
-
-
-def _shown(value: float | None, interval: str = "") -> dict[str, Any]:
-    return {"value": value, "shown": percent(value), "ends": interval}
-
-
-def _interval(cell: Cell) -> str:
-    interval = between(cell.ci95)
-    return "" if interval == "-" else interval + "*" * cell.doubtful
-
-
 def _csv(board: Board) -> bytes:
-    backgrounds = _backgrounds(board)
+    names = backgrounds(board)
     headings = ["id", "model", "section", "state", "rank", "tier", "n", "right", "top1", "low", "high", "top5", "gap"]
-    last = ["weights_from", "run_again"]
-    rows = [[*headings, "worst_background", *(f"top1_{name}" for name in backgrounds), *last]]
+    last = ["weights_from", "run_again", "rehearsal"]
+    rows = [[*headings, "worst_background", *(f"top1_{name}" for name in names), *last]]
     for each in board.entries:
         if numbers := each.numbers:
             ends = (numbers.all.top1, *numbers.all.ci95, numbers.top5, numbers.gap)
             row = [each.id, each.model, each.section, each.state, each.rank, each.tier, numbers.all.n]
-            cells = [numbers.by_background[name].top1 for name in backgrounds]
+            cells = [numbers.by_background[name].top1 for name in names]
             row += [numbers.all.right, *rounded(ends), numbers.worst, *rounded(cells), each.source, each.run_again]
+            row.append("yes" if board.rules.rehearsal else "no")
             rows.append(row)
     return csv_bytes(rows)

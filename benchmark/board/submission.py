@@ -8,15 +8,17 @@ model.json        `Description`: what the model was trained on
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, ValidationError
 
+from benchmark.board.links import Paper
 from benchmark.board.safe_read import LONGEST
 from benchmark.schemas import result as results
 from benchmark.schemas.predictions import Predictions
-from benchmark.schemas.versions import Versioned
+from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import digest
 
@@ -38,11 +40,16 @@ class Description(Versioned):
     """Facts about a model that its result lacks. `training_data`: seen beyond ImageNet; each value has its own ranking.
 
     `imagenet`: nothing; `web`: images or captions of the web; `d3s`: images of D3S. `supersedes` is the id of an older
-    submission of the same model; `withdrawn` is the reason why this one no longer counts.
+    submission of the same model; `withdrawn` is the reason why this one no longer counts. `paper` is on arXiv or has a
+    DOI (`links.Paper`); version 1 has none.
     """
+
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields}
 
     training_data: Literal["imagenet", "web", "d3s"]
     notes: Text = ""
+    paper: Paper | None = None
     supersedes: Text | None = None
     withdrawn: Text | None = None
 
@@ -57,10 +64,11 @@ class Submission:
     description: Description
 
 
-def description_of(training_data: str, notes: str, supersedes: str | None) -> Description:
+def description_of(training_data: str, notes: str, supersedes: str | None, paper: str | None = None) -> Description:
     """Return a description; raises ResultError where a text is too long or holds what a board does not show."""
+    given = {"training_data": training_data, "notes": notes, "supersedes": supersedes, "paper": paper}
     try:
-        return Description.model_validate({"training_data": training_data, "notes": notes, "supersedes": supersedes})
+        return Description.model_validate(given)
     except ValidationError as error:
         raise ResultError(results.first_wrong(error)) from None
 

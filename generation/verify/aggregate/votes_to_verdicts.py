@@ -3,6 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
@@ -13,10 +14,12 @@ from d3s_dataset.utils.tables import csv_bytes
 from generation.verify.aggregate import verdicts as results
 from generation.verify.aggregate.agreement import alpha, interval, table
 from generation.verify.aggregate.consensus import Label, collect, dawid_skene, label
-from generation.verify.aggregate.report import render
+from generation.verify.aggregate.disagreements import disputes
+from generation.verify.aggregate.report import Study, render
 from generation.verify.aggregate.rules import RULES, Rule, decide, speaks_for
 from generation.verify.aggregate.verdicts import Verdict, Verdicts
 from generation.verify.aggregate.worker_quality import Limits, Quality, qualities
+from generation.verify.crowds.colleagues import shown_name
 from generation.verify.crowds.csv_votes import read_rows
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.questions import ANSWERS, NAMES
@@ -40,12 +43,15 @@ def aggregate(folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str
     if not votes:
         raise VerifyError(f"{folder} holds no votes yet: serve the page, or import answers from another tool")
     key = secret(folder)
-    apart = {worker: pace for worker, pace in fast.items() if anonymous(key, worker) not in count_fast}
-    if unknown := set(count_fast) - {anonymous(key, worker) for worker in fast}:
+    apart = {worker: pace for worker, pace in fast.items() if shown_name(key, worker) not in count_fast}
+    if unknown := set(count_fast) - {shown_name(key, worker) for worker in fast}:
         raise VerifyError(f"--count-fast: no annotator {min(unknown)} submitted a task too fast")
     found, people = judge(held, votes, rule, limits, key, apart)
     results.write(folder, found)
-    write_atomic(folder / REPORT, render(held, found, people, limits).encode())
+    shown = {anonymous(key, worker): shown_name(key, worker) for worker in {vote.worker for vote in votes}}
+    counted = [vote for vote in votes if anonymous(key, vote.worker) not in found.left_out]
+    split = disputes(held, counted, partial(shown_name, key))
+    write_atomic(folder / REPORT, render(Study(folder, held, found, people, shown, limits, split)).encode())
     return found
 
 
@@ -60,7 +66,7 @@ def judge(
     left_out = {worker: why for worker, each in quality.items() if (why := each.why_not(limits))}
     for worker in (fast or {}).keys() & quality.keys():
         pace = f"submitted a task at {(fast or {})[worker]:.2f} s per image"
-        left_out[worker] = f"{pace}: held until reviewed (--count-fast {anonymous(key, worker)})"
+        left_out[worker] = f"{pace}: held until reviewed (--count-fast {shown_name(key, worker)})"
     counted = [vote for vote in votes if vote.worker not in left_out]
     posterior = _posteriors(counted)
     rows = _verdicts(held, counted, posterior, rule)

@@ -55,34 +55,48 @@ class Quality:
         """Share of answers that equal the others' majority."""
         return self.agreed / self.compared if self.compared else None
 
-    def why_not(self, limits: Limits) -> str | None:
-        """Return why this annotator is excluded; None if included."""
+    def flags(self, limits: Limits) -> list[str]:
+        """Return every threshold that this annotator misses, in words; none for a good one."""
+        found = []
         if self.gold is not None and self.known >= limits.known and self.gold < limits.gold:
-            return f"{self.known_right} of {self.known} gold questions correct"
+            found.append(f"{self.known_right} of {self.known} gold questions correct")
         if self.agreement is not None and self.compared >= limits.compared and self.agreement < limits.agreement:
-            return f"{self.agreed} of {self.compared} answers agree with the majority"
+            found.append(f"{self.agreed} of {self.compared} answers agree with the majority")
         if self.seconds is not None and self.answers >= limits.compared and self.seconds < limits.seconds:
-            return f"median time {self.seconds:.1f} s per image"
-        return None
+            found.append(f"median time {self.seconds:.1f} s per image")
+        return found
+
+    def why_not(self, limits: Limits) -> str | None:
+        """Return why this annotator is excluded, by the first threshold missed; None if included."""
+        return next(iter(self.flags(limits)), None)
 
 
-def qualities(tasks: Tasks, votes: Sequence[Vote]) -> dict[str, Quality]:
-    """Return the quality of every annotator from the final votes."""
+def qualities(tasks: Tasks, votes: Sequence[Vote], compare: bool = True) -> dict[str, Quality]:
+    """Return the quality of every annotator from the final votes.
+
+    Args:
+        tasks: all tasks.
+        votes: the final votes.
+        compare: also compare each answer with the others' majority, which takes most of the time.
+    """
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     own: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
-        counts[vote.item, vote.question][vote.answer] += 1
+        if compare:
+            counts[vote.item, vote.question][vote.answer] += 1
         own[vote.worker].append(vote)
-    return {worker: _quality(tasks, own[worker], counts) for worker in sorted(own)}
+    return {worker: _quality(tasks, own[worker], counts if compare else None) for worker in sorted(own)}
 
 
-def _quality(tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Counter[str]]) -> Quality:
+def _quality(tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Counter[str]] | None) -> Quality:
     known = right = compared = agreed = 0
     for vote in votes:
         item = tasks.by_id[vote.item]
         if vote.question in item.expected:
             known += 1
             right += item.expected[vote.question] == vote.answer
+        if counts is None:
+            continue
         others = counts[vote.item, vote.question] - Counter([vote.answer])
         best = [answer for answer, count in others.items() if count == max(others.values())]
         if item.key is not None and len(best) == 1:

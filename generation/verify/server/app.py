@@ -82,6 +82,7 @@ def create(office: Office) -> FastAPI:
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     templates = Jinja2Templates(env=environment([_HERE / "templates", INSTRUCTIONS], "verify"))
     links, desk, tasks = office.links, office.desk, office.desk.tasks
+    all_pictures = frozenset(tasks.all_pictures())
 
     def say(request: Request, title: str, text: str, status: int, **more: Any) -> Response:
         if "application/json" in request.headers.get("content-type", ""):
@@ -188,6 +189,13 @@ def create(office: Office) -> FastAPI:
     def review(request: Request, token: str) -> Response:
         links.read("review", token)
         return templates.TemplateResponse(request, "review.html", {"title": "Progress"})
+
+    @app.get("/review/{token}/images/{name}")
+    def reviewed(token: str, name: str) -> Response:
+        links.read("review", token)
+        if name not in all_pictures:
+            raise BadLink("no picture of these tasks has this name")
+        return FileResponse(office.folder / IMAGES / name, media_type=MEDIA[Path(name).suffix], headers=_LASTING)
 
     @app.get("/review/{token}/figures")
     def numbers(token: str) -> Response:

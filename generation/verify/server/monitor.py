@@ -1,67 +1,88 @@
-"""Progress monitor for the reviewer: assignments, speed, agreement. Worker ids are anonymised."""
+"""Progress monitor for the reviewer: assignments, speed, agreement, annotators to look at, disputed images.
+
+Colleagues are shown by name, crowd workers by pseudonym. Every number is rounded here, and sent as text.
+"""
 
 import time
-from collections import defaultdict
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from generation.verify.aggregate.agreement import alpha, table
-from generation.verify.aggregate.worker_quality import seconds_per_item
+from generation.verify.aggregate.disagreements import Dispute, disputes
+from generation.verify.aggregate.worker_quality import Limits, qualities
+from generation.verify.crowds.colleagues import shown_name
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.assignments import Desk
-from generation.verify.votes.secret import anonymous
 from generation.verify.votes.store import Vote
 
 _RECENT = 600.0  # seconds over which the speed is measured
+_MOST = 24  # disputed images per question that are sent
+_LIMITS = Limits()
 
 
 def figures(desk: Desk, key: bytes) -> dict[str, Any]:
     """Return the figures of the reviewer's view as JSON values (null where there are no data)."""
     tasks, votes, sittings = desk.tasks, desk.store.last(), desk.sittings()
-    now = time.time()
+    now, shown = time.time(), cache(partial(shown_name, key))
     finished = [each for each in sittings if each.finished]
     wanted = len(tasks.tasks) * tasks.workers
     answers = sum(len(task.items) for task in tasks.tasks) * tasks.workers * len(NAMES)
     recent = sum(vote.at > now - _RECENT for vote in votes) / _RECENT * 60
     left = answers - len(votes)
+    people = _people(tasks, votes, desk.store.fast(), shown)
+    gold, _, pace = _LIMITS.lines()  # agreement with the majority takes too long to be computed at every look
+    flagged = {each["person"] for each in people if each["flags"]}
+    disputed = disputes(tasks, [vote for vote in votes if shown(vote.worker) not in flagged], shown)
     return {
         "release": f"{tasks.name} {tasks.release[:16]}",
         "drawn": tasks.drawn,
         "sittings": {"finished": len(finished), "open": len(sittings) - len(finished), "wanted": wanted},
         "answers": {"given": len(votes), "wanted": answers},
-        "per_minute": round(recent, 1),
-        "hours_left": round(left / recent / 60, 2) if recent and left > 0 else None,
+        "per_minute": f"{recent:.1f}",
+        "hours_left": f"{left / recent / 60:.1f}" if recent and left > 0 else None,
+        "done": left <= 0,
         "questions": [_question(name, tasks, votes) for name in NAMES],
-        "people": _people(tasks, votes, key),
-        "fast": sorted(anonymous(key, worker) for worker in desk.store.fast()),
-        "refused": {anonymous(key, worker): times for worker, times in desk.store.refused().items()},
+        "people": people,
+        "limits": [gold, pace, f"a task submitted below {desk.bounds.floor:g} s per image"],
+        "disputed": {name: {"n": len(found), "shown": [_dispute(each) for each in found[:_MOST]]}
+                     for name, found in disputed.items()},
+        "fast": sorted(map(shown, desk.store.fast())),
+        "refused": {shown(worker): times for worker, times in desk.store.refused().items()},
         "comments": [each.comment for each in finished if each.comment],
-    }
+    }  # fmt: skip
 
 
 def _question(name: str, tasks: Tasks, votes: list[Vote]) -> dict[str, Any]:
     own = [vote for vote in votes if vote.question == name and tasks.by_id[vote.item].key is not None]
     agreed = alpha(table(((vote.item, vote.answer) for vote in own), tuple(ANSWERS)))
     shares = {answer: sum(vote.answer == answer for vote in own) for answer in ANSWERS}
-    return {"name": name, "answers": shares, "alpha": None if agreed != agreed else round(agreed, 3)}
+    return {"name": name, "answers": shares, "alpha": None if agreed != agreed else f"{agreed:.3f}"}
 
 
-def _people(tasks: Tasks, votes: list[Vote], key: bytes) -> list[dict[str, Any]]:
-    own: dict[str, list[Vote]] = defaultdict(list)
-    for vote in votes:
-        own[vote.worker].append(vote)
+def _people(
+    tasks: Tasks, votes: list[Vote], fast: dict[str, float], shown: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    """Return the annotators, those to look at first; `flags` say why, in words."""
     found = []
-    for worker, given in own.items():
-        known = [(tasks.by_id[vote.item].expected.get(vote.question), vote.answer) for vote in given]
-        known = [pair for pair in known if pair[0]]
-        spent = seconds_per_item(given)
+    for worker, each in qualities(tasks, votes, compare=False).items():
+        flags = each.flags(_LIMITS)
+        if worker in fast:
+            flags.append(f"submitted a task at {fast[worker]:.1f} s per image: held for review")
         found.append(
             {
-                "person": anonymous(key, worker),
-                "answers": len(given),
-                "known_right": sum(right == answer for right, answer in known),
-                "known": len(known),
-                "seconds": None if spent is None else round(spent, 1),
+                "person": shown(worker),
+                "answers": each.answers,
+                "known_right": each.known_right,
+                "known": each.known,
+                "seconds": None if each.seconds is None else f"{each.seconds:.1f}",
+                "flags": flags,
             }
         )
-    return sorted(found, key=lambda each: -each["answers"])
+    return sorted(found, key=lambda each: (not each["flags"], -each["answers"], each["person"]))
+
+
+def _dispute(each: Dispute) -> dict[str, Any]:
+    return {"image": each.item.image, "guide": each.item.guide, "ask": each.ask, "object": each.object,
+            "background": each.background, "given": each.given}  # fmt: skip

@@ -314,13 +314,15 @@ def without_place(entry):
 @pytest.mark.parametrize("config", ["default", "guides"])
 def test_a_board_on_guides_says_that_it_is_not_about_d3s(controlled, tmp_path, capsys, config):
     root, warning = tmp_path / "board", "guides (no model has redrawn them), not D3S"
-    leaderboard.main([str(root), "--begin", "--dataset", str(controlled), "--config", config])
+    line = [str(root), "--begin", "--dataset", str(controlled), "--config", config]
+    leaderboard.main([*line, "--rehearsal"] if config == "guides" else line)
     empty = Board(rules=read_rules(root), entries=[])
     shown = [capsys.readouterr().out, *(content.decode() for content in site.files(empty).values())]
     assert (warning in shown[0], warning in site.tables(empty)) == (config == "guides",) * 2
     assert sum(warning in each for each in shown) == (4 if config == "guides" else 0)
     for more in ([], ["--check"], ["--reproduce", "x"]):  # the first line, before there is any submission to rank
-        refused(leaderboard.main, root, "--dataset", controlled, "--out", tmp_path / "out", *more)
+        marked = ["--rehearsal"] if config == "guides" else []
+        refused(leaderboard.main, root, "--dataset", controlled, "--out", tmp_path / "out", *marked, *more)
         first = capsys.readouterr().out.splitlines()[0]
         assert first.startswith(f"{empty.rules.name} (d3s), config {config}, split validation: {empty.rules.n} images")
         assert (warning in first) == (config == "guides")
@@ -331,5 +333,7 @@ def test_bad_input(board, release, tmp_path, toy):
     assert "no leaderboard" in refused(leaderboard.main, tmp_path, *out)
     assert "holds no submissions" in refused(leaderboard.main, board, *out)
     assert "is there already" in refused(leaderboard.main, board, "--begin", "--dataset", release)
-    assert "kind sample: no board" in refused(leaderboard.main, tmp_path / "new", "--begin", "--dataset", toy)
+    assert "expected a release of D3S, or --rehearsal" in refused(
+        leaderboard.main, tmp_path / "new", "--begin", "--dataset", toy
+    )
     assert "no submission '../x'" in refused(leaderboard.main, board, *out, "--reproduce", "../x")

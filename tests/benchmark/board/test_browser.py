@@ -1,5 +1,6 @@
 """Report and board in a real browser, from disk: no other request, no error; by mouse, by keyboard, on a phone."""
 
+import re
 import shutil
 
 import pytest
@@ -35,7 +36,8 @@ def page(empty_board, release, measured, send, copies, tmp_path_factory):
     root = shutil.copytree(empty_board, scratch / "submissions")
     names = ["alpha", "beta", "gamma", "delta"]
     for index, name in enumerate([*names, "unseen"]):
-        send(measured(scratch / "results", name, 0.2 + 0.15 * index, index, digest=f"{index}d" * 32), root)
+        send(measured(scratch / "results", name, 0.2 + 0.15 * index, index, digest=f"{index}d" * 32), root,
+             "--paper", "arXiv:2211.10370")  # fmt: skip
     reproduced(root, *names)
     leaderboard.main([str(root), "--out", str(scratch / "board"), "--dataset", str(release)])
     return scratch / "board" / "index.html"
@@ -79,7 +81,7 @@ def test_report(visit, shown, size, scheme):
 
 
 def names(window):
-    return window.locator("#board tbody tr .name a, #board tbody tr .name span").all_text_contents()
+    return window.locator("#board tbody tr .name").all_text_contents()
 
 
 @pytest.mark.parametrize(("size", "scheme"), SIZES)
@@ -98,6 +100,47 @@ def test_board_by_mouse(visit, page, size, scheme):
     assert "unseen" in names(window)
     window.locator("#section").select_option("web")
     assert names(window) == []
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_all_ten_backgrounds_are_reachable(visit, page, size, scheme):
+    window = visit(page, size, scheme)
+    last = window.locator("#board thead th").last
+    assert last.inner_text() == window.evaluate("data.backgrounds.at(-1)")
+    region = window.get_by_role("region", name="the board")
+    if size == DESK:  # without a scroll
+        box = last.bounding_box()
+        assert box["x"] + box["width"] <= size["width"]
+        assert region.evaluate("each => each.scrollWidth <= each.clientWidth")
+    else:
+        region.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
+        box = last.bounding_box()
+        assert box["x"] + box["width"] <= size["width"]
+        model = window.locator("#board tbody .model").first.bounding_box()  # the name stays in view
+        assert 0 <= model["x"] < 30
+    for name in window.locator("#board .name").all():  # whole, not cut
+        assert name.evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_waits_what_is_linked_and_how_to_submit(visit, page, scheme):
+    window = visit(page, PHONE, scheme)
+    back = window.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", back))) < 200) == (scheme == "dark")
+    assert window.get_by_text("Of 5 submissions, 4 are ranked, 1 waits to be reproduced.").is_visible()
+    assert window.locator("#lead").inner_text().startswith("delta is first with 65.0 % top-1 (95 % interval ")
+    window.get_by_role("link", name="Which wait").click()
+    assert window.get_by_text("unseen").first.is_visible()
+    window.get_by_role("link", name="Submit yours").click()
+    assert window.get_by_text("python -m benchmark.submit").is_visible()
+    addresses = window.locator("#board a").evaluate_all("all => all.map((each) => each.getAttribute('href'))")
+    assert all(re.match(r"models/|https://(huggingface\.co|arxiv\.org|doi\.org)/", each) for each in addresses)
+    assert "https://arxiv.org/abs/2211.10370" in addresses
+    window.locator("#section").select_option("web")
+    empty = "No model trained on data of the web is ranked yet."
+    assert window.locator("#board .empty").inner_text() == window.locator("#lead").inner_text() == empty
+    window.locator("#filter").fill("zz")
+    assert window.locator("#board .empty").inner_text() == 'No model here has a name with "zz".'
 
 
 def test_board_by_keyboard(visit, page):

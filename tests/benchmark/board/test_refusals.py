@@ -222,7 +222,7 @@ def another_version(folder):
 
 
 def another_version_of_the_description(folder):
-    edit(folder, DESCRIPTION, lambda said: said.update(schema_version=2))
+    edit(folder, DESCRIPTION, lambda said: said.update(schema_version=3))
 
 
 def a_folder_without_predictions(folder):
@@ -261,7 +261,7 @@ REASONS = {
     another_release: "expected a result on digest",
     another_release_s_digest: "result.json says otherwise than the release: dataset.release is 0000",
     backgrounds_renamed: "result.json says otherwise than the release: dataset.backgrounds[0] is cave",
-    the_drawn_sample: "expected a result on a release of kind d3s, got kind 'sample'",
+    the_drawn_sample: "expected a result on D3S, got one on drawn sample, not D3S: only a rehearsal board takes it",
     not_fp32: "expected a result in fp32, got bf16",
     not_a_number: "expected finite losses of 0 or more",
     a_class_that_is_none: "expected predicted classes in 0..999",
@@ -276,7 +276,7 @@ REASONS = {
     rows_without_end: "has 1,048,576 predictions, the images are 120",
     a_pickle: "cannot be read as a Parquet file",
     another_version: "schema_version 3 is newer than 2, the newest that is read: update d3s",
-    another_version_of_the_description: "schema_version 2 is newer than 1, the newest that is read",
+    another_version_of_the_description: "schema_version 3 is newer than 2, the newest that is read",
     a_folder_without_predictions: "'predictions.parquet' is missing",
     endless_brackets: "model.json: the whole file: Invalid JSON",
     provenance_that_is_no_json: "is no JSON",
@@ -402,5 +402,5 @@ def test_any_value_in_any_field_never_crashes(judge, good, tmp_path, monkeypatch
 
 
 def test_a_release_that_is_not_d3s_gets_no_board(toy):
-    with pytest.raises(ReleaseError, match="expected a release of kind d3s"):
+    with pytest.raises(ReleaseError, match="expected a release of D3S, or --rehearsal"):
         truth.rules_of(toy)

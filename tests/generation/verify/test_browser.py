@@ -1,14 +1,19 @@
 """The page in a real browser: by keyboard alone, by touch on a phone, with a reload and a change of mind."""
 
+import re
 import shutil
-from urllib.parse import urlsplit
 
 import pytest
 
+from generation.verify.aggregate.rules import Rule
+from generation.verify.aggregate.votes_to_verdicts import aggregate
+from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.questions import NAMES
+from generation.verify.votes.store import Store
 from tests.conftest import DESK, PHONE
 from tests.generation.verify.conftest import last_votes, opinion, start
+from tests.generation.verify.test_disagreements import votes_of
 
 KEYS = {"yes": "y", "no": "n", "unsure": "t"}
 
@@ -30,19 +35,19 @@ def visit(browser, short):
     """Open a link in a window of its own; at the end, nothing went wrong and nothing was asked of another host."""
     windows, wrong = [], []
 
-    def opened(address, size, **more):
+    def opened(address, size, host=None, **more):
         context = browser.new_context(viewport=size, **more)
         window = context.new_page()
         window.set_default_timeout(15_000)
         window.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         window.on("pageerror", lambda error: wrong.append(str(error)))
-        window.on("request", lambda request: wrong.append(request.url) if elsewhere(request.url) else None)
+        home = host or short.base
+        window.on(
+            "request", lambda request: None if request.url.startswith((home, "data:")) else wrong.append(request.url)
+        )
         window.goto(address)
         windows.append(context)
         return window
-
-    def elsewhere(url):
-        return urlsplit(url).netloc != urlsplit(short.base).netloc
 
     yield opened
     for context in windows:
@@ -127,7 +132,7 @@ def test_by_touch_on_a_phone(visit, short):
     assert given(short, "prolific:ben1") == expected(held, "ben", task)
     review = visit(short.links["review"], DESK)
     review.wait_for_selector("text=<img src=")  # the comment, as text
-    assert review.locator("img").count() == 0
+    assert review.locator("#comments img").count() == 0
 
 
 def test_reload_go_back_and_change_an_answer(visit, short):
@@ -202,6 +207,105 @@ def test_everything_has_a_name_and_enough_contrast(visit, short):
     for group in window.get_by_role("group").all():
         assert group.get_by_role("radio").count() == 3
     for selector in ("#gloss", ".hint", "figcaption", "#saved", ".answers span", "#help"):
+        assert contrast(window, selector) >= 4.5, selector
+
+
+SIZES = [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")]
+READ = ("h1", ".lead", ".soft", "dt", "dd", "th", "td", "select", "#state")
+
+
+def fits(window, size):
+    return window.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def is_dark(window):
+    back = window.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", back)[:3])) < 200
+
+
+@pytest.fixture(scope="module")
+def monitored(prepared, tmp_path_factory):
+    """The monitor of a study in which one annotator fails gold questions, and another answers in 0.3 s."""
+    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("monitored") / "tasks")
+    store = Store(folder)
+    store.add_all(votes_of(folder))
+    store.close()
+    page = start(folder)
+    yield page
+    page.kill()
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_the_monitor(visit, monitored, size, scheme):
+    window = visit(monitored.links["review"], size, color_scheme=scheme, host=monitored.base)
+    window.wait_for_selector("#people tr.flagged")
+    assert (fits(window, size), is_dark(window)) == (True, scheme == "dark")
+    assert "2 annotators need a look" in window.locator("#lead").inner_text()
+    assert window.locator("#people tr.flagged").count() == 2
+    assert window.get_by_role("cell", name="anna", exact=True).is_visible()
+    for selector in (*READ, ".flagged .why", ".disputes h3", ".disputes li"):
+        assert contrast(window, selector) >= 4.5, selector
+    pictures = window.locator(".disputes img")
+    pictures.first.scroll_into_view_if_needed()
+    window.wait_for_function("document.querySelector('.disputes img').naturalWidth > 0")
+    shown = window.locator(".disputes article").count()
+    window.locator("#question").select_option("background")
+    assert 0 < window.locator(".disputes article").count() <= shown
+    assert window.locator(".disputes h3", has_text="Is the place right").count() > 0
+    assert window.locator(".disputes h3", has_text="Is the object there").count() == 0
+    assert fits(window, size)
+
+
+def test_a_monitor_without_votes_says_so(visit, tasks_folder):
+    page = start(tasks_folder)
+    try:
+        window = visit(page.links["review"], PHONE, host=page.base)
+        for text in (
+            "Nobody has voted yet: send the links that serve printed.",
+            "Nobody has voted yet, so nobody disagrees.",
+            "Nobody has left a comment yet.",
+        ):
+            window.get_by_text(text).wait_for()
+        assert window.get_by_role("cell", name="not defined yet").count() == 3
+    finally:
+        page.kill()
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_the_report(visit, monitored, few_rounds, size, scheme):
+    aggregate(monitored.folder, Rule(), Limits())
+    window = visit((monitored.folder / "report.html").as_uri(), size, color_scheme=scheme, host="file://")
+    assert (fits(window, size), is_dark(window)) == (True, scheme == "dark")
+    assert " % of the images with a verdict are verified (" in window.locator(".lead").inner_text()
+    for selector in ("h1", ".lead", ".soft", "th", "td", ".out .why", "summary", ".disputes strong"):
+        assert contrast(window, selector) >= 4.5, selector
+    assert window.locator("tr.out").count() == 2
+    picture = window.locator(".disputes img").first
+    assert picture.evaluate("each => each.naturalWidth") > 0
+    window.locator("summary").nth(1).click()
+    assert fits(window, size)
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_voting_in_the_dark(visit, short, size):
+    address = (
+        short.links["prolific"].split("?")[0]
+        + f"?PROLIFIC_PID=dark{size['width']}&STUDY_ID=s&SESSION_ID=k{size['width']}"
+    )
+    window = visit(address, size, color_scheme="dark")
+    begin(window)
+    assert (fits(window, size), is_dark(window)) == (True, True)
+    window.keyboard.press("y")
+    window.locator("input[name=foreground][value=yes]:checked").wait_for()
+    for selector in (
+        "#what",
+        "#gloss",
+        "figcaption",
+        "#saved",
+        ".answers input:checked + span",
+        ".answers span",
+        "#help",
+    ):
         assert contrast(window, selector) >= 4.5, selector
 
 
