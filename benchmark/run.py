@@ -14,15 +14,20 @@ from benchmark.cache.cache import Cache, Options
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split, add_dataset_flags, open_split
 from benchmark.inference.evaluate import measure_one, process_start
+from benchmark.inference.occlusion import attribute
 from benchmark.inference.rerun import run_again
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.registry import forms
 from benchmark.models.specs import Entry, read_list
+from benchmark.reports.attribution import show as show_attribution
 from benchmark.reports.text import describe, percent, points, table
 from benchmark.schemas import result as results
+from benchmark.schemas.experiments import Attributed
 from benchmark.schemas.identity import labels, write_files
 from d3s_dataset.errors import ModelError
-from d3s_dataset.utils.cli import Parser, record, run_command, say, warn
+from d3s_dataset.manifest import to_json
+from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, warn
 
 # What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
 
@@ -34,6 +39,7 @@ def measure(
     checkpoint: Path | None = None,
     options: Options | None = None,
     imagenet: Folder | None = None,
+    attribution: int | None = None,
     cache: Cache | None = None,
     out: Path = Path("results"),
     started: float | None = None,
@@ -46,6 +52,7 @@ def measure(
         checkpoint: a file of weights, for a single model without one of its own.
         options: precision, compilation, devices.
         imagenet: photos to measure the same models on.
+        attribution: on how many images of each background to measure where a model looks (`inference.occlusion`).
         cache: predictions are read from it and stored in it; None for neither. Those of `MODULE:FUNCTION` never are.
         out: folder for the files.
         started: `time.monotonic()` of the process' start, from which the first model's seconds count.
@@ -70,10 +77,19 @@ def measure(
             failed.append(each.label)
             warn(str(error))
         else:
-            yield result, write_files(out, result, predictions)
+            path = write_files(out, result, predictions)
+            if attribution:
+                found = attribute(each, split, predictions, attribution, options)
+                write_atomic(attribution_path(path), to_json(found))
+            yield result, path
         started = time.monotonic()
     if failed:
         raise ModelError(f"{len(failed)} of {len(models)} models could not be measured: {', '.join(failed)}")
+
+
+def attribution_path(result: Path) -> Path:
+    """Return where it is written where a model looks, next to its result."""
+    return result.with_name(f"{result.stem}-attribution.json")
 
 
 def describe_run(run: results.Run) -> str:
@@ -107,9 +123,13 @@ def parser() -> Parser:
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet validation folder: measure on it too, and the drop")
+    add("--attribution", type=natural, metavar="N",
+        help="with N images of each background: which share of the answer's drop under occlusion lies on the object",
+    )  # fmt: skip
     add("--from", type=Path, metavar="RESULT", dest="from_", help="run a result's model again; does it say the same?")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for predictions and results")
-    kept = ("--models-file", "--config", "--split", "--limit", "--model-kwargs", "--precision", "--imagenet", "--out")
+    kept = ("--models-file", "--config", "--split", "--limit", "--model-kwargs", "--precision", "--imagenet", "--out",
+            "--attribution")  # fmt: skip
     answer.never_with("--from", *kept)  # the result says which images and how
     return answer
 
@@ -136,8 +156,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     imagenet = Folder(args.imagenet) if args.imagenet else None
     models = [replace(each, kwargs=dict(args.model_kwargs) | each.kwargs) for each in names]
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
-    for result, path in measure(split, models, **sources, out=args.out, started=started):
+    for result, path in measure(split, models, **sources, attribution=args.attribution, out=args.out, started=started):
         _show(result, path)
+        if args.attribution:
+            there = attribution_path(path)
+            looked = results.parse(Attributed, results.content_of(there), str(there))
+            say(show_attribution(looked))
+            say(f"attribution {there}")
+            record(attribution=looked, path=there)
 
 
 def _show(result: results.Result, path: Path) -> None:

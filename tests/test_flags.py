@@ -70,8 +70,11 @@ OBEYED = {
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
     ("generation.verify", "apply DIR DIR --out DIR"): "",
-    ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit",
-    ("benchmark.run", "--models-file paper"): f"{MODEL} --split --precision --no-compile --imagenet --limit",
+    ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
+    (
+        "benchmark.run",
+        "--models-file paper",
+    ): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
     ("benchmark.run", "--from RESULT"): "--dataset --checkpoint --devices --no-compile",
     ("benchmark.score", "FILE"): "--out --dataset",
     ("benchmark.score", "FILE --dataset d3s"): "--out --model-name --config --split",

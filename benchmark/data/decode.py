@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from benchmark.cache.cache import Cache
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.pixels import rgb
@@ -31,6 +32,37 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionB
 
 Prepare = Callable[[Image.Image], Any]
 _Wrong = list[tuple[int, str]]  # slot of a block, and why its image cannot be read
+
+
+class Images(Protocol):
+    """Images with a class, in order: a split, some rows of one, an ImageNet folder, images made of others."""
+
+    @property
+    def n(self) -> int:
+        """The number of images."""
+        ...
+
+    @property
+    def key(self) -> np.ndarray:
+        """The key of each image, (n,)."""
+        ...
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """The class of each image, (n,)."""
+        ...
+
+    def images(self, start: int = 0) -> Iterator[bytes | None]:
+        """Yield the encoded images from row `start` on."""
+        ...
+
+    def where(self, index: int) -> str:
+        """Return the file and the key of an image."""
+        ...
+
+    def content(self, cache: Cache) -> str:
+        """Return the digest of the images."""
+        ...
 
 
 class Source(Protocol):

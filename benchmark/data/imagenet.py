@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.cache.cache import Cache
-from benchmark.data.split import Rows, Split
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.taxonomy import classes
@@ -68,6 +67,3 @@ class Folder:
         """Return a digest of the photos' names, sizes and times of change: reading 50,000 of them takes too long."""
         facts = [(str(key), path.stat()) for key, path in zip(self.key, self.paths, strict=True)]
         return digest([str(self._folder.resolve()), [[key, each.st_size, each.st_mtime_ns] for key, each in facts]])
-
-
-Images = Split | Rows | Folder  # the sources of images with a class

@@ -61,6 +61,19 @@ class Split:
         """The class of each image, (n,)."""
         return self.column("foreground")
 
+    def boxes(self) -> np.ndarray:
+        """Return where the foreground was pasted: (n, 4) int, left, top, right, bottom in pixels.
+
+        Raises:
+            ReleaseError: the shards hold no boxes, or an image has none.
+        """
+        sides = ("left", "top", "right", "bottom")
+        table = pa.concat_tables([_read_columns(path, ("box",)) for path in self.paths]).slice(0, self.n)
+        column = table["box"].combine_chunks()
+        if column.null_count:
+            raise ReleaseError(f"{self.paths[0]}: {column.null_count} images have no box, so no object can be located")
+        return np.array([[each[side] for side in sides] for each in column.to_pylist()], dtype=np.int64)
+
     def images(self, start: int = 0) -> Iterator[bytes | None]:
         """Yield the encoded images from row `start` on; None where a row has none.
 
@@ -126,12 +139,12 @@ class Rows:
         """The number of images."""
         return len(self.chosen)
 
-    @cached_property
+    @property
     def key(self) -> np.ndarray:
         """The key of each image, (n,)."""
         return self.split.key[self.chosen]
 
-    @cached_property
+    @property
     def foreground(self) -> np.ndarray:
         """The class of each image, (n,)."""
         return self.split.foreground[self.chosen]

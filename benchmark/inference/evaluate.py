@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cache.blocks import Finished, Store
 from benchmark.cache.cache import TRIAL_IMAGES, Cache, KnownModel, Options
-from benchmark.data.imagenet import Folder, Images
+from benchmark.data.decode import Images
+from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split
 from benchmark.metrics.accuracy import hits, mean
 from benchmark.metrics.compute import result_of

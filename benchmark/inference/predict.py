@@ -16,8 +16,7 @@ from torch.nn import functional
 
 from benchmark.cache.blocks import Span, Store
 from benchmark.cache.cache import TRIAL_IMAGES, Options
-from benchmark.data.decode import blocks
-from benchmark.data.imagenet import Images
+from benchmark.data.decode import Images, blocks
 from benchmark.data.split import Split
 from benchmark.inference.devices import choose_devices, fast_bf16
 from benchmark.inference.runner import Forward, divide, forwards, pays

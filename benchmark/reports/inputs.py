@@ -8,23 +8,28 @@ from pydantic_core import from_json
 
 from benchmark.reports.sections import Measured
 from benchmark.schemas import result as results
-from benchmark.schemas.experiments import Correlation, Probed, Reading, Sweep
+from benchmark.schemas.experiments import Attributed, Correlation, Probed, Reading, Sweep
 from benchmark.schemas.identity import Identity, identity, labels
 from benchmark.schemas.result import Chain, Dataset, Result, beside
 from d3s_dataset.errors import ResultError
 
 # A field that no other kind of file has.
-_KINDS = {"metrics": Result, "readings": Probed, "pairing": Correlation, "points": Sweep, "steps": Chain}
+_KINDS = {"metrics": Result, "readings": Probed, "pairing": Correlation, "points": Sweep, "steps": Chain,
+          "attributions": Attributed}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """All that a report is about; one of the four is not empty."""
+    """All that a report is about; one of the first four is not empty.
+
+    `attributed` says where models look, each with its label.
+    """
 
     measured: Sequence[Measured] = ()
     probed: Sequence[Probed] = ()
     correlations: Sequence[Correlation] = ()
     sweeps: Sequence[Sweep] = ()
+    attributed: Sequence[tuple[str, Attributed]] = ()
 
     def facts(self) -> Dataset:
         """Return the images that the report is about: the results', else those of the first of the others."""
@@ -50,15 +55,27 @@ def read(paths: Sequence[Path]) -> Given:
         if isinstance(each, Chain) and any(identity(each.model, dataset) not in there for dataset in each.datasets):
             raise ResultError(f"{path} is computed from results on control sets: expected them too, all of its model's")
     return Given(
-        _measured(measured),
+        (known := _measured(measured)),
         _merged([each for each in found.values() if isinstance(each, Probed)]),
         [each for each in found.values() if isinstance(each, Correlation)],
         [each for each in found.values() if isinstance(each, Sweep)],
+        [_looked(path, each, known) for path, each in found.items() if isinstance(each, Attributed)],
     )
 
 
-def read_any(path: Path) -> Result | Probed | Correlation | Sweep | Chain:
-    """Read a file of one of five kinds.
+def _looked(path: Path, each: Attributed, measured: Sequence[Measured]) -> tuple[str, Attributed]:
+    """Return an attribution with the label of the result that it belongs to."""
+    own = identity(each.model, each.dataset)
+    for one in measured:
+        # The result may be of another precision: attributions are computed in fp32.
+        same = one.result.model.model_copy(update={"precision": each.model.precision})
+        if identity(same, one.result.dataset) == own:
+            return one.label, each
+    raise ResultError(f"{path} says where {each.model.name} looks: expected the model's result on the same images too")
+
+
+def read_any(path: Path) -> Result | Probed | Correlation | Sweep | Chain | Attributed:
+    """Read a file of one of six kinds.
 
     Raises:
         ResultError: in one line, the file and what is wrong with it.

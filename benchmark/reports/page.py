@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmark.metrics.registry import METRICS
 from benchmark.reports import (
+    attribution,
     classes,
     differences,
     disentanglement,
@@ -61,6 +62,8 @@ def tables(report: Report) -> list[Table]:
     if report.differences:
         answer.append(differences.table(report.differences))
         answer.append(differences.by_background(report.differences, sections.hardest_first(report.about)))
+    if report.given.attributed:
+        answer.append(attribution.table(report.given.attributed))
     return [*answer, *disentanglement.tables(report.given)]
 
 
@@ -85,6 +88,7 @@ def html(report: Report, dataset: str | None, made: dict[str, Any]) -> bytes:
         for mistake in error_gallery.mistakes(index, each.predictions, facts.backgrounds)
     ]
     keys = [*(each.key for each in found), *(each.key for one in report.pulls for each in one.pictures)]
+    keys += [each.key for _, one in report.given.attributed for each in attribution.pictures(one)]
     images = error_gallery.pictures(dataset, facts, keys) if dataset and about else {}
     return render(
         "report.html",
@@ -101,6 +105,7 @@ def html(report: Report, dataset: str | None, made: dict[str, Any]) -> bytes:
         pulls=pulls,
         classes=classes,
         features=disentanglement,
+        attribution=attribution,
         probe_text=probe_text,
         points=points,
         METRICS=METRICS,
@@ -125,6 +130,7 @@ def contents(report: Report) -> dict[str, str]:
         "drop": ("Drop: what the background alone costs", about),
         "backgrounds": ("Accuracy on each background", about),
         "pulls": ("What each background pulls answers to", about),
+        "attribution": ("Where the models look", given.attributed),
         "models": ("Differences between the models", report.differences),
         "superclasses": ("Superclasses on each background", any(classes.superclasses(each.metrics) for each in about)),
         "classes": ("Classes", about),

@@ -204,3 +204,48 @@ class Sweep(Versioned):
     chance: float
     points: list[Point]
     intervals: Over = "seeds"
+
+
+class Attribution(Strict):
+    """Share of the drop of a model's answer that lies on the object, by occlusion, on some images.
+
+    `area` is the share of the image that the object's box covers: what a model that looks everywhere alike gives.
+    `undefined` counts further images on which covering no cell lowers the answer.
+    """
+
+    n: int
+    undefined: int
+    share: Number
+    ci95: tuple[Number, Number]
+    area: Number
+    doubts: list[str]
+
+
+class Occluded(Strict):
+    """One image: the model's answer, its probability, and its fall where each cell of the grid is covered.
+
+    `box` is where the object stands, as shares of width and height: left, top, right, bottom.
+    """
+
+    key: str
+    foreground: int
+    background: int
+    answer: int
+    probability: float
+    box: tuple[float, float, float, float]
+    share: Number
+    drop: list[list[float]]
+
+
+class Attributed(Versioned):
+    """The file `<model>--<dataset>-<config>-<split>--<precision>--<digest>-attribution.json` of `benchmark.run`.
+
+    `per_background` images of each background were covered cell by cell, on a grid of `grid` x `grid`.
+    """
+
+    model: Model
+    dataset: Dataset
+    grid: int
+    per_background: int
+    attributions: dict[str, Attribution]
+    images: list[Occluded]

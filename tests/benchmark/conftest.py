@@ -45,7 +45,7 @@ def record(index: int, image: bytes, foreground: int, background: int, **others:
         seed=index,
         foreground_source=others.pop("foreground_source", f"foreground-{index}"),
         background_source=others.pop("background_source", f"background-{background}-{index % 3}"),
-        box={"left": 0, "top": 0, "right": 1, "bottom": 1},
+        box=others.pop("box", {"left": 0, "top": 0, "right": 1, "bottom": 1}),
         generator=None,
         **others,
     )
