@@ -14,7 +14,7 @@ from tests.test_docs import MODULES
 NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --repeats --annotators --seed --epochs
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
-    --connections-per-address
+    --connections-per-address --attribution
     --open-per-address --floor"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
