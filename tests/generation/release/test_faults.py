@@ -317,8 +317,8 @@ def test_near_duplicates_are_found_within_and_across_splits(tmp_path):
 def test_a_dry_run_measures_and_writes_nothing(tmp_path, command):
     result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--dry-run")
     assert result.returncode == 0, result.stderr
-    assert "left to make: 600 rows in 3 shards, on 1 worker" in result.stdout
-    assert "600 plain guides:" in result.stdout
+    assert "left to make: 360 rows in 2 shards, on 1 worker" in result.stdout
+    assert "360 plain guides:" in result.stdout
     assert "img/s" in result.stdout
     assert not (tmp_path / "d3s").exists()
 
