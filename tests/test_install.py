@@ -187,10 +187,10 @@ def guides(installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     here, photos = installed("generation"), draw_photos(tmp_path_factory.mktemp("photos"))
     line = f"generation.run --recipe paper --model none --rows 720 --foregrounds {photos / 'foregrounds'}"
     here.work(f"{line} --backgrounds {photos / 'backgrounds'} --out guides")
+    here.work("d3s_dataset.check guides")
     path = here.home / "guides" / "manifest.json"
     # As if redrawn, which takes weights: a board takes releases of kind d3s alone.
     path.write_text(path.read_text().replace('"kind": "guides"', '"kind": "d3s"'))
-    here.work("d3s_dataset.check guides")
     return path.parent
 
 
