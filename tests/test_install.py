@@ -242,7 +242,7 @@ def test_score_scores_compares_reports_and_submits_without_torch(installed, guid
     submit = f"benchmark.submit {first} --repo-id board --training-data d3s --dataset {guides}"
     assert "nothing was sent" in here.work(f"{submit} --dry-run")
     here.work(submit)
-    assert "1 submissions" in here.work(f"benchmark.leaderboard board --out page --dataset {guides}")
+    assert "Of 1 submission, 1 waits" in here.work(f"benchmark.leaderboard board --out page --dataset {guides}")
     code = "from benchmark.metric import D3SMetric; m = D3SMetric(); m.add_batch(predictions=[1], references=[1], "
     done = here.python("-c", f"{code}backgrounds=[0]); print(m.compute()['top1'])")
     assert done.stdout.strip() == "1.0", done.stderr
