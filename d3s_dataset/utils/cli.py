@@ -16,6 +16,7 @@ import os
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
+from threading import RLock
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
@@ -184,17 +185,25 @@ def progress(
 
     `scale` shows 12.3M in place of 12300000, for bytes.
     """
-    from tqdm import tqdm
-
+    tqdm = _tqdm()
     silent = not sys.stderr.isatty()
     return tqdm(items, total=total, desc=label, unit=unit, unit_scale=scale, disable=silent, leave=False)
 
 
 def working(text: str) -> Any:
     """Return a context that shows a status text; silent if stderr is not a terminal."""
+    tqdm = _tqdm()
+    return tqdm(total=0, desc=text, bar_format="{desc} ...", disable=not sys.stderr.isatty(), leave=False)
+
+
+def _tqdm() -> Any:
+    """Return tqdm with a lock of this process alone: its own is a semaphore that a killed worker would leave behind."""
     from tqdm import tqdm
 
-    return tqdm(total=0, desc=text, bar_format="{desc} ...", disable=not sys.stderr.isatty(), leave=False)
+    bar = cast(Any, tqdm)  # its methods have no types
+    if not hasattr(bar, "_lock"):
+        bar.set_lock(RLock())
+    return bar
 
 
 def natural(text: str) -> int:
