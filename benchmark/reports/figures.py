@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from d3s_dataset.utils.extras import late
 
 # Lines and letters have this colour while they are drawn; a page puts its own in its place.
 _INK = "#010203"
+_LINE = 32  # characters of a line of a legend
 # Okabe & Ito's palette without black and yellow, its blue a little lighter: distinguishable for colour-blind readers,
 # legible on white and on black.
 _COLOURS = ("#1f83c7", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -267,3 +269,4 @@ def _legend(axes: Any, count: int) -> None:
                        ncols=1 if count > 4 else 2)  # fmt: skip
     for each in made.get_texts():
         each.set_parse_math(False)  # a dollar sign in a model's name is no formula
+        each.set_text("\n".join(wrap(each.get_text(), _LINE)))  # a long name would leave no room for the axes

@@ -47,6 +47,15 @@ def fits(window, size):
     return window.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
+LONG = "zero-shot:laion/CLIP-ViT-B-32-xlm-roberta-base-laion5B-s13B-b90k"  # with no place to break in a phone's line
+
+
+def test_a_report_of_one_model_of_a_long_name_fits_a_phone(visit, release, measured, tmp_path):
+    path = measured(tmp_path, LONG, 0.5, 0)
+    report.main([str(path), "--out", str(tmp_path / "report.html"), "--dataset", str(release)])
+    assert fits(visit(tmp_path / "report.html", PHONE, "light"), PHONE)
+
+
 @pytest.mark.parametrize(("size", "scheme"), SIZES)
 def test_report(visit, shown, size, scheme):
     window = visit(shown, size, scheme)
