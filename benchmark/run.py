@@ -29,8 +29,6 @@ from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, warn
 
-# What --from obeys: where model and images lie now, and on what it runs. The result holds the rest.
-
 
 def measure(
     split: Split,

@@ -84,8 +84,7 @@ class Result:
         Args:
             ax: where; None for new axes.
         """
-        rows = sorted(self.by_background.items(), key=lambda item: item[1].top1 or 0)
-        spans = [(name, each.top1, each.ci95) for name, each in rows if each.top1 is not None]
+        spans = {name: (each.top1, each.ci95) for name, each in self.by_background.items()}
         axes = _dots(spans, ax, f"top-1 on each background, %: {self.model}")
         if self.top1 is not None:
             axes.axvline(100 * self.top1, color="grey", linestyle=":", label=f"all images {percent(self.top1)} %")
@@ -146,8 +145,7 @@ class Comparison:
         Args:
             ax: where; None for new axes.
         """
-        rows = sorted(self.by_background.items(), key=lambda item: item[1].change or 0)
-        spans = [(name, each.change, each.ci95) for name, each in rows if each.change is not None]
+        spans = {name: (each.change, each.ci95) for name, each in self.by_background.items()}
         first, second = labels([self.record.first, self.record.second])
         axes = _dots(spans, ax, f"change of top-1, points: {second} minus {first}")
         axes.axvline(0, color="grey", linestyle=":")
@@ -190,14 +188,15 @@ def _frame(table: dict[str, dict[str, Any]]) -> "pd.DataFrame":
     return made
 
 
-def _dots(spans: list[tuple[str, float, tuple[float | None, float | None]]], ax: Any, title: str) -> Any:
-    """Draw values with their intervals, in percent, one per line; no bar where there is no interval."""
-    axes = ax or late("matplotlib.pyplot", "score").subplots(figsize=(7, 1 + 0.3 * len(spans)), layout="tight")[1]
-    for place, (_, value, (low, high)) in enumerate(spans):
+def _dots(spans: dict[str, tuple[float | None, tuple[float | None, float | None]]], ax: Any, title: str) -> Any:
+    """Draw known values with their intervals, in percent, the lowest first; no bar where there is no interval."""
+    known = sorted((value, name, ends) for name, (value, ends) in spans.items() if value is not None)
+    axes = ax or late("matplotlib.pyplot", "score").subplots(figsize=(7, 1 + 0.3 * len(known)), layout="tight")[1]
+    for place, (value, _, (low, high)) in enumerate(known):
         if low is not None and high is not None:
             axes.plot([100 * low, 100 * high], [place, place], color="C0", linewidth=2)
         axes.plot([100 * value], [place], "o", color="C0")
-    axes.set_yticks(range(len(spans)), [name for name, *_ in spans])
+    axes.set_yticks(range(len(known)), [name for _, name, _ in known])
     axes.set_title(title, fontsize="medium", loc="left", parse_math=False)
     return axes
 

@@ -34,6 +34,8 @@ from d3s_dataset.utils.atomic import write_atomic
 ARGUMENTS = ("pad_type", "img_size", "templates")  # what changes how weights are used, not how large a network is
 _LARGEST_SIDE = 1024  # pixels of img_size
 _LOAD_BYTES = 16 << 30  # 4 billion weights in fp32
+TOLERANCE = 0.05  # of log probabilities and losses, in nats; fp32 on two machines differs by about 0.001
+_LEAST = 1e-6  # probabilities below are equal: float32 keeps little of them
 _SECONDS, _SECONDS_PER_ROW = 3600.0, 60.0  # for loading, download included; and for each image
 
 
@@ -149,10 +151,6 @@ def _sent(predictions: Predictions, keys: np.ndarray) -> Predictions:
     names = predictions.key.astype(str)
     order = np.argsort(names)
     return take(predictions, order[np.searchsorted(names[order], keys.astype(str))])
-
-
-TOLERANCE = 0.05  # of log probabilities and losses, in nats; fp32 on two machines differs by about 0.001
-_LEAST = 1e-6  # probabilities below are equal: float32 keeps little of them
 
 
 def agree(sent: Predictions, again: Predictions) -> np.ndarray:

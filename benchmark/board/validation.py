@@ -29,6 +29,9 @@ from d3s_dataset.identity import digest, file_digest
 
 _SMALL = 1 << 24  # bytes of a JSON file; a result of all 1000 classes has 300,000
 _TOLERANCE = 1e-6  # how far a number recomputed elsewhere may lie from the one that was sent
+_SUM = 1e-4  # how far float32 sums of probabilities may exceed 1
+_NATS = 1e-3  # how far a float32 loss may lie from the logarithm of a float32 probability, plus that share of it
+_SMALLEST = 1e-30  # probabilities below lose float32's precision; their logarithm is not compared
 
 
 class _Group(BaseModel):
@@ -174,11 +177,6 @@ def _equal(sent: Any, made: Any) -> bool:
     if isinstance(sent, float) and isinstance(made, float):
         return abs(sent - made) <= _TOLERANCE * max(1.0, abs(made))
     return type(sent) is type(made) and sent == made
-
-
-_SUM = 1e-4  # how far float32 sums of probabilities may exceed 1
-_NATS = 1e-3  # how far a float32 loss may lie from the logarithm of a float32 probability, plus that share of it
-_SMALLEST = 1e-30  # probabilities below lose float32's precision; their logarithm is not compared
 
 
 def check_rows(predictions: Predictions) -> None:

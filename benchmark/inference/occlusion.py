@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import ImageDraw, ImageStat
+from PIL import Image, ImageDraw, ImageStat
 
 from benchmark.cache.blocks import Store
 from benchmark.cache.cache import Cache, Options
@@ -56,8 +56,12 @@ class _Covered:
 
     def images(self, start: int = 0) -> Iterator[bytes | None]:
         each, skip = divmod(start, self.grid**2 + 1)
-        for content in self.rows.images(each):
-            yield from _variants(content, self.grid, skip)
+        for place, content in enumerate(self.rows.images(each), each):
+            try:
+                image = rgb(content)
+            except ValueError as error:
+                raise ReleaseError(f"{self.rows.where(place)} cannot be read: {error}") from None
+            yield from _variants(image, self.grid, skip)
             skip = 0
 
     def where(self, index: int) -> str:
@@ -142,11 +146,8 @@ def _chosen(split: Split, per_background: int) -> np.ndarray:
     return np.sort(np.array(kept, dtype=np.int64))
 
 
-def _variants(content: bytes | None, grid: int, skip: int) -> Iterator[bytes]:
-    try:
-        image = rgb(content)
-    except ValueError as error:
-        raise ReleaseError(f"an image cannot be read: {error}") from None
+def _variants(image: Image.Image, grid: int, skip: int) -> Iterator[bytes]:
+    """Yield an image, then itself with one cell after the other covered; the first `skip` of them are left out."""
     mean = tuple(round(each) for each in ImageStat.Stat(image).mean)
     for number in range(skip, grid**2 + 1):
         shown = image

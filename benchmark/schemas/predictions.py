@@ -160,7 +160,7 @@ def _is_filled(table: pa.Table, name: str) -> bool:
 def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field, least: int) -> np.ndarray:
     try:
         values = column.cast(wanted.type).combine_chunks()
-    except (pa.ArrowException, NotImplementedError):
+    except pa.ArrowException:
         raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
     if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL[_VERSION]):
         raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")

@@ -15,6 +15,9 @@ from d3s_dataset.hub.offline import answers
 from d3s_dataset.hub.retry import Patience
 
 _CHUNK = 1 << 20
+_THREADS = 8  # uploads at a time
+_GROUP = 16  # files per pair of upload requests
+MAIN = "main"
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,6 @@ def chunks(source: Path | bytes) -> Iterable[bytes]:
     with source.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk
-
-
-_THREADS = 8  # uploads at a time
-_GROUP = 16  # files per pair of upload requests
-MAIN = "main"
 
 
 @dataclass(frozen=True)

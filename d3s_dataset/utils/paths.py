@@ -14,6 +14,7 @@ from pathlib import Path
 from d3s_dataset.errors import ReleaseError, SourceError, one_line
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 
 
 def is_name(text: str) -> bool:
@@ -77,9 +78,6 @@ def _allowed(root: Path) -> list[Path]:
     cache = root.parent.parent
     snapshot = root.parent.name == "snapshots" and "--" in cache.name
     return [root, cache / "blobs"] if snapshot else [root]
-
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 
 
 def photos(folder: Path, prefix: str = "") -> list[str]:

@@ -19,6 +19,7 @@ from generation.planning.controls import derive
 from generation.planning.plan import Plan, Row
 
 _ROW_GROUP = 100  # rows; 100-256 at 512 px let a reader skip and prefetch (datasets' own advice)
+RETRIES = 1  # new seeds for a row whose image was not finite
 
 
 def write_shard(
@@ -52,9 +53,6 @@ def read_records(path: Path) -> dict[str, dict[str, Any]]:
         return {record["key"]: record for record in pq.read_table(path).to_pylist()}
     except (OSError, pa.ArrowInvalid):
         return {}
-
-
-RETRIES = 1  # new seeds for a row whose image was not finite
 
 
 @dataclass(frozen=True)

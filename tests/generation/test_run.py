@@ -4,7 +4,6 @@ import filecmp
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from generation.recipe.recipe import load_recipe
 from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
+from tests.support.processes import kill_when
 from tests.support.releases import rows_of
 
 ROWS = 240
@@ -118,12 +118,7 @@ def start(out: Path) -> subprocess.Popen[bytes]:
 
 def kill_at(out: Path, shards: int) -> None:
     """Start the command and kill -9 it, and nothing else, when the given number of shards has appeared."""
-    process = start(out)
-    while process.poll() is None and len(list(out.glob("data/*-of-*.parquet"))) < shards:
-        time.sleep(0.002)
-    assert process.poll() is None, "the run ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_when(start(out), lambda: len(list(out.glob("data/*-of-*.parquet"))) >= shards, 300)
 
 
 @pytest.fixture(scope="module")
@@ -347,13 +342,9 @@ def test_kill_9_at_the_1st_4th_and_9th_shard(tmp_path):
         return subprocess.Popen([sys.executable, "-m", "generation.run", *line], cwd=ROOT, stdout=subprocess.DEVNULL)
 
     assert run(tmp_path / "once").wait() == 0
+    made = tmp_path / "killed" / "data"
     for shards in (1, 4, 9):
-        process = run(tmp_path / "killed")
-        while len(list((tmp_path / "killed").glob("data/*-of-*.parquet"))) < shards:
-            assert process.poll() is None
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
+        kill_when(run(tmp_path / "killed"), lambda least=shards: len(list(made.glob("*-of-*.parquet"))) >= least, 300)
     assert run(tmp_path / "killed").wait() == 0
     assert same_bytes(tmp_path / "once", tmp_path / "killed")
     assert check_release(tmp_path / "killed") == []

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import benchmark
 from benchmark import run
@@ -18,8 +19,6 @@ from benchmark.data.split import open_split
 from benchmark.score import main as score_main
 from d3s_dataset.errors import ModelError, ResultError
 from tests.conftest import ROOT
-
-torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from torch import nn
 
 from benchmark import report, run
 from benchmark.cache.cache import Options
-from benchmark.data.split import open_split
+from benchmark.data.split import Rows, open_split
 from benchmark.inference.evaluate import Subject, measure_one
-from benchmark.inference.occlusion import GRID, attribute
+from benchmark.inference.occlusion import GRID, _Covered, attribute
 from benchmark.metrics.attribution import ALL, attributions, cells_on, share_on_object
 from benchmark.models.custom import from_network
 from d3s_dataset.errors import ReleaseError
@@ -132,3 +132,10 @@ def test_a_split_without_boxes_is_one_line(halves, tmp_path):
 
     with pytest.raises(ReleaseError, match="lacks the columns box"):
         replace(split, paths=(path,)).boxes()
+
+
+def test_an_image_that_cannot_be_read_is_named(make, tmp_path):
+    release = make.write_release(tmp_path / "d3s", {"validation": [make.record(7, b"no picture", 0, 0, box=BOX)]})
+    split = open_split(release, "default", "validation")
+    with pytest.raises(ReleaseError, match=r"\.parquet: image 0{19}7 cannot be read"):
+        next(_Covered(Rows(split, np.array([0])), GRID).images())

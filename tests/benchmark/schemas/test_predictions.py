@@ -59,7 +59,8 @@ def test_predictions_from_pandas_are_read(make_predictions, tmp_path):
     columns = {name: getattr(made, name) for name in SCHEMA.names}
     for name in ("prediction", "probability"):
         columns[name] = [row.tolist() for row in columns[name]]
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
+
     pd.DataFrame(columns).to_parquet(tmp_path / "p.parquet")
     again = read(tmp_path / "p.parquet")
     np.testing.assert_array_equal(again.prediction, made.prediction)

@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +21,7 @@ from benchmark.training.network import HEAD
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.taxonomy import classes
 from tests.conftest import ROOT
+from tests.support.processes import kill_when
 
 TINY = ["--model", "test_convnext", "--image-size", "32", "--batch-size", "16", "--critic-steps", "2"]
 WASSERSTEIN = [*TINY, "--objective", "wasserstein"]
@@ -69,15 +68,7 @@ def test_a_killed_training_goes_on_to_the_same_end(toy, trained, tmp_path):
     out = tmp_path / "model"
     arguments = [*WASSERSTEIN, "--dataset", str(toy), "--epochs", "3", "--checkpoint-every", "3", "--out", str(out)]
     running = subprocess.Popen([sys.executable, "-m", "benchmark.train", *arguments], cwd=ROOT)
-    try:
-        deadline = time.monotonic() + 120
-        while not (out / LOG).exists() or not _log(out):  # from the end of the first epoch on
-            assert time.monotonic() < deadline
-            assert running.poll() is None
-            time.sleep(0.01)
-    finally:
-        running.send_signal(signal.SIGKILL)
-        running.wait()
+    kill_when(running, lambda: (out / LOG).exists() and bool(_log(out)), 120)  # from the end of the first epoch on
     assert (out / FILE).is_file()
     assert not (out / "model.safetensors").exists()
     train.main(arguments)

@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from benchmark import train
 from benchmark.training import loop
 from benchmark.training.checkpoint import FILE
 from tests.conftest import ROOT, one_line_error
+from tests.support.processes import kill_when
 
 SMALL = ["--model", "test_resnet", "--image-size", "32", "--batch-size", "4", "--epochs", "3"]  # 30 steps per epoch
 NAMES = ["train/epoch", "train/learning_rate", "train/loss", "train/top1"]
@@ -131,15 +130,8 @@ def test_a_killed_training_has_every_step_once_in_both(toy, tmp_path):
         (tmp_path / f"of-{name}").mkdir()
     whole = run("whole")
     killed = run("part")
-    try:
-        deadline = time.monotonic() + 240
-        while not (tmp_path / "part" / FILE).is_file() or _step(tmp_path / "part" / FILE) < 66:
-            assert time.monotonic() < deadline
-            assert killed.poll() is None
-            time.sleep(0.02)
-    finally:
-        killed.send_signal(signal.SIGKILL)
-        killed.communicate()
+    file = tmp_path / "part" / FILE
+    kill_when(killed, lambda: file.is_file() and _step(file) >= 66, 240)
     assert not (tmp_path / "part" / "model.safetensors").exists()
     again = run("part")
     for process in (whole, again):

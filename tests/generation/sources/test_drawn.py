@@ -130,7 +130,8 @@ def scene(rng: np.random.Generator, index: int, number: int) -> Image.Image:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Torch on one thread: several threads on busy cores wait for one another and take five times as long."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -139,10 +140,10 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_real_imagenet_network_recognises_the_objects(shared_data: Path) -> None:
-    torch, timm = pytest.importorskip("torch"), pytest.importorskip("timm")
+    import timm
+    import torch
+
     weights = shared_data / "weights" / "mobilenetv2_100.safetensors"
-    if not weights.is_file():
-        pytest.skip(f"no real weights: {weights} is missing")
     model = timm.create_model("mobilenetv2_100", pad_type="same", checkpoint_path=str(weights)).eval()
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
     rng, wanted, answers = np.random.default_rng(0), np.repeat(CLASSES, 8), []
