@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files; inside a file the order stays (`sort` is stable)."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
+@pytest.fixture(autouse=True)
+def no_other_threads() -> Iterator[None]:
+    """Fail a test that leaves torch on another number of threads: the sums of all tests after it would change."""
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    yield
+    after = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    expected = before or int(os.environ.get("OMP_NUM_THREADS", after or 0))
+    assert after is None or after == expected, f"torch is left on {after} threads: expected {expected}, as before"
 
 
 @pytest.fixture(scope="session")

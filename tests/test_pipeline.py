@@ -12,6 +12,7 @@ import pytest
 from datasets import load_dataset
 
 from tests.conftest import ROOT
+from tests.support.processes import torch_threads
 from tests.test_flags import parsed
 
 
@@ -25,12 +26,11 @@ def plain_top1(release: Path, weights: Path, threads: int) -> float:
     import timm
     import torch
 
-    torch.set_num_threads(threads)
     model = timm.create_model("mobilenetv2_100", pad_type="same", checkpoint_path=str(weights)).eval()
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
     right = 0
     data = load_dataset(str(release), split="validation")
-    with torch.inference_mode():
+    with torch_threads(threads), torch.inference_mode():
         for row in data:
             right += int(model(transform(row["image"].convert("RGB"))[None]).argmax()) == row["foreground"]
     return right / len(data)

@@ -1,9 +1,10 @@
-"""Processes that are killed in the middle of their work, as a machine that goes down would."""
+"""Processes: killed in the middle of their work, as a machine that goes down would; and this one's threads of torch."""
 
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -21,3 +22,16 @@ def kill_when(process: subprocess.Popen[Any], ready: Callable[[], bool], seconds
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Run torch on so many threads, and afterwards on as many as before: sums of later tests depend on it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

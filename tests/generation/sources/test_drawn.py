@@ -13,6 +13,7 @@ from PIL import Image
 
 from generation.sources.drawn import BACKGROUNDS, CLASSES, draw_background, draw_foreground
 from tests.conftest import ROOT
+from tests.support.processes import torch_threads
 
 SIZES = (64, 256)
 DIGEST = """
@@ -130,12 +131,8 @@ def scene(rng: np.random.Generator, index: int, number: int) -> Image.Image:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Torch on one thread: several threads on busy cores wait for one another and take five times as long."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 @pytest.mark.usefixtures("one_thread")
