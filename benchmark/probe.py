@@ -29,7 +29,7 @@ from benchmark.schemas.identity import stem
 from d3s_dataset.errors import ResultError
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, progress, record, run_command, say, seed, warn
+from d3s_dataset.utils.cli import Parser, permutations, progress, record, run_command, say, seed, warn
 
 if TYPE_CHECKING:
     from benchmark.probing.leakage import Asked
@@ -51,7 +51,7 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
         ResultError: a split with one class or background, too few photos, or images without a background photo.
     """
     from benchmark.probing.erasure import erasures
-    from benchmark.probing.leakage import read
+    from benchmark.probing.readable import read_family
     from benchmark.probing.retention import columns, kept
     from benchmark.probing.targets import target, targets
 
@@ -59,16 +59,23 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
         target(label, features)  # reported before the work
     notes: list[str] = []
     parts = ("all",) if features.partition is None else _LABELS
-    found, cells = [], [(part, label, name) for part in parts for label in _LABELS for name in CUTS]
+    found, best = [], []
+    cells = [(part, label, name) for part in parts for label in _LABELS for name in CUTS]
     for part, label, name in progress(cells, label="probes", unit="cell"):
         values = features.values[:, columns(features, part)]
         for wanted, rows in targets(features, label, name, notes):
             try:
-                found += list(read(features, part, values, wanted, rows, name, asked))
+                readings, most = read_family(features, part, values, wanted, rows, name, asked)
+                found, best = [*found, *readings], [*best, most]
             except ResultError as error:
                 if wanted.name in _LABELS:
                     raise
                 notes.append(f"{name} of the {wanted.name} is not measured: {error}")
+    notes += [
+        f"{each.cut} of the {each.label} has no null: to permute labels there is to rename them"
+        for each in best
+        if asked.null and each.null is None
+    ]
     every = np.arange(len(features.key))
     erased = [] if eraser == _DONE else list(erasures(eraser, features, asked, notes))
     fits = [*found, *(each for one in erased for each in (*one.raw, *one.erased))]
@@ -79,6 +86,7 @@ def probe(features: Features, asked: "Asked", eraser: str, started: float) -> ex
         partition=features.partition and (features.partition.foreground, features.partition.background),
         seed=asked.seed,
         readings=found,
+        readable=tuple(best),
         kept=[kept(features, part, features.values, every, asked.device) for part in parts],
         erasure=erased,
         notes=list(dict.fromkeys(notes)),
@@ -104,6 +112,9 @@ def parser() -> Parser:
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add("--probes", nargs="+", default=list(PROBES), metavar="NAME", help=f"which of {', '.join(PROBES)}")
     add("--erase", default=_DONE, metavar="ERASER", help=f"one of {', '.join(erasers.ERASERS)}: leakage after it too")
+    add(
+        "--null", type=permutations, default=20, metavar="N", help="permutations of the null, LDA's 10 N; 0 for no null"
+    )
     add("--allow-unconverged", action="store_true", help="write a result although a probe did not converge")
     add("--seed", type=seed, default=0, metavar="N", help="of all that is drawn")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")
@@ -129,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from benchmark.inference.devices import choose_devices
     from benchmark.probing.leakage import Asked
 
-    asked = Asked(kinds, args.seed, str(choose_devices(args.devices)[0]))
+    asked = Asked(kinds, args.seed, str(choose_devices(args.devices)[0]), null=args.null)
     found = probe(features, asked, args.erase, started)
     say(f"\n{found.model.tag or found.model.name}; {found.features} features; {found.seconds:.1f} s")
     say(show(found))

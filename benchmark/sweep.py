@@ -1,8 +1,8 @@
 """Leakage against accuracy over lambda: `python -m benchmark.sweep --model NAME --objective hsic --lambdas 0,1,10`.
 
 A neck (a linear map cut in two parts) is trained on a model's frozen features for every lambda and seed. A fresh,
-converged probe then reads the background from the foreground part, on background photos it has not seen; the neck's own
-head predicts the foreground. A CSV, a JSON and a plot.
+converged probe then reads the background from the foreground part, on background photos it has not seen, against its
+permutation null; the neck's own head predicts the foreground. A CSV, a JSON and a plot.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,28 @@ from benchmark.models.specs import Entry
 from benchmark.probing.registry import PROBES
 from benchmark.probing.tradeoff import as_csv, sweep
 from benchmark.reports import figures
+from benchmark.reports.probe_text import NULL, null_cells
 from benchmark.reports.text import describe, grid, over_seeds
 from benchmark.schemas import result
 from benchmark.schemas.experiments import Sweep
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, weight
+from d3s_dataset.utils.cli import Parser, natural, permutations, record, run_command, say, weight
 
 
 def table(found: Sweep) -> str:
     """Return one row per lambda, in percent with 95 % intervals over seeds."""
     rows = [
-        (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
+        (
+            f"{each.weight:g}",
+            *(over_seeds(part) for part in (each.accuracy, each.leakage)),
+            *null_cells(each.null),
+            "yes" if each.pareto else "",
+        )
         for each in found.points
     ]
-    return grid(("lambda", "foreground accuracy", "background read", "none better in both"), rows)
+    return grid(("lambda", "foreground accuracy", "background read", *NULL, "none better in both"), rows)
 
 
 def parser() -> Parser:
@@ -50,6 +56,7 @@ def parser() -> Parser:
     add("--objective", choices=penalised, default="hsic", help="whose penalty")
     add("--lambdas", type=weight, nargs="+", default=[0.0, 10.0, 100.0], metavar="X", help="penalty weights, 2 or more")
     add("--probe", choices=tuple(PROBES), default="linear", help="what reads the background")
+    add("--null", type=permutations, default=20, metavar="N", help="permutations of the probe's null; 0 for no null")
     add("--repeats", type=natural, default=3, metavar="N", help="adapters trained per lambda, with seeds 0 to N - 1")
     add("--out", type=Path, default=Path("sweep"), metavar="DIR", help="folder for sweep.csv, sweep.json, sweep.png")
     return answer
@@ -68,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     result.make_folder(args.out)
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
-    found = sweep(features[0], features[1], args.objective, lambdas, range(args.repeats), args.probe)
+    found = sweep(features[0], features[1], args.objective, lambdas, range(args.repeats), args.probe, args.null)
     say(table(found))
     write_atomic(args.out / "sweep.csv", as_csv(found))
     write_atomic(args.out / "sweep.json", to_json(found))

@@ -14,7 +14,7 @@ from tests.test_docs import MODULES
 NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --repeats --annotators --seed --epochs
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
-    --connections-per-address --attribution
+    --connections-per-address --attribution --null
     --open-per-address --floor"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
@@ -79,8 +79,10 @@ OBEYED = {
     ("benchmark.score", "FILE"): "--out --dataset",
     ("benchmark.score", "FILE --dataset d3s"): "--out --model-name --config --split",
     ("benchmark.compare", "FILE FILE"): "--out",
-    ("benchmark.probe", "--model a"): f"{MODEL} --split --limit --no-compile --probes --erase --allow-unconverged "
-    "--seed",
+    (
+        "benchmark.probe",
+        "--model a",
+    ): f"{MODEL} --split --limit --no-compile --probes --erase --null --allow-unconverged --seed",
     ("benchmark.train", "--model a"): TRAIN,
     **{
         ("benchmark.train", f"--model a --objective {name}"): f"{TRAIN} {PENALTY if each.make else ''}"
@@ -88,7 +90,7 @@ OBEYED = {
         for name, each in OBJECTIVES.items()
     },
     ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --repeats",
-    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --repeats",
+    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --null --repeats",
     ("benchmark.report", "FILE"): "--dataset --out",
     (
         "benchmark.submit",

@@ -7,6 +7,7 @@ and by foreground photos, background photos, and both. Deterministic from a seed
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,8 @@ LEAST = 3  # photos of a stratum: one to learn from, one to choose on, one to te
 _TEST = 3  # one part of so many is tested on
 _HELD = 4  # one part of so many of the training photos is held out, where there are as many
 _MOST = 5  # folds of unseen background photos
+_CODED = 2  # photos of a stratum in the first block: one to learn from, one to choose on
+_BLOCKS = 10  # of an online code after the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,32 @@ def cut(name: str, photos: Photos, seed: int) -> list[Fold]:
     folds = range(max(int(part.max()) + 1 for part in dealt)) if name == "unseen_background" else range(1)
     chosen = [np.stack([part == fold for part in dealt]) for fold in folds]
     return [_fold(ways, ~np.any(each, axis=0), np.all(each, axis=0), seed) for each in chosen]
+
+
+def blocks(name: str, photos: Photos, labels: Int[np.ndarray, " n"], seed: int) -> list[Fold]:
+    """Return the folds of an online code (Voita & Titov, arXiv 2003.12298): each learns on all blocks before its own.
+
+    Rows stand in the order in which one of `CUTS` deals out its photos (`seen`: the rows of each label), a row of two
+    photos at the later one. Blocks double: the last is half of that order. Nothing is learnt for rows before the first
+    fold's test.
+
+    Args:
+        name: one of `CUTS`.
+        photos: of the rows.
+        labels: (n,) what is coded.
+        seed: of the order.
+
+    Raises:
+        ResultError: fewer than two photos of a stratum.
+    """
+    ways = [(np.arange(len(labels)), labels, "")] if name == "seen" else _ways(name, photos)
+    rank = np.max([_deal(*way, len(way[0]), _CODED, seed, spread=True) for way in ways], axis=0)
+    ends = [int(rank.max()) + 1]
+    while ends[-1] // 2 >= _CODED and len(ends) <= _BLOCKS:
+        ends.append(ends[-1] // 2)
+    ends = ends[::-1]
+    pairs = pairwise(ends)
+    return [_fold(ways, rank < first, (first <= rank) & (rank < last), seed) for first, last in pairs]
 
 
 def three_sets(photos: Photos, seed: int) -> Int[np.ndarray, " n"]:
@@ -124,10 +153,13 @@ def _fold(ways: list[_Way], train: np.ndarray, test: np.ndarray, seed: int) -> F
     return Fold(rows, np.flatnonzero(test), ~np.any(held, axis=0), np.all(held, axis=0))
 
 
-def _deal(photo: np.ndarray, stratum: np.ndarray, what: str, most: int, least: int, seed: int) -> np.ndarray:
+def _deal(
+    photo: np.ndarray, stratum: np.ndarray, what: str, most: int, least: int, seed: int, spread: bool = False
+) -> np.ndarray:
     """Return (n,) part numbers: the photos of each stratum dealt out in turn, in drawn order.
 
-    There are `most` parts, or as many as the stratum with the fewest photos fills.
+    There are `most` parts, or as many as the stratum with the fewest photos fills; with `spread` each photo of a
+    stratum is a part of its own.
     """
     pairs, place = np.unique(np.stack([stratum, photo]), axis=1, return_inverse=True)
     order = np.lexsort((hashed(seed, pairs[1]), pairs[0]))
@@ -137,7 +169,7 @@ def _deal(photo: np.ndarray, stratum: np.ndarray, what: str, most: int, least: i
         raise ResultError(_too_few(what, least, 0 if (photo < 0).any() else fewest))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(start, count)
-    return (rank % min(most, fewest))[place.reshape(-1)]
+    return (rank if spread else rank % min(most, fewest))[place.reshape(-1)]
 
 
 def _too_few(what: str, least: int, count: int) -> str:

@@ -12,7 +12,9 @@ PROBES: "PluginTable[Fit]" = PluginTable(
     "probe",
     {
         "linear": "benchmark.probing.probes.linear:linear",
+        "lda": "benchmark.probing.probes.lda:lda",
         "knn": "benchmark.probing.probes.knn:knn",
+        "kernel": "benchmark.probing.probes.kernel:kernel",
         "mlp": "benchmark.probing.probes.mlp:mlp",
     },
 )

@@ -4,20 +4,32 @@ Needs no torch before a neck is trained.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.inference.features import Features
 from benchmark.metrics.seeds import OVER, accuracies
 from benchmark.probing.folds import cut
-from benchmark.schemas.experiments import Point, Sweep
+from benchmark.probing.permutation import compared, owners, permuted
+from benchmark.schemas.experiments import Null, Point, Sweep
+from benchmark.schemas.metrics import Spread
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.tables import csv_bytes
 
+if TYPE_CHECKING:
+    from benchmark.metrics.intervals import Sample
+
 
 def sweep(
-    train: Features, test: Features, objective: str, weights: Sequence[float], seeds: Sequence[int], probe: str
+    train: Features,
+    test: Features,
+    objective: str,
+    weights: Sequence[float],
+    seeds: Sequence[int],
+    probe: str,
+    null: int = 0,
 ) -> Sweep:
     """Train a neck for every lambda and seed on one split, probe it on another.
 
@@ -28,6 +40,7 @@ def sweep(
         weights: lambdas.
         seeds: of necks and probes.
         probe: kind of probe.
+        null: permutations that each probe is fitted to as well; 0 for no null.
 
     Raises:
         ResultError: a split of one label, too few background photos, or a probe that did not converge.
@@ -42,14 +55,16 @@ def sweep(
     rows = Labelled(train.values, labels, train.background)
     sample = sample_of(test, np.arange(len(test.key)))
     found: dict[float, list[tuple[np.ndarray, np.ndarray]]] = {}
+    nulls: dict[float, list[np.ndarray]] = {}
     turns = [(weight, seed) for weight in weights for seed in seeds]
     for weight, seed in progress(turns, label="sweep", unit="neck"):
         neck = train_neck(rows, objective, weight, seed)
         right = known[neck.told(test.values)] == test.foreground
-        leaks = leakage(neck.part(test.values, "foreground"), test, probe, seed)
+        leaks, permuted = leakage(neck.part(test.values, "foreground"), test, probe, seed, null)
         found.setdefault(weight, []).append((right, leaks))
+        nulls.setdefault(weight, []).append(permuted)
     parts = {weight: [np.stack(part) for part in zip(*values, strict=True)] for weight, values in found.items()}
-    means = {weight: [float(part.mean()) for part in both] for weight, both in parts.items()}
+    points = [_point(weight, both[0], both[1], nulls[weight], sample) for weight, both in parts.items()]
     return Sweep(
         model=train.model,
         datasets=(train.dataset, test.dataset),
@@ -57,26 +72,48 @@ def sweep(
         probe=probe,
         seeds=list(seeds),
         chance=float(np.bincount(test.background).max() / len(test.background)),
-        points=[
-            Point(
-                weight=weight,
-                accuracy=accuracies(both[0], sample)[-1],
-                leakage=accuracies(both[1], sample)[-1],
-                pareto=not any(o[0] > means[weight][0] and o[1] < means[weight][1] for o in means.values()),
-            )
-            for weight, both in parts.items()
-        ],
+        points=[each.model_copy(update={"pareto": _best(each, points)}) for each in points],
         intervals=OVER,
     )
 
 
-def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> np.ndarray:
+def _point(weight: float, right: np.ndarray, leaks: np.ndarray, nulls: Sequence[np.ndarray], sample: "Sample") -> Point:
+    accuracy, leakage = (accuracies(each, sample)[-1] for each in (right, leaks))
+    return Point(weight=weight, accuracy=accuracy, leakage=leakage, null=_against(leakage, nulls), pareto=False)
+
+
+def _against(leakage: Spread, nulls: Sequence[np.ndarray]) -> Null | None:
+    """Return leakage against its null, the mean of all seeds'; its spread is one seed's.
+
+    Seeds share the test photos, so that their mean varies with these about as one of them does.
+    """
+    if leakage.mean is None or not len(nulls[0]):
+        return None
+    low, high = leakage.ci95
+    ends = (leakage.mean if low is None else low), (leakage.mean if high is None else high)
+    spread = float(np.sqrt(np.mean([each.var(ddof=1) for each in nulls]))) if len(nulls[0]) > 1 else None
+    return compared(leakage.mean, ends, np.mean(nulls, axis=0), spread)
+
+
+def _best(point: Point, points: Sequence[Point]) -> bool:
+    """Return whether no other has both a higher accuracy and a lower leakage above its null."""
+    own = point.accuracy.mean or 0.0, _leaks(point)
+    return not any((other.accuracy.mean or 0.0) > own[0] and _leaks(other) < own[1] for other in points)
+
+
+def _leaks(point: Point) -> float:
+    return (point.leakage.mean or 0.0) if point.null is None else point.null.above
+
+
+def leakage(values: np.ndarray, test: Features, probe: str, seed: int, null: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return (n,) bool: a new probe reads an image's background from (n, d) features, its background photo unseen.
+
+    And the (null,) accuracies of the same probe after permutations; none where labels would only be renamed.
 
     Raises:
         ResultError: too few photos, or a probe that did not converge; a network that reads less than a linear probe.
     """
-    from benchmark.probing.leakage import Asked, photos_of, read_all
+    from benchmark.probing.leakage import Asked, nulls, photos_of, read_all
     from benchmark.probing.targets import target
 
     wanted = target("background", test)
@@ -88,18 +125,24 @@ def leakage(values: np.ndarray, test: Features, probe: str, seed: int) -> np.nda
         raise ResultError(f"a {probe} probe did not converge ({ending}): its accuracy shows nothing")
     right = np.zeros(len(values), dtype=bool)
     right[np.concatenate([fold.test for fold in folds])] = found.right
-    return right
+    changed = permuted(owners(wanted.labels, wanted.photo, folds), null, seed) if null else None
+    if changed is None:
+        return right, np.zeros(0)
+    return right, nulls(values, changed, folds, found.again).mean(1)
 
 
 def as_csv(found: Sweep) -> bytes:
     """Return one CSV line per lambda."""
     rows: list[list[object]] = [
-        ["lambda", *(f"{part}{end}" for part in ("accuracy", "leakage") for end in _ENDS), "pareto"]
+        ["lambda", *(f"{part}{end}" for part in _PARTS for end in _ENDS), "null", "p", "pareto"]
     ]
     for each in found.points:
-        parts = ([part.mean, *part.ci95] for part in (each.accuracy, each.leakage))
-        rows.append([each.weight, *(value for part in parts for value in part), each.pareto])
+        values = [[part.mean, *part.ci95] for part in (each.accuracy, each.leakage)]
+        values.append([None] * 3 if each.null is None else [each.null.difference, *each.null.ci95])
+        null = [None] * 2 if each.null is None else [each.null.mean, each.null.p]
+        rows.append([each.weight, *(value for part in values for value in part), *null, each.pareto])
     return csv_bytes(rows)
 
 
+_PARTS = ("accuracy", "leakage", "difference")
 _ENDS = ("", "_low", "_high")

@@ -21,7 +21,7 @@ METHODS = (
     "model, method", "aligned %", "conflicting %", "conflicting - aligned, points", "conflicting - plain, points",
     "worst group %", "split-sample %", "which",
 )  # fmt: skip
-LAMBDAS = ("lambda", "foreground accuracy %", "background read %", "none better in both")
+LAMBDAS = ("lambda", "foreground accuracy %", "background read %", *probe_text.NULL, "none better in both")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,12 @@ def groups(correlation: Correlation) -> Table:
 def lambdas(sweep: Sweep) -> list[tuple[str, ...]]:
     """Return the rows of a sweep as text, with 95 % intervals."""
     return [
-        (f"{each.weight:g}", over_seeds(each.accuracy), over_seeds(each.leakage), "yes" if each.pareto else "")
+        (
+            f"{each.weight:g}",
+            *(over_seeds(part) for part in (each.accuracy, each.leakage)),
+            *probe_text.null_cells(each.null),
+            "yes" if each.pareto else "",
+        )
         for each in sweep.points
     ]
 
@@ -157,6 +162,7 @@ def tables(given: Given) -> list[Table]:
     """Return the tables for a paper: one per kind, whose first column is the model."""
     probed = [(label_of(each.model), each) for each in given.probed]
     read = [(label, *row) for label, one in probed for row in readings(one)]
+    best = [(label, *row) for label, one in probed for row in probe_text.readable_rows(one)]
     erasures = [(label, each) for label, one in probed for each in one.erasure]
     erased = [(label, each.eraser, *row) for label, each in erasures for row in probe_text.erased_rows(each)]
     still = [(label, *row) for label, one in probed for row in kept(one)]
@@ -166,6 +172,7 @@ def tables(given: Given) -> list[Table]:
     swept = [(f"{label_of(one.model)}, {one.objective}", *row) for one in given.sweeps for row in lambdas(one)]
     every = [
         Table("probes", "What probes read; shares in %", ("model", *probe_text.HEADINGS), read),
+        Table("readable", "What is readable; shares in %", ("model", *probe_text.READABLE), best),
         Table("erased", "Raw and erased features; shares in %", ("model", "eraser", *probe_text.ERASED), erased),
         Table("kept", "What features keep of the object", ("model", *KEPT), still),
         Table("correlation", "Spurious-correlation benchmark", ("first model", *METHODS), correlated),

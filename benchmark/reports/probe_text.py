@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from benchmark.reports.text import between, grid, percent, points, ratio
-from benchmark.schemas.experiments import Erasure, Kept, Probed, Reading, Share
+from benchmark.reports.text import between, grid, p_value, percent, points, ratio
+from benchmark.schemas.experiments import Erasure, Kept, Null, Probed, Readable, Reading, Share
 
 HEADINGS = (
     "label <- features", "probe", "cut", "n", "accuracy", "95 % interval", "chance", "majority", "control", "select.",
     "nats", "95 % interval", "of",
+)  # fmt: skip
+NULL = ("null", "difference", "95 % interval", "p")
+READABLE = (
+    "label <- features", "cut", "n", "readable", "95 % interval", "by", "upper bound", "by", *NULL, "nats to code",
+    "of",
 )  # fmt: skip
 _SIDE = ("95 % interval", "control", "nats")
 ERASED = (*HEADINGS[:4], "raw", *_SIDE, "erased", *_SIDE)
@@ -20,6 +25,7 @@ def show(found: Probed) -> str:
         grid(HEADINGS, [row(each, _NO_CONTROL) for each in found.readings]),
         "nats: usable information, a lower bound, of the label's entropy. control: random labels of photos, same probe",
         f"{_NO_CONTROL} on unseen photos of the label's own kind the control is at chance by construction",
+        *_readable(found),
         *(_kept(each) for each in found.kept),
         *(_erasure(each) for each in found.erasure),
         *_doubts(found.readings),
@@ -45,6 +51,54 @@ def row(each: Reading, no_control: str = "-") -> tuple[str, ...]:
         between(each.information_ci95, ratio),
         ratio(each.entropy),
     )
+
+
+def _readable(found: Probed) -> list[str]:
+    if not found.readable:
+        return []
+    return [
+        grid(READABLE, readable_rows(found)),
+        "readable: the probe chosen on held-out photos; upper bound: the best on the test images themselves",
+        "null: labels permuted over photos, the probe fitted anew; nats to code: online codelength per image, by LDA",
+    ]
+
+
+def readable_rows(found: Probed) -> list[tuple[str, ...]]:
+    """Return what is readable, and the readings of single probes that have a null, under `READABLE`."""
+    own = {(each.features, each.label, each.cut): each for each in found.readings if each.null}
+    rows = []
+    for each in found.readable:
+        rows.append(readable_row(each))
+        single = own.get((each.features, each.label, each.cut))
+        if single and single.probe != each.probe:
+            first = f"{single.label} <- {single.features}", single.cut.replace("_", " "), str(single.n)
+            read = percent(single.accuracy), between(single.ci95), single.probe
+            rows.append((*first, *read, "-", "-", *null_cells(single.null), "-", "-"))
+    return rows
+
+
+def readable_row(each: Readable) -> tuple[str, ...]:
+    """Return what is readable of one label on one cut, under `READABLE`."""
+    return (
+        f"{each.label} <- {each.features}",
+        each.cut.replace("_", " "),
+        str(each.n),
+        percent(each.accuracy),
+        between(each.ci95),
+        each.probe,
+        percent(each.upper),
+        each.upper_probe,
+        *null_cells(each.null),
+        ratio(each.codelength),
+        ratio(each.uniform),
+    )
+
+
+def null_cells(each: Null | None) -> tuple[str, ...]:
+    """Return a comparison with a null under `NULL`, in percent and points."""
+    if each is None:
+        return ("-",) * 4
+    return percent(each.mean), points(each.difference), between(each.ci95, points), p_value(each.p)
 
 
 def _kept(each: Kept) -> str:

@@ -8,6 +8,27 @@ from benchmark.schemas.result import Dataset, Model, Run
 from benchmark.schemas.versions import Upgrade, Versioned
 
 
+class Null(Strict):
+    """A reading against its permutation null: labels permuted over photos of the label's kind, the probe fitted anew.
+
+    `mean` and `spread` (standard deviation) of `repeats` readings of permuted labels; `difference` is the reading minus
+    that mean, in [-1, 1], with a 95 % interval in which the null's spread counts (`permutation.compared`); `p` is the
+    one-sided share of readings as high, the real one among them.
+    """
+
+    repeats: int
+    mean: float
+    spread: Number
+    difference: float
+    ci95: tuple[Number, Number]
+    p: float
+
+    @property
+    def above(self) -> float:
+        """The difference, 0 where the reading is below its null: that is no leakage."""
+        return max(0.0, self.difference)
+
+
 class Reading(Strict):
     """One label read from one part of the features by one kind of probe, on one cut.
 
@@ -18,7 +39,7 @@ class Reading(Strict):
     where it was not fitted: on unseen photos of the label's own kind it is at chance by construction.
     `information`: usable information in nats, `entropy` minus the cross-entropy of the calibrated probe: a lower bound
     (Xu et al., arXiv 2002.10689). `endings`: how the probe of each fold and the control's ended,
-    those that did not converge first.
+    those that did not converge first. `null`: of LDA alone, which is fitted anew in closed form; see `Readable`.
     """
 
     features: str
@@ -39,6 +60,37 @@ class Reading(Strict):
     information_ci95: tuple[Number, Number]
     converged: bool
     endings: list[str]
+    null: Null | None = None
+
+
+class Readable(Strict):
+    """What is readable of one label from one part of the features on one cut: the best of a family of probes.
+
+    `probe` read most of the held-out photos (`held`: each probe's accuracy there); `accuracy` is what it reads of the n
+    test images, with a 95 % interval over photos in which the choice is repeated; `picked` is the share of resamples
+    that choose it. `upper` is the highest accuracy of the family on the test images, by `upper_probe`: an upper bound.
+    `null` is that of `probe`; null where none was requested, and where permuting labels would only rename them.
+    `codelength`: nats per image of an online code of the labels by LDA (Voita & Titov, arXiv 2003.12298), null where a
+    label has a single photo; `uniform` is log(classes), the code without features.
+    """
+
+    features: str
+    label: str
+    cut: str
+    n: int
+    classes: int
+    probe: str
+    held: dict[str, Number]
+    accuracy: Number
+    ci95: tuple[Number, Number]
+    picked: float
+    upper: Number
+    upper_probe: str
+    doubts: list[str]
+    null: Null | None
+    codelength: Number
+    uniform: float
+    converged: bool
 
 
 class Share(Strict):
@@ -65,7 +117,8 @@ class Kept(Strict):
 class Erasure(Strict):
     """One eraser: what it erased from which features, how many foreground photos each of the three sets held.
 
-    `raw` and `erased` hold the same readings and the same of what is kept, on raw and on erased features.
+    `raw` and `erased` hold the same readings and the same of what is kept, on raw and on erased features;
+    `raw_readable` and `erased_readable` the best of their probes, empty in older files.
     """
 
     eraser: str
@@ -77,10 +130,23 @@ class Erasure(Strict):
     erased: list[Reading]
     raw_kept: Kept
     erased_kept: Kept
+    raw_readable: tuple[Readable, ...] = ()
+    erased_readable: tuple[Readable, ...] = ()
+
+
+def _unchanged(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a version after which fields with defaults were added."""
+    return fields
 
 
 class Probed(Versioned):
-    """The file `<model>--<dataset>-<config>-<split>--<digest>-probe.json`; `notes` says what could not be read."""
+    """The file `<model>--<dataset>-<config>-<split>--<digest>-probe.json`; `notes` says what could not be read.
+
+    Version 1 has no `readable` and no nulls.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _unchanged}
 
     model: Model
     dataset: Dataset
@@ -88,6 +154,7 @@ class Probed(Versioned):
     partition: tuple[int, int] | None
     seed: int
     readings: list[Reading]
+    readable: tuple[Readable, ...] = ()
     kept: list[Kept]
     erasure: list[Erasure]
     notes: list[str]
@@ -183,18 +250,24 @@ class Correlation(Versioned):
 class Point(Strict):
     """One lambda: over seeds, the head's foreground accuracy and what a fresh probe reads of the other label.
 
-    `leakage` is the background from the foreground part, on background photos the probe has not seen. `pareto` says
-    that no other lambda has both a higher mean accuracy and a lower mean leakage.
+    `leakage` is the background from the foreground part, on background photos the probe has not seen; `null` compares
+    it with the probe's permutation null. `pareto` says that no other lambda has both a higher mean accuracy and a lower
+    mean leakage above the null (a reading below it counts as none). Without `null` (older files, or a sweep that
+    requested none) leakage itself was compared.
     """
 
     weight: float
     accuracy: Spread
     leakage: Spread
+    null: Null | None = None
     pareto: bool
 
 
 class Sweep(Versioned):
-    """The file `sweep.json`; `chance` is the share of the commonest background."""
+    """The file `sweep.json`; `chance` is the share of the commonest background. Version 1 has no nulls."""
+
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _unchanged}
 
     model: Model
     datasets: tuple[Dataset, Dataset]

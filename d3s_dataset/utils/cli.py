@@ -225,6 +225,15 @@ def natural_to(most: int) -> Callable[[str], int]:
     return parse
 
 
+def permutations(text: str) -> int:
+    """Parse a number of permutations: 0, or from 2 to 10,000, since one shows no spread."""
+    if text.strip("0") == "" and text:
+        return 0
+    if (value := natural_to(10_000)(text)) < 2:
+        raise ArgumentTypeError(f"expected 0, or 2 permutations or more, got {text!r}")
+    return value
+
+
 def cores() -> int:
     """Return the number of processor cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

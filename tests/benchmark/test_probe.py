@@ -94,7 +94,7 @@ def test_a_probe_that_did_not_converge_fails_the_run_unless_allowed(small, cross
 @pytest.mark.parametrize(
     ("others", "expected"),
     [
-        (["--probes", "svm"], "unknown probe 'svm': expected --probes of linear, knn, mlp"),
+        (["--probes", "svm"], "unknown probe 'svm': expected --probes of linear, lda, knn, kernel, mlp"),
         (["--erase", "magic"], "unknown eraser 'magic': expected --erase of none"),
         (["--split", "train"], "all 9 images have the same foreground"),
         (["--split", "short"], "too few background photos: a cut by unseen background photos needs at least 3"),

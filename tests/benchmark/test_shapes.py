@@ -32,8 +32,8 @@ METRICS = [
 PROBING = [
     f"benchmark.probing.{name}"
     for name in (
-        "folds", "targets", "leakage", "retention", "probes.base", "probes.fitting", "probes.linear",
-        "probes.logistic", "probes.mlp",
+        "folds", "targets", "leakage", "readable", "codelength", "family", "permutation", "retention", "probes.base",
+        "probes.fitting", "probes.linear", "probes.logistic", "probes.lda", "probes.kernel", "probes.mlp",
     )
 ]  # fmt: skip
 OBJECTIVES = [
@@ -134,11 +134,11 @@ def test_metrics_hold_their_shapes(monkeypatch, make_predictions):
 
 def test_probes_and_folds_hold_their_shapes(monkeypatch):
     check = Check(monkeypatch, PROBING)
-    folds, targets, leakage, retention, fitting, features = (
+    folds, targets, leakage, readable, retention, fitting, features = (
         import_module(f"benchmark.{name}")
         for name in (
-            "probing.folds", "probing.targets", "probing.leakage", "probing.retention", "probing.probes.fitting",
-            "inference.features",
+            "probing.folds", "probing.targets", "probing.leakage", "probing.readable", "probing.retention",
+            "probing.probes.fitting", "inference.features",
         )
     )  # fmt: skip
     rng, n = np.random.default_rng(0), 96
@@ -152,10 +152,12 @@ def test_probes_and_folds_hold_their_shapes(monkeypatch):
     }
     lacking = {each.name: None for each in dataclasses.fields(features.Features) if each.name not in fields}
     made = features.Features(**fields, **lacking)
-    asked = leakage.Asked(("linear", "knn", "mlp"))
+    monkeypatch.setattr(import_module("benchmark.probing.probes.mlp"), "GRID", ((16, 1e-2),))
+    asked = leakage.Asked(("linear", "lda", "knn", "kernel", "mlp"), null=2)
     for name in ("foreground", "background"):
         for wanted, rows in targets.targets(made, name, "unseen_foreground", []):
             list(leakage.read(made, "all", made.values, wanted, rows, "unseen_foreground", asked))
+            readable.read_family(made, "all", made.values, wanted, rows, "unseen_foreground", asked)
     photos = leakage.photos_of(made, wanted, rows)
     folds.apart(photos, folds.three_sets(photos, 0), 0)
     targets.narrowed(wanted, rows)

@@ -22,12 +22,13 @@ from benchmark.erasers.registry import Eraser
 from benchmark.probing import probes
 from benchmark.probing.folds import Fold
 from benchmark.probing.leakage import Asked, read_all
+from benchmark.probing.registry import PROBES
 from benchmark.probing.retention import same_photo
 from generation.images.compose import compose
 
 SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side
 FOLDS = 3  # background photos of each background
-READERS = ("linear", "mlp", "knn")
+READERS = tuple(PROBES)
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 

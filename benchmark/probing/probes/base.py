@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 BETTER = 1e-3  # nats by which an edge must beat what lies next to it
 AT_EDGE = ", at the edge of its grid"
-_COLDEST, _HOTTEST = -4.0, 6.0  # natural logarithm of a temperature
+_COLDEST, _HOTTEST = -6.0, 6.0  # natural logarithm of a temperature
 
 Reader = Callable[[torch.Tensor], torch.Tensor]  # (m, d) standardised features -> (m, k) logits
 Labelled = tuple[torch.Tensor, torch.Tensor]  # (n, d) standardised features, (n,) labels
+# (n, d) all training rows, (r, n) labellings of them, (m, d) rows -> (r, m) predicted classes
+Refit = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,27 @@ class Choice:
     ending: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted probe.
+
+    Attributes:
+        choice: of hyperparameters.
+        held: (h, k) logits of the held-out rows, from the fit to `learn` with that choice.
+        read: the fit to all training rows.
+        again: fits other labellings of those rows with the same choice, without a search: for permutation nulls.
+    """
+
+    choice: Choice
+    held: Float[torch.Tensor, "h k"]
+    read: Reader
+    again: Refit
+
+
 class Fit(Protocol):
     """A function that fits one kind of probe."""
 
-    def __call__(
-        self, learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int
-    ) -> tuple[Choice, Reader]:
+    def __call__(self, learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int) -> Fitted:
         """Choose by learning from `learn` and looking at `held`, then fit to `whole`.
 
         Args:
@@ -49,6 +66,20 @@ class Fit(Protocol):
             seed: of whatever is drawn.
         """
         ...
+
+
+def one_by_one(fit: Callable[[Labelled], Reader]) -> Refit:
+    """Return a refit that fits each labelling anew.
+
+    Args:
+        fit: rows and labels to a reader.
+    """
+    return lambda features, labels, rows: torch.stack([fit((features, each))(rows).argmax(1) for each in labels])
+
+
+def one_hot(labels: Int[torch.Tensor, "*shape"], classes: int) -> Float[torch.Tensor, "*shape k"]:
+    """Return (..., k) float64 indicators of labels."""
+    return functional.one_hot(labels, classes).double()
 
 
 def on_edge(losses: Sequence[float], natural: int | None = None) -> bool:
@@ -62,7 +93,7 @@ def on_edge(losses: Sequence[float], natural: int | None = None) -> bool:
     """
     at = int(np.argmin(losses))
     inner = {0: 1, len(losses) - 1: len(losses) - 2}.get(at)
-    return inner is not None and at != natural and losses[inner] - losses[at] >= BETTER
+    return inner is not None and at != natural and bool(losses[inner] - losses[at] >= BETTER)
 
 
 def calibrate(logits: Float[torch.Tensor, "m k"], labels: Int[torch.Tensor, " m"]) -> tuple[float, float]:

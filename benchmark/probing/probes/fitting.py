@@ -7,8 +7,8 @@ where tests are on unseen photos, whole photos are held out (`folds`).
 
 A weak probe looks like absence, so each reports how it ended: `Report.converged` is false where a linear probe's
 gradient is above `logistic.TOLERANCE`, where a network was still getting better at its last epoch, and where the best
-L2 or number of neighbours lies on its grid's edge (`base.on_edge`): the optimum may lie beyond. `against_linear` marks
-a network that reads less than the linear probe on the same rows.
+L2, shrinkage, ridge, width or number of neighbours lies on its grid's edge (`base.on_edge`): the optimum may be beyond.
+`against_linear` marks a network that reads less than the linear probe on the same rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from benchmark.probing.probes.base import Reader
+from benchmark.probing.probes.base import Reader, Refit
 from benchmark.probing.registry import PROBES
 from d3s_dataset.errors import ResultError
 
@@ -41,18 +41,44 @@ class Report:
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
-    """A fitted probe of k classes."""
+class Refitter:
+    """Refit of a probe to other labellings of its training rows, which it does not hold itself."""
 
-    report: Report
     _mean: torch.Tensor
     _scale: torch.Tensor
+    _again: Refit
+
+    def __call__(
+        self, train: Float[np.ndarray, "n d"], labels: Int[np.ndarray, "r n"], test: Float[np.ndarray, "m d"]
+    ) -> Int[np.ndarray, "r m"]:
+        """Return the classes read from test rows after a fit to each labelling, with the hyperparameters of the probe.
+
+        Args:
+            train: (n, d) the training rows of the probe.
+            labels: (r, n) int in 0..classes-1.
+            test: (m, d) features.
+        """
+        truth = torch.as_tensor(labels, dtype=torch.int64, device=self._mean.device)
+        return self._again(self.standard(train), truth, self.standard(test)).cpu().numpy()
+
+    def standard(self, features: Float[np.ndarray, "m d"]) -> torch.Tensor:
+        """Return (m, d) features by mean and deviation of the training rows."""
+        rows = torch.as_tensor(features, dtype=self._mean.dtype, device=self._mean.device)
+        return (rows - self._mean) / self._scale
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A fitted probe of k classes; `held` is the (h,) classes read from the held-out rows by the fit to the others."""
+
+    report: Report
+    held: Int[np.ndarray, " h"]
+    again: Refitter
     _read: Reader
 
     def __call__(self, features: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m k"]:
         """Return calibrated probabilities, (m, k) float64, of (m, d) features."""
-        rows = torch.as_tensor(features, dtype=self._mean.dtype, device=self._mean.device)
-        logits = self._read((rows - self._mean) / self._scale).double() / self.report.temperature
+        logits = self._read(self.again.standard(features)).double() / self.report.temperature
         return logits.softmax(1).cpu().numpy()
 
 
@@ -96,9 +122,10 @@ def fit(
     scale = torch.where(scale > _ROUNDING * mean.abs(), scale, torch.ones_like(scale))
     rows = (rows - mean) / scale
     parts = [(rows[each], truth[each]) for each in (torch.as_tensor(learn), torch.as_tensor(held))]
-    chosen, read = PROBES[kind](parts[0], parts[1], (rows, truth), classes, seed)
+    found = PROBES[kind](parts[0], parts[1], (rows, truth), classes, seed)
+    chosen = found.choice
     report = Report(kind, chosen.converged, chosen.name, chosen.ending, chosen.temperature)
-    return Probe(report, mean, scale, read)
+    return Probe(report, found.held.argmax(1).cpu().numpy(), Refitter(mean, scale, found.again), found.read)
 
 
 def check(kind: str) -> None:

@@ -5,16 +5,16 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
-from benchmark.probing.probes.base import AT_EDGE, Choice, Labelled, Reader, calibrate, on_edge
+from benchmark.probing.probes.base import AT_EDGE, Choice, Fitted, Labelled, calibrate, on_edge
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)
 _CHUNK = 1024  # rows compared with all others at once
 
 
-def knn(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int) -> tuple[Choice, Reader]:
+def knn(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int) -> Fitted:
     """Fit it; see `base.Fit`."""
     best, chosen, losses = Choice("", float("inf"), 1.0), NEIGHBOURS[0], []
-    near = _nearest(held[0], learn, NEIGHBOURS[-1])
+    near = learn[1][_nearest(held[0], learn[0], NEIGHBOURS[-1])]
     for count in NEIGHBOURS:
         loss, temperature = calibrate(_votes(near, count, classes), held[1])
         losses.append(loss)
@@ -22,14 +22,22 @@ def knn(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: in
             best, chosen = Choice(f"k {count}", loss, temperature, ending="nothing to converge"), count
     if on_edge(losses, 0):  # fewer than one neighbour there cannot be
         best = replace(best, converged=False, ending=best.ending + AT_EDGE)
-    return best, lambda rows: _votes(_nearest(rows, whole, chosen), chosen, classes)
+
+    def read(rows: torch.Tensor) -> torch.Tensor:
+        return _votes(whole[1][_nearest(rows, whole[0], chosen)], chosen, classes)
+
+    def again(features: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        found = _nearest(rows, features, chosen)
+        return torch.stack([_votes(each[found], chosen, classes).argmax(1) for each in labels])
+
+    return Fitted(best, _votes(near, chosen, classes), read, again)
 
 
-def _nearest(rows: torch.Tensor, among: Labelled, count: int) -> torch.Tensor:
-    """Return the (m, count) labels of the rows most alike by cosine, nearest first."""
-    others = functional.normalize(among[0], dim=1).T
+def _nearest(rows: torch.Tensor, among: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the (m, count) numbers of the rows most alike by cosine, nearest first."""
+    others = functional.normalize(among, dim=1).T
     alike = (functional.normalize(part, dim=1) @ others for part in rows.split(_CHUNK))
-    return torch.cat([among[1][part.topk(min(count, len(among[1]))).indices] for part in alike])
+    return torch.cat([part.topk(min(count, len(among))).indices for part in alike])
 
 
 def _votes(near: torch.Tensor, count: int, classes: int) -> torch.Tensor:

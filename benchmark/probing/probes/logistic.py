@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 TOLERANCE = 1e-4  # Euclidean norm of the gradient of the mean loss, over all weights and biases
+LOOSE = 1e-3  # the same, where many labellings are fitted whose mean accuracy alone counts
 LIMIT = 2000  # iterations
 _PAIRS = 10  # steps that the curvature is taken from
 _TRIES = 30  # lengths tried for a step
@@ -68,6 +69,43 @@ def solve(
     return minimise(_objective(features, labels, l2), weights)
 
 
+def solve_all(
+    features: Float[torch.Tensor, "n d"],
+    labels: Int[torch.Tensor, "r n"],
+    classes: int,
+    l2: float,
+) -> Float[torch.Tensor, "rows r k"]:
+    """Return the (d + 1, r, k) weights of r labellings of the same rows, found together, to `LOOSE` each.
+
+    For permutation nulls: the sum of their losses is minimised, since features are then multiplied once for all.
+
+    Args:
+        features: (n, d) float32 or float64, standardised.
+        labels: (r, n) int64 in 0..classes-1.
+        classes: k.
+        l2: above 0.
+    """
+    r, n = labels.shape
+    flat = (torch.arange(n, device=labels.device)[:, None] * r + torch.arange(r, device=labels.device)) * classes
+    place = (flat + labels.T).reshape(-1)
+
+    def evaluate(weights: torch.Tensor) -> tuple[float, torch.Tensor]:
+        logits = torch.addmm(weights[-1], features, weights[:-1])
+        logs = functional.log_softmax(logits.reshape(n, r, classes), dim=2).reshape(-1)
+        loss = -logs[place].double().sum() / n + l2 / 2 * weights[:-1].double().square().sum()
+        error = logs.exp_()
+        error[place] -= 1
+        error = error.reshape(n, -1) / n
+        gradient = torch.empty_like(weights)
+        torch.mm(features.T, error, out=gradient[:-1])
+        gradient[:-1] += l2 * weights[:-1]
+        gradient[-1] = error.sum(0)
+        return float(loss), gradient
+
+    start = torch.zeros(features.shape[1] + 1, r * classes, dtype=features.dtype, device=features.device)
+    return minimise(evaluate, start, LOOSE * r**0.5).weights.reshape(-1, r, classes)
+
+
 def _objective(features: torch.Tensor, labels: torch.Tensor, l2: float) -> Objective:
     rows = torch.arange(len(labels), device=labels.device)
 
@@ -87,8 +125,8 @@ def _objective(features: torch.Tensor, labels: torch.Tensor, l2: float) -> Objec
     return evaluate
 
 
-def minimise(objective: Objective, weights: Float[torch.Tensor, " *shape"]) -> Solution:
-    """Minimise a convex function to `TOLERANCE` by L-BFGS (Nocedal & Wright, "Numerical Optimization", 2006, 7.5).
+def minimise(objective: Objective, weights: Float[torch.Tensor, " *shape"], tolerance: float | None = None) -> Solution:
+    """Minimise a convex function by L-BFGS (Nocedal & Wright, "Numerical Optimization", 2006, 7.5).
 
     A step is tried at its full length first. Where the loss has too few digits left to show a descent, the slope shows
     it: that of a convex function rises (Hager & Zhang, SIAM J. Optim. 16, 2005, approximate Wolfe conditions).
@@ -96,11 +134,13 @@ def minimise(objective: Objective, weights: Float[torch.Tensor, " *shape"]) -> S
     Args:
         objective: weights to (loss, gradient).
         weights: where to start.
+        tolerance: the gradient's norm at the end, `TOLERANCE` without.
     """
+    tolerance = TOLERANCE if tolerance is None else tolerance
     loss, gradient = objective(weights)
     pairs: list[tuple[torch.Tensor, torch.Tensor, float]] = []
     for iteration in range(LIMIT):
-        if not float(gradient.norm()) > TOLERANCE:
+        if not float(gradient.norm()) > tolerance:
             return Solution(weights, loss, float(gradient.norm()), iteration)
         way = _direction(gradient, pairs)
         found = _search(objective, weights, loss, _dot(gradient, way), way)

@@ -173,7 +173,11 @@ def test_calibration_is_the_best_of_a_grid():
 @pytest.mark.parametrize("bad", ["kind", "held", "classes"])
 def test_what_no_probe_can_be_fitted_on_is_refused(bad):
     x, y, held = blobs()
-    expected = {"kind": "expected linear, knn, mlp", "held": "rows to learn from", "classes": "two classes"}[bad]
+    expected = {
+        "kind": "expected linear, lda, knn, kernel, mlp",
+        "held": "rows to learn from",
+        "classes": "two classes",
+    }[bad]
     with pytest.raises(ResultError, match=expected):
         probes.fit(
             "svm" if bad == "kind" else "knn",
