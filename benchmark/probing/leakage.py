@@ -176,7 +176,10 @@ def nulls(
         again: refits of each fold's probe.
     """
     pairs = zip(folds, again, strict=True)
-    found = [each(values[fold.train], labels[:, fold.train], values[fold.test]) for fold, each in pairs]
+    found = [
+        each(values[fold.train], labels[:, fold.train], fold.learn, fold.held, values[fold.test])
+        for fold, each in pairs
+    ]
     return np.concatenate(found, axis=1) == labels[:, np.concatenate([fold.test for fold in folds])]
 
 

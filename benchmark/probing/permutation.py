@@ -4,8 +4,9 @@ Chance is not 1 / classes on unseen photos: the photo left out is missing from t
 without any effect of the label read less than that. Where labels do not matter, photos are exchangeable among those
 that play the same part in every fold (tested on, held out, learnt from): labels are permuted among these, so that every
 fold keeps as many photos of each label. All rows of a photo get the new label. The reading of the real labels is then
-one more draw of the null's, and the test is exact but for the hyperparameters, which are those that the real labels
-chose (no grid is searched again). Needs no torch.
+one more draw of the null's. For LDA, which chooses its shrinkage anew for every permutation, the test is exact; the
+others keep the hyperparameters that the real labels chose (the network's grid is not searched again): measured with LDA
+so, the real reading's deviation was 1.1 to 1.2 times the null's. Needs no torch.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from benchmark import sweep, train
-from benchmark.schemas.experiments import Sweep
+from benchmark.probing import tradeoff
+from benchmark.schemas.experiments import Point, Sweep
+from benchmark.schemas.metrics import Spread
 from benchmark.training import adapter
 
 
@@ -54,6 +56,11 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
         lines = list(csv.DictReader(stream))
     assert [float(line["lambda"]) for line in lines] == [0, 10]
     assert [float(line["leakage"]) for line in lines] == [each.leakage.mean for each in found.points]
+    assert [float(line["null"]) for line in lines] == [each.null.mean for each in found.points]
+    assert [float(line["difference"]) for line in lines] == [each.null.difference for each in found.points]
+    assert all(
+        each.null.repeats == 20 and 0 < float(line["p"]) <= 1 for line, each in zip(lines, found.points, strict=True)
+    )
     with Image.open(tmp_path / "sweep" / "sweep.png") as drawn:
         assert drawn.width > 300
     assert "foreground accuracy" in capsys.readouterr().out
@@ -68,3 +75,20 @@ def test_bad_input(fails):
         (["1", "1.0"], "expected two or more different values"),
     ):
         assert says in fails(sweep.main, ["--model", "a", "--lambdas", *lambdas])
+
+
+def test_lambdas_are_ranked_by_what_is_read_above_the_null():
+    """A reading below its null is none: 4 % against a null of 8 is not better than 10 against a null of 12."""
+
+    def point(weight: float, accuracy: float, leakage: float, null: float | None) -> Point:
+        spread = [Spread(mean=each, ci95=(each - 0.02, each + 0.02)) for each in (accuracy, leakage)]
+        against = None if null is None else tradeoff._against(spread[1], [np.full(20, null), np.full(20, null)])
+        return Point(weight=weight, accuracy=spread[0], leakage=spread[1], null=against, pareto=False)
+
+    points = [point(0, 0.9, 0.5, 0.1), point(1, 0.8, 0.10, 0.12), point(10, 0.7, 0.04, 0.08)]
+    assert [tradeoff._best(each, points) for each in points] == [True, True, True]
+    assert tradeoff._leaks(points[2]) == tradeoff._leaks(points[1]) == 0
+    higher = [points[0], point(1, 0.95, 0.45, 0.1), points[2]]
+    assert [tradeoff._best(each, higher) for each in higher] == [False, True, True]
+    plain = [point(1, 0.8, 0.10, None), point(10, 0.75, 0.14, None), point(20, 0.7, 0.04, None)]
+    assert [tradeoff._best(each, plain) for each in plain] == [True, False, True]

@@ -20,8 +20,8 @@ _COLDEST, _HOTTEST = -6.0, 6.0  # natural logarithm of a temperature
 
 Reader = Callable[[torch.Tensor], torch.Tensor]  # (m, d) standardised features -> (m, k) logits
 Labelled = tuple[torch.Tensor, torch.Tensor]  # (n, d) standardised features, (n,) labels
-# (n, d) all training rows, (r, n) labellings of them, (m, d) rows -> (r, m) predicted classes
-Refit = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+# (n, d) training rows, (r, n) labellings, (n,) rows to learn from and held out, (m, d) rows -> (r, m) classes read
+Refit = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Fitted:
         choice: of hyperparameters.
         held: (h, k) logits of the held-out rows, from the fit to `learn` with that choice.
         read: the fit to all training rows.
-        again: fits other labellings of those rows with the same choice, without a search: for permutation nulls.
+        again: fits other labellings of those rows with the same choice, without a search: for permutation nulls. LDA
+            alone chooses anew, which costs little in closed form.
     """
 
     choice: Choice
@@ -74,7 +75,9 @@ def one_by_one(fit: Callable[[Labelled], Reader]) -> Refit:
     Args:
         fit: rows and labels to a reader.
     """
-    return lambda features, labels, rows: torch.stack([fit((features, each))(rows).argmax(1) for each in labels])
+    return lambda features, labels, _learn, _held, rows: torch.stack(
+        [fit((features, each))(rows).argmax(1) for each in labels]
+    )
 
 
 def one_hot(labels: Int[torch.Tensor, "*shape"], classes: int) -> Float[torch.Tensor, "*shape k"]:

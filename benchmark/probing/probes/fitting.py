@@ -49,17 +49,27 @@ class Refitter:
     _again: Refit
 
     def __call__(
-        self, train: Float[np.ndarray, "n d"], labels: Int[np.ndarray, "r n"], test: Float[np.ndarray, "m d"]
+        self,
+        train: Float[np.ndarray, "n d"],
+        labels: Int[np.ndarray, "r n"],
+        learn: Bool[np.ndarray, " n"],
+        held: Bool[np.ndarray, " n"],
+        test: Float[np.ndarray, "m d"],
     ) -> Int[np.ndarray, "r m"]:
         """Return the classes read from test rows after a fit to each labelling, with the hyperparameters of the probe.
+
+        LDA alone chooses its shrinkage anew for each labelling.
 
         Args:
             train: (n, d) the training rows of the probe.
             labels: (r, n) int in 0..classes-1.
+            learn: (n,) bool, the rows to learn from while choosing.
+            held: (n,) bool, the rows to choose on.
             test: (m, d) features.
         """
         truth = torch.as_tensor(labels, dtype=torch.int64, device=self._mean.device)
-        return self._again(self.standard(train), truth, self.standard(test)).cpu().numpy()
+        some = (torch.as_tensor(each, device=self._mean.device) for each in (learn, held))
+        return self._again(self.standard(train), truth, *some, self.standard(test)).cpu().numpy()
 
     def standard(self, features: Float[np.ndarray, "m d"]) -> torch.Tensor:
         """Return (m, d) features by mean and deviation of the training rows."""

@@ -68,7 +68,9 @@ def kernel(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed:
         parts = (_rbf(_squared(part, features), width * unit) @ weights[0] for part in rows.split(_CHUNK))
         return torch.cat(list(parts)) + shares[0]
 
-    def again(features: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def again(
+        features: torch.Tensor, labels: torch.Tensor, _learn: torch.Tensor, _held: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
         features, weights, shares = solved(features, labels)
         alike = [_rbf(_squared(part, features), width * unit) for part in rows.split(_CHUNK)]
         best = [torch.cat([part @ each for part in alike]) for each in weights]

@@ -26,7 +26,9 @@ def knn(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: in
     def read(rows: torch.Tensor) -> torch.Tensor:
         return _votes(whole[1][_nearest(rows, whole[0], chosen)], chosen, classes)
 
-    def again(features: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def again(
+        features: torch.Tensor, labels: torch.Tensor, _learn: torch.Tensor, _held: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
         found = _nearest(rows, features, chosen)
         return torch.stack([_votes(each[found], chosen, classes).argmax(1) for each in labels])
 

@@ -9,7 +9,8 @@ A = (1 - c) T + c t I (Woodbury), all of it k x k.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,8 @@ from benchmark.probing.probes.base import AT_EDGE, Choice, Fitted, Labelled, Rea
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-SHRINKAGE = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5, 1e-6)  # strongest first
+SHRINKAGE = (1.0, 0.7, 0.4, 0.2, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)  # strongest first
+_TEMPERATURES = tuple(math.exp(power) for power in range(-2, 7))  # at which shrinkages are compared
 _RANK = 1e-10  # of the largest variance: directions below have none
 _COLUMNS = 512  # labellings x classes solved at once
 
@@ -76,22 +78,40 @@ def discriminant(
     return weights, prior - (means * weights).sum(1) / 2
 
 
-def lda(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int) -> Fitted:
-    """Fit it; see `base.Fit`."""
-    best, chosen, losses, kept = Choice("", float("inf"), 1.0), SHRINKAGE[0], [], None
-    found = scatter(learn[0])
-    rows = found(held[0])
+def shrinkages(
+    learn: Scatter, labels: Int[torch.Tensor, "s n"], rows: torch.Tensor, truth: Int[torch.Tensor, "s h"], classes: int
+) -> Float[torch.Tensor, "s c"]:
+    """Return the (s, c) losses in nats on held-out rows that each of `SHRINKAGE` has, at the best of `_TEMPERATURES`.
+
+    Args:
+        learn: scatter of the n rows learnt from.
+        labels: (s, n) their labellings.
+        rows: (h, d) held-out rows.
+        truth: (s, h) their labels.
+        classes: k.
+    """
+    at, losses = learn(rows), []
+    place = truth[..., None]
     for shrinkage in SHRINKAGE:
-        weights, bias = discriminant(found, learn[1][None], classes, shrinkage)
-        logits = rows @ weights[0] + bias[0]
-        loss, temperature = calibrate(logits, held[1])
-        losses.append(loss)
-        if loss < best.loss:
-            best, chosen, kept = Choice(f"shrinkage {shrinkage:g}", loss, temperature), shrinkage, logits
-    assert kept is not None
-    edge = on_edge(losses, 0)  # beyond full shrinkage nothing lies
-    best = replace(best, converged=not edge, ending="closed form" + AT_EDGE * edge)
-    return Fitted(best, kept, _reader(whole, classes, chosen), _again(classes, chosen))
+        weights, bias = discriminant(learn, labels, classes, shrinkage)
+        logits = (torch.einsum("hr,srk->shk", at, weights) + bias[:, None]).float()
+        logits = logits - logits.gather(2, place)  # so that a loss is the logarithm of a sum
+        each = [(logits / heat).logsumexp(2).mean(1) for heat in _TEMPERATURES]
+        losses.append(torch.stack(each).amin(0))
+    return torch.stack(losses, 1)
+
+
+def lda(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed: int) -> Fitted:
+    """Fit it; see `base.Fit`. `again` chooses the shrinkage of each labelling anew, by the same rule."""
+    found = scatter(learn[0])
+    losses = shrinkages(found, learn[1][None], held[0], held[1][None], classes)[0]
+    chosen = SHRINKAGE[int(losses.argmin())]
+    weights, bias = discriminant(found, learn[1][None], classes, chosen)
+    kept = found(held[0]) @ weights[0] + bias[0]
+    loss, temperature = calibrate(kept, held[1])
+    edge = on_edge(losses.tolist(), 0)  # beyond full shrinkage nothing lies
+    best = Choice(f"shrinkage {chosen:g}", loss, temperature, not edge, "closed form" + AT_EDGE * edge)
+    return Fitted(best, kept, _reader(whole, classes, chosen), _again(classes))
 
 
 def _reader(whole: Labelled, classes: int, shrinkage: float) -> Reader:
@@ -101,13 +121,19 @@ def _reader(whole: Labelled, classes: int, shrinkage: float) -> Reader:
     return lambda rows: (rows.double() - found.mean) @ full + bias[0]
 
 
-def _again(classes: int, shrinkage: float) -> Refit:
-    def again(features: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        found = scatter(features)
-        at, best = found(rows), []
-        for some in labels.split(max(1, _COLUMNS // classes)):
-            weights, bias = discriminant(found, some, classes, shrinkage)
-            best.append((torch.einsum("mr,srk->smk", at, weights) + bias[:, None]).argmax(2))
-        return torch.cat(best)
+def _again(classes: int) -> Refit:
+    def again(
+        features: torch.Tensor, labels: torch.Tensor, learn: torch.Tensor, held: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        part, found = scatter(features[learn]), scatter(features)
+        at, best = found(rows), torch.zeros(len(labels), len(rows), dtype=torch.int64, device=rows.device)
+        for some in torch.arange(len(labels), device=rows.device).split(max(1, _COLUMNS // classes)):
+            given = labels[some]
+            chosen = shrinkages(part, given[:, learn], features[held], given[:, held], classes).argmin(1)
+            for index in chosen.unique():
+                same = some[chosen == index]
+                weights, bias = discriminant(found, labels[same], classes, SHRINKAGE[int(index)])
+                best[same] = (torch.einsum("mr,srk->smk", at, weights) + bias[:, None]).argmax(2)
+        return best
 
     return again

@@ -33,7 +33,9 @@ def linear(learn: Labelled, held: Labelled, whole: Labelled, classes: int, seed:
     ending = f"gradient norm {found.gradient:.1e} after {found.iterations} iterations" + AT_EDGE * edge
     choice = Choice(best.name, best.loss, best.temperature, found.converged and not edge, ending)
 
-    def again(features: torch.Tensor, labels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def again(
+        features: torch.Tensor, labels: torch.Tensor, _learn: torch.Tensor, _held: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
         weights = logistic.solve_all(features, labels, classes, chosen)
         return (torch.tensordot(rows, weights[:-1], 1) + weights[-1]).argmax(2).T
 

@@ -1,7 +1,20 @@
 """Files as `benchmark.probe`, `correlate` and `sweep` write them, with numbers chosen by hand."""
 
 from benchmark.schemas import result
-from benchmark.schemas.experiments import Correlation, Erasure, Kept, Point, Probed, Read, Reading, Scores, Share, Sweep
+from benchmark.schemas.experiments import (
+    Correlation,
+    Erasure,
+    Kept,
+    Null,
+    Point,
+    Probed,
+    Read,
+    Readable,
+    Reading,
+    Scores,
+    Share,
+    Sweep,
+)
 from benchmark.schemas.metrics import Spread, Worst
 
 MODEL = result.Model(name="split|<i>", architecture=None, tag=None, kwargs={}, digest="ef" * 32, precision="fp32",
@@ -32,6 +45,18 @@ def reading(part: str, label: str, cut: str, accuracy: float, probe: str = "line
     )
 
 
+def null(accuracy: float) -> Null:
+    return Null(repeats=20, mean=0.08, spread=0.02, difference=accuracy - 0.08, ci95=(accuracy - 0.13, accuracy - 0.02),
+                p=1 / 21)  # fmt: skip
+
+
+def readable(accuracy: float) -> Readable:
+    return Readable(features="foreground", label="background", cut="unseen_background", n=120, classes=10, probe="knn",
+                    held={"linear": 0.3, "knn": 0.4}, accuracy=accuracy, ci95=(accuracy - 0.06, accuracy + 0.06),
+                    picked=0.75, upper=accuracy + 0.02, upper_probe="linear", doubts=[], null=null(accuracy),
+                    codelength=2.1, uniform=2.3026, converged=True)  # fmt: skip
+
+
 def kept(part: str, recall: float) -> Kept:
     share = Share(n=120, value=recall, ci95=(recall - 0.1, recall + 0.1), doubts=[])
     return Kept(features=part, recall=share, head=share if part == "foreground" else None)
@@ -54,6 +79,7 @@ def probed(dataset: result.Dataset, *erasers: str) -> Probed:
         for each in erasers
     ]  # fmt: skip
     return Probed(model=MODEL, dataset=dataset, features=96, partition=(72, 24), seed=0, readings=found,
+                  readable=(readable(0.34),),
                   kept=[kept(part, 0.6) for part in PARTS], erasure=erasures, notes=["a note"], converged=True,
                   environment={}, seconds=1.0)  # fmt: skip
 

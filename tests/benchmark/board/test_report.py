@@ -170,7 +170,7 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     assert "share foreground photos" not in text
     assert text.count("<svg") == 5
     made = {path.name for path in out.parent.iterdir()}
-    assert {f"report-{name}.csv" for name in ("probes", "erased", "kept", "correlation", "sweep")} <= made
+    assert {f"report-{name}.csv" for name in ("probes", "readable", "erased", "kept", "correlation", "sweep")} <= made
     assert {"report-correlation-1.png", "report-sweep-1.png"} <= made
     method_rows = rows_of(out.with_name("report-correlation.csv"))
     assert method_rows[-1][1:] == ["foreground part", "95.0 (93.0 to 97.0)", "70.0 (68.0 to 72.0)",
@@ -179,7 +179,9 @@ def test_probes_correlation_and_sweep_in_any_order(two, of_features, tmp_path):
     assert [row[-1] for row in rows_of(out.with_name("report-sweep.csv"))[1:]] == ["yes", "", "yes"]
     kept = rows_of(out.with_name("report-kept.csv"))
     assert [row[2] for row in kept[1:]] == ["raw", "raw", "raw, test photos only", "erased: leace"]
-    assert "| 10 | 80.0 (78.0 to 82.0) | 30.0 (28.0 to 32.0) | yes |" in out.with_suffix(".md").read_text()
+    assert (
+        "| 10 | 80.0 (78.0 to 82.0) | 30.0 (28.0 to 32.0) | - | - | - | - | yes |" in out.with_suffix(".md").read_text()
+    )
 
 
 def test_features_alone_and_on_another_release(two, of_features, tmp_path):

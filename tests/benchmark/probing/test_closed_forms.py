@@ -67,10 +67,13 @@ def test_a_refit_to_other_labels_is_a_fit_of_the_same_choice(kind, monkeypatch):
     x, y, held = blobs(rows=240, apart=0.7)
     probe = probes.fit(kind, x[:200], y[:200], held[:200], classes=4)
     other = np.roll(y, 3)[:200]
-    found = probe.again(x[:200], np.stack([y[:200], other]), x[200:])
+    found = probe.again(x[:200], np.stack([y[:200], other]), ~held[:200], held[:200], x[200:])
     assert found.shape == (2, 40)
     assert (found[0] == probe(x[200:]).argmax(1)).mean() >= 0.97  # linear: to a looser gradient
-    grid = {"linear": "L2", "lda": "SHRINKAGE", "knn": "NEIGHBOURS", "kernel": "WIDTHS"}[kind]
+    if kind == "lda":  # which chooses anew
+        assert (found[1] == probes.fit(kind, x[:200], other, held[:200], classes=4)(x[200:]).argmax(1)).all()
+        return
+    grid = {"linear": "L2", "knn": "NEIGHBOURS", "kernel": "WIDTHS"}[kind]
     first, *rest = (float(part.split()[1]) for part in probe.report.chosen.split(", "))
     monkeypatch.setattr(f"benchmark.probing.probes.{kind}.{grid}", (int(first) if kind == "knn" else first,))
     if rest:

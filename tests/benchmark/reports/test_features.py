@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.reports import disentanglement, figures
+from benchmark.reports import disentanglement, figures, probe_text
 from benchmark.reports.html import breakable, glue
 from tests.benchmark.board import features
 
@@ -19,6 +19,24 @@ def test_leakage_is_a_sentence_per_part_that_reads_the_other_label(facts):
         "From the background part a linear probe reads the foreground at 30.0 % (95 % interval 25.0 to 35.0); "
         "chance is 10.0 %.",
     ]
+
+
+def test_what_is_readable_is_shown_with_its_null_and_a_single_probe_s_below_it(facts):
+    made = features.probed(facts)
+    rows = probe_text.readable_rows(made)
+    expected = (
+        "background <- foreground", "unseen background", "120", "34.0", "28.0 to 40.0", "knn", "36.0", "linear", "8.0",
+        "+26.0", "+21.0 to +32.0", "0.048", "2.10", "2.30",
+    )  # fmt: skip
+    assert rows == [expected]
+    other = features.reading("foreground", "background", "unseen_background", 0.3, "lda")
+    other = other.model_copy(update={"null": features.null(0.3)})
+    rows = probe_text.readable_rows(made.model_copy(update={"readings": [*made.readings, other]}))
+    assert rows[1][3:6] == ("30.0", "25.0 to 35.0", "lda")
+    assert all(len(row) == len(probe_text.READABLE) for row in rows)
+    assert features.null(0.3).above == pytest.approx(0.22)
+    assert features.null(0.05).above == 0
+    assert probe_text.null_cells(None) == ("-",) * len(probe_text.NULL)
 
 
 @pytest.mark.parametrize(("accuracy", "strength"), [(1.0, "1.000"), (0.55, "0.500"), (0.1, "0.000"), (0.02, "0.000")])

@@ -11,6 +11,7 @@ from benchmark.schemas import experiments, result
 from benchmark.schemas.predictions import read, write
 from benchmark.schemas.versions import Versioned
 from d3s_dataset.errors import ResultError
+from tests.benchmark.board.features import probed, sweep
 from tests.benchmark.conftest import some_predictions
 
 
@@ -74,3 +75,17 @@ def test_predictions_of_a_newer_version_are_refused(tmp_path):
         pq.write_table(table.replace_schema_metadata({b"d3s_schema_version": version}), path)
         with pytest.raises(ResultError, match=expected):
             read(path)
+
+
+def test_probes_and_sweeps_of_version_1_are_read(provenance):
+    dataset = result.Dataset.model_validate(provenance()["dataset"])
+    new = {"readable", "null", "raw_readable", "erased_readable"}
+
+    def older(fields):
+        return {name: value for name, value in fields.items() if name not in new}
+
+    for kind, made in ((experiments.Probed, probed(dataset, "leace")), (experiments.Sweep, sweep(dataset))):
+        old = json.loads(made.model_dump_json(), object_hook=older) | {"schema_version": 1}
+        found = kind.model_validate_json(json.dumps(old))
+        assert found.schema_version == kind.VERSION == 2
+        assert found.model_dump(exclude={"readable"}) == made.model_dump(exclude={"readable"})
