@@ -92,8 +92,8 @@ def blocks(name: str, photos: Photos, labels: Int[np.ndarray, " n"], seed: int) 
     ways = [(np.arange(len(labels)), labels, "")] if name == "seen" else _ways(name, photos)
     rank = np.max([_deal(*way, len(way[0]), _CODED, seed, spread=True) for way in ways], axis=0)
     ends = [int(rank.max()) + 1]
-    while ends[-1] // 2 >= _CODED and len(ends) <= _BLOCKS:
-        ends.append(ends[-1] // 2)
+    while ends[-1] > _CODED and len(ends) <= _BLOCKS:
+        ends.append(max(ends[-1] // 2, _CODED))
     ends = ends[::-1]
     pairs = pairwise(ends)
     return [_fold(ways, rank < first, (first <= rank) & (rank < last), seed) for first, last in pairs]
