@@ -5,8 +5,7 @@ without any effect of the label read less than that. Where labels do not matter,
 that play the same part in every fold (tested on, held out, learnt from): labels are permuted among these, so that every
 fold keeps as many photos of each label. All rows of a photo get the new label. The reading of the real labels is then
 one more draw of the null's. For LDA, which chooses its shrinkage anew for every permutation, the test is exact; the
-others keep the hyperparameters that the real labels chose (the network's grid is not searched again): measured with LDA
-so, the real reading's deviation was 1.1 to 1.2 times the null's. Needs no torch.
+others keep the hyperparameters that the real labels chose (the network's grid is not searched again). Needs no torch.
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ from d3s_dataset.identity import hashed
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+MANY = 100  # permutations whose quantiles stand for the null
+_ROUNDING = 1e-12
 _PERMUTED = 2  # stream of the order in which labels are dealt out
 
 
@@ -89,9 +90,10 @@ def compared(
     """Return a reading against its null: the difference to the null's mean with its 95 % interval, and p.
 
     The interval holds every difference d that a test does not reject, with a variance that goes with d, as in a score
-    interval (Wilson's): at d = 0 it is the null's own, that of one more draw with r - 1 degrees of freedom; at the
-    difference found it is that of the reading's interval, with the error of the null's mean; in between it is
-    interpolated. So 0 lies within exactly if the reading is one that the null could have given.
+    interval (Wilson's): at d = 0 it is the null's own (its quantiles of `MANY` draws, which may be skewed; of fewer,
+    that of one more draw with r - 1 degrees of freedom); at the difference found it is that of the reading's interval,
+    with the error of the null's mean; in between it is interpolated. So 0 lies within exactly if the reading is one
+    that the null could have given.
     p = (1 + null readings as high) / (1 + r) (Phipson & Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010), one-sided.
 
     Args:
@@ -105,12 +107,16 @@ def compared(
     facts = {"repeats": repeats, "mean": mean, "difference": accuracy - mean, "p": p}
     if repeats < 2:
         return Null(**facts, spread=None, ci95=(None, None))
-    spread = float(null.std(ddof=1)) if spread is None else spread
+    given, spread = spread, float(null.std(ddof=1)) if spread is None else spread
     reach = float(stdtrit(np.array(repeats - 1), (1 + LEVEL) / 2)) * spread
     sign = -1 if accuracy < mean else 1
     inward, outward = (accuracy - ci95[0], ci95[1] - accuracy)[::sign]
     error = reach**2 / repeats
-    near = _inner_end(abs(accuracy - mean), reach**2 + error, inward**2 + error)
+    at_zero = reach**2 + error
+    if given is None and repeats >= MANY:
+        ends = np.quantile(null, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), method="weibull")
+        at_zero = float(ends[(sign + 1) // 2] - mean) ** 2
+    near = _inner_end(abs(accuracy - mean), at_zero, inward**2 + error)
     far = abs(accuracy - mean) + np.sqrt(outward**2 + error)
     low, high = sorted((sign * near, sign * far))
     return Null(**facts, spread=spread, ci95=(max(low, -1.0), min(high, 1.0)))
@@ -118,8 +124,8 @@ def compared(
 
 def _inner_end(gap: float, at_zero: float, at_gap: float) -> float:
     """Return the smallest d with (gap - d)^2 <= v(d): v goes from `at_zero` at 0, and below, to `at_gap` at the gap."""
-    if at_zero >= gap**2:
-        return gap - float(np.sqrt(at_zero))
+    if at_zero >= gap**2 - _ROUNDING:
+        return min(gap - float(np.sqrt(at_zero)), 0.0)
     slope = (at_gap - at_zero) / gap
     half = gap + slope / 2
     return half - float(np.sqrt(max(half**2 - gap**2 + at_zero, 0.0)))

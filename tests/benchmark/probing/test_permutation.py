@@ -84,6 +84,15 @@ def test_zero_is_within_exactly_if_the_null_could_have_given_the_reading(accurac
     assert found.ci95[0] <= found.difference <= found.ci95[1]
 
 
+def test_of_many_permutations_the_quantiles_decide():
+    """A skewed null: what a symmetric interval would let pass at its short end, and stop at its long one."""
+    null = np.random.default_rng(0).exponential(0.05, 199)
+    low, high = np.sort(null)[[4, 194]]  # 2.5 and 97.5 % of 200
+    for accuracy in (low - 1e-4, low + 1e-4, 0.05, high - 1e-4, high + 1e-4):
+        found = compared(accuracy, (accuracy - 1e-3, accuracy + 1e-3), null)
+        assert (found.ci95[0] <= 0 <= found.ci95[1]) == (low <= accuracy <= high)
+
+
 def without_effect(table, photos: int, seed: int, effect: float = 0.0):
     """Ten backgrounds of so many photos: an effect of each photo, none of its background but `effect`."""
     features = table(classes=3, photos=1, backgrounds=10, templates=photos, size=16, seed=seed)
