@@ -21,6 +21,7 @@ import numpy as np
 
 RESAMPLES = 1000
 LEAST_MODELS, LEAST_FAMILIES = 15, 8
+_PLACES = 12  # of a residual: where nothing is left, the sums' rounding errors have no ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def residuals(values: np.ndarray, baseline: np.ndarray, counts: np.ndarray) -> n
     x, y = (each - counts @ each[:, None] / total for each in (baseline, values))
     squares = (counts * x * x).sum(1, keepdims=True)
     slope = np.divide((counts * x * y).sum(1, keepdims=True), squares, out=np.zeros_like(squares), where=squares > 0)
-    return y - slope * x
+    return np.round(y - slope * x, _PLACES)
 
 
 def spearman(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -134,5 +135,6 @@ def ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 def _estimate(values: np.ndarray) -> Estimate:
     """Return the first of (r,) coefficients, with the 95 % interval of the others, of resampled families."""
-    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
+    known = values[1:][np.isfinite(values[1:])]
+    low, high = np.percentile(known, [2.5, 97.5]) if np.isfinite(values[0]) and len(known) else (np.nan, np.nan)
     return Estimate(float(values[0]), float(low), float(high))
