@@ -43,8 +43,8 @@ class Compared(Strict):
     controls: dict[str, float]
 
 
-class Correlation(Strict):
-    """How one quantity on D3S goes together with one on real images, over `models` of `families`.
+class Agreement(Strict):
+    """Rank correlation of one quantity on D3S with one on real images, over `models` of `families`.
 
     `quantity`: `top-1`, or `top-1 against CONFIG`: the log odds of top-1 minus those on a control of the release.
     `baseline`: the ImageNet accuracies taken out of the residuals, of the quantity and of `against`. Intervals: 95 %,
@@ -72,7 +72,7 @@ class Realism(Versioned):
     dataset: Dataset
     published: str
     models: list[Compared]
-    correlations: list[Correlation]
+    correlations: list[Agreement]
     left_out: dict[str, str]
     convincing: bool | None
     reasons: list[str]

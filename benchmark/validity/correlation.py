@@ -7,7 +7,7 @@ robustness" (Taori et al., arXiv 2007.00644, which also fits logit against logit
 
 *Interval*: models of one family resemble each other, so families are drawn with replacement, each with all its models
 (cluster bootstrap; Field & Welsh, JRSS B 69, 2007), all steps are repeated, regressions included, and the interval is
-the 2.5 and 97.5 % quantiles. Measured coverage of a residual whose true correlation is 0: 93.8 to 96.5 %, with the
+the 2.5 and 97.5 % quantiles. Quantity coverage of a residual whose true correlation is 0: 93.8 to 96.5 %, with the
 families of the lists `paper` (8) and `realism` (34), whether models of a family share none, half or 80 % of what
 ImageNet accuracy leaves (`tests/benchmark/validity/test_correlation.py`, long form).
 """
@@ -25,7 +25,7 @@ _PLACES = 12  # of a residual: where nothing is left, the sums' rounding errors 
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Quantity:
     """One quantity of m models, (m,) on the log-odds scale; NaN where a model has none.
 
     `baseline` is the (m,) log odds of the ImageNet accuracy to take out: for a set of 200 classes that on the same 200.
@@ -62,7 +62,7 @@ def log_odds(share: np.ndarray) -> np.ndarray:
     return np.where(inside, np.log(safe / (1 - safe)), np.nan)
 
 
-def associate(first: Measured, second: Measured, families: Sequence[str], seed: int = 0) -> Association:
+def associate(first: Quantity, second: Quantity, families: Sequence[str], seed: int = 0) -> Association:
     """Return how two quantities go together over models, with intervals over families.
 
     Args:
@@ -73,7 +73,7 @@ def associate(first: Measured, second: Measured, families: Sequence[str], seed: 
     """
     table = np.stack([first.values, first.baseline, second.values, second.baseline], axis=1)
     known = np.isfinite(table).all(1)
-    labels = [each for each, kept in zip(families, known, strict=True) if kept]
+    labels = [families[row] for row in np.flatnonzero(known).tolist()]
     names, family = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
     if len(labels) < LEAST_MODELS or len(names) < LEAST_FAMILIES:
         none = Estimate(float("nan"), float("nan"), float("nan"))
@@ -95,8 +95,8 @@ def both(table: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         (r,) raw coefficients and (r,) coefficients of the residuals.
     """
     first, second = (residuals(table[:, i], table[:, i + 1], counts) for i in (0, 2))
-    raw = spearman(*(np.broadcast_to(table[:, i], counts.shape) for i in (0, 2)), counts)
-    return raw, spearman(first, second, counts)
+    here, there = (np.broadcast_to(table[:, i], counts.shape) for i in (0, 2))
+    return spearman(here, there, counts), spearman(first, second, counts)
 
 
 def residuals(values: np.ndarray, baseline: np.ndarray, counts: np.ndarray) -> np.ndarray:

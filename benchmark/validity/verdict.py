@@ -13,12 +13,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmark.schemas.validity import Compared, Correlation, Realism
+from benchmark.schemas.validity import Agreement, Compared, Realism
 from benchmark.validity.correlation import (
     LEAST_FAMILIES,
     LEAST_MODELS,
     Association,
-    Measured,
+    Quantity,
     associate,
     log_odds,
 )
@@ -56,7 +56,7 @@ def compare_with_real(table: Table, published: Published, seed: int = 0) -> Real
     )
 
 
-def decide(found: Mapping[str, Correlation]) -> tuple[bool | None, list[str]]:
+def decide(found: Mapping[str, Agreement]) -> tuple[bool | None, list[str]]:
     """Return whether the rule of this module holds, None where it cannot be decided, and what speaks for the answer.
 
     Args:
@@ -88,33 +88,33 @@ def _check_enough(table: Table, families: list[str], published: Published) -> No
         )
 
 
-def _quantities(table: Table, published: Published) -> list[Measured]:
+def _quantities(table: Table, published: Published) -> list[Quantity]:
     baseline = log_odds(published.column("imagenet", table.published))
     own = log_odds(table.top1)
     changes = [
-        Measured(f"{TOP1} against {config}", own - log_odds(values), baseline)
+        Quantity(f"{TOP1} against {config}", own - log_odds(values), baseline)
         for config, values in table.controls.items()
     ]
-    return [Measured(TOP1, own, baseline), *changes]
+    return [Quantity(TOP1, own, baseline), *changes]
 
 
-def _others(table: Table, published: Published) -> list[Measured]:
+def _others(table: Table, published: Published) -> list[Quantity]:
     names, plain = table.published, log_odds(published.column("imagenet", table.published))
     known = [
-        Measured(
+        Quantity(
             name, log_odds(published.column(name, names)), log_odds(published.column(SETS[name].baseline or "", names))
         )
         for name in COMPARED
     ]
-    return known + [Measured(name, values, plain) for name, values in table.real.items()]
+    return known + [Quantity(name, values, plain) for name, values in table.real.items()]
 
 
 def _baselines(table: Table) -> dict[str, str]:
     return {name: SETS[name].baseline or "" for name in COMPARED} | dict.fromkeys(table.real, "imagenet")
 
 
-def _typed(quantity: str, against: str, baseline: tuple[str, str], found: Association) -> Correlation:
-    return Correlation(
+def _typed(quantity: str, against: str, baseline: tuple[str, str], found: Association) -> Agreement:
+    return Agreement(
         quantity=quantity,
         against=against,
         baseline=baseline,

@@ -5,14 +5,14 @@ import pytest
 from scipy import stats
 
 from benchmark.validity import correlation
-from benchmark.validity.correlation import Measured, associate, both, log_odds, ranks, residuals, spearman
+from benchmark.validity.correlation import Quantity, associate, both, log_odds, ranks, residuals, spearman
 
 # Sizes of families: of the list `paper`, and of the list `realism` (families of one model among them).
 PAPER = (11, 2, 2, 3, 3, 1, 2, 2)
 REALISM = (12, 7, 6, 3, 3, 3, 3, 3, 2, 2, 2, 2, *[1] * 22)
 
 
-def simulated(rng, sizes, shared: float, effect: float = 0.0) -> tuple[Measured, Measured, list[str]]:
+def simulated(rng, sizes, shared: float, effect: float = 0.0) -> tuple[Quantity, Quantity, list[str]]:
     """Return two quantities that depend on ImageNet accuracy, and on each other's rest by `effect`.
 
     `shared` is the share of the rest's variance that models of a family have in common.
@@ -26,8 +26,8 @@ def simulated(rng, sizes, shared: float, effect: float = 0.0) -> tuple[Measured,
     imagenet = 1.3 + 0.4 * rng.normal(size=len(sizes))[family] + 0.3 * rng.normal(size=len(family))
     first = rest()
     second = effect * first + np.sqrt(1 - effect**2) * rest()
-    here = Measured("top-1", 0.2 + 0.9 * imagenet + 0.2 * first, imagenet)
-    there = Measured("sketch", -2 + 1.5 * imagenet + 0.3 * second, imagenet)
+    here = Quantity("top-1", 0.2 + 0.9 * imagenet + 0.2 * first, imagenet)
+    there = Quantity("sketch", -2 + 1.5 * imagenet + 0.3 * second, imagenet)
     return here, there, [f"family-{each}" for each in family]
 
 
@@ -82,7 +82,7 @@ def test_models_without_a_value_are_left_out_and_too_few_have_no_correlation():
     there.values[3] = np.nan
     found = associate(here, there, families)
     keep = np.arange(len(families)) != 3
-    part = [Measured(each.name, each.values[keep], each.baseline[keep]) for each in (here, there)]
+    part = [Quantity(each.name, each.values[keep], each.baseline[keep]) for each in (here, there)]
     assert found == associate(*part, [each for each, kept in zip(families, keep, strict=True) if kept])
     assert (found.models, found.families) == (len(families) - 1, len(PAPER))
     assert found.residual.low < found.residual.value < found.residual.high

@@ -11,7 +11,7 @@ import pytest
 from benchmark.metrics.compute import result_of
 from benchmark.realism import main, realism
 from benchmark.schemas import result as results
-from benchmark.schemas.validity import Correlation, Realism, RealResult, RealScore
+from benchmark.schemas.validity import Agreement, Realism, RealResult, RealScore
 from benchmark.validity.families import family_of
 from benchmark.validity.published import shipped
 from benchmark.validity.verdict import decide
@@ -61,7 +61,7 @@ def save(make_predictions, provenance, tmp_path):
     return write
 
 
-def found_of(found: Realism, quantity: str = "top-1") -> dict[str, Correlation]:
+def found_of(found: Realism, quantity: str = "top-1") -> dict[str, Agreement]:
     return {each.against: each for each in found.correlations if each.quantity == quantity}
 
 
@@ -166,9 +166,9 @@ def test_what_cannot_be_compared_is_one_line(save, change, expected):
     assert "\n" not in str(caught.value)
 
 
-def correlated(residual, low) -> Correlation:
+def correlated(residual, low) -> Agreement:
     nothing = {"quantity": "top-1", "against": "x", "baseline": ("a", "b"), "models": 30, "families": 9}
-    return Correlation(**nothing, spearman=0.9, spearman_ci95=(0.8, 1), residual=residual, residual_ci95=(low, 1))
+    return Agreement(**nothing, spearman=0.9, spearman_ci95=(0.8, 1), residual=residual, residual_ci95=(low, 1))
 
 
 @pytest.mark.parametrize(
