@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,6 @@ def rest_of(name: str, baseline: str) -> np.ndarray:
 @pytest.fixture
 def save(make_predictions, provenance, tmp_path):
     """Write results of models with given top-1; the other metrics are of one set of predictions."""
-    from dataclasses import replace
-
     made = make_predictions(n=40)
     plain = result_of(replace(made, provenance=provenance(name="a", n=40)), "a")
 
