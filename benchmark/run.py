@@ -114,7 +114,7 @@ def parser() -> Parser:
     answer = Parser("python -m benchmark.run", description=about, examples=examples, tables=True)
     add = answer.add_argument
     add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
-    lines = "paper, or a file with one NAME [checkpoint=FILE] [K=V ...] per line"
+    lines = "paper, realism, or a file with one NAME [checkpoint=FILE] [K=V ...] per line"
     add("--models-file", metavar="FILE", help=lines, default=None)
     add_dataset_flags(answer)
     add_model_flags(answer)

@@ -55,6 +55,7 @@ CHEAP = {
     "probe --help": "from benchmark.probe import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "correlate --help": "from benchmark.correlate import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "sweep --help": "from benchmark.sweep import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "realism --help": "from benchmark.realism import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "report, submit": "import benchmark.report, benchmark.submit",
     "leaderboard --help": "from benchmark.leaderboard import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "train --help": "from benchmark.train import main\ntry: main(['--help'])\nexcept SystemExit: pass",
@@ -84,7 +85,10 @@ def test_files_stay_short():
 
 
 COMMANDS = {
-    "benchmark": {"run", "score", "compare", "probe", "train", "correlate", "sweep", "report", "submit", "leaderboard"},
+    "benchmark": {
+        *("run", "score", "compare", "probe", "train", "correlate", "sweep", "report", "submit", "leaderboard"),
+        "realism",
+    },
     "generation": {"run", "push"},
 }
 

@@ -18,7 +18,7 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --open-per-address --floor"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
-    "--part": "1/8", "--model-kwargs": "a=1", "--rho": "0.5", "--warm-up": "0.5",
+    "--part": "1/8", "--model-kwargs": "a=1", "--alias": "a=b", "--rho": "0.5", "--warm-up": "0.5",
     **dict.fromkeys(NUMBERS.split(), "3"),
 }  # fmt: skip
 
@@ -79,6 +79,11 @@ OBEYED = {
     ("benchmark.score", "FILE"): "--out --dataset",
     ("benchmark.score", "FILE --dataset d3s"): "--out --model-name --config --split",
     ("benchmark.compare", "FILE FILE"): "--out",
+    ("benchmark.realism", "FILE"): "--published --alias --out",
+    (
+        "benchmark.realism",
+        "--measure imagenet-9 --folder DIR --model a",
+    ): "--checkpoint --model-kwargs --devices --precision --no-compile --out",
     (
         "benchmark.probe",
         "--model a",

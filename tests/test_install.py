@@ -123,6 +123,8 @@ NEEDS = {
     "benchmark.sweep --model resnet18 --dataset {release}": "benchmark",
     "benchmark.score a.parquet": "score",
     "benchmark.compare a.json b.json": "score",
+    "benchmark.realism a.json": "score",
+    "benchmark.realism --measure imagenet-9 --folder a --model resnet18": "benchmark",
     "benchmark.report a.json": "score",
     "benchmark.submit a.json --repo-id a --training-data web --dataset {release}": "score",
     "benchmark.leaderboard a --dataset {release}": "score",

@@ -45,10 +45,17 @@ class Pooled:
     values: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The best class of each of n images: (n,) int64 `prediction`, where no more is needed."""
+
+    prediction: np.ndarray
+
+
 class Store(Generic[P]):
     """Parts of one model's predictions or features on one source of images, in a folder, or in memory without one.
 
-    A part is a dataclass of arrays with one row per image: `Answers`, `Pooled`.
+    A part is a dataclass of arrays with one row per image: `Answers`, `Pooled`, `Best`.
     """
 
     def __init__(self, kind: type[P], folder: Path | None = None) -> None:

@@ -6,6 +6,7 @@
       predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
         00000000-00000256.npz                predictions on a span of rows
+      best/<content>/                        the same for best classes alone
       features/<content>/                    the same for pooled features, and head.npz, the model's own
 
 A part that cannot be read counts as missing. Every file appears whole (`d3s_dataset.utils.atomic`), so processes may
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.cache.blocks import BLOCK, Pooled, Store, load
+from benchmark.cache.blocks import BLOCK, Best, Pooled, Store, load
 from benchmark.schemas.metrics import Strict
 from benchmark.schemas.predictions import Answers
 from d3s_dataset.identity import digest, file_digest
@@ -104,6 +105,10 @@ class Cache:
     def features(self, **content: Any) -> Store[Pooled]:
         """Return the pooled features computed from `content`."""
         return Store(Pooled, self._place("features", content))
+
+    def best(self, **content: Any) -> Store[Best]:
+        """Return the best classes computed from `content`."""
+        return Store(Best, self._place("best", content))
 
     def _place(self, kind: str, content: dict[str, Any]) -> Path:
         return self._folder / kind / digest({"format": _FORMAT, **content})

@@ -59,7 +59,7 @@ def test_a_checkpoint_is_relative_to_the_list_and_no_argument(tmp_path, monkeypa
         (b"resnet18 a=1 a=2\n", "line 1: a is given twice"),
         (b"os:system checkpoint=mine.txt\n", "line 1, names the model 'os:system'"),
         (b"local-dir:x checkpoint=mine.txt\n", "line 1, names the model 'local-dir:x'"),
-        (None, "no list of models .*: expected paper, or a text file"),
+        (None, "no list of models .*: expected paper, realism, or a text file"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_one_line(tmp_path, content, expected):
@@ -72,7 +72,7 @@ def test_a_list_that_cannot_be_read_is_one_line(tmp_path, content, expected):
 
 
 def test_the_paper_s_list_names_models_that_exist():
-    assert shipped() == ["paper"]
+    assert shipped() == ["paper", "realism"]
     entries = read_list("paper")
     assert len({each.name for each in entries}) == len(entries) >= 25
     known = set(timm.list_pretrained())
