@@ -68,8 +68,8 @@ class Refitter:
             test: (m, d) features.
         """
         truth = torch.as_tensor(labels, dtype=torch.int64, device=self._mean.device)
-        some = (torch.as_tensor(each, device=self._mean.device) for each in (learn, held))
-        return self._again(self.standard(train), truth, *some, self.standard(test)).cpu().numpy()
+        one, other = (torch.as_tensor(each, device=self._mean.device) for each in (learn, held))
+        return self._again(self.standard(train), truth, one, other, self.standard(test)).cpu().numpy()
 
     def standard(self, features: Float[np.ndarray, "m d"]) -> torch.Tensor:
         """Return (m, d) features by mean and deviation of the training rows."""
