@@ -7,9 +7,10 @@ robustness" (Taori et al., arXiv 2007.00644, which also fits logit against logit
 
 *Interval*: models of one family resemble each other, so families are drawn with replacement, each with all its models
 (cluster bootstrap; Field & Welsh, JRSS B 69, 2007), all steps are repeated, regressions included, and the interval is
-the 2.5 and 97.5 % quantiles. Quantity coverage of a residual whose true correlation is 0: 93.8 to 96.5 %, with the
-families of the lists `paper` (8) and `realism` (34), whether models of a family share none, half or 80 % of what
-ImageNet accuracy leaves (`tests/benchmark/validity/test_correlation.py`, long form).
+the 2.5 and 97.5 % quantiles. Measured coverage of a residual whose true correlation is 0: 94.8 % on average over six
+settings of 800 repeats, 93.8 to 96.5 % (400 draws; families of the lists `paper`, 8, and `realism`, 34; models of a
+family share none, half or 80 % of what ImageNet accuracy leaves). `tests/benchmark/validity/test_correlation.py` (long
+form) measures it again.
 """
 
 from __future__ import annotations

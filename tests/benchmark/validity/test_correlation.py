@@ -132,5 +132,5 @@ def test_coverage_in_every_setting(monkeypatch, sizes, shared, capsys):
     _, above = held(sizes, shared, repeats=60, seed=7, effect=0.8)
     with capsys.disabled():
         print(f"\n{len(sizes)} families, shared {shared}: holds 0 in {inside:.3f}, 0.8 found in {above:.2f}")  # noqa: T201
-    assert 0.91 <= inside <= 0.985  # 93.8 to 96.5 % of 800 repeats; 2.5 standard errors of 400 are 2.7 points
+    assert 0.90 <= inside <= 0.985  # 93.8 to 96.5 % of 800 repeats; three standard errors of 400 are 3.3 points
     assert above >= (0.99 if sizes is REALISM else 0.5)
