@@ -1,4 +1,4 @@
-"""What is readable of a label: the best of the probes, against its permutation null, with the online codelength.
+"""Readable labels: the best of the probes, against its permutation null, with the online codelength.
 
 Torch half. Built on `leakage.measure`, which fits the probes of one label on one cut.
 """

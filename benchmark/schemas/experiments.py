@@ -64,7 +64,7 @@ class Reading(Strict):
 
 
 class Readable(Strict):
-    """What is readable of one label from one part of the features on one cut: the best of a family of probes.
+    """Reading of one label from one part of the features on one cut by the best of a family of probes.
 
     `probe` read most of the held-out photos (`held`: each probe's accuracy there); `accuracy` is what it reads of the n
     test images, with a 95 % interval over photos in which the choice is repeated; `picked` is the share of resamples
