@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.metrics.paired import comparison
-from benchmark.reports.text import between, describe, grid, percent, points, ratio
+from benchmark.reports.text import DETECTABLE, between, describe, grid, percent, points, ratio
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result
 from benchmark.schemas.identity import labels
@@ -47,8 +47,9 @@ def compare_table(found: result.Comparison) -> str:
         ),
         *_other_images(*found.datasets),
         f"{found.n} images in both; A lacks {found.first_lacks}, B lacks {found.second_lacks}",
-        grid(headings, rows[:-1], rows[-1]),
-        "top-1 in %, differences in points; odds: images gained over lost; h: Cohen's effect size",
+        grid((*headings, "detectable"), rows[:-1], rows[-1]),
+        "top-1 in %, differences in points; odds: images gained over lost; h: Cohen's effect size; "
+        f"detectable: {DETECTABLE}",
     ]
     flagged = any(each.doubts for each in found.changes.values())
     return "\n".join(lines + ["* the interval may not cover 95 %: too few images or photos"] * flagged)
@@ -68,6 +69,7 @@ def _row(name: str, each: Change) -> tuple[str, ...]:
         *(name, str(each.n), percent(each.before), percent(each.after), points(each.change)),
         interval + "*" * bool(interval != "-" and each.doubts),
         *(_p(each.p), _p(each.p_holm), str(each.gained), str(each.lost), ratio(each.odds_ratio), ratio(each.cohens_h)),
+        percent(each.detectable),
     )
 
 

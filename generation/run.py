@@ -14,6 +14,7 @@ from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
 from d3s_dataset.utils.cli import Parser, natural, natural_to, note, run_command, say, warn
 from generation.execution.options import SHARD_ROWS, How, check_installed
+from generation.planning import power
 from generation.planning.plan import Plan
 from generation.recipe.recipe import Recipe, load_recipe, shipped
 from generation.recipe.sections import MOST_ROWS
@@ -75,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for line in describe(plan, args.limit):
         say(line)
     if args.plan_only:
+        for line in power.lines(plan, args.limit):
+            say(line)
         return
     how = How(
         shard_rows=args.shard_rows,
@@ -172,7 +175,7 @@ def parser() -> Parser:
     add("--clip", help="Hub id or folder of the CLIP model that scores redrawn images; none: no CLIP screen")
     add("--rows", type=natural_to(MOST_ROWS), help="number of planned rows (default: the recipe's)")
     add("--limit", type=natural, help="make only the first rows; a larger limit extends the release")
-    add("--plan-only", action="store_true", help="print the plan and exit")
+    add("--plan-only", action="store_true", help="print the plan and its statistical power, and exit")
     add("--dry-run", action="store_true", help="make a few rows, print estimated time and size of all, and exit")
     add("--only", metavar="KEY", help="regenerate the images of one row of a release")
     add("--resample", type=natural_to(1000), metavar="N", help="new seeds per redrawn image that fails a screen")

@@ -52,6 +52,7 @@ CHEAP = {
     "benchmark --help": "from benchmark.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "score": "import benchmark.score",
     "compare --help": "from benchmark.compare import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+    "power": "from benchmark.power import main; main(['--n', '20000'])",
     "probe --help": "from benchmark.probe import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "correlate --help": "from benchmark.correlate import main\ntry: main(['--help'])\nexcept SystemExit: pass",
     "sweep --help": "from benchmark.sweep import main\ntry: main(['--help'])\nexcept SystemExit: pass",
@@ -86,7 +87,8 @@ def test_files_stay_short():
 
 COMMANDS = {
     "benchmark": {
-        *("run", "score", "compare", "probe", "train", "correlate", "sweep", "report", "submit", "leaderboard"),
+        *("run", "score", "compare", "power", "probe", "train", "correlate", "sweep", "report", "submit"),
+        "leaderboard",
         "realism",
     },
     "generation": {"run", "push"},

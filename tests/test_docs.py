@@ -30,6 +30,7 @@ MODULES = (
     "benchmark.probe",
     "benchmark.score",
     "benchmark.compare",
+    "benchmark.power",
     "benchmark.realism",
     "benchmark.report",
     "benchmark.submit",

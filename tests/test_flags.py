@@ -15,10 +15,11 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
     --connections-per-address --attribution --null
-    --open-per-address --floor"""
+    --open-per-address --floor --n --foreground-photos --background-photos"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
     "--part": "1/8", "--model-kwargs": "a=1", "--alias": "a=b", "--rho": "0.5", "--warm-up": "0.5",
+    **dict.fromkeys(("--discordance", "--foreground-correlation", "--background-correlation"), "0.1"),
     **dict.fromkeys(NUMBERS.split(), "3"),
 }  # fmt: skip
 
@@ -79,6 +80,10 @@ OBEYED = {
     ("benchmark.score", "FILE"): "--out --dataset",
     ("benchmark.score", "FILE --dataset d3s"): "--out --model-name --config --split",
     ("benchmark.compare", "FILE FILE"): "--out",
+    ("benchmark.power", "FILE"): "--discordance",
+    ("benchmark.power", "FILE FILE"): "",
+    ("benchmark.power", "--n 20000"): "--foreground-photos --background-photos --discordance "
+    "--foreground-correlation --background-correlation",
     ("benchmark.realism", "FILE"): "--published --alias --out",
     (
         "benchmark.realism",

@@ -12,6 +12,7 @@ from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_mean
 from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
 from benchmark.metrics.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
 from benchmark.metrics.registry import METRICS
+from benchmark.metrics.shrunk import Shrunk, shrink
 from benchmark.metrics.statistics import LEVEL, doubts, photos_of_all
 from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, split_sample, worst_interval
 from benchmark.schemas import metrics as scores
@@ -22,7 +23,7 @@ from d3s_dataset.errors import ResultError
 if TYPE_CHECKING:
     from jaxtyping import Shaped
 
-METRICS_VERSION = 2  # raised whenever the same predictions give another number: boards then compute anew
+METRICS_VERSION = 3  # raised whenever the same predictions give another number: boards then compute anew
 _METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
 _INTERVAL = {"method": _METHOD, "level": LEVEL, "resamples": RESAMPLES, "splits": SPLITS, "seed": SEED}
 
@@ -56,6 +57,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     top5 = _top5(predictions)
     scored = _scored(groups, top1, top5, predictions)
     small = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions) if fine else None
+    cells = _shrunk(small, len(groups)) if small else None
     overall = mean(top1)
     return scores.Metrics(
         n=len(predictions),
@@ -69,7 +71,8 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         by_background=_backgrounds(scored, overall, _measured(predictions, groups.labels, len(groups))),
         worst_background=_worst(scored, 1) if fine else None,
         gap=gap(overall, scored.found.mean[:-1]),
-        by_superclass_background=_superclasses(small, groups.names) if small else {},
+        by_superclass_background=_superclasses(small, groups.names, cells) if small else {},
+        interaction=cells.deviation if cells else None,
         worst_group=_worst(small, LEAST_IMAGES) if small else None,
         by_foreground=_classes(predictions, groups, top1, top5),
         interval=_INTERVAL,
@@ -154,12 +157,25 @@ def _backgrounds(scored: _Scored, overall: float, measured: dict[str, np.ndarray
     }
 
 
-def _superclasses(scored: _Scored, backgrounds: Sequence[str]) -> dict[str, dict[str, scores.GroupScore]]:
-    answer: dict[str, dict[str, scores.GroupScore]] = {}
+def _shrunk(scored: _Scored, columns: int) -> Shrunk | None:
+    row, column = np.divmod(np.arange(len(scored.groups)), columns)
+    return shrink(scored.top1, scored.sample, row, column)
+
+
+def _superclasses(
+    scored: _Scored, backgrounds: Sequence[str], shrunk: Shrunk | None
+) -> dict[str, dict[str, scores.CellScore]]:
+    answer: dict[str, dict[str, scores.CellScore]] = {}
     for label, name in enumerate(scored.groups.names):
         superclass, background = name.split(" on ")[0], backgrounds[label % len(backgrounds)]
-        answer.setdefault(superclass, {})[background] = scores.GroupScore(**_group(scored, label))
+        pulled = _pulled(shrunk, label) if shrunk and scored.found.counts[0, label] else None
+        answer.setdefault(superclass, {})[background] = scores.CellScore(**_group(scored, label), shrunk=pulled)
     return answer
+
+
+def _pulled(found: Shrunk, label: int) -> scores.Shrunk:
+    ends = float(found.low[label]), float(found.high[label])
+    return scores.Shrunk(top1=float(found.mean[label]), ci95=ends)
 
 
 def _worst(scored: _Scored, least: int) -> scores.Worst | None:

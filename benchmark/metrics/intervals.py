@@ -150,16 +150,18 @@ def accuracy_intervals(
     here, drawn = observed(table, sample.mixes), resampled(table, sample.mixes, resamples, seed)
     counts, freedom = _counts(table, sample.mixes)
     change = logit(_inside(drawn)) - logit(_inside(here))
-    pivots = change * np.sqrt(_effective(drawn) * _inside(drawn) * (1 - _inside(drawn)))
-    mean, size = here.mean[:, 0], _effective(here)[:, 0]
+    several = seeds is not None
+    pivots = change * np.sqrt(_effective(drawn, several) * _inside(drawn) * (1 - _inside(drawn)))
+    mean, size, alone = here.mean[:, 0], _effective(here, several)[:, 0], here.size[:, 0]
     if seeds:
         inside = _inside(here)[:, 0] * (1 - _inside(here)[:, 0])
         variance, freedom = seeds.added(inside / size, freedom)
         size = inside / variance
+        alone = np.fmax(alone, size)  # means over seeds vary less than right and wrong do
     quantile = np.fmax(upper(np.abs(pivots)), stdtrit(freedom, (1 + LEVEL) / 2))
-    alone = stdtrit(freedom, (1 + LEVEL) / 2) if seeds else NORMAL_QUANTILE
-    quantile = np.where((counts[1:] == counts[0]).all(0), alone, quantile)
-    low, high = _ends(mean, here.size[:, 0], size, quantile, NORMAL_QUANTILE, counts)
+    unshared = stdtrit(freedom, (1 + LEVEL) / 2) if seeds else NORMAL_QUANTILE
+    quantile = np.where((counts[1:] == counts[0]).all(0), unshared, quantile)
+    low, high = _ends(mean, alone, size, quantile, NORMAL_QUANTILE, counts)
     return Intervals(mean, low, high, pivots, size, counts, _photos(table, len(sample.mixes)), freedom)
 
 
@@ -176,15 +178,19 @@ def simultaneous(
         groups: (g,) which of them.
     """
     counts = found.counts[:, groups]
-    level = (1 + LEVEL ** (1 / max(1, len(groups)))) / 2  # of that many independent groups
-    student = stdtrit(found.freedom[groups], level)
+    each = (1 + LEVEL ** (1 / max(1, len(groups)))) / 2  # of that many independent groups
+    student = stdtrit(found.freedom[groups], each)
     quantile = np.fmax(upper(_highest(np.abs(found.pivots[groups]))[None]), student)
-    return _ends(found.mean[groups], counts[0], found.size[groups], quantile, ndtri(level), counts)
+    alone = np.fmax(counts[0], found.size[groups])  # more than images where values are means over seeds
+    return _ends(found.mean[groups], alone, found.size[groups], quantile, ndtri(each), counts)
 
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """k paired differences: (k,) `mean`, `low`, `high`, two-sided `p`; (3, k) `counts`, `photos` as in `Intervals`."""
+    """k paired differences: (k,) `mean`, `low`, `high`, two-sided `p`; (3, k) `counts`, `photos` as in `Intervals`.
+
+    (k,) `error` is the standard error, `quantile` how many of them the interval is wide, `freedom` degrees of freedom.
+    """
 
     mean: Float[np.ndarray, " k"]
     low: Float[np.ndarray, " k"]
@@ -192,6 +198,9 @@ class Differences:
     p: Float[np.ndarray, " k"]
     counts: Int[np.ndarray, "3 k"]
     photos: Float[np.ndarray, "3 k"]
+    error: Float[np.ndarray, " k"]
+    quantile: Float[np.ndarray, " k"]
+    freedom: Shaped[np.ndarray, " k"]
 
 
 def difference_intervals(
@@ -232,12 +241,13 @@ def difference_intervals(
         variance, freedom = seeds.added(error**2, freedom)
         error = np.sqrt(variance)
         ratio = np.abs(mean) / error
-    half = np.fmax(upper(pivots), stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    quantile = np.fmax(upper(pivots), stdtrit(freedom, (1 + LEVEL) / 2))
     beyond = (1 + (pivots >= ratio[:, None] - 1e-12).sum(1)) / (1 + (~np.isnan(pivots)).sum(1))
     p = np.fmax(np.where(np.isnan(pivots).all(1), np.nan, beyond), 2 * stdtr(freedom, -ratio))
-    low, high = np.maximum(mean - half, -1), np.minimum(mean + half, 1)
-    low, high, p = (np.where(known, each, np.nan) for each in (low, high, p))
-    return Differences(mean, low, high, p, counts, _photos(table, len(sample.mixes)))
+    low, high = np.maximum(mean - quantile * error, -1), np.minimum(mean + quantile * error, 1)
+    low, high, p, error = (np.where(known, each, np.nan) for each in (low, high, p, error))
+    photos = _photos(table, len(sample.mixes))
+    return Differences(mean, low, high, p, counts, photos, error, quantile, freedom)
 
 
 def _highest(pivots: np.ndarray) -> np.ndarray:
@@ -270,9 +280,16 @@ def _inside(moments: Moments) -> np.ndarray:
     return np.clip(moments.mean, 0.5 / moments.size, 1 - 0.5 / moments.size)
 
 
-def _effective(moments: Moments) -> np.ndarray:
-    """Return how many independent images would be as precise, at most as many as there are."""
+def _effective(moments: Moments, several: bool) -> np.ndarray:
+    """Return how many independent images would be as precise, at most as many as there are.
+
+    Values that are means over several seeds vary less than right and wrong: then the least variance is that of
+    independent images with such values.
+    """
     mean = _inside(moments)
+    if several:
+        least = np.fmax(moments.variance, moments.noise)
+        return np.divide(mean * (1 - mean), least, out=moments.size.copy(), where=least > 0)
     return moments.size / np.maximum(moments.variance * moments.size / (mean * (1 - mean)), 1)
 
 

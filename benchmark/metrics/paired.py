@@ -16,6 +16,7 @@ from benchmark.metrics.accuracy import group_means, hits, mean
 from benchmark.metrics.compute import sample_of
 from benchmark.metrics.groups import Groups, by_background
 from benchmark.metrics.intervals import difference_intervals
+from benchmark.metrics.power import ALL, shown
 from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas import result
 from benchmark.schemas.metrics import Change
@@ -24,8 +25,6 @@ from d3s_dataset.errors import ResultError
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
-
-_ALL = "all images"
 
 # What separates a photo of an object from that object on a D3S background: each step changes one thing.
 CHAIN = (
@@ -95,11 +94,11 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
     corrected = [*holm(found.p[:-1]), found.p[-1]]
     means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
     answer: dict[str, Change] = {}
-    for place, name in enumerate([*groups.names, _ALL]):
+    for place, name in enumerate([*groups.names, ALL]):
         rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
         n, n_foregrounds, n_backgrounds = (
-            photos_of_all(found.photos) if name == _ALL else found.photos[:, place].tolist()
+            photos_of_all(found.photos) if name == ALL else found.photos[:, place].tolist()
         )
         answer[name] = Change(
             n=int(n),
@@ -114,6 +113,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
             odds_ratio=gained / lost if lost else None,
             cohens_h=cohens_h(means[1][place], means[0][place]),
             doubts=doubts(n, n_foregrounds, n_backgrounds, 0.5),
+            detectable=shown(found, place, int(n), (gained + lost) / n if n else 0.0),
         )
     return answer
 

@@ -11,9 +11,9 @@ from benchmark.metrics.paired import join
 from benchmark.reports import figures
 from benchmark.reports.drops import Drop, measured
 from benchmark.reports.pulls import short
-from benchmark.reports.sections import Measured
-from benchmark.reports.text import percent
-from benchmark.schemas.metrics import ClassScore, GroupScore, Metrics
+from benchmark.reports.sections import Measured, Table
+from benchmark.reports.text import between, percent
+from benchmark.schemas.metrics import ClassScore, Metrics, Shrunk
 from benchmark.schemas.predictions import Predictions
 from d3s_dataset.taxonomy import classes
 
@@ -115,9 +115,18 @@ def _cells(each: ClassScore) -> list[tuple[int, float | None]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the superclass table: text, images, strength of its colour in [0, 1], whether it has few images."""
+    """One cell of the superclass table.
+
+    Attributes:
+        text: accuracy in percent.
+        ends: its interval; empty where there is none.
+        n: images.
+        strength: of its colour, in [0, 1].
+        few: whether it has few images.
+    """
 
     text: str
+    ends: str
     n: int
     strength: str
     few: bool
@@ -130,13 +139,44 @@ def superclasses(metrics: Metrics) -> list[tuple[str, list[Cell]]]:
         total = sum(each.n for each in cells.values())
         if total:
             right = sum(each.n * each.top1 for each in cells.values() if each.top1 is not None)
-            rows.append((name, [*map(_scored, cells.values()), _cell(right / total, total)]))
+            own = [_cell(each.top1, each.ci95, each.n) for each in cells.values()]
+            rows.append((name, [*own, _cell(right / total, (None, None), total)]))
     return rows
 
 
-def _scored(each: GroupScore) -> Cell:
-    return _cell(each.top1, each.n)
+def shrunk(metrics: Metrics) -> list[tuple[str, list[Cell]]]:
+    """Return the same of shrunk accuracies, without the column of all backgrounds; empty where there are none."""
+    rows = []
+    for name, cells in metrics.by_superclass_background.items():
+        if any(each.shrunk for each in cells.values()):
+            none = Shrunk(top1=None, ci95=(None, None))
+            pairs = [(each.shrunk or none, each.n) for each in cells.values()]
+            rows.append((name, [_cell(each.top1, each.ci95, n) for each, n in pairs]))
+    return rows
 
 
-def _cell(top1: float | None, n: int) -> Cell:
-    return Cell(percent(top1), n, f"{top1 or 0:.3f}", n < FEW_IMAGES)
+def tables(about: Sequence[Measured]) -> list[Table]:
+    """Return the table of superclass x background for a paper: plain and shrunk accuracies with their intervals."""
+    headings = ("superclass on background", "n", "plain %", "95 % interval", "shrunk %", "95 % interval")
+    made = []
+    for each in about:
+        rows = [
+            (f"{name} on {background}", str(cell.n), percent(cell.top1), between(cell.ci95), *_pulled(cell.shrunk))
+            for name, cells in each.metrics.by_superclass_background.items()
+            for background, cell in cells.items()
+            if cell.n
+        ]
+        if rows:
+            own = len(about) > 1
+            title = f"Superclasses on each background{f': {each.label}' if own else ''}"
+            made.append(Table(f"superclasses{f'-{len(made) + 1}' if own else ''}", title, headings, rows))
+    return made
+
+
+def _pulled(cell: Shrunk | None) -> tuple[str, str]:
+    return ("-", "-") if cell is None else (percent(cell.top1), between(cell.ci95))
+
+
+def _cell(top1: float | None, ci95: tuple[float | None, float | None], n: int) -> Cell:
+    ends = between(ci95)
+    return Cell(percent(top1), "" if ends == "-" else ends, n, f"{top1 or 0:.3f}", n < FEW_IMAGES)

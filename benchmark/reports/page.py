@@ -59,6 +59,7 @@ def drawn(report: Report) -> dict[str, Any]:
 def tables(report: Report) -> list[Table]:
     """Return the tables for a paper."""
     answer = [*sections.tables(report.about), *drops.tables(report.drops), *pulls.tables(report.about, report.pulls)]
+    answer += classes.tables(report.about)
     if report.differences:
         answer.append(differences.table(report.differences))
         answer.append(differences.by_background(report.differences, sections.hardest_first(report.about)))

@@ -13,6 +13,7 @@ from d3s_dataset.utils.escape import terminal
 from d3s_dataset.utils.extras import late
 
 PLACES = 6  # of a float in a board's files
+DETECTABLE = "smallest difference with 80 % power at 5 %, two-sided, uncorrected; -: no difference can be shown"
 
 
 def table(metrics: scores.Metrics) -> str:

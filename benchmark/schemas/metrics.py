@@ -72,6 +72,21 @@ class GroupScore(Accuracy):
     doubts: list[str]
 
 
+class Shrunk(Strict):
+    """Top-1 of a cell, shrunk towards the sum of its row's and its column's effects, and its 95 % interval."""
+
+    top1: Number
+    ci95: tuple[Number, Number]
+
+
+class CellScore(GroupScore):
+    """One superclass on one background: plain, and `shrunk` (`metrics.shrunk`): null in an empty cell, in older files,
+    and where rows and columns leave nothing to compare with.
+    """
+
+    shrunk: Shrunk | None = None
+
+
 class Further(Strict):
     """Metrics of the table (`benchmark.metrics.registry`), which are those other than accuracies.
 
@@ -124,6 +139,7 @@ class Metrics(Further):
     `top1`, `top5` are means over images; `gap` is `top1` minus the worst background's; `by_foreground` names the
     classes that occur; `by_superclass_background` the nine ImageNet-9 superclasses, each on every background, and
     `worst_group` the lowest of those with 30 images or more; `interval` describes how `ci95` (of top-1) was computed.
+    `interaction` is the estimated standard deviation of cells' true top-1 from superclass + background effects.
     """
 
     n: int
@@ -136,7 +152,8 @@ class Metrics(Further):
     by_background: dict[str, BackgroundScore]
     worst_background: Worst | None
     gap: Number
-    by_superclass_background: dict[str, dict[str, GroupScore]]
+    by_superclass_background: dict[str, dict[str, CellScore]]
+    interaction: Number = None
     worst_group: Worst | None
     by_foreground: dict[str, ClassScore]
     interval: dict[str, int | float | str]
@@ -147,6 +164,8 @@ class Change(Strict):
 
     `p` is two-sided (paired, clustered both ways), `p_holm` corrected for the number of backgrounds. `gained` and
     `lost` count images that became right and wrong; `odds_ratio` is gained over lost, null where none was lost.
+    `detectable` is the smallest change that these images show with 80 % power at 5 %, two-sided, uncorrected, where
+    as many of them differ (`d3s_dataset.utils.power`); null where none is, and in older files.
     """
 
     n: int
@@ -161,3 +180,19 @@ class Change(Strict):
     odds_ratio: Number
     cohens_h: Number
     doubts: list[str]
+    detectable: Number = None
+
+
+class Power(Strict):
+    """Smallest difference of top-1 between two models that n images show with 80 % power at 5 %, two-sided.
+
+    `foregrounds` and `backgrounds` are effective numbers of photos; `effect` is the design effect, `discordance` the
+    share of images on which exactly one model is right. `detectable` is null where no difference can be shown.
+    """
+
+    n: int
+    foregrounds: float
+    backgrounds: float
+    effect: Number
+    discordance: float
+    detectable: Number

@@ -102,7 +102,13 @@ class Provenance(Strict):
 
 
 class Comparison(Versioned):
-    """Output of `benchmark.compare`: two models on the images both have, and how many each lacks."""
+    """Output of `benchmark.compare`: two models on the images both have, and how many each lacks.
+
+    Version 1 lacks `detectable` in its changes.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields}
 
     first: Model
     second: Model
@@ -114,7 +120,13 @@ class Comparison(Versioned):
 
 
 class Chain(Versioned):
-    """Output of `benchmark.score` for one model on a release and its controls: the drop step by step."""
+    """Output of `benchmark.score` for one model on a release and its controls: the drop step by step.
+
+    Version 1 lacks `detectable` in its changes.
+    """
+
+    VERSION: ClassVar[int] = 2
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields}
 
     model: Model
     datasets: list[Dataset]
@@ -125,11 +137,11 @@ class Result(Versioned):
     """The file `<model>--<dataset>-<config>-<split>--<precision>--<digest>.json` (`identity.stem`).
 
     `drop` is the top-1 on ImageNet minus that on this split. Older files lack `run`, `imagenet` and `drop`; version 1
-    lacks `further` in its metrics.
+    lacks `further` in its metrics, version 2 `shrunk` and `interaction`.
     """
 
-    VERSION: ClassVar[int] = 2
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields}
+    VERSION: ClassVar[int] = 3
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields, 2: lambda fields: fields}
 
     model: Model
     dataset: Dataset

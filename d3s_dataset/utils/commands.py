@@ -42,6 +42,7 @@ COMMANDS = {
     "run": Command("benchmark.run", "measure models on a release"),
     "score": Command("benchmark.score", "compute the metrics of predictions, without torch"),
     "compare": Command("benchmark.compare", "compare two models on the same images"),
+    "power": Command("benchmark.power", "state the smallest difference that a release can show"),
     "realism": Command("benchmark.realism", "compare results with accuracies on real images"),
     "report": Command("benchmark.report", "write a page about results"),
     "probe": Command("benchmark.probe", "measure what features hold of foreground and background"),

@@ -5,6 +5,8 @@ import pytest
 
 from benchmark.reports import classes, drops
 from benchmark.reports.sections import bins, confidence, drawn, hardest_first, headline
+from benchmark.reports.text import between, percent
+from benchmark.schemas.metrics import Metrics
 from d3s_dataset.taxonomy import SUPERCLASSES
 
 
@@ -41,6 +43,25 @@ def test_superclasses_without_images_are_left_out_and_few_are_marked(scene):
         right = sum(each.n * each.top1 for each in scores)
         assert float(cells[-1].text) == pytest.approx(100 * right / cells[-1].n, abs=0.05)
     assert {cell.few for _, cells in rows for cell in cells} == {True, False}
+
+
+def test_plain_and_shrunk_accuracies_stand_next_to_each_other(scene):
+    metrics = scene.about[0].metrics
+    plain, pulled = classes.superclasses(metrics), classes.shrunk(metrics)
+    assert [name for name, _ in pulled] == [name for name, _ in plain]
+    assert metrics.interaction > 0
+    for (name, cells), (_, others) in zip(plain, pulled, strict=True):
+        own = metrics.by_superclass_background[name].values()
+        assert [each.n for each in others] == [each.n for each in cells[:-1]]
+        assert [each.ends for each in others] == [between(each.shrunk.ci95) for each in own]
+        assert [each.text for each in others] == [percent(each.shrunk.top1) for each in own]
+    assert {classes.tables([each])[0].headings[2::2] for each in scene.about} == {("plain %", "shrunk %")}
+    older = metrics.model_dump(mode="json")
+    for cells in older["by_superclass_background"].values():
+        for each in cells.values():
+            del each["shrunk"]
+    del older["interaction"]
+    assert classes.shrunk(Metrics.model_validate(older)) == []
 
 
 def test_the_table_of_classes_is_collapsed_where_cells_hold_few(scene, make_predictions):
