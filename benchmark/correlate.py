@@ -85,7 +85,14 @@ def parser() -> Parser:
     add_model_flags(answer)
     add("--pairing", metavar="PAIRING", help="paper, sample, a seed or a JSON file; without, the release's own kind")
     add("--rho", type=share, default=1.0, metavar="X", help="correlation in training: 1 as in the paper, 0 none")
-    add("--erase", nargs="*", choices=ERASERS, default=["leace"], metavar="NAME", help=f"of {', '.join(ERASERS)}")
+    add(
+        "--erase",
+        nargs="*",
+        choices=ERASERS,
+        default=["leace", "splince"],
+        metavar="NAME",
+        help=f"of {', '.join(ERASERS)}",
+    )
     add("--as-paper", action="store_true", help="also a model whose own training saw conflicting images")
     add("--repeats", type=natural, default=_REPEATS, metavar="N", help="draws of training images, seeds 0 to N - 1")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for the result")

@@ -81,7 +81,8 @@ def shrink(
     inside = np.clip(mean, 0.5 / n, 1 - 0.5 / n)
     size = inside * (1 - inside) / error
     low, high = wilson(mean * size, size, stdtrit(np.full(len(there), freedom), (1 + LEVEL) / 2))
-    return Shrunk(*(_spread(each, there, table.groups) for each in (mean, low, high)), float(np.sqrt(spread)))
+    mean, low, high = (_spread(each, there, table.groups) for each in (mean, low, high))
+    return Shrunk(mean, low, high, float(np.sqrt(spread)))
 
 
 def _dummies(codes: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Worst-group accuracy: as measured, with its 95 % simultaneous interval, and the split-sample estimate.
 
 The lowest of many measured accuracies is low partly by luck. Three numbers show how reliable it is: the plug-in
-(`accuracy.worst`), an interval that holds for all groups at once (`intervals.simultaneous`), and the split-sample
+(`accuracy.worst`), an interval for the lowest accuracy whichever group has it (`worst_interval`), and the split-sample
 estimate below, where the group is chosen on other photos than it is scored on.
 """
 
@@ -27,13 +27,17 @@ LEAST_IMAGES = 30  # for a group of superclass x background to be called the wor
 def worst_interval(found: Intervals, groups: Int[np.ndarray, " g"]) -> tuple[float, float]:
     """Return a 95 % interval for the lowest accuracy among the chosen groups, whichever has it.
 
+    The lower end is the lowest of the groups' separate ones: it is too high only if that of the truly worst group is.
+    The upper end is too low if that of any group is, so it is the lowest of simultaneous upper ends (max-t).
+
     Args:
         found: the groups' separate intervals.
         groups: (g,) which groups.
     """
-    low, high = simultaneous(found, groups)
-    known = ~np.isnan(low)
-    return (float(low[known].min()), float(high[known].min())) if known.any() else (float("nan"), float("nan"))
+    groups = groups[~np.isnan(found.low[groups])]
+    if not len(groups):
+        return float("nan"), float("nan")
+    return float(found.low[groups].min()), float(simultaneous(found, groups)[1].min())
 
 
 @dataclass(frozen=True, eq=False)

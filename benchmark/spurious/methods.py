@@ -87,6 +87,20 @@ def group_dro(setting: Setting) -> np.ndarray:
     return head(setting.test)
 
 
+def jtt(setting: Setting) -> np.ndarray:
+    """Count a first head's errors more often (Liu et al., arXiv 2107.09044); with rho = 1 no row is conflicting."""
+    rows, cells = setting.drawn.train, setting.train.cells
+    head = last_layer.jtt(
+        setting.train.features[rows],
+        cells.group[rows],
+        cells.group[rows] * 2 + cells.aligned[rows],
+        setting.train.photo[rows],
+        setting.groups,
+        setting.seed,
+    )
+    return head(setting.test)
+
+
 def erased(name: str) -> Method:
     """Return the method that reads what an eraser leaves; it is fitted on the classes that belong to no group."""
 
@@ -113,4 +127,4 @@ def methods(partition: Partition | None, names: list[str]) -> dict[str, Method]:
     """Return the methods by name: plain features first, erasers by their names, a partition where there is one."""
     split: dict[str, Method] = {"foreground part": foreground_part} if partition else {}
     erasing = {f"erased: {name}": erased(name) for name in names}
-    return {"plain": plain, **erasing, **split, "DFR": dfr, "GroupDRO": group_dro}
+    return {"plain": plain, **erasing, **split, "JTT": jtt, "DFR": dfr, "GroupDRO": group_dro}

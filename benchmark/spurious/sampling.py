@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.data.pairing import Pairing
-from benchmark.metrics.intervals import Sample
-from benchmark.metrics.seeds import accuracies, difference, worst
+from benchmark.metrics.intervals import RESAMPLES, Sample
+from benchmark.metrics.seeds import accuracies, difference, intervals, worst
 from benchmark.schemas.experiments import Scores
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
@@ -114,7 +114,12 @@ def _balanced(
 
 
 def score(
-    right: np.ndarray, base: np.ndarray, cells: Cells, names: Sequence[str], photos: tuple[np.ndarray, np.ndarray]
+    right: np.ndarray,
+    base: np.ndarray,
+    cells: Cells,
+    names: Sequence[str],
+    photos: tuple[np.ndarray, np.ndarray],
+    resamples: int = RESAMPLES,
 ) -> Scores:
     """Return the scores of a method.
 
@@ -124,16 +129,20 @@ def score(
         cells: of the m test images.
         names: of the groups.
         photos: (m,) codes of foreground photos and of background photos, -1 where an image has none.
+        resamples: how many bootstrap samples of each interval.
     """
     sample, kinds = _sample(cells, len(names), photos), [f"{name}, {kind}" for name in names for kind in _KINDS]
-    *own, aligned, conflicting, _ = accuracies(right, sample)
-    half = difference(np.where(cells.aligned, 1.0, -1.0) * right, sample, -1)  # half of aligned - conflicting
+    found = intervals(right, sample, resamples)
+    *own, aligned, conflicting, _ = accuracies(right, sample, found)
+    half = difference(
+        np.where(cells.aligned, 1.0, -1.0) * right, sample, -1, resamples
+    )  # half of aligned - conflicting
     return Scores(
         aligned=aligned,
         conflicting=conflicting,
         drop=half.model_copy(update={"mean": _twice(half.mean), "ci95": (_twice(half.ci95[0]), _twice(half.ci95[1]))}),
-        worst_group=worst(right, sample, kinds),
-        gain=difference(right.astype(np.float64) - base, sample, -2),
+        worst_group=worst(right, sample, kinds, found),
+        gain=difference(right.astype(np.float64) - base, sample, -2, resamples),
         groups={name: each for name, each in zip(kinds, own, strict=True) if each.mean is not None},
     )
 

@@ -235,7 +235,7 @@ def test_the_command_writes_every_method(sample_release, aligned, tmp_path, caps
     assert "rho 1;" in shown
     found = task.Correlation.model_validate_json(next(tmp_path.glob("*.correlation.json")).read_bytes())
     rows = {each.method: each.scores for each in found.rows}
-    assert list(rows) == ["plain", "erased: none", "erased: leace", "foreground part", "DFR", "GroupDRO"]
+    assert list(rows) == ["plain", "erased: none", "erased: leace", "foreground part", "JTT", "DFR", "GroupDRO"]
     assert rows["plain"] == rows["erased: none"]
     assert rows["plain"].gain.mean == 0
     assert found.pairing == PAIRS

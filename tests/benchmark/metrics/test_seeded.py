@@ -6,9 +6,10 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from benchmark.metrics.intervals import Sample, between_seeds
-from benchmark.metrics.seeds import accuracies, photos_of
+from benchmark.metrics.seeds import accuracies, intervals, photos_of
 from benchmark.spurious.sampling import Cells, score
 
+RESAMPLES = 200  # fewer than the benchmark's: the quantile is noisier, which costs a little coverage
 TRUTH, GROUPS, BACKGROUNDS, SEEDS = 0.9, 9, 10, 5
 # Standard deviations: of foreground photos, background photos, trainings, and a training's own way with an image.
 EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "independent": (0.0, 0.0, 0.0, 3.0)}
@@ -42,7 +43,7 @@ def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndar
     errors, held, naive = [], [], []
     for _ in range(repeats):
         right, base, cells, photos = trial(rng, effects)
-        found = score(right, base, cells, names, photos)
+        found = score(right, base, cells, names, photos, RESAMPLES)
         assert found.worst_group is not None
         errors.append(
             (found.worst_group.split_sample - TRUTH, min(each.mean for each in found.groups.values()) - TRUTH)
@@ -63,7 +64,7 @@ def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndar
 
 
 def test_the_worst_group_of_equal_ones_is_not_the_luckless_one():
-    """Every cell truly 90 %: the estimate is within 1.5 points, a raw minimum over small groups 15 or more below."""
+    """Every cell truly 90 %: the estimate is within 1.5 points, a raw minimum over small groups ten or more below."""
     bias, raw, held, naive = run(EFFECTS["photos"], 60)
     assert abs(bias) <= 0.015
     assert raw < -0.1
@@ -74,14 +75,14 @@ def test_the_worst_group_of_equal_ones_is_not_the_luckless_one():
 @pytest.mark.long
 @pytest.mark.parametrize("effects", EFFECTS)
 def test_intervals_over_photos_and_seeds_cover_long(effects, capsys):
-    bias, raw, held, naive = run(EFFECTS[effects], 300)
+    """Bias within a point; nothing covers less than 93 %, conflicting images 97 % at most unless seeds never agree."""
+    bias, raw, held, naive = run(EFFECTS[effects], 400)
     with capsys.disabled():
         print(f"\n{effects}: bias {100 * bias:+.2f}, raw minimum {100 * raw:+.2f}, cover {held}, seeds {naive:.3f}")  # noqa: T201
-    error = np.sqrt(0.05 * 0.95 / 300)
-    assert abs(bias) <= 0.005 + 2 * 0.003
-    assert (held >= 0.93 - 2 * error).all()
-    if effects == "seeds":
-        assert held[1] <= 0.97 + 2 * error
+    error = np.sqrt(0.05 * 0.95 / 400)
+    assert abs(bias) <= 0.01
+    assert (held >= 0.93 - error).all()
+    assert held[1] <= (0.99 if effects == "independent" else 0.97) + error
 
 
 def test_one_image_a_photo_and_no_noise_leaves_the_variance_of_seeds():
@@ -102,7 +103,7 @@ def test_a_constant_accuracy_has_an_interval_over_photos_and_a_single_seed_none(
     sample = Sample(
         np.arange(400) % 80, np.arange(400) % 35, np.zeros(400, int), np.zeros(400, int), 1, np.ones((1, 1))
     )
-    (found, _), (alone, _) = accuracies(right, sample), accuracies(right[:1], sample)
+    (found, _), (alone, _) = (accuracies(each, sample, intervals(each, sample)) for each in (right, right[:1]))
     assert 0.08 < found.ci95[1] - found.ci95[0] < 0.14  # that of 400 images; over seeds alone it would be 0
     assert found.doubts == []
     assert (alone.mean, alone.ci95) == (found.mean, (None, None))
