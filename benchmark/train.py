@@ -19,9 +19,11 @@ from benchmark.data import pairing
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import add_dataset_flags, open_split
 from benchmark.inference.subjects import check_installed
+from benchmark.models.packaged_weights import PREFIX, verified
+from benchmark.models.specs import argument
 from benchmark.reports.text import describe
 from benchmark.training.config import Settings
-from benchmark.training.objectives.registry import OBJECTIVES, Objective
+from benchmark.training.objectives.registry import OBJECTIVES, OPTIONS, Objective
 from benchmark.training.tracking import check_trackers
 from benchmark.training.train import Images, train
 from d3s_dataset.errors import ModelError
@@ -40,6 +42,7 @@ def parser() -> Parser:
         "--model resnet10t --image-size 64 --dataset demo/d3s --out demo/model",
         "--model resnet50 --objective wasserstein --lambda 1 --imagenet imagenet/train --out models/split",
         "--model resnet50 --dataset org/d3s --out models/erm --wandb",
+        "--model tf_efficientnet_lite0 --checkpoint packaged:tf_efficientnet_lite0 --objective pair --lr 5e-4",
     )
     about = "Train a timm model on a release of D3S."
     answer = Parser("python -m benchmark.train", description=about, examples=examples)
@@ -54,7 +57,10 @@ def parser() -> Parser:
         metavar="PAIRING",
         help="without its conflicting images: paper, sample, seed or file",
     )
-    add("--checkpoint", type=Path, metavar="FILE", help="weights to start from; without, random ones")
+    add("--checkpoint", metavar="FILE", help="weights to start from, or packaged:NAME; without, random ones")
+    add("--model-kwargs", type=argument, nargs="+", default=[], metavar="K=V", help="arguments of the model")
+    add("--freeze", type=natural, default=0, metavar="N", help="stages not trained, the stem first")
+    add("--freeze-statistics", action="store_true", help="batch norm keeps its running statistics")
     add("--out", type=Path, metavar="DIR", help="folder of the model; without, models/NAME-OBJECTIVE")
     add("--epochs", type=natural, default=Settings.epochs, metavar="N", help="passes over the images")
     add("--image-size", type=natural, default=Settings.size, metavar="N", help="side of a training view in pixels")
@@ -79,8 +85,14 @@ def parser() -> Parser:
     add("--warm-up", type=share, metavar="X", help="share of the steps with cross-entropy alone")
     add("--critic-steps", type=natural, metavar="N", help="critic steps per network step")
     add("--critic-lr", type=positive, metavar="X", dest="critic_rate", help="learning rate of the critics")
+    add("--critic-input", choices=("raw", "normalised"), help="features that critics or readers see")
+    add("--readers", type=natural, metavar="N", help="reading heads per part, re-initialised in turn; 1: never")
+    add("--images-per-photo", type=_several, metavar="N", dest="per_photo", help="of a foreground photo per step")
     answer.only_with(_those(lambda each: each.make), "--lambda", "--foreground-features", "--warm-up")
     answer.only_with(_those(lambda each: each.critic_steps), "--critic-steps", "--critic-lr")
+    answer.only_with(_those(lambda each: each.critic_input), "--critic-input")
+    answer.only_with(_those(lambda each: each.readers), "--readers")
+    answer.only_with(_those(lambda each: each.per_photo), "--images-per-photo")
     return answer
 
 
@@ -89,7 +101,7 @@ def _those(have: Callable[[Objective], object]) -> str:
     return f"--objective {'|'.join(name for name, each in OBJECTIVES.items() if have(each))}"
 
 
-_OWN = ("weight", "foreground_features", "warm_up", "critic_steps", "critic_rate")  # of the objective's recipe
+_OWN = ("weight", "foreground_features", "warm_up", "per_photo", *OPTIONS)  # of the objective's recipe
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -111,9 +123,29 @@ def settings_of(args: argparse.Namespace) -> Settings:
         batch_size=args.batch_size,
         seed=args.seed,
         precision=args.precision,
+        freeze=args.freeze,
+        freeze_statistics=args.freeze_statistics,
+        kwargs=dict(args.model_kwargs),
     )
     resolved = {name: getattr(objective, name, None) if value is None else value for name, value in chosen.items()}
     return replace(settings, **resolved)
+
+
+def checkpoint_of(args: argparse.Namespace) -> Path | None:
+    """Return the file of weights to start from.
+
+    Raises:
+        ModelError: a package's weights of another network, or of none.
+        MissingExtra: the package is not installed.
+        CheckpointError: its file was changed.
+    """
+    if args.checkpoint is None or not args.checkpoint.startswith(f"{PREFIX}:"):
+        return args.checkpoint and Path(args.checkpoint)
+    found = verified(args.checkpoint)
+    name = args.checkpoint.removeprefix(f"{PREFIX}:")
+    if name != args.model:
+        raise ModelError(f"{args.checkpoint} holds the weights of {name}: expected --model {name}, got {args.model}")
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -123,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_installed()
     curves = {"tensorboard": not args.no_tensorboard, "wandb": args.wandb}
     check_trackers(**curves)
+    checkpoint = checkpoint_of(args)
     aligned_only = pairing.read(args.aligned_only) if args.aligned_only else None
     split = open_split(args.dataset, args.config, "train")
     photos = Folder(args.imagenet) if args.imagenet else None
@@ -130,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tell = say if os.environ.get("RANK", "0") == "0" else lambda line: None
     tell(describe(split.facts()))
     tell(f"train {args.model} from {args.checkpoint or 'random weights'}")
-    train(Images(split, photos, aligned_only), settings, out, args.checkpoint, args.checkpoint_every, tell, **curves)
+    train(Images(split, photos, aligned_only), settings, out, checkpoint, args.checkpoint_every, tell, **curves)
     tell(f"model {out}\nnext: python -m benchmark.run --model local-dir:{out} --dataset {args.dataset}")
 
 

@@ -15,7 +15,7 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
     --connections-per-address --attribution --null
-    --open-per-address --floor --n --foreground-photos --background-photos"""
+    --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
     "--part": "1/8", "--model-kwargs": "a=1", "--alias": "a=b", "--rho": "0.5", "--warm-up": "0.5",
@@ -31,7 +31,8 @@ ONE_OR_SEVERAL = {"--model", "--erase"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
 TRAIN = "--dataset --config --imagenet --aligned-only --checkpoint --out --epochs --image-size --batch-size --seed "
-TRAIN += "--checkpoint-every --lr --objective --precision --no-tensorboard --wandb"
+TRAIN += "--checkpoint-every --lr --objective --precision --no-tensorboard --wandb --model-kwargs --freeze "
+TRAIN += "--freeze-statistics"
 PENALTY = "--lambda --foreground-features --warm-up"
 RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"
 MAKE = "--out --shard-rows --batch-size --workers --engine"
@@ -97,6 +98,9 @@ OBEYED = {
     **{
         ("benchmark.train", f"--model a --objective {name}"): f"{TRAIN} {PENALTY if each.make else ''}"
         + (" --critic-steps --critic-lr" if each.critic_steps else "")
+        + (" --critic-input" if each.critic_input else "")
+        + (" --readers" if each.readers else "")
+        + (" --images-per-photo" if each.per_photo else "")
         for name, each in OBJECTIVES.items()
     },
     ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --repeats",

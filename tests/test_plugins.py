@@ -95,11 +95,10 @@ def test_an_objective_gives_a_finite_penalty_with_a_gradient(name):
     from benchmark.training.objectives.penalty import sides
 
     objective, partition = OBJECTIVES[name], Partition(foreground=12, background=4)
-    critic = {"critic_steps": 1, "critic_rate": 1e-3} if objective.critic_steps else {}
-    penalty = objective.make(partition, (5, 3), 0, **critic)
+    penalty = objective.make(partition, (5, 3), 0, **objective.options)
     features = torch.randn(max(8, objective.least), 16, generator=torch.Generator().manual_seed(0), requires_grad=True)
     labels = [torch.arange(len(features)) % count for count in (5, 3)]
-    both = sides(partition, features, *labels)
+    both = sides(partition, features, *labels, torch.stack(labels))
     penalty.learn(both)
     added, measured = penalty(both, 1.0, 0.5)
     added.backward()

@@ -112,11 +112,16 @@ def check_folder(out: Path) -> None:
 
 
 def save(
-    network: nn.Module, out: Path, record: dict[str, Any], beside: Callable[[Path], None] = lambda folder: None
+    network: nn.Module,
+    out: Path,
+    record: dict[str, Any],
+    beside: Callable[[Path], None] = lambda folder: None,
+    kwargs: dict[str, Any] | None = None,
 ) -> None:
     """Save a timm network as a `local-dir` folder with a record of its training, atomically.
 
     The folder is written under another name, then swapped with one that is there; `beside` writes further files.
+    `kwargs` are the arguments that the network was made with, which timm then uses again.
 
     Raises:
         WriteError: the disk is full, or the place cannot be written.
@@ -126,7 +131,7 @@ def save(
     try:
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as place:
             folder = Path(place) / "new"
-            save_for_hf(network, str(folder), safe_serialization=True)
+            save_for_hf(network, str(folder), model_args=kwargs or None, safe_serialization=True)
             write_atomic(folder / RECORD, (json.dumps(record, indent=1) + "\n").encode())
             beside(folder)
             for path in (each for each in folder.rglob("*") if each.is_file()):

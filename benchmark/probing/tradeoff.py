@@ -44,6 +44,7 @@ def sweep(
 
     Raises:
         ResultError: a split of one label, too few background photos, or a probe that did not converge.
+        ReleaseError: an objective that compares images of one photo where none is in two.
     """
     from benchmark.probing.leakage import sample_of
     from benchmark.training.adapter import Labelled
@@ -52,7 +53,8 @@ def sweep(
     known, labels = np.unique(train.foreground, return_inverse=True)
     if len(known) < 2 or len(np.unique(train.background)) < 2:
         raise ResultError("the train split shows one foreground or background label only: expected two or more")
-    rows = Labelled(train.values, labels, train.background)
+    sources = np.stack([train.foreground_source, train.background_source])
+    rows = Labelled(train.values, labels, train.background, np.where(sources < 0, -1 - np.arange(len(labels)), sources))
     sample = sample_of(test, np.arange(len(test.key)))
     found: dict[float, list[tuple[np.ndarray, np.ndarray]]] = {}
     nulls: dict[float, list[np.ndarray]] = {}

@@ -3,6 +3,7 @@
 Torch half. Cheap enough for a sweep; it shows what an objective can take out of features that are already there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.models.training_record import Partition
+from benchmark.training.batches import paired_order
 from benchmark.training.network import PAPER
 from benchmark.training.objectives.penalty import sides
-from benchmark.training.objectives.registry import OBJECTIVES
+from benchmark.training.objectives.registry import OBJECTIVES, check_paired
 from d3s_dataset.errors import ModelError
 
 STEPS = 400
@@ -21,15 +23,17 @@ STEPS = 400
 # that is scaled and run to convergence.
 WIDTH = 32
 _BATCH, _RATE = 128, 1e-2
+PAIRED = (10, 16)  # foreground photos x images of each in a batch, for an objective that compares those of one photo
 
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """(n, d) float32 features, and (n,) foreground and background labels in 0..k-1."""
+    """(n, d) float32 features, (n,) labels in 0..k-1, and (2, n) codes of the foreground and background photos."""
 
     features: np.ndarray
     foreground: np.ndarray
     background: np.ndarray
+    sources: np.ndarray
 
 
 class Neck(nn.Module):
@@ -78,20 +82,21 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
     """
     recipe = OBJECTIVES[objective]
     assert recipe.make is not None
+    check_paired(objective, *rows.sources)
     counts = int(rows.foreground.max()) + 1, int(rows.background.max()) + 1
-    given = {"critic_steps": recipe.critic_steps, "critic_rate": recipe.critic_rate}
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         neck = Neck(rows.features, *counts)
-        penalty = recipe.make(neck.partition, counts, seed, **{k: v for k, v in given.items() if v is not None})
+        penalty = recipe.make(neck.partition, counts, seed, **recipe.options)
         optimizer = torch.optim.Adam([*neck.parameters(), *penalty.joint()], lr=_RATE, betas=recipe.betas)
         tensors = [torch.tensor(each) for each in (rows.features, rows.foreground, rows.background)]
+        sources = torch.tensor(rows.sources)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=STEPS, cycle_momentum=False)
-        order = torch.Generator().manual_seed(seed)
+        batches = _batches(sources, torch.Generator().manual_seed(seed), paired=recipe.per_photo is not None)
         for step in range(STEPS):
-            chosen = torch.randint(len(rows.features), (_BATCH,), generator=order)
+            chosen = next(batches)
             features, foreground, background = (each[chosen] for each in tensors)
-            both = sides(neck.partition, neck(features), foreground, background)
+            both = sides(neck.partition, neck(features), foreground, background, sources[:, chosen])
             loss = functional.cross_entropy(neck.foreground_head(both[0].features), foreground)
             loss = loss + functional.cross_entropy(neck.background_head(both[1].features), background)
             penalty.learn(both)
@@ -101,3 +106,14 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
             optimizer.step()
             schedule.step()
     return neck.eval()
+
+
+def _batches(sources: torch.Tensor, generator: torch.Generator, *, paired: bool) -> Iterator[torch.Tensor]:
+    """Yield the rows of each batch without end: drawn at random, or epochs of `paired_order`."""
+    count = sources.shape[1]
+    while not paired:
+        yield torch.randint(count, (_BATCH,), generator=generator)
+    photos, images = PAIRED
+    while True:
+        order = paired_order(sources, photos, generator)
+        yield from order.tensor_split(max(1, count // (photos * images)))

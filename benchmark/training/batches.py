@@ -34,12 +34,14 @@ class Batch:
         own: how many of the views are of the release.
         foreground: labels of the whole batch, the release's images first.
         background: labels of the release's images.
+        sources: (2, m) codes of the foreground and background photos of the release's images.
     """
 
     views: torch.Tensor
     own: int
     foreground: torch.Tensor
     background: torch.Tensor
+    sources: torch.Tensor
 
 
 class Batches:
@@ -49,9 +51,11 @@ class Batches:
         pixels: (n, 3, side, side) uint8.
         foreground: (n,) int64 labels.
         background: (n,) int64 labels.
+        sources: (2, n) int64 codes of the foreground and background photos.
         rows: which of the images are used, (m,) int64.
         photos: an ImageNet folder, whose photos make half of each batch.
         batch_size: images per step, of all processes together.
+        per_photo: images of a foreground photo per step, of those of the release; None: images in any order.
         size: side of a view in pixels.
         seed: of order and views.
         world: which share of every batch is ours.
@@ -62,17 +66,22 @@ class Batches:
         pixels: torch.Tensor,
         foreground: torch.Tensor,
         background: torch.Tensor,
+        sources: torch.Tensor,
         rows: torch.Tensor,
         photos: Folder | None,
         *,
         batch_size: int,
+        per_photo: int | None,
         size: int,
         seed: int,
         world: World,
     ) -> None:
         self._pixels, self._foreground, self._background = pixels, foreground, background
-        self._rows, self._photos, self._size, self._world = rows, photos, size, world
-        self.steps = max(1, len(rows) // (batch_size // 2 if photos else batch_size))
+        self._sources, self._rows = sources, rows
+        self._photos, self._size, self._world = photos, size, world
+        own = batch_size // 2 if photos else batch_size
+        self.steps = max(1, len(rows) // own)
+        self._together = None if per_photo is None else max(2, own // per_photo)  # foreground photos of a step
         self._generator = torch.Generator().manual_seed(seed)
         self._start = self._generator.get_state()
 
@@ -81,7 +90,7 @@ class Batches:
         now = self._generator.get_state()
         self._generator.set_state(self._start if first else now)
         self._start = self._generator.get_state()
-        order = self._rows[self._order(len(self._rows))]
+        order = self._rows[self._order_of_rows()]
         rows = [each[: self._world.whole(len(each))] for each in order.tensor_split(self.steps)]
         photos = list(self._order_of_photos([len(each) for each in rows]))
         if first:
@@ -106,10 +115,16 @@ class Batches:
             parts.append(self._views(decoded.to(device), len(photos)))
         labels = torch.from_numpy(self._photos.foreground)[photos] if self._photos else photos
         foreground = torch.cat([self._foreground[rows], labels])
-        return Batch(torch.cat(parts), len(own), foreground.to(device), self._background[rows].to(device))
+        labels = (foreground, self._background[rows], self._sources[:, rows])
+        return Batch(torch.cat(parts), len(own), *(each.to(device) for each in labels))
 
     def _views(self, images: torch.Tensor, count: int) -> torch.Tensor:
         return augment(images, self._size, self._generator, (self._world.rank * len(images), count))
+
+    def _order_of_rows(self) -> torch.Tensor:
+        if self._together is None:
+            return self._order(len(self._rows))
+        return paired_order(self._sources[:, self._rows], self._together, self._generator)
 
     def _order(self, count: int) -> torch.Tensor:
         return torch.randperm(count, generator=self._generator)
@@ -142,6 +157,31 @@ class Batches:
             return resized(rgb(path.read_bytes()), self._pixels.shape[-1])
         except (OSError, ValueError) as error:
             raise SourceError(f"{path} cannot be read: {one_line(error)}") from None
+
+
+def paired_order(sources: torch.Tensor, together: int, generator: torch.Generator) -> torch.Tensor:
+    """Return an order of all rows in which those of one photo, of either kind, are close to each other.
+
+    Background photos are ranked at random. Foreground photos are sorted by the lowest rank on which they stand, ties
+    at random, so that neighbours share that background photo (the idea of MinHash, Broder 1997), and divided into
+    groups; a group's rows are sorted by rank. Consecutive rows of a group are therefore P foreground photos x B
+    background photos where every photo stands on every background, and come as close to it as the release allows.
+
+    Args:
+        sources: (2, n) int64 codes of the foreground and background photos.
+        together: foreground photos of a group.
+        generator: decides every draw.
+    """
+    foreground, background = (torch.unique(each, return_inverse=True)[1] for each in sources)
+    rank = torch.randperm(int(background.max()) + 1, generator=generator)[background]
+    count = int(foreground.max()) + 1
+    lowest = torch.full((count,), len(rank)).scatter_reduce(0, foreground, rank, "amin")
+    shuffled = torch.randperm(count, generator=generator)
+    place = torch.empty_like(shuffled)
+    place[shuffled[torch.argsort(lowest[shuffled], stable=True)]] = torch.arange(count)
+    group = place[foreground] // together
+    by_rank = torch.argsort(rank, stable=True)
+    return by_rank[torch.argsort(group[by_rank], stable=True)]
 
 
 def decode_once(split: Split, side: int, folder: Path, world: World) -> torch.Tensor:

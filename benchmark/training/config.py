@@ -1,6 +1,7 @@
 """Hyperparameters of training. Needs no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,12 @@ class Settings:
         warm_up: share of the steps with cross-entropy alone.
         critic_steps: critic steps per network step; None without a critic.
         critic_rate: learning rate of the critics.
+        critic_input: features that critics or readers see, `raw` or `normalised`; None where neither is meant.
+        readers: readers per part of the features; None without readers.
+        per_photo: images of a foreground photo per step; None: images in any order.
+        freeze: stages of the network that are not trained, the stem first.
+        freeze_statistics: batch norm keeps its running statistics.
+        kwargs: arguments of the model, such as `pad_type`.
         precision: of the passes through the network: `fp32`, `bf16` (autocast), or `auto`, bf16 where the device has
             units for its backward pass too.
     """
@@ -36,4 +43,10 @@ class Settings:
     warm_up: float = 0.0
     critic_steps: int | None = None
     critic_rate: float | None = None
+    critic_input: str | None = None
+    readers: int | None = None
+    per_photo: int | None = None
+    freeze: int = 0
+    freeze_statistics: bool = False
+    kwargs: dict[str, Any] = field(default_factory=dict)
     precision: str = "auto"

@@ -15,7 +15,7 @@ from benchmark.inference.runner import autocast
 from benchmark.training.batches import Batch, Batches
 from benchmark.training.config import Settings
 from benchmark.training.distributed import World
-from benchmark.training.network import COLOURS, Parts, Whole
+from benchmark.training.network import COLOURS, Parts, Whole, keep_statistics
 from benchmark.training.objectives.penalty import Penalty, sides
 from benchmark.training.objectives.registry import OBJECTIVES
 from benchmark.training.tracking import EVERY, Point
@@ -51,6 +51,7 @@ class Training:
         device: torch.device,
     ) -> None:
         self._model = model.train().to(device)
+        keep_statistics(model, every=settings.freeze_statistics)
         model.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._penalty = penalty.to(device) if penalty else None
         self._batches, self._settings, self._world, self._device = batches, settings, world, device
@@ -181,7 +182,8 @@ class Training:
         if self._penalty is None or self._model.partition is None or done < self._settings.warm_up:
             return None, {}
         here = len(batch.background)
-        both = sides(self._model.partition, encoded[:here], batch.foreground[:here], batch.background)
+        labels = batch.foreground[:here], batch.background, batch.sources
+        both = sides(self._model.partition, encoded[:here], *labels)
         self._penalty.learn(both)
         added, measured = self._penalty(both, self._settings.weight, done)
         return added, {"penalty": measured.item()}

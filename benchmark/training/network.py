@@ -4,16 +4,20 @@ Torch half.
 """
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.models import group_parameters
 from torch import nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.transforms.functional import to_tensor
 
-from benchmark.models import registry, training_record, weights
+from benchmark.models import packaged_weights, registry, training_record, weights
 from benchmark.models.backbone import Headless, pooled
+from benchmark.models.packaged import in_order_of
 from benchmark.models.training_record import Partition
 from d3s_dataset.errors import CheckpointError, ModelError, one_line
 from d3s_dataset.taxonomy import classes
@@ -23,8 +27,14 @@ PAPER = Partition(foreground=1798, background=250)
 HEAD = "background_head.safetensors"  # weight and bias of the linear head on the background part
 
 
-def create(name: str, size: int, checkpoint: Path | None) -> nn.Module:
+def create(name: str, size: int, checkpoint: Path | None, kwargs: dict[str, Any] | None = None) -> nn.Module:
     """Return a timm network for images of `size` pixels with a head over the 1000 classes.
+
+    Args:
+        name: of timm.
+        size: in pixels.
+        checkpoint: weights to start from, also those that a package ships for the network; None for random ones.
+        kwargs: arguments of the model, such as `pad_type`.
 
     Raises:
         ModelError: unknown model, or one that cannot be made for that size.
@@ -37,11 +47,14 @@ def create(name: str, size: int, checkpoint: Path | None) -> nn.Module:
     other = {"tag": None, "test_input_size": None, "test_crop_pct": None, "num_classes": len(classes())}
     overlay = {**view, **other, "label_offset": None}
     try:
-        network = timm.create_model(name, num_classes=len(classes()), pretrained_cfg_overlay=overlay)
+        network = timm.create_model(name, num_classes=len(classes()), pretrained_cfg_overlay=overlay, **(kwargs or {}))
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         raise ModelError(f"{name} cannot be made for {size} pixels: {one_line(error)}") from None
     if checkpoint:
-        weights.load_into(network, weights.read(checkpoint), checkpoint, name)
+        found = weights.read(checkpoint)
+        if checkpoint == packaged_weights.file_of(f"{packaged_weights.PREFIX}:{name}"):
+            found = in_order_of(network.state_dict(), found, checkpoint, name)
+        weights.load_into(network, found, checkpoint, name)
     return network
 
 
@@ -142,6 +155,41 @@ class Parts(nn.Module):
         training_record.write(folder, self.partition)
         state = {key: value.detach().cpu().contiguous() for key, value in self.background.state_dict().items()}
         save_file(state, folder / HEAD)
+
+
+def freeze(name: str, network: nn.Module, stages: int) -> None:
+    """Let the stem and the stages after it, `stages` in all, keep their weights and statistics.
+
+    Raises:
+        ModelError: the network has no stages that timm knows, or no more than that.
+    """
+    if not stages:
+        return
+    if not hasattr(network, "group_matcher"):
+        raise ModelError(f"{name} has no stages that timm knows: leave --freeze out")
+    model: Any = network
+    groups = group_parameters(model, model.group_matcher(coarse=True))
+    last = max(groups)  # the classifier's, which is always trained
+    if stages >= last:
+        raise ModelError(f"{name} has {last} stages with its stem: expected --freeze below that, got {stages}")
+    parameters = dict(network.named_parameters())
+    for group in range(stages):
+        for each in groups.get(group, ()):
+            parameters[each].requires_grad_(False)
+
+
+def keep_statistics(network: nn.Module, *, every: bool) -> None:
+    """Let batch norms use the running statistics that they have, which no step then changes.
+
+    Args:
+        network: in training mode.
+        every: all of them; else those whose weights are not trained.
+    """
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            trained = [each.requires_grad for each in module.parameters()] or [True]
+            if every or not any(trained):
+                module.eval()
 
 
 def _classifier(network: nn.Module) -> nn.Linear:

@@ -16,10 +16,11 @@ import numpy as np
 from benchmark.data.imagenet import Folder
 from benchmark.data.pairing import Pairing
 from benchmark.data.split import Split
+from benchmark.metrics.groups import codes
 from benchmark.models.training_record import TENSORBOARD, record_of
 from benchmark.schemas.result import make_folder
 from benchmark.training.config import Settings
-from benchmark.training.objectives.registry import OBJECTIVES
+from benchmark.training.objectives.registry import OBJECTIVES, OPTIONS, check_paired
 from benchmark.training.tracking import Point, Tracked, tracked
 from d3s_dataset.errors import CheckpointError, ModelError, ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
@@ -63,6 +64,14 @@ class Images:
                 raise ReleaseError(f"the images to train on have one {name} label only: expected two or more")
         return np.flatnonzero(kept)
 
+    def sources(self) -> np.ndarray:
+        """Return the codes of the foreground and background photo of each image, (2, n) int64.
+
+        An image without a photo has a code of its own below 0.
+        """
+        found = np.stack([codes(self.split.column(f"{name}_source")) for name in ("foreground", "background")])
+        return np.where(found < 0, -1 - np.arange(self.split.n), found)
+
     def record(self) -> dict[str, Any]:
         """Return the facts about the images that `training.json` records."""
         return {
@@ -102,7 +111,7 @@ def train(
         MissingExtra: TensorBoard or Weights & Biases is not installed.
         ModelError: unknown model, one whose features cannot be split, unusable `out`, or a loss that is not finite.
         CheckpointError: weights of another architecture, or with another split of features.
-        ReleaseError: images of one label only.
+        ReleaseError: images of one label only, or an objective that compares images of one photo where none has two.
     """
     import torch
 
@@ -113,6 +122,7 @@ def train(
     from benchmark.training.loop import Training
 
     rows = images.rows()
+    check_paired(settings.objective, *images.sources()[:, rows])
     check_folder(out)
     make_folder(out.parent)
     start = _start(checkpoint)
@@ -161,7 +171,7 @@ def train(
                 shutil.copytree(out / TENSORBOARD, folder / TENSORBOARD)
 
         if world.leads:
-            save(model.network, out, record, save_log)
+            save(model.network, out, record, save_log, settings.kwargs)
 
 
 def _start(checkpoint: Path | None) -> dict[str, Any] | None:
@@ -181,19 +191,19 @@ def _start(checkpoint: Path | None) -> dict[str, Any] | None:
 
 
 def _model(settings: Settings, checkpoint: Path | None, backgrounds: int) -> tuple["Whole | Parts", "Penalty | None"]:
-    from benchmark.training.network import Parts, Whole, check_checkpoint, create, divide
+    from benchmark.training.network import Parts, Whole, check_checkpoint, create, divide, freeze
 
-    network = create(settings.model, settings.size, checkpoint)
+    network = create(settings.model, settings.size, checkpoint, settings.kwargs)
+    freeze(settings.model, network, settings.freeze)
     make = OBJECTIVES[settings.objective].make
     if make is None:
         return Whole(network), None
     divided = divide(settings.model, network, settings.size, settings.foreground_features)
     if checkpoint:
         check_checkpoint(checkpoint, divided)
-    given = {"critic_steps": settings.critic_steps, "critic_rate": settings.critic_rate}
-    critic = {name: value for name, value in given.items() if value is not None}
+    options = {name: getattr(settings, name) for name in OPTIONS if getattr(settings, name) is not None}
     model = Parts(network, divided, backgrounds, checkpoint)
-    return model, make(divided, (len(classes()), backgrounds), settings.seed, **critic)
+    return model, make(divided, (len(classes()), backgrounds), settings.seed, **options)
 
 
 def _batches(images: Images, rows: np.ndarray, settings: Settings, folder: Path, world: "World") -> "Batches":
@@ -206,9 +216,11 @@ def _batches(images: Images, rows: np.ndarray, settings: Settings, folder: Path,
         decode_once(split, side, folder, world),
         torch.from_numpy(split.foreground.copy()),
         torch.from_numpy(split.column("background").copy()),
+        torch.from_numpy(images.sources()),
         torch.from_numpy(rows),
         images.photos,
         batch_size=settings.batch_size,
+        per_photo=settings.per_photo,
         size=settings.size,
         seed=settings.seed,
         world=world,

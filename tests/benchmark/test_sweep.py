@@ -19,7 +19,8 @@ def _rows(count: int, seed: int) -> adapter.Labelled:
     rng = np.random.default_rng(seed)
     foreground, background = rng.integers(0, 5, (2, count))
     shown = np.concatenate([np.eye(5)[foreground], np.eye(5)[background]], 1)
-    return adapter.Labelled((shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32), foreground, background)
+    features = (shown + rng.normal(0, 0.3, shown.shape)).astype(np.float32)
+    return adapter.Labelled(features, foreground, background, np.stack([foreground, background]))
 
 
 def test_a_neck_keeps_its_label_and_loses_the_other(monkeypatch):

@@ -1,6 +1,9 @@
 """Kernel dependence: the Hilbert-Schmidt independence criterion between each part of the features and the other label.
 
-Torch half.
+Torch half. One Gaussian kernel over many features is blind to what stands in few of them: a label written into one of
+450 features of unit variance has HSIC 0.00009 at the median width. Therefore the features are divided into small
+blocks, at random in every step, each block has a kernel of its own width, and the normalised dependences of the blocks
+are added: one readable feature then counts the same however many others there are.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 LEAST = 4  # images that the unbiased estimator needs
+BLOCK = 4  # features of a block
+_TINY = 1e-12
 
 
 def hsic(first: Float[torch.Tensor, "n n"], second: Float[torch.Tensor, "n n"]) -> Float[torch.Tensor, ""]:
@@ -54,13 +59,27 @@ def same(labels: Int[torch.Tensor, " n"]) -> Float[torch.Tensor, "n n"]:
     return (labels[:, None] == labels[None]).float()
 
 
+def normalised_hsic(first: Float[torch.Tensor, "n n"], second: Float[torch.Tensor, "n n"]) -> Float[torch.Tensor, ""]:
+    """Return HSIC over the root of both variables' HSIC with themselves: centred kernel alignment.
+
+    Kornblith et al. (arXiv 1905.00414, section 3), by unbiased estimates as in Nguyen et al. (arXiv 2010.15327). About
+    0 for independent variables, 1 for equal kernels; 0 where a variable does not vary in the batch.
+
+    Args:
+        first: (n, n) kernel matrix of one variable, n >= 4.
+        second: (n, n) kernel matrix of the other.
+    """
+    scale = (hsic(first, first).clamp(min=0) * hsic(second, second).clamp(min=0)).clamp(min=_TINY)
+    return hsic(first, second) / scale.sqrt() * (scale > _TINY)
+
+
 class Dependence(Penalty):
-    """The sum of both sides' HSIC.
+    """The sum of both sides' dependences, each the sum over blocks of features.
 
     Args:
         partition: not needed: a kernel has no weights.
         labels: not needed.
-        seed: not needed: nothing is drawn.
+        seed: of the division into blocks.
     """
 
     def __init__(self, partition: Partition, labels: tuple[int, int], seed: int) -> None:
@@ -68,5 +87,11 @@ class Dependence(Penalty):
 
     def forward(self, both: tuple[Side, Side], weight: float, done: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weighted sum of both sides' dependence, and the sum."""
-        total = torch.stack([hsic(gaussian(side.features), same(side.other)) for side in both]).sum()
+        total = torch.stack([self._of(side) for side in both]).sum()
         return weight * total, total.detach()
+
+    def _of(self, side: Side) -> torch.Tensor:
+        order = torch.randperm(side.features.shape[1], generator=self.generator).to(side.features.device)
+        labels = same(side.other)
+        blocks = side.features[:, order].split(BLOCK, dim=1)
+        return torch.stack([normalised_hsic(gaussian(block), labels) for block in blocks]).sum()

@@ -6,7 +6,7 @@ Torch half.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -17,12 +17,18 @@ from benchmark.models.training_record import Partition
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+EPSILON = 1e-12  # added to a variance: torch's 1e-5 would make it worth it to let features shrink below that
+
 
 class Side(NamedTuple):
-    """One part of the features, (n, d) float32, and the label it must not encode, (n,) int64."""
+    """One part of the features, (n, d) float32, the label it must not encode, and the photo of its own kind.
+
+    The label and the photo's code are (n,) int64. The foreground part's own photo is the foreground photo.
+    """
 
     features: Float[torch.Tensor, "n d"]
     other: Int[torch.Tensor, " n"]
+    photo: Int[torch.Tensor, " n"] | None = None
 
 
 def sides(
@@ -30,12 +36,34 @@ def sides(
     features: Float[torch.Tensor, "n d"],
     foreground: Int[torch.Tensor, " n"],
     background: Int[torch.Tensor, " n"],
+    photos: Int[torch.Tensor, "2 n"] | None = None,
 ) -> tuple[Side, Side]:
-    """Return the foreground part with the background label, and the background part with the foreground label."""
+    """Return the foreground part with the background label, and the background part with the foreground label.
+
+    Args:
+        partition: which features are which part's.
+        features: (n, d), both parts.
+        foreground: (n,) labels.
+        background: (n,) labels.
+        photos: (2, n) codes of the foreground and background photos, for a penalty that compares images of one photo.
+    """
     foreground_features, background_features = (
         features[:, partition.columns(part)] for part in ("foreground", "background")
     )
-    return Side(foreground_features, background), Side(background_features, foreground)
+    own = (None, None) if photos is None else photos
+    return Side(foreground_features, background, own[0]), Side(background_features, foreground, own[1])
+
+
+def normalised(features: Float[torch.Tensor, "n d"]) -> Float[torch.Tensor, "n d"]:
+    """Return features with mean 0 and variance 1 over a batch: batch norm (arXiv 1502.03167) without its affine map.
+
+    A feature that is constant in the batch stays near 0. With it a penalty cannot be lowered by making features small.
+    """
+    centred = features - features.mean(0)
+    return centred / (centred.square().mean(0) + EPSILON).sqrt()
+
+
+INPUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"raw": lambda features: features, "normalised": normalised}
 
 
 class Penalty(nn.Module, ABC):
@@ -111,7 +139,7 @@ class Critics(Penalty):
 
     def learn(self, both: tuple[Side, Side]) -> None:
         """Take the critics' steps."""
-        still = tuple(Side(each.features.detach(), each.other) for each in both)
+        still = tuple(each._replace(features=each.features.detach()) for each in both)
         for _ in range(self._steps):
             self._optimizer.zero_grad(set_to_none=True)
             self.loss(still).backward()

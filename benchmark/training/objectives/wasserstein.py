@@ -3,7 +3,8 @@ features with shuffled ones, estimated by a critic.
 
 Torch half. Zero distance means that a part of the features is independent of the other label. What the paper leaves
 open is chosen here: the critic's layers, and its steps on the batch at hand with fresh shuffles, which cost no
-further pass through the network.
+further pass through the network. The paper's critics see features as they are, whose distance also shrinks with the
+features' scale: `normalised` ones exclude that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from benchmark.models.training_record import Partition
-from benchmark.training.objectives.penalty import Critics, Side
+from benchmark.training.objectives.penalty import INPUTS, Critics, Side
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -64,14 +65,22 @@ class Wasserstein(Critics):
         seed: of label vectors and shuffles.
         critic_steps: steps of the critics per step of the network.
         critic_rate: learning rate of the critics.
+        critic_input: `raw` features, as in the paper, or `normalised` ones.
     """
 
     def __init__(
-        self, partition: Partition, labels: tuple[int, int], seed: int, critic_steps: int, critic_rate: float
+        self,
+        partition: Partition,
+        labels: tuple[int, int],
+        seed: int,
+        critic_steps: int,
+        critic_rate: float,
+        critic_input: str = "raw",
     ) -> None:
         width = max(1, round(_VECTOR * partition.size))
         critics = [critic(part + width) for part in (partition.foreground, partition.background)]
         super().__init__(critics, seed, critic_steps, critic_rate, BETAS)
+        self._input = INPUTS[critic_input]
         # The vectors of the labels that the foreground part must not encode come first.
         for name, count in zip(("background", "foreground"), reversed(labels), strict=True):
             self.register_buffer(f"{name}_vectors", torch.randn(count, width, generator=self.generator))
@@ -96,5 +105,6 @@ class Wasserstein(Critics):
         ):
             order = torch.randperm(len(side.other), generator=self.generator).to(side.other.device)
             told = vectors[side.other]  # pyright: ignore[reportIndexIssue] - a registered tensor
-            answer.append((score, torch.cat([side.features, told], 1), torch.cat([side.features, told[order]], 1)))
+            features = self._input(side.features)
+            answer.append((score, torch.cat([features, told], 1), torch.cat([features, told[order]], 1)))
         return answer

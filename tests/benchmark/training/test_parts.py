@@ -78,7 +78,11 @@ def test_a_killed_training_goes_on_to_the_same_end(toy, trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "objective", ["wasserstein", "adversarial", "hsic", "mine", pytest.param("club", marks=pytest.mark.long)]
+    "objective",
+    [
+        *("wasserstein", "adversarial", "hsic", "pair"),
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("mine", "club")),
+    ],
 )
 def test_a_training_stopped_inside_an_epoch_goes_on_to_the_same_end(toy, tmp_path, objective, monkeypatch):
     """Every piece of the state counts: order, views, dropout, critics, optimisers."""
@@ -123,7 +127,10 @@ def _stop() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("objective", "precision"),
-    [*((name, "fp32") for name, each in OBJECTIVES.items() if each.critic_steps), ("wasserstein", "bf16")],
+    [
+        *((name, "fp32") for name, each in OBJECTIVES.items() if each.critic_steps or each.per_photo),
+        ("wasserstein", "bf16"),
+    ],
 )
 def test_two_processes_train_the_same_network_as_one(toy, tmp_path, objective, precision):
     """On two CPU processes over gloo. Sums in another order move fp32 weights in their sixth digit.
@@ -131,7 +138,8 @@ def test_two_processes_train_the_same_network_as_one(toy, tmp_path, objective, p
     In bf16 each process rounds its half's gradients to eight bits, and the first steps of AdamW take the sign of what
     is left of those near zero: the training is the same, the weights are not (0.01 after six steps).
     """
-    arguments = [*TINY, "--objective", objective, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
+    flags = TINY if OBJECTIVES[objective].critic_steps else TINY[:-2]
+    arguments = [*flags, "--objective", objective, "--dataset", str(toy), "--epochs", "1", "--batch-size", "20"]
     arguments += ["--precision", precision]
     train.main([*arguments, "--out", str(tmp_path / "one")])
     line = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "benchmark.train"]
@@ -215,8 +223,9 @@ def test_conflicting_cells_are_not_seen(toy, tmp_path, fails):
 def test_bad_input(toy, trained, tmp_path, fails):
     on = ["--dataset", str(toy), "--out", str(tmp_path / "model")]
     assert "expected a lambda of 0 or more, got '-1'" in fails(train.main, [*WASSERSTEIN, *on, "--lambda", "-1"])
-    assert "--lambda goes with --objective wasserstein or adversarial or hsic or mine or club: leave it out" in fails(
-        train.main, ["--model", "a", "--lambda", "1"]
+    assert (
+        "--lambda goes with --objective wasserstein or adversarial or hsic or mine or club or pair: leave it out"
+        in fails(train.main, ["--model", "a", "--lambda", "1"])
     )
     assert "--critic-lr goes with --objective wasserstein or mine or club: leave it out" in fails(
         train.main, ["--model", "a", "--objective", "hsic", "--critic-lr", "1"]
@@ -234,6 +243,69 @@ def test_bad_input(toy, trained, tmp_path, fails):
     levit = ["--model", "levit_128s", "--objective", "hsic", "--image-size", "224", *on]
     assert "no linear classifier on its pooled features" in fails(train.main, levit)
     assert not (tmp_path / "model").exists()
+
+
+def test_frozen_stages_and_statistics_stay_and_the_rest_moves(toy, trained, tmp_path):
+    """A network with batch norm: what is frozen keeps its bytes, statistics included."""
+    frozen = [
+        "--model",
+        "test_resnet",
+        "--image-size",
+        "32",
+        "--batch-size",
+        "16",
+        "--dataset",
+        str(toy),
+        "--epochs",
+        "1",
+    ]
+    train.main([*frozen, "--out", str(tmp_path / "first")])
+    start = load_file(tmp_path / "first" / "model.safetensors")
+    more = [*frozen, "--checkpoint", str(tmp_path / "first" / "model.safetensors"), "--out", str(tmp_path / "more")]
+    train.main([*more, "--freeze", "2", "--objective", "pair"])
+    moved = {
+        key for key, value in load_file(tmp_path / "more" / "model.safetensors").items() if (value != start[key]).any()
+    }
+    assert {key.partition(".")[0] for key in moved} == {"layer2", "layer3", "layer4", "fc"}
+    assert any(key.endswith("running_mean") for key in moved)
+    train.main([*more, "--freeze-statistics"])
+    end = load_file(tmp_path / "more" / "model.safetensors")
+    assert all(torch.equal(end[key], value) for key, value in start.items() if "running" in key)
+    assert not torch.equal(end["conv1.0.weight"], start["conv1.0.weight"])
+
+
+def test_a_training_starts_from_a_packages_weights(toy, tmp_path, fails):
+    """At a rate of nothing and with frozen statistics, what is saved gives the package's own logits."""
+    lite = ["--model", "tf_efficientnet_lite0", "--image-size", "32", "--dataset", str(toy), "--epochs", "1"]
+    start = [*lite, "--checkpoint", "packaged:tf_efficientnet_lite0"]
+    train.main([*start, "--freeze-statistics", "--batch-size", "60", "--lr", "1e-12", "--out", str(tmp_path / "model")])
+    views = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    own, package = (load(name).network(views) for name in (f"local-dir:{tmp_path / 'model'}", start[-1]))
+    torch.testing.assert_close(own, package, atol=1e-4, rtol=0)
+    record = json.loads((tmp_path / "model" / "training.json").read_text())["start"]
+    assert record["sha256"].startswith("579344248a93e230")
+    other = [*TINY[:-2], "--dataset", str(toy), "--checkpoint", start[-1]]
+    shown = fails(train.main, other)
+    assert "packaged:tf_efficientnet_lite0 holds the weights of tf_efficientnet_lite0: expected --model tf_eff" in shown
+    assert "unknown model 'packaged:lite7'" in fails(train.main, [*lite, "--checkpoint", "packaged:lite7"])
+    assert "has 5 stages with its stem: expected --freeze below that, got 5" in fails(
+        train.main, ["--model", "test_resnet", "--freeze", "5", "--dataset", str(toy), "--out", str(tmp_path / "a")]
+    )
+
+
+def test_arguments_of_the_model_are_saved_with_it(toy, tmp_path):
+    """Padding as in TensorFlow: without it the same weights give other logits at a stride on an even side."""
+    arguments = ["--model", "mobilenetv2_100", "--image-size", "32", "--batch-size", "60", "--dataset", str(toy)]
+    train.main([*arguments, "--epochs", "1", "--model-kwargs", "pad_type=same", "--out", str(tmp_path / "model")])
+    views = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    saved = load(f"local-dir:{tmp_path / 'model'}").network.eval()
+    made = [timm.create_model("mobilenetv2_100", **each).eval() for each in ({"pad_type": "same"}, {})]
+    for each in made:
+        each.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"))
+    with torch.inference_mode():
+        torch.testing.assert_close(saved(views), made[0](views))
+        assert not torch.allclose(saved(views), made[1](views), atol=1e-3)
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["kwargs"] == {"pad_type": "same"}
 
 
 def test_a_training_starts_from_a_model_of_the_same_split(toy, trained, tmp_path):

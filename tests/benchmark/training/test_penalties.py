@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from benchmark.models.training_record import Partition
-from benchmark.training.objectives.adversarial import Adversary, ramp, reverse
-from benchmark.training.objectives.hsic import gaussian, hsic, same
-from benchmark.training.objectives.penalty import sides
+from benchmark.training.objectives.adversarial import RENEW, Adversary, ramp, reverse
+from benchmark.training.objectives.hsic import Dependence, gaussian, hsic, normalised_hsic, same
+from benchmark.training.objectives.penalty import normalised, sides
 from benchmark.training.objectives.registry import OBJECTIVES
-from benchmark.training.objectives.wasserstein import critic, distance, gradient_penalty
+from benchmark.training.objectives.wasserstein import Wasserstein, critic, distance, gradient_penalty
 
 PARTITION = Partition(foreground=6, background=4)
 
@@ -77,6 +77,71 @@ def test_hsic_is_the_u_statistic_over_all_quadruples():
     assert hsic(*kernels).item() == pytest.approx(expected, abs=1e-12)
 
 
+def test_normalised_hsic_is_that_sum_over_the_root_of_both_with_themselves():
+    features, labels = torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 2, 2, 0])
+    first, second = gaussian(features), same(labels).double()
+    top, one, two = (
+        _unbiased_by_sums(*(each.numpy() for each in pair))
+        for pair in ((first, second), (first, first), (second, second))
+    )
+    assert normalised_hsic(first, second).item() == pytest.approx(top / math.sqrt(one * two), abs=1e-9)
+    assert normalised_hsic(second, second).item() == pytest.approx(1)
+    assert normalised_hsic(first, torch.eye(7, dtype=torch.float64)).item() == 0  # no two labels are the same
+
+
+@pytest.mark.parametrize("width", [4, 32, 450])
+def test_a_label_in_one_of_many_features_costs_the_same(width):
+    """Ten labels almost without noise in one of `width` features of variance 1, 256 images, mean of two draws.
+
+    One kernel of the median width over all features: 0.0106, 0.0011 and 0.00009.
+    """
+    wide = Partition(foreground=width, background=4)
+    penalty = Dependence(wide, (2, 10), 0)
+    costs = []
+    for _ in range(2):
+        labels, features = torch.randint(0, 10, (256,)), torch.randn(256, width + 4)
+        empty = penalty(sides(wide, features, labels % 2, labels), 1.0, 0.0)[1].item()
+        features[:, 0] = normalised((labels + 0.01 * torch.randn(256))[:, None])[:, 0]
+        costs.append(penalty(sides(wide, features, labels % 2, labels), 1.0, 0.0)[1].item() - empty)
+    assert 0.1 < np.mean(costs) < 0.5
+
+
+def test_critics_of_normalised_parts_do_not_see_the_scale_and_those_of_the_paper_do():
+    features, labels = torch.randn(16, PARTITION.size), (torch.arange(16) % 3, torch.arange(16) % 5)
+    for critic_input, same_for_both in (("normalised", True), ("raw", False)):
+        measured = []
+        for scale in (1.0, 100.0):
+            torch.manual_seed(0)
+            penalty = Wasserstein(PARTITION, (3, 5), 0, 1, 1e-3, critic_input)
+            measured.append(penalty(sides(PARTITION, scale * features, *labels), 1.0, 1.0)[1].item())
+        assert (measured[0] == pytest.approx(measured[1], rel=1e-3)) == same_for_both
+
+
+def test_readers_are_re_initialised_in_turn_and_a_single_one_never():
+    features, labels = torch.randn(16, PARTITION.size), (torch.arange(16) % 3, torch.arange(16) % 5)
+    both = sides(PARTITION, features, *labels)
+    for count in (3, 1):
+        penalty = Adversary(PARTITION, (3, 5), 0, readers=count)
+        changed = []
+        for _ in range(3 * RENEW):
+            before = [each.clone() for each in penalty.readers.parameters()]
+            penalty.learn(both)
+            now = [not torch.equal(*each) for each in zip(before, penalty.readers.parameters(), strict=True)]
+            changed += [place for place, each in enumerate(now[: 4 * count : 4]) if each]
+        assert changed == ([1, 2, 0] if count > 1 else [])
+
+
+def test_the_papers_reversal_is_a_single_reader_of_raw_features():
+    features, labels = torch.randn(16, PARTITION.size), (torch.arange(16) % 3, torch.arange(16) % 5)
+    penalty = Adversary(PARTITION, (3, 5), 0, readers=1, critic_input="raw")
+    both = sides(PARTITION, features, *labels)
+    expected = sum(
+        nn.functional.cross_entropy(next(iter(heads))(side.features), side.other).item()
+        for heads, side in zip(penalty.readers, both, strict=True)
+    )
+    assert penalty(both, 1.0, 1.0)[1].item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_hsic_is_about_zero_for_what_is_independent_and_far_above_for_what_is_not():
     labels = torch.randint(0, 5, (400,))
     noise = torch.randn(400, 8)
@@ -129,13 +194,14 @@ def test_readers_learn_while_the_network_unlearns():
 )
 def test_each_objective_lowers_its_own_penalty(name):
     """A linear map of features that hold both labels: its own label stays readable in each part."""
-    weights = {"wasserstein": 1.0, "adversarial": 3.0, "hsic": 30.0, "mine": 3.0, "club": 1.0}
+    weights = {"wasserstein": 1.0, "adversarial": 3.0, "hsic": 3.0, "mine": 3.0, "club": 1.0}
     weight, better = weights[name], 1 if name == "adversarial" else -1
     steps = 300 if name == "adversarial" else 80  # its ramp needs time
     plain, held = _solve(name, 0.0, steps), _solve(name, weight, steps)
-    assert held.penalty * better > plain.penalty * better + 0.3 * abs(plain.penalty)
+    # Readers that were just re-initialised leave less room above.
+    assert held.penalty * better > plain.penalty * better + (0.2 if better > 0 else 0.3) * abs(plain.penalty)
     assert min(held.own) > 0.9
-    if name in ("hsic", "mine"):  # a fresh reader finds less, too
+    if name in ("hsic", "mine", "adversarial"):  # a fresh reader finds less, too
         assert held.other < plain.other - 0.15
 
 

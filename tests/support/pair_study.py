@@ -1,0 +1,111 @@
+"""Fine-tuning a real backbone on guides of shared photos, and what is then read from photos that it never saw.
+
+A division of the 200 foreground photos: 140 to fine-tune on, 60 to measure on. Two photos of each background are in
+the fine-tuning (`seen`), the third is not (`unseen`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from benchmark.training.batches import Batches
+from benchmark.training.config import Settings
+from benchmark.training.distributed import World
+from benchmark.training.loop import Training
+from benchmark.training.network import COLOURS, Parts, Whole, create, divide
+from benchmark.training.objectives.registry import OBJECTIVES
+from generation.images.compose import compose
+from tests.support.eraser_study import SUFFIXES, Study
+from tests.support.eraser_study import divide as draw
+
+CHECKPOINT = "mobilenetv2_100.safetensors"
+SIZE, SIDE, OBJECT = 128, 147, 0.6  # of a view, of a guide (in pixels), of the object in it
+TRAIN, TEST = 140, 60
+
+
+@dataclass(frozen=True)
+class Guides:
+    """(200, 30, 3, SIDE, SIDE) uint8 guides of each foreground on each background photo, and both labels."""
+
+    pixels: torch.Tensor
+    foreground: np.ndarray
+    background: np.ndarray
+
+
+def guides(shared: Path) -> Guides:
+    """Compose the guides at their small size; each pair of photos has its own box, drawn by their numbers."""
+    paths = [sorted(each for each in (shared / name).glob("*/*") if each.suffix.lower() in SUFFIXES) for name in KINDS]
+    foregrounds, backgrounds = ([Image.open(path).convert("RGB") for path in each] for each in paths)
+    side = round(OBJECT * SIDE)
+    pixels = np.empty((len(foregrounds), len(backgrounds), 3, SIDE, SIDE), dtype=np.uint8)
+    for photo, foreground in enumerate(foregrounds):
+        foreground.thumbnail((4 * side, 4 * side))
+        for place, background in enumerate(backgrounds):
+            left, top = map(int, np.random.default_rng((0, 0, photo, place)).integers(0, SIDE - side + 1, 2))
+            guide = compose(foreground, background, (left, top, left + side, top + side), SIDE)
+            pixels[photo, place] = np.asarray(guide).transpose(2, 0, 1)
+    labels = np.unique([path.parent.name for path in paths[1]], return_inverse=True)[1]
+    return Guides(torch.from_numpy(pixels), np.arange(len(foregrounds)) * 5, labels)
+
+
+KINDS = ("foregrounds", "backgrounds")
+
+
+def unseen(background: np.ndarray, division: int) -> np.ndarray:
+    """Return (30,) bool: the one photo of each background that a division keeps from fine-tuning."""
+    place = np.array([np.sum(background[:each] == background[each]) for each in range(len(background))])
+    return place == division % 3
+
+
+def photos(division: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a division's foreground photos: to fine-tune on, and to measure on."""
+    first, second = draw(division, TRAIN, TEST)
+    return first, second
+
+
+def settings(objective: str, weight: float, **other: object) -> Settings:
+    """Return the settings of a fine-tuning."""
+    chosen = {"epochs": 4, "rate": 5e-4, "batch_size": 64, "per_photo": OBJECTIVES[objective].per_photo, **other}
+    common = {"model": "mobilenetv2_100", "kwargs": {"pad_type": "same"}, "size": SIZE, "freeze_statistics": True}
+    return Settings(objective=objective, weight=weight, precision="fp32", **common, **chosen)
+
+
+def fine_tune(made: Guides, shared: Path, division: int, how: Settings, report=print) -> Parts | Whole:
+    """Fine-tune from the real weights on a division's guides, as `benchmark.train` does."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(how.seed)
+        network = create(how.model, how.size, shared / "weights" / CHECKPOINT, how.kwargs)
+        make = OBJECTIVES[how.objective].make
+        model, penalty = Whole(network), None
+        if make is not None:
+            divided = divide(how.model, network, how.size, how.foreground_features)
+            model, penalty = Parts(network, divided, 10), make(divided, (1000, 10), how.seed)
+        chosen, places = photos(division)[0], np.flatnonzero(~unseen(made.background, division))
+        grid = np.stack(np.meshgrid(chosen, places, indexing="ij")).reshape(2, -1)
+        pixels = made.pixels[torch.from_numpy(grid[0]), torch.from_numpy(grid[1])]
+        labels = torch.from_numpy(made.foreground[grid[0]]), torch.from_numpy(made.background[grid[1]])
+        options = {"batch_size": how.batch_size, "per_photo": how.per_photo, "size": how.size, "seed": how.seed}
+        sources, rows = torch.from_numpy(grid), torch.arange(len(pixels))
+        batches = Batches(pixels, *labels, sources, rows, None, world=World(), **options)
+        training = Training(model, penalty, batches, how, World(), torch.device("cpu"))
+        training.run(lambda: None, 1 << 30, report)
+    return model.eval()
+
+
+def study(model: Parts | Whole, made: Guides) -> Study:
+    """Return the pooled features of all guides, without random views, and the head."""
+    mean, std = (torch.tensor(COLOURS[name]).view(3, 1, 1) for name in ("mean", "std"))
+    found = []
+    with torch.inference_mode():
+        for rows in made.pixels:
+            views = functional.interpolate(rows.float() / 255, (SIZE, SIZE), mode="bilinear", antialias=True)
+            network = model.network
+            views = ((views - mean) / std).contiguous(memory_format=torch.channels_last)
+            found.append(network.forward_head(network.forward_features(views), pre_logits=True).numpy())
+    head = model.network.get_classifier()
+    weight, bias = (each.detach().numpy() for each in (head.weight, head.bias))
+    return Study(np.stack(found), made.foreground, made.background, weight, bias)
