@@ -1,22 +1,29 @@
 """Fine-tuning a real backbone on guides of shared photos, and what is then read from photos that it never saw.
 
 A division of the 200 foreground photos: 140 to fine-tune on, 60 to measure on. Two photos of each background are in
-the fine-tuning (`seen`), the third is not (`unseen`).
+the fine-tuning (`seen`), the third is not (`unseen`). Readers are fitted on three quarters of the 60 photos, on the
+seen background photos, and tested on the other quarter, each in turn.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
 
+from benchmark.probing import probes
+from benchmark.probing.folds import Fold
+from benchmark.probing.leakage import Asked, nulls, read_all
+from benchmark.probing.permutation import owners, permuted
+from benchmark.probing.retention import same_photo
 from benchmark.training.batches import Batches
 from benchmark.training.config import Settings
 from benchmark.training.distributed import World
 from benchmark.training.loop import Training
-from benchmark.training.network import COLOURS, Parts, Whole, create, divide
+from benchmark.training.network import COLOURS, Parts, Whole, create, divide, freeze
 from benchmark.training.objectives.registry import OBJECTIVES
 from generation.images.compose import compose
 from tests.support.eraser_study import SUFFIXES, Study
@@ -24,7 +31,12 @@ from tests.support.eraser_study import divide as draw
 
 CHECKPOINT = "mobilenetv2_100.safetensors"
 SIZE, SIDE, OBJECT = 128, 147, 0.6  # of a view, of a guide (in pixels), of the object in it
-TRAIN, TEST = 140, 60
+TRAIN, TEST, FOLDS = 140, 60, 4
+FROZEN = 5  # the stem and four of seven stages: an eighth of the weights
+FEATURES = 32  # of the foreground part
+READERS = ("linear", "lda", "knn", "kernel", "mlp")
+NULLS = 20
+KINDS = ("foregrounds", "backgrounds")
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,6 @@ def guides(shared: Path) -> Guides:
     return Guides(torch.from_numpy(pixels), np.arange(len(foregrounds)) * 5, labels)
 
 
-KINDS = ("foregrounds", "backgrounds")
-
-
 def unseen(background: np.ndarray, division: int) -> np.ndarray:
     """Return (30,) bool: the one photo of each background that a division keeps from fine-tuning."""
     place = np.array([np.sum(background[:each] == background[each]) for each in range(len(background))])
@@ -69,9 +78,19 @@ def photos(division: int) -> tuple[np.ndarray, np.ndarray]:
 
 def settings(objective: str, weight: float, **other: object) -> Settings:
     """Return the settings of a fine-tuning."""
-    chosen = {"epochs": 4, "rate": 5e-4, "batch_size": 64, "per_photo": OBJECTIVES[objective].per_photo, **other}
-    common = {"model": "mobilenetv2_100", "kwargs": {"pad_type": "same"}, "size": SIZE, "freeze_statistics": True}
-    return Settings(objective=objective, weight=weight, precision="fp32", **common, **chosen)
+    chosen: dict[str, Any] = {"epochs": 6, "rate": 2e-4, "batch_size": 64, "foreground_features": FEATURES, **other}
+    return Settings(
+        model="mobilenetv2_100",
+        kwargs={"pad_type": "same"},
+        size=SIZE,
+        objective=objective,
+        weight=weight,
+        per_photo=OBJECTIVES[objective].per_photo,
+        freeze=FROZEN,
+        freeze_statistics=True,
+        precision="fp32",
+        **chosen,
+    )
 
 
 def fine_tune(made: Guides, shared: Path, division: int, how: Settings, report=print) -> Parts | Whole:
@@ -79,6 +98,7 @@ def fine_tune(made: Guides, shared: Path, division: int, how: Settings, report=p
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(how.seed)
         network = create(how.model, how.size, shared / "weights" / CHECKPOINT, how.kwargs)
+        freeze(how.model, network, how.freeze)
         make = OBJECTIVES[how.objective].make
         model, penalty = Whole(network), None
         if make is not None:
@@ -109,3 +129,51 @@ def study(model: Parts | Whole, made: Guides) -> Study:
     head = model.network.get_classifier()
     weight, bias = (each.detach().numpy() for each in (head.weight, head.bias))
     return Study(np.stack(found), made.foreground, made.background, weight, bias)
+
+
+def readable(found: Study, width: int, division: int, cut: str) -> dict[str, Any]:
+    """Return what the readers read of the background in the first `width` features, the best one, and its null.
+
+    The best is chosen on held-out photos. Labels are permuted over background photos, the best reader fitted again.
+    """
+    test, new = photos(division)[1], unseen(found.background, division)
+    everything = np.arange(len(new))
+    values, labels = found.rows(test, everything)[:, :width], found.labels(test, everything)
+    photo, place = np.repeat(np.arange(len(test)), len(new)), np.tile(everything, len(test))
+    tested = new[place] == (cut == "unseen")
+    folds = []
+    for fold in range(FOLDS):
+        train = np.flatnonzero((photo % FOLDS != fold) & ~new[place])
+        held = photo[train] // FOLDS % 4 == 0
+        folds.append(Fold(train, np.flatnonzero((photo % FOLDS == fold) & tested), ~held, held))
+    read = read_all(values, labels, folds, len(np.unique(labels)), Asked(READERS, division, control=False))
+    best = max(read, key=lambda kind: read[kind].held_right.mean())
+    changed = permuted(owners(labels, place, folds), NULLS, division)
+    null = nulls(values, changed, folds, read[best].again).mean(1)
+    each = {kind: float(one.right.mean()) for kind, one in read.items()}
+    return {"each": each, "best": best, "accuracy": each[best], "null": float(null.mean())}
+
+
+def kept(found: Study, width: int, division: int) -> dict[str, float]:
+    """Return what the first `width` features keep of the 60 photos, and the head's accuracy.
+
+    `class`: a new linear probe, fitted on the seen and tested on the unseen background photos; `same`: recall@1 of the
+    photo on another background. `head`: of the 140 photos on unseen background photos, whose classes it was trained on;
+    it knows the classes of the 60 photos only from before.
+    """
+    (chosen, test), new = photos(division), unseen(found.background, division)
+    everything, seen = np.flatnonzero(new | ~new), np.flatnonzero(~new)
+    rows, label = found.rows(test, seen)[:, :width], np.repeat(np.arange(len(test)), len(seen))
+    held = np.tile(np.arange(len(seen)) % 4 == 0, len(test))
+    probe = probes.fit("linear", rows, label, held, classes=len(test), seed=division)
+    right = probe(found.rows(test, np.flatnonzero(new))[:, :width]).argmax(1)
+    again = same_photo(
+        found.rows(test, everything)[:, :width], np.repeat(test, len(new)), found.labels(test, everything)
+    )
+    logits = found.rows(chosen, np.flatnonzero(new)) @ found.weight.T + found.bias
+    head = logits.argmax(1) == np.repeat(found.foreground[chosen], new.sum())
+    return {
+        "class": float((right == np.repeat(np.arange(len(test)), new.sum())).mean()),
+        "same": float(again.mean()),
+        "head": float(head.mean()),
+    }
