@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from benchmark.probing import tradeoff
 from benchmark.schemas.experiments import Point, Sweep
 from benchmark.schemas.metrics import Spread
 from benchmark.training import adapter
+from d3s_dataset.errors import ReleaseError
 
 
 def _rows(count: int, seed: int) -> adapter.Labelled:
@@ -32,6 +34,28 @@ def test_a_neck_keeps_its_label_and_loses_the_other(monkeypatch):
     assert all((each.told(test.features) == test.foreground).mean() > 0.9 for each in found.values())
     read = {weight: _read(each.part(rows.features, "foreground"), rows.background) for weight, each in found.items()}
     assert read[30.0] < read[0.0] - 0.1
+
+
+def test_a_neck_takes_the_paired_objective_and_needs_pairs(monkeypatch):
+    """20 photos on 16 backgrounds, each photo a direction of its own, as each background photo."""
+    monkeypatch.setattr(adapter, "WIDTH", 8)
+    monkeypatch.setattr(adapter, "STEPS", 150)
+    rng = np.random.default_rng(0)
+    sources = np.stack(np.meshgrid(np.arange(20), np.arange(16), indexing="ij")).reshape(2, -1)
+    directions = rng.normal(size=(36, 12))
+    shown = directions[sources[0]] + directions[20 + sources[1]] + rng.normal(0, 0.1, (320, 12))
+    rows = adapter.Labelled(shown.astype(np.float32), sources[0] % 5, sources[1] % 4, sources)
+    spread = {}
+    for weight in (0.0, 10.0):
+        values = adapter.train(rows, "pair", weight, 0).part(rows.features, "foreground")
+        scaled = ((values - values.mean(0)) / values.std(0)).reshape(20, 16, -1)
+        spread[weight] = scaled.var(1).mean()
+    assert spread[10.0] < 0.5 * spread[0.0]
+    alone = replace(rows, sources=np.stack([np.arange(320), sources[1]]))
+    with pytest.raises(
+        ReleaseError, match="no foreground photo of the training images stands on two background photos"
+    ):
+        adapter.train(alone, "pair", 1.0, 0)
 
 
 def _read(features: np.ndarray, labels: np.ndarray) -> float:
