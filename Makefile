@@ -44,7 +44,7 @@ disentangle: $(INSTALLED)
 		--aligned-only sample --dataset demo/d3s --out demo/parts
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --erase leace \
 		--dataset demo/d3s --out demo/disentangled
-	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 10 100 \
+	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 1 10 \
 		--dataset demo/d3s --out demo/sweep
 	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --repeats 3 \
 		--dataset demo/d3s --out demo/disentangled

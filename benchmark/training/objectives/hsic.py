@@ -45,7 +45,7 @@ def hsic(first: Float[torch.Tensor, "*b n n"], second: Float[torch.Tensor, "*b n
 
 
 def gaussian(features: Float[torch.Tensor, "*b n d"]) -> Float[torch.Tensor, "*b n n"]:
-    """Return the (..., n, n) Gaussian kernels of (..., n, d) features; the squared width is the median squared distance.
+    """Return (..., n, n) Gaussian kernels of (..., n, d) features; the squared width is the median squared distance.
 
     The width takes no gradient, and makes the kernel independent of the features' scale.
     """
