@@ -19,6 +19,7 @@ from benchmark.probing.folds import Fold
 from benchmark.probing.leakage import Asked, nulls, read_all
 from benchmark.probing.permutation import owners, permuted
 from benchmark.probing.retention import same_photo
+from benchmark.training import adapter
 from benchmark.training.batches import Batches
 from benchmark.training.config import Settings
 from benchmark.training.distributed import World
@@ -33,7 +34,7 @@ CHECKPOINT = "mobilenetv2_100.safetensors"
 SIZE, SIDE, OBJECT = 128, 147, 0.6  # of a view, of a guide (in pixels), of the object in it
 TRAIN, TEST, FOLDS = 140, 60, 4
 FROZEN = 5  # the stem and four of seven stages: an eighth of the weights
-FEATURES = 32  # of the foreground part
+FEATURES = 64  # of a backbone's foreground part
 READERS = ("linear", "lda", "knn", "kernel", "mlp")
 NULLS = 20
 KINDS = ("foregrounds", "backgrounds")
@@ -129,6 +130,25 @@ def study(model: Parts | Whole, made: Guides) -> Study:
     head = model.network.get_classifier()
     weight, bias = (each.detach().numpy() for each in (head.weight, head.bias))
     return Study(np.stack(found), made.foreground, made.background, weight, bias)
+
+
+def neck(found: Study, division: int, weight: float) -> tuple[Study, int]:
+    """Train a neck with `pair` on a division's fine-tuning guides; return all guides' foreground part, and its width.
+
+    The head is that of the neck, over the 140 photos, under the numbers of their classes.
+    """
+    chosen, places = photos(division)[0], np.flatnonzero(~unseen(found.background, division))
+    sources = np.stack(np.meshgrid(chosen, places, indexing="ij")).reshape(2, -1)
+    known, labels = np.unique(found.foreground[sources[0]], return_inverse=True)
+    rows = adapter.Labelled(found.features[sources[0], sources[1]], labels, found.background[sources[1]], sources)
+    trained = adapter.train(rows, "pair", weight, division)
+    count = found.features.shape[-1]
+    part = trained.part(found.features.reshape(-1, count), "foreground")
+    head = np.full((1000, part.shape[1]), 0.0, np.float32), np.full(1000, -np.inf, np.float32)
+    for place, each in zip(head, (trained.foreground_head.weight, trained.foreground_head.bias), strict=True):
+        place[known] = each.detach().numpy()
+    shape = (*found.features.shape[:2], part.shape[1])
+    return Study(part.reshape(shape), found.foreground, found.background, *head), part.shape[1]
 
 
 def readable(found: Study, width: int, division: int, cut: str) -> dict[str, Any]:
