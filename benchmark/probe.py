@@ -143,14 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for each in kinds:
         if each not in PROBES:
             raise ResultError(f"unknown probe {each!r}: expected --probes of {', '.join(PROBES)}")
-    if args.erase not in erasers.ERASERS:
-        raise ResultError(f"unknown eraser {args.erase!r}: expected --erase of {', '.join(erasers.ERASERS)}")
-    erasers.check(args.erase, dict(args.erase_kwargs))
-    if args.erase_label == "photo" and args.erase in erasers.UNLABELLED:
-        labelled = ", ".join(each for each in erasers.ERASERS if each not in erasers.UNLABELLED)
-        raise ResultError(
-            f"--erase {args.erase} uses no label of the background: for --erase-label photo type --erase of {labelled}"
-        )
+    _check_eraser(args.erase, args.erase_label, dict(args.erase_kwargs))
     check_installed(*([] if args.erase == _DONE else ["concept_erasure"]))
     split = open_split(args.dataset, args.config, args.split, args.limit)
     say(describe(split.facts()))
@@ -158,17 +151,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = features_of(subject, split, Options("fp32", not args.no_compile, args.devices))
     from benchmark.inference.devices import choose_devices
+    from benchmark.probing.erasure import Erasing
     from benchmark.probing.leakage import Asked
 
     asked = Asked(kinds, args.seed, str(choose_devices(args.devices)[0]), null=args.null)
-    from benchmark.probing.erasure import Erasing
-
     cuts, options = tuple(dict.fromkeys(args.cut)), dict(args.erase_kwargs)
     erasing = None if args.erase == _DONE else Erasing(args.erase, args.erase_label, cuts, options)
     found = probe(features, asked, erasing, started)
     say(f"\n{found.model.tag or found.model.name}; {found.features} features; {found.seconds:.1f} s")
     say(show(found))
     _finish(found, args.out, erasing, args.allow_unconverged)
+
+
+def _check_eraser(name: str, label: str, options: dict[str, object]) -> None:
+    if name not in erasers.ERASERS:
+        raise ResultError(f"unknown eraser {name!r}: expected --erase of {', '.join(erasers.ERASERS)}")
+    erasers.check(name, options)
+    if label == "photo" and name in erasers.UNLABELLED:
+        labelled = ", ".join(each for each in erasers.ERASERS if each not in erasers.UNLABELLED)
+        raise ResultError(
+            f"--erase {name} uses no label of the background: for --erase-label photo type --erase of {labelled}"
+        )
 
 
 def _finish(found: experiments.Probed, out: Path, erasing: "Erasing | None", allowed: bool) -> None:
@@ -179,21 +182,20 @@ def _finish(found: experiments.Probed, out: Path, erasing: "Erasing | None", all
         if not allowed:
             raise ResultError(f"{line}; type --allow-unconverged to have the result all the same")
         warn(line)
-    mark, settings = "-probe", [found.seed, sorted({each.probe for each in found.readings})]
-    if erasing:
-        mark = "-".join(
-            [
-                "-probe",
-                erasing.name,
-                *["photo"] * (erasing.label == "photo"),
-                *erasing.cuts[erasing.cuts == ("seen",) :],
-            ]
-        )
-        settings += [sorted(erasing.options.items())] if erasing.options else []
-    path = out / f"{stem(found.model, found.dataset, *settings)}{mark}.json"
+    settings: list[object] = [found.seed, sorted({each.probe for each in found.readings})]
+    settings += [sorted(erasing.options.items())] if erasing and erasing.options else []
+    path = out / f"{stem(found.model, found.dataset, *settings)}-probe{_mark(erasing)}.json"
     write_atomic(path, to_json(found))
     say(f"result {path}")
     record(probed=found, path=path)
+
+
+def _mark(erasing: "Erasing | None") -> str:
+    """Return the end of a file's name: the eraser, and what differs from the label's erasure on seen backgrounds."""
+    if erasing is None:
+        return ""
+    cuts = [] if erasing.cuts == ("seen",) else erasing.cuts
+    return "-".join(["", erasing.name, *["photo"] * (erasing.label == "photo"), *cuts])
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def _fit(erasing: Erasing, setting: _Setting, options: Mapping[str, float] | Non
 
 
 def _cells(setting: _Setting, values: np.ndarray) -> list[tuple[Target, Cell]]:
-    """Return what leaks, on photos that neither eraser nor probe has seen; then a fresh probe of what should be kept."""
+    """Return what leaks, on photos that neither eraser nor probe has seen; then a fresh probe of what to keep."""
     features, part, wanted, asked = setting.features, setting.part, setting.wanted, setting.asked
     name = "unseen_foreground" if setting.unseen is None else "unseen_both"
     leak = measure(features, part, values, wanted, setting.rows, name, asked, [setting.fold()])

@@ -195,7 +195,8 @@ def test_an_eraser_sees_its_own_photos_only_and_the_three_sets_share_none(table,
 
     monkeypatch.setattr(erasers, "fit", watched)
     tested = []
-    monkeypatch.setattr(erasure, "read", lambda *args: tested.append(args) or iter(()))
+    measure = erasure.measure
+    monkeypatch.setattr(erasure, "measure", lambda *args: tested.append(args) or measure(*args))
     found, *_ = erasure.erasures(Erasing("leace"), features, LINEAR, [])
     assert sum(found.photos) == 54
     assert max(found.photos) - min(found.photos) <= 1
@@ -207,6 +208,29 @@ def test_an_eraser_sees_its_own_photos_only_and_the_three_sets_share_none(table,
             sides = [set(features.foreground_source[each]) for each in (fold.train, fold.test)]
             assert not sides[0] & sides[1]
             assert not (sides[0] | sides[1]) & set(keep)
+
+
+def test_on_unseen_backgrounds_neither_eraser_nor_probe_has_seen_the_photos_of_the_test(table, monkeypatch):
+    features, seen, tested = table(classes=18, photos=1, backgrounds=3, templates=3), [], []
+    fit, measure = erasers.fit, erasure.measure
+
+    def watched(name, values, erase, keep, **others):
+        seen.append((values, erase))
+        return fit(name, values, erase, keep, **others)
+
+    monkeypatch.setattr(erasers, "fit", watched)
+    monkeypatch.setattr(erasure, "measure", lambda *args: tested.append(args) or measure(*args))
+    found, *_ = erasure.erasures(Erasing("leace", "photo", ("unseen",)), features, LINEAR, [])
+    assert (found.cut, found.erase_label) == ("unseen", "photo")
+    (values, erase), (fold,) = seen[0], tested[0][-1]
+    photos = [set(features.background_source[each]) for each in (fold.train, fold.test)]
+    assert not photos[0] & photos[1]
+    assert [len(each) for each in photos] == [6, 3]
+    assert set(erase) == photos[0]
+    assert len(values) == 6 * found.photos[0]
+    held = set(features.background_source[fold.train[fold.held]])
+    assert held
+    assert not held & set(features.background_source[fold.train[fold.learn]])
 
 
 def test_erasing_lowers_what_a_linear_probe_reads_on_other_photos(table):
