@@ -51,9 +51,8 @@ def noise(rows: Rows, seed: int, *, share: float = SHARE, strength: float = STRE
 def shaped_noise(rows: Rows, seed: int, *, strength: float = SHAPED) -> tuple[Map, int]:
     """Apply LEACE, then add Gaussian noise whose covariance is `strength`^2 that within photos: ours.
 
-    Where features are x = photo + background, both Gaussian, each direction then has the same bound, 1 / strength^2,
-    on the ratio of what backgrounds make of it to noise, so that no direction is drowned that says more of the photo
-    than it must (the water-filling of Gaussian channels, Cover and Thomas, 9.4, turned round).
+    What backgrounds make of a direction is no more than its spread within photos, so in every direction the signal of
+    the background is at most 1 / `strength`^2 times the noise, and no direction is drowned that says little of it.
 
     Args:
         rows: see `registry.Fit`.

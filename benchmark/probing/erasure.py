@@ -33,7 +33,7 @@ _OTHER = {"background": "foreground", "superclass": "background"}
 
 @dataclass(frozen=True)
 class Erasing:
-    """Which eraser by name, what it erases (the label or its `photo`), on which cuts, with which constants."""
+    """An eraser by name, what it erases (the label or its `photo`), the cuts, and constants in place of its own."""
 
     name: str
     label: Literal["background", "photo"] = "background"
@@ -82,7 +82,7 @@ def _part(features: Features, name: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Setting:
-    """Where one eraser is measured: columns of a part, a label, three sets, (n,) bool left out or None."""
+    """The place where one eraser is measured: columns of a part, a label, three sets, (n,) bool left out or None."""
 
     features: Features
     part: str

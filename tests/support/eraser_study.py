@@ -126,7 +126,7 @@ def fit(
 
 @dataclass(frozen=True)
 class Draw:
-    """Who sees which photos: those of probe and test, the cut, and the division, which is the seed too."""
+    """A draw of photos: those of probe and test, the cut, and the division, which is the seed too."""
 
     probe: np.ndarray
     test: np.ndarray
@@ -202,6 +202,6 @@ def _fresh(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> float:
     seen, tested = background_split(study, "unseen", seed)
     labels = np.repeat(np.arange(len(test)), len(seen))
     held = np.tile(np.arange(len(seen)) % 4 == 0, len(test))
-    probe = probes.fit("lda", eraser(study.rows(test, seen)), labels, held, classes=len(test), seed=seed)
+    probe = probes.fit("linear", eraser(study.rows(test, seen)), labels, held, classes=len(test), seed=seed)
     right = probe(eraser(study.rows(test, tested))).argmax(1) == np.repeat(np.arange(len(test)), len(tested))
     return float(right.mean())
