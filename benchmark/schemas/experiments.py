@@ -117,7 +117,7 @@ class Kept(Strict):
 
 
 class Threat(Strict):
-    """What a probe reads of the erased label with more than one vector per image (`probing.threats`).
+    """Reading of the erased label by a probe with more than one vector per image (`probing.threats`).
 
     `access`: `bag`, of `count` test images that share a photo of the label, n bags; `query`, the mean of `count`
     erasures of copies of each image, n images; `limit`, the same without noise, `count` 0. The last two of erasers that
