@@ -179,7 +179,11 @@ def _queries(erasing: Erasing, setting: _Setting, eraser: erasers.Eraser) -> Ite
     rows, raw = setting.rows, setting.features.values[:, setting.where]
     limit = _fit(erasing, setting, threats.noiseless(erasing.options))
     copies = min(threats.COPIES, raw.shape[1] + 1)
-    for access, count, values in (("query", copies, threats.queried(eraser, raw, copies)), ("limit", 0, limit(raw))):
+    views: list[tuple[Literal["query", "limit"], int, np.ndarray]] = [
+        ("query", copies, threats.queried(eraser, raw, copies)),
+        ("limit", 0, limit(raw)),
+    ]
+    for access, count, values in views:
         found = read_all(
             values[rows], setting.wanted.labels[rows], [setting.fold()], setting.wanted.classes, setting.asked
         )
