@@ -126,9 +126,9 @@ def test_a_class_that_no_features_are_answered_with_is_refused():
         ("photo-lda", {"options": {"directions": 0}}, "'photo-lda': expected directions from 1 to "),
         ("kernel-lda", {"options": {"width": 0}}, "'kernel-lda': expected width from "),
         (
-            "leace",
+            "splince",
             {"erase": np.random.default_rng(0).permutation(180) % 60},
-            "'leace' erases all 24 features: give it wider features",
+            "'splince' erases all 24 features: give it wider features",
         ),
         ("inlp", {"features": np.repeat(np.eye(20, SIZE), 9, 0)}, "'inlp' keeps all 24 features: it found nothing"),
     ],
