@@ -8,7 +8,7 @@ from benchmark.erasers.noise import drawn
 from benchmark.erasers.registry import Map, Rows, within
 from d3s_dataset.errors import EraserError
 
-DIRECTIONS = 55  # at most; chosen on features of mobilenetv2_100
+DIRECTIONS = 50  # at most; chosen on features of mobilenetv2_100
 STRENGTH = 0.0  # length of the noise, in units of the code's
 _WEIGHT = 0.1  # length of the answer's part, in units of the code's
 
