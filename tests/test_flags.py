@@ -18,7 +18,8 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
-    "--part": "1/8", "--model-kwargs": "a=1", "--alias": "a=b", "--rho": "0.5", "--warm-up": "0.5",
+    "--part": "1/8", "--model-kwargs": "a=1", "--erase-kwargs": "strength=1", "--alias": "a=b", "--rho": "0.5",
+    "--warm-up": "0.5",
     **dict.fromkeys(("--discordance", "--foreground-correlation", "--background-correlation"), "0.1"),
     **dict.fromkeys(NUMBERS.split(), "3"),
 }  # fmt: skip
@@ -30,6 +31,7 @@ INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}
 ONE_OR_SEVERAL = {"--model", "--erase"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
+ERASING = "--erase-label --cut --erase-kwargs"
 TRAIN = "--dataset --config --imagenet --aligned-only --checkpoint --out --epochs --image-size --batch-size --seed "
 TRAIN += "--checkpoint-every --lr --objective --precision --no-tensorboard --wandb --model-kwargs --freeze "
 TRAIN += "--freeze-statistics"
@@ -94,6 +96,10 @@ OBEYED = {
         "benchmark.probe",
         "--model a",
     ): f"{MODEL} --split --limit --no-compile --probes --erase --null --allow-unconverged --seed",
+    (
+        "benchmark.probe",
+        "--model a --erase noise",
+    ): f"{MODEL} --split --limit --no-compile --probes --null --allow-unconverged --seed {ERASING}",
     ("benchmark.train", "--model a"): TRAIN,
     **{
         ("benchmark.train", f"--model a --objective {name}"): f"{TRAIN} {PENALTY if each.make else ''}"

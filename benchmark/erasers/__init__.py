@@ -1,5 +1,5 @@
 """Erasers, which remove a label from frozen features, and the table of them. No torch before `fit`."""
 
-from benchmark.erasers.registry import ERASERS, FEWEST, Eraser, fit
+from benchmark.erasers.registry import ERASERS, FEWEST, UNLABELLED, Eraser, check, fit, options_of
 
-__all__ = ["ERASERS", "FEWEST", "Eraser", "fit"]
+__all__ = ["ERASERS", "FEWEST", "UNLABELLED", "Eraser", "check", "fit", "options_of"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.erasers.registry import Map, Rows, affine, one_hot
+from benchmark.erasers.registry import Map, Rows, affine, one_hot, within
 from d3s_dataset.errors import EraserError
 
 NUISANCE = 0.08  # of all directions, largest within-photo spread first, are the nuisance's own
@@ -18,25 +18,27 @@ RIDGES = (1.0,) * 4  # penalties of the linear readers that `band` takes away in
 SHRINKAGE = 0.1  # of the spread of all rows towards a sphere, before it is inverted
 
 
-def nuisance(rows: Rows, seed: int) -> tuple[Map, int]:
+def nuisance(rows: Rows, seed: int, *, share: float = NUISANCE) -> tuple[Map, int]:
     """Nuisance attribute projection (Solomonoff, Campbell and Boardman, ICASSP 2005).
 
-    The directions of largest within-photo spread are projected out.
+    The directions of largest within-photo spread, a share of all, are projected out.
     """
-    gone = directions(rows, NUISANCE)
+    within("nuisance", "share", share, 0, 1)
+    gone = directions(rows, share)
     return without(rows.features.mean(0, dtype=np.float64), gone), len(gone) - gone.shape[1]
 
 
-def photo_mean(rows: Rows, seed: int) -> tuple[Map, int]:
+def photo_mean(rows: Rows, seed: int, *, shrinkage: float = SHRINKAGE) -> tuple[Map, int]:
     """Ridge regression of features on the mean of their photo's: what is left identifies the photo.
 
     The rank is that of the photos' means, so few photos leave little: enough to separate photos, not enough for a
-    head of many classes.
+    head of many classes. `shrinkage` is of the spread of all rows towards a sphere.
     """
+    within("photo-mean", "shrinkage", shrinkage, 0, 1e3)
     x, means = centred(rows)
     total = x.T @ x / len(x)
     size = len(total)
-    total += SHRINKAGE * np.trace(total) / size * np.eye(size)
+    total += shrinkage * np.trace(total) / size * np.eye(size)
     matrix = np.linalg.solve(total, x.T @ means[rows.keep] / len(x))
     return affine(rows.features.mean(0, dtype=np.float64), matrix), min(size, len(means) - 1)
 

@@ -108,13 +108,31 @@ def three_sets(photos: Photos, seed: int) -> Int[np.ndarray, " n"]:
     return _deal(*_ways("unseen_foreground", photos)[0], LEAST, LEAST, seed)
 
 
-def apart(photos: Photos, sets: Int[np.ndarray, " n"], seed: int) -> Fold:
+def left_out(photos: Photos, seed: int) -> Bool[np.ndarray, " n"]:
+    """Return (n,) bool: rows on a third of each background's photos, drawn.
+
+    Raises:
+        ResultError: a background with fewer than three photos.
+    """
+    return _deal(*_ways("unseen_both", photos)[1], _TEST, LEAST, seed) == 0
+
+
+def apart(photos: Photos, sets: Int[np.ndarray, " n"], seed: int, unseen: Bool[np.ndarray, " n"] | None = None) -> Fold:
     """Return the fold that learns on set 1 and is tested on set 2 (`three_sets`).
+
+    Args:
+        photos: of the rows.
+        sets: (n,) in 0..2.
+        seed: of what is held out.
+        unseen: (n,) bool, the only rows to test on, and none to learn from: background photos that are left out.
 
     Raises:
         ResultError: too few photos for that.
     """
-    return _fold(_ways("unseen_foreground", photos), sets == 1, sets == 2, seed)
+    train, test = sets == 1, sets == 2
+    if unseen is None:
+        return _fold(_ways("unseen_foreground", photos), train, test, seed)
+    return _fold(_ways("unseen_both", photos), train & ~unseen, test & unseen, seed)
 
 
 def hold_out(photo: Int[np.ndarray, " n"], stratum: Int[np.ndarray, " n"], seed: int = 0) -> Bool[np.ndarray, " n"]:

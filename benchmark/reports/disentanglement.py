@@ -84,11 +84,19 @@ def where(facts: Dataset, about: Dataset) -> str:
     return text + f"; another release than above, digest {facts.digest[:12]}" * (facts.digest != about.digest)
 
 
+def eraser_name(erasure: Erasure) -> str:
+    """Return an eraser with what differs from its defaults."""
+    return probe_text.eraser_name(erasure)
+
+
 def kept(probed: Probed) -> list[tuple[str, ...]]:
     """Return the retention of the object, raw and after each eraser, as text."""
     rows = [_kept("raw", each) for each in probed.kept]
     for each in probed.erasure:
-        rows += [_kept("raw, test photos only", each.raw_kept), _kept(f"erased: {each.eraser}", each.erased_kept)]
+        rows += [
+            _kept("raw, test photos only", each.raw_kept),
+            _kept(f"erased: {probe_text.eraser_name(each)}", each.erased_kept),
+        ]
     return rows
 
 
@@ -164,7 +172,9 @@ def tables(given: Given) -> list[Table]:
     read = [(label, *row) for label, one in probed for row in readings(one)]
     best = [(label, *row) for label, one in probed for row in probe_text.readable_rows(one)]
     erasures = [(label, each) for label, one in probed for each in one.erasure]
-    erased = [(label, each.eraser, *row) for label, each in erasures for row in probe_text.erased_rows(each)]
+    erased = [
+        (label, probe_text.eraser_name(each), *row) for label, each in erasures for row in probe_text.erased_rows(each)
+    ]
     still = [(label, *row) for label, one in probed for row in kept(one)]
     correlated = [
         (f"{label_of(one.models[0])}, rho {one.rho:g}", *row) for one in given.correlations for row in methods(one)

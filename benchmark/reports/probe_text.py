@@ -16,6 +16,7 @@ READABLE = (
 )  # fmt: skip
 _SIDE = ("95 % interval", "control", "nats")
 ERASED = (*HEADINGS[:4], "raw", *_SIDE, "erased", *_SIDE)
+THREATS = ("with more than one vector per image", "probe", "n", "accuracy")
 _NO_CONTROL = "*"
 
 
@@ -116,6 +117,7 @@ def _share(each: Share | None) -> str:
 
 def _erasure(each: Erasure) -> str:
     lines = [erasure_line(each), grid(ERASED, erased_rows(each))]
+    lines += [grid(THREATS, threat_rows(each))] if each.threats else []
     return "\n".join([*lines, f"raw: {_kept(each.raw_kept)}", f"erased: {_kept(each.erased_kept)}"])
 
 
@@ -123,9 +125,22 @@ def erasure_line(each: Erasure) -> str:
     """Return what an eraser erased, and on how many photos."""
     photos = "/".join(map(str, each.photos))
     return (
-        f"{each.eraser} erases the {each.erases}: eraser, probe and test on {photos} foreground photos; "
+        f"{eraser_name(each)} erases the {each.erases}: eraser, probe and test on {photos} foreground photos; "
         f"rank {each.rank} of {each.size}"
     )
+
+
+def eraser_name(each: Erasure) -> str:
+    """Return an eraser with what differs from its defaults: constants, the photo as its label, unseen backgrounds."""
+    constants = ", ".join(f"{name} {value:g}" for name, value in each.options.items())
+    name = f"{each.eraser} ({constants})" if constants else each.eraser
+    return name + " of the photo" * (each.erase_label == "photo") + ", unseen backgrounds" * (each.cut == "unseen")
+
+
+def threat_rows(each: Erasure) -> list[tuple[str, ...]]:
+    """Return what more than one vector per image gives away, under `THREATS`."""
+    names = {"bag": "{} images of one photo", "query": "mean of {} erasures per image", "limit": "without its noise"}
+    return [(names[one.access].format(one.count), one.probe, str(one.n), percent(one.accuracy)) for one in each.threats]
 
 
 def erased_rows(each: Erasure) -> list[tuple[str, ...]]:

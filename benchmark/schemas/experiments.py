@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
+
 from benchmark.schemas.metrics import Number, Spread, Strict, Worst
 from benchmark.schemas.result import Dataset, Model, Run
 from benchmark.schemas.versions import Upgrade, Versioned
@@ -114,9 +116,27 @@ class Kept(Strict):
     head: Share | None
 
 
+class Threat(Strict):
+    """Reading of the erased label by a probe with more than one vector per image (`probing.threats`).
+
+    `access`: `bag`, of `count` test images that share a photo of the label, n bags; `query`, the mean of `count`
+    erasures of copies of each image, n images; `limit`, the same without noise, `count` 0. The last two of erasers that
+    draw noise alone. `accuracy` is null where no photo has so many images.
+    """
+
+    access: Literal["bag", "query", "limit"]
+    count: int
+    probe: str
+    n: int
+    accuracy: Number
+
+
 class Erasure(Strict):
     """One eraser: what it erased from which features, how many foreground photos each of the three sets held.
 
+    `erase_label`: what it was fitted to erase, the label (`background`) or which photo of it an image shows (`photo`).
+    `cut`: whether eraser and probe have seen the background photos of the test. `options`: constants that are not the
+    eraser's own. Older files: the label, `seen`, own constants, no `threats`.
     `raw` and `erased` hold the same readings and the same of what is kept, on raw and on erased features;
     `raw_readable` and `erased_readable` the best of their probes, empty in older files.
     """
@@ -132,6 +152,10 @@ class Erasure(Strict):
     erased_kept: Kept
     raw_readable: tuple[Readable, ...] = ()
     erased_readable: tuple[Readable, ...] = ()
+    erase_label: Literal["background", "photo"] = "background"
+    cut: Literal["seen", "unseen"] = "seen"
+    options: dict[str, float] = Field(default_factory=dict)
+    threats: tuple[Threat, ...] = ()
 
 
 def _unchanged(fields: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmark.inference.features import Features, Head
-from benchmark.probing.erasure import erasures
+from benchmark.probing.erasure import Erasing, erasures
 from benchmark.probing.folds import cut
 from benchmark.probing.leakage import Asked, photos_of, read
 from benchmark.probing.probes import logistic
@@ -80,7 +80,7 @@ def test_how_much_hangs_on_the_photos_left_out(features):
 
 
 def test_leace_under_the_rule_of_three_sets(features):
-    (found, *_) = erasures("leace", features, Asked(("linear",)), [])
+    (found, *_) = erasures(Erasing("leace"), features, Asked(("linear",)), [])
     print(f"\nleace, {found.photos} photos, rank {found.rank}")
     for name in ("raw", "erased"):
         for each in getattr(found, name):

@@ -71,6 +71,25 @@ def test_the_whole_table_and_what_is_erased(small, crossed, tmp_path, capsys):
     assert again["readings"] == json.loads(path.read_text())["readings"]
 
 
+def test_an_eraser_of_the_photo_on_both_cuts_and_what_more_vectors_give_away(small, crossed, tmp_path, capsys):
+    asked = ["--erase", "noise", "--erase-label", "photo", "--cut", "seen", "unseen", "--erase-kwargs", "strength=0.5"]
+    probe.main(line(small, crossed, tmp_path, *asked, "--null", "0", "--allow-unconverged"))
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name.endswith("-probe-noise-photo-seen-unseen.json")
+    found = experiments.Probed.model_validate_json(path.read_bytes()).erasure
+    assert [(each.cut, each.erases) for each in found[:2]] == [("seen", "background"), ("unseen", "background")]
+    assert all(each.erase_label == "photo" and each.options == {"strength": 0.5} for each in found)
+    assert [each.erased[0].cut for each in found[:2]] == ["unseen_foreground", "unseen_both"]
+    assert [each.erased[0].n for each in found[:2]] == [27, 9]
+    held = {(each.access, each.count): each for each in found[0].threats}
+    assert set(held) == {("bag", 5), ("bag", 20), ("bag", 60), ("query", 16), ("limit", 0)}
+    assert held["bag", 60].accuracy is None  # three test images of a photo
+    assert held["query", 16].n == 27
+    shown = capsys.readouterr().out
+    assert "noise (strength 0.5) of the photo, unseen backgrounds erases the background" in shown
+    assert "mean of 16 erasures per image" in shown
+
+
 def test_a_model_with_split_features_gets_the_two_by_two_table(small, crossed, tmp_path):
     split = shutil.copytree(small, tmp_path / "split")
     training_record.write(split, Partition(foreground=72, background=24))
@@ -96,6 +115,9 @@ def test_a_probe_that_did_not_converge_fails_the_run_unless_allowed(small, cross
     [
         (["--probes", "svm"], "unknown probe 'svm': expected --probes of linear, lda, knn, kernel, mlp"),
         (["--erase", "magic"], "unknown eraser 'magic': expected --erase of none"),
+        (["--erase", "photo-lda", "--erase-label", "photo"], "--erase photo-lda uses no label of the background"),
+        (["--erase", "noise", "--erase-kwargs", "strength=loud"], "expected a number for strength, got 'loud'"),
+        (["--erase", "leace", "--erase-kwargs", "rank=3"], "the eraser 'leace' has no option 'rank': expected none"),
         (["--split", "train"], "all 9 images have the same foreground"),
         (["--split", "short"], "too few background photos: a cut by unseen background photos needs at least 3"),
     ],

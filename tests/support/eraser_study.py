@@ -1,10 +1,12 @@
 """Erasers on real features: guides of all shared photos, three disjoint sets of foreground photos, strong probes.
 
-The background label is what is erased. Cut `seen`: eraser and probe have seen the background photos of the test;
-`unseen`: neither has (one photo of each background is left out). Beside it what is kept on the test photos: a fresh
-probe of the class, the same photo on another background found again, and the model's own head.
+The background label is what is erased, or which background photo an image shows. Cut `seen`: eraser and probe have seen
+the background photos of the test; `unseen`: neither has (one photo of each background is left out). Next to it what is
+kept on the test photos: a fresh probe of the class, the same photo on another background found again, and the model's
+own head; and what bags of test images and averaged queries of random erasers give away.
 """
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,15 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
+from torch import nn
 
 from benchmark import erasers
 from benchmark.erasers.registry import Eraser
-from benchmark.probing import probes
+from benchmark.models import packaged
+from benchmark.probing import probes, threats
 from benchmark.probing.folds import Fold
-from benchmark.probing.leakage import Asked, read_all
+from benchmark.probing.leakage import Asked, Tested, nulls, read_all
+from benchmark.probing.permutation import owners, permuted
 from benchmark.probing.registry import PROBES
 from benchmark.probing.retention import same_photo
 from generation.images.compose import compose
@@ -49,10 +54,22 @@ class Study:
         return np.tile(self.background[backgrounds], len(photos))
 
 
-def study(shared: Path) -> Study:
-    """Compose the guides and pool their features; each pair of photos has its own box, drawn by their numbers."""
+def _mobilenet(shared: Path) -> nn.Module:
     network = timm.create_model("mobilenetv2_100", pad_type="same").eval()
     network.load_state_dict(load_file(shared / "weights" / "mobilenetv2_100.safetensors"))
+    return network
+
+
+def _lite0(shared: Path) -> nn.Module:
+    return packaged.load("packaged:tf_efficientnet_lite0", None, {}).network
+
+
+BACKBONES: dict[str, Callable[[Path], nn.Module]] = {"mobilenetv2_100": _mobilenet, "tf_efficientnet_lite0": _lite0}
+
+
+def study(shared: Path, backbone: str = "mobilenetv2_100") -> Study:
+    """Compose the guides and pool their features; each pair of photos has its own box, drawn by their numbers."""
+    network = BACKBONES[backbone](shared)
     transform = create_transform(**resolve_model_data_config(network))
     paths = [_photos(shared / name) for name in ("foregrounds", "backgrounds")]
     foregrounds, backgrounds = ([Image.open(path).convert("RGB") for path in each] for each in paths)
@@ -91,29 +108,85 @@ def background_split(study: Study, cut: str, seed: int) -> tuple[np.ndarray, np.
     return everything[place != seed % FOLDS], everything[place == seed % FOLDS]
 
 
-def fit(study: Study, name: str, photos: np.ndarray, seen: np.ndarray) -> Eraser:
-    """Fit an eraser of the background label that keeps the foreground photo."""
+def fit(
+    study: Study,
+    name: str,
+    photos: np.ndarray,
+    seen: np.ndarray,
+    *,
+    label: str = "background",
+    options: Mapping[str, float] | None = None,
+) -> Eraser:
+    """Fit an eraser of the background label, or of the background photo, that keeps the foreground photo."""
     keep = np.repeat(photos, len(seen))
-    return erasers.fit(name, study.rows(photos, seen), study.labels(photos, seen), keep)
+    erase = study.labels(photos, seen) if label == "background" else np.tile(seen, len(photos))
+    head = study.weight, study.bias
+    return erasers.fit(name, study.rows(photos, seen), erase, keep, head=head, options=options)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A draw of photos: those of probe and test, the cut, and the division, which is the seed too."""
+
+    probe: np.ndarray
+    test: np.ndarray
+    cut: str
+    seed: int
+
+
+def _labels(study: Study, draw: Draw) -> tuple[np.ndarray, np.ndarray, Fold]:
+    """Return labels and background photos of the probe's rows and then the test's, and the fold that they are."""
+    seen, tested = background_split(study, draw.cut, draw.seed)
+    held = np.repeat(np.arange(len(draw.probe)) % 4 == 0, len(seen))
+    sides = (draw.probe, seen), (draw.test, tested)
+    labels = np.concatenate([study.labels(*each) for each in sides])
+    photo = np.concatenate([np.tile(places, len(photos)) for photos, places in sides])
+    rows = np.arange(len(labels))
+    return labels, photo, Fold(rows[: len(held)], rows[len(held) :], ~held, held)
+
+
+def rows_of(study: Study, draw: Draw) -> np.ndarray:
+    """Return the features of the probe's rows and then the test's."""
+    seen, tested = background_split(study, draw.cut, draw.seed)
+    return np.concatenate([study.rows(draw.probe, seen), study.rows(draw.test, tested)])
+
+
+def read(study: Study, erased: np.ndarray, draw: Draw, readers: tuple[str, ...] = READERS) -> dict[str, Tested]:
+    """Return what each probe, fitted on the probe's photos, reads of the background of the test's."""
+    labels, _, fold = _labels(study, draw)
+    return read_all(erased, labels, [fold], int(study.background.max()) + 1, Asked(readers, draw.seed))
+
+
+def best(found: Mapping[str, Tested]) -> str:
+    """Return the probe that reads most of the held-out photos."""
+    return max(found, key=lambda kind: found[kind].held_right.mean())
 
 
 def leakage(
     study: Study, eraser: Eraser, probe: np.ndarray, test: np.ndarray, cut: str, seed: int
 ) -> tuple[dict[str, float], list[str]]:
-    """Return how often each probe, fitted on the probe's photos, reads the background of the test's; which are weak.
+    """Return how often each probe reads the background of the test's photos; which are weak.
 
     Weak are those that have not converged, a network below the linear probe among them: they show lower bounds.
     """
-    seen, tested = background_split(study, cut, seed)
-    learn, ask = eraser(study.rows(probe, seen)), eraser(study.rows(test, tested))
-    held = np.repeat(np.arange(len(probe)) % 4 == 0, len(seen))
-    labels = np.concatenate([study.labels(probe, seen), study.labels(test, tested)])
-    rows = np.arange(len(labels))
-    fold = Fold(rows[: len(learn)], rows[len(learn) :], ~held, held)
-    classes = int(study.background.max()) + 1
-    found = read_all(np.concatenate([learn, ask]), labels, [fold], classes, Asked(READERS, seed))
+    draw = Draw(probe, test, cut, seed)
+    found = read(study, eraser(rows_of(study, draw)), draw)
     weak = [kind for kind, each in found.items() if not all(one.converged for one in each.reports)]
     return {kind: float(each.right.mean()) for kind, each in found.items()}, weak
+
+
+def null_of(study: Study, erased: np.ndarray, draw: Draw, found: Tested, repeats: int) -> float:
+    """Return what a probe reads on average of permuted labels, fitted anew to them."""
+    labels, photo, fold = _labels(study, draw)
+    changed = permuted(owners(labels, photo, [fold]), repeats, draw.seed)
+    assert changed is not None
+    return float(nulls(erased, changed, [fold], found.again).mean())
+
+
+def bagged(study: Study, draw: Draw, found: Tested, count: int) -> float:
+    """Return how often a probe reads the background of `count` test images of a background photo together."""
+    labels, photo, fold = _labels(study, draw)
+    return float(threats.bags(found.probability, labels[fold.test], photo[fold.test], count, draw.seed).mean())
 
 
 def kept(study: Study, eraser: Eraser, test: np.ndarray, seed: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from benchmark.erasers.nuisance import BAND, NUISANCE, SHRINKAGE, spread, unread
 from benchmark.erasers.registry import Rows, one_hot
 from d3s_dataset.errors import EraserError
 
-LABELS, PHOTOS, SIZE = 3, 20, 12
+LABELS, PHOTOS, SIZE = 3, 20, 24
 
 
 def rows(seed: int = 0, *, photos: int = PHOTOS, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,6 +27,12 @@ def rows(seed: int = 0, *, photos: int = PHOTOS, size: int = SIZE) -> tuple[np.n
     noise = draw.normal(size=(len(keep), size)) * 0.3
     mixing = draw.normal(size=(size, size)) + 2 * np.eye(size)
     return ((photo[keep] + label[erase] + noise) @ mixing).astype(np.float32), erase, keep
+
+
+def head(classes: int = 5, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases of a head."""
+    draw = np.random.default_rng(1)
+    return draw.normal(size=(classes, size)).astype(np.float32), draw.normal(size=classes).astype(np.float32)
 
 
 def covariance(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -41,7 +47,7 @@ def name(request):
 
 def test_an_eraser_returns_float32_of_the_same_shape_and_states_the_rank_of_what_remains(name):
     features, erase, keep = rows()
-    eraser = erasers.fit(name, features, erase, keep)
+    eraser = erasers.fit(name, features, erase, keep, head=head())
     out = eraser(features)
     assert (out.dtype, out.shape) == (np.float32, features.shape)
     spread = np.linalg.svd(out - out.mean(0, dtype=np.float64), compute_uv=False)
@@ -50,13 +56,13 @@ def test_an_eraser_returns_float32_of_the_same_shape_and_states_the_rank_of_what
 
 def test_the_same_rows_and_seed_give_the_same_eraser(name):
     features, erase, keep = rows()
-    first, second = (erasers.fit(name, features, erase, keep, seed=3)(features) for _ in range(2))
+    first, second = (erasers.fit(name, features, erase, keep, head=head(), seed=3)(features) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_an_image_is_erased_alike_alone_and_among_others(name):
     features, erase, keep = rows()
-    eraser = erasers.fit(name, features, erase, keep)
+    eraser = erasers.fit(name, features, erase, keep, head=head())
     np.testing.assert_allclose(eraser(features[:1]), eraser(features)[:1], rtol=1e-3, atol=1e-3)
 
 
@@ -65,8 +71,8 @@ def test_an_image_is_erased_alike_alone_and_among_others(name):
 def test_what_labels_and_photos_are_called_does_not_matter(seed, shift):
     features, erase, keep = rows(seed)
     for name in erasers.ERASERS:
-        one = erasers.fit(name, features, erase, keep)(features)
-        other = erasers.fit(name, features, erase * 7 + shift, keep * 3 + shift)(features)
+        one = erasers.fit(name, features, erase, keep, head=head())(features)
+        other = erasers.fit(name, features, erase * 7 + shift, keep * 3 + shift, head=head())(features)
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
@@ -74,14 +80,15 @@ def test_both_directions_erase_what_they_are_told(name):
     features, label, photo = rows(photos=8, size=100)
     for erase, keep in ((label, photo), (photo, label)):
         before, after = (
-            np.abs(covariance(x, erase)).max() for x in (features, erasers.fit(name, features, erase, keep)(features))
+            np.abs(covariance(x, erase)).max()
+            for x in (features, erasers.fit(name, features, erase, keep, head=head(size=100))(features))
         )
         assert after < 0.5 * before or name == "none"
 
 
 def test_leace_leaves_no_covariance_and_moves_features_least():
     """Against the closed form, theorem 4.3 of arXiv 2306.03819; the package shrinks the covariance a little."""
-    features, erase, keep = rows(photos=200)
+    features, erase, keep = rows(photos=400)
     moved = erasers.fit("leace", features, erase, keep)(features) - features
     assert np.abs(covariance(features + moved, erase)).max() < 1e-4 * np.abs(covariance(features, erase)).max()
     x = features - features.mean(0, dtype=np.float64)
@@ -230,8 +237,8 @@ def test_what_cannot_be_fitted_is_refused(change, words):
 
 def test_features_of_another_model_or_not_finite_are_refused(name):
     features, erase, keep = rows()
-    eraser = erasers.fit(name, features, erase, keep)
-    with pytest.raises(EraserError, match="was fitted on 12 features, got 11"):
+    eraser = erasers.fit(name, features, erase, keep, head=head())
+    with pytest.raises(EraserError, match="was fitted on 24 features, got 23"):
         eraser(features[:, 1:])
     with pytest.raises(EraserError, match="180 of 180 images have features that are not finite"):
         eraser(NAN)

@@ -11,6 +11,7 @@ from benchmark import erasers
 from benchmark.inference.features import Head
 from benchmark.models.training_record import Partition
 from benchmark.probing import erasure, probes, tradeoff
+from benchmark.probing.erasure import Erasing
 from benchmark.probing.leakage import Asked, read, share
 from benchmark.probing.probes import mlp
 from benchmark.probing.retention import kept, same_photo
@@ -188,14 +189,15 @@ def test_an_eraser_sees_its_own_photos_only_and_the_three_sets_share_none(table,
     features = replace(features, values=(features.values + 3 * kind).astype(np.float32))
     fit = erasers.fit
 
-    def watched(name, values, erase, keep, *, seed=0):
+    def watched(name, values, erase, keep, **others):
         seen.append((values, keep))
-        return fit(name, values, erase, keep, seed=seed)
+        return fit(name, values, erase, keep, **others)
 
     monkeypatch.setattr(erasers, "fit", watched)
     tested = []
-    monkeypatch.setattr(erasure, "read", lambda *args: tested.append(args) or iter(()))
-    found, *_ = erasure.erasures("leace", features, LINEAR, [])
+    measure = erasure.measure
+    monkeypatch.setattr(erasure, "measure", lambda *args: tested.append(args) or measure(*args))
+    found, *_ = erasure.erasures(Erasing("leace"), features, LINEAR, [])
     assert sum(found.photos) == 54
     assert max(found.photos) - min(found.photos) <= 1
     values, keep = seen[0]
@@ -208,11 +210,34 @@ def test_an_eraser_sees_its_own_photos_only_and_the_three_sets_share_none(table,
             assert not (sides[0] | sides[1]) & set(keep)
 
 
+def test_on_unseen_backgrounds_neither_eraser_nor_probe_has_seen_the_photos_of_the_test(table, monkeypatch):
+    features, seen, tested = table(classes=18, photos=1, backgrounds=3, templates=3), [], []
+    fit, measure = erasers.fit, erasure.measure
+
+    def watched(name, values, erase, keep, **others):
+        seen.append((values, erase))
+        return fit(name, values, erase, keep, **others)
+
+    monkeypatch.setattr(erasers, "fit", watched)
+    monkeypatch.setattr(erasure, "measure", lambda *args: tested.append(args) or measure(*args))
+    found, *_ = erasure.erasures(Erasing("leace", "photo", ("unseen",)), features, LINEAR, [])
+    assert (found.cut, found.erase_label) == ("unseen", "photo")
+    (values, erase), (fold,) = seen[0], tested[0][-1]
+    photos = [set(features.background_source[each]) for each in (fold.train, fold.test)]
+    assert not photos[0] & photos[1]
+    assert [len(each) for each in photos] == [6, 3]
+    assert set(erase) == photos[0]
+    assert len(values) == 6 * found.photos[0]
+    held = set(features.background_source[fold.train[fold.held]])
+    assert held
+    assert not held & set(features.background_source[fold.train[fold.learn]])
+
+
 def test_erasing_lowers_what_a_linear_probe_reads_on_other_photos(table):
     features = table(classes=30, photos=2, backgrounds=3, templates=3, size=16)
     kind = np.random.default_rng(2).normal(size=(3, 16))[features.background]
     features = replace(features, values=(features.values + 2 * kind).astype(np.float32))
-    found, *_ = erasure.erasures("leace", features, LINEAR, [])
+    found, *_ = erasure.erasures(Erasing("leace"), features, LINEAR, [])
     raw, erased = (next(each for each in side if each.cut == "unseen_foreground") for side in (found.raw, found.erased))
     assert raw.accuracy > 0.9
     assert erased.accuracy < 0.55
