@@ -16,6 +16,7 @@ import yaml
 from d3s_dataset import manifest as manifests
 from d3s_dataset.card import files
 from d3s_dataset.check_image import check_image
+from d3s_dataset.check_kept import check_kept
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard, open_shard
@@ -79,6 +80,7 @@ def check_release(folder: Path) -> list[str]:
         for (config, split), tally in tallies.items():
             problems += _check_control(manifest, config, split, tally, images.get(split, Tally()))
         problems += check_votes(folder, manifest)
+        problems += check_kept(folder, manifest)
     if not problems:  # these follow from shards and manifest
         problems += files.check(folder, manifest)
     return problems + list(_check_card(folder, manifest))

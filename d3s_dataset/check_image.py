@@ -1,4 +1,4 @@
-"""Checks of one image of a release against its row: format and measured screens."""
+"""Checks of one image of a release and its mask against its row: format and measured screens."""
 
 import io
 import math
@@ -16,7 +16,7 @@ _CONTRAST = 2.0
 
 
 def check_image(row: Mapping[str, Any], size: int) -> Iterator[str]:
-    """Yield one line per problem of a row's image.
+    """Yield one line per problem of a row's image and mask.
 
     The measured screens detect an image that was moved to another row.
 
@@ -24,23 +24,29 @@ def check_image(row: Mapping[str, Any], size: int) -> Iterator[str]:
         row: a row whose `image` is not null.
         size: side from the manifest, in pixels.
     """
-    content = row["image"]["bytes"]
-    if content is None:
-        yield "its image has no bytes"
-        return
+    image = _decoded(row["image"], "image", "RGB", size)
+    yield from [image] if isinstance(image, str) else _differ(row, measure(image))
+    if row["mask"] is not None:
+        mask = _decoded(row["mask"], "mask", "1", size)
+        if isinstance(mask, str) or mask.getbbox() is None:
+            yield mask if isinstance(mask, str) else "its mask is empty"
+
+
+def _decoded(stored: Mapping[str, Any], what: str, mode: str, size: int) -> Image.Image | str:
+    """Return a stored image, decoded, or what is wrong with it."""
+    if stored["bytes"] is None:
+        return f"its {what} has no bytes"
+    expected = f"expected {what} {mode} of {size} x {size}"
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            if (image.mode, image.size) != ("RGB", (size, size)):  # before decoding, which may take all memory
-                yield f"expected an RGB image of {size} x {size}, got {image.mode} of {image.width} x {image.height}"
-                return
+        with Image.open(io.BytesIO(stored["bytes"]), formats=_FORMATS) as image:
+            if (image.mode, image.size) != (mode, (size, size)):  # before decoding, which may take all memory
+                return f"{expected}, got {image.mode} of {image.width} x {image.height}"
             image.load()
-            measured = measure(image)
+            return image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        yield f"expected an RGB image of {size} x {size}, got one that is too large to open"
+        return f"{expected}, got one that is too large to open"
     except (OSError, ValueError, SyntaxError) as error:
-        yield f"its image cannot be decoded: {error}"
-    else:
-        yield from _differ(row, measured)
+        return f"its {what} cannot be decoded: {error}"
 
 
 def measure(image: Image.Image) -> dict[str, float]:

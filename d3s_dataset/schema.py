@@ -59,6 +59,9 @@ class Record:
     foreground_source: str = _column(pa.string(), "the foreground photo")
     background_source: str | None = _column(pa.string(), "the background photo; null where the recipe uses none")
     box: dict[str, int] = _column(_BOX, "where the foreground was pasted, in pixels")
+    mask: dict[str, Any] | None = _column(
+        _IMAGE, "the object's pixels in the guide, 1 bit each; null where the photo has no mask", "image", default=None
+    )
     generator: str | None = _column(pa.string(), "image-to-image model and revision; null where the guide is the image")
     scheduler: str | None = _column(pa.string(), "its noise scheduler", default=None)
     steps: int | None = _column(pa.int32(), "its denoising steps at strength 1", default=None)

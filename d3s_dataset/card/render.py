@@ -202,6 +202,13 @@ def _share(part: int, whole: int) -> str:
     return f"{part:,} ({part / whole:.1%})" if whole else "0"
 
 
+_OBJECT = {  # what each mode of the generator guarantees of it
+    "redraw": "redrawn with its background, so nothing of it is guaranteed: it may have become something else",
+    "inpaint": "the pixels under `mask` are those of the guide before encoding (`python -m d3s_dataset.check` compares "
+    "them where the config `guides` is here); everything else was made by the generator",
+}
+
+
 def _making(manifest: Manifest) -> str:
     recipe = manifest.recipe
     generator = recipe["generator"]
@@ -217,6 +224,7 @@ def _making(manifest: Manifest) -> str:
             f"{generator['steps']} steps, strength {generator['strength']}, "
             f"guidance scale {generator['guidance_scale']}."
         )
+        lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}.")
     lines += [
         f"- {source.role.capitalize()}: {source.name}; licence {source.licence}; "
         f"{'may' if source.redistribution else 'may not'} be passed on."

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from d3s_dataset.errors import RecipeError
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.extras import late, require
 from generation.execution.scheduler import Engine, local_engine
 from generation.execution.worker import Spec
-from generation.images.rows import Maker
-from generation.planning.plan import Plan
+from generation.images.rows import NO_MASK, Failed, Maker
+from generation.planning.plan import Plan, Row
 from generation.recipe.recipe import Recipe
 
 SHARD_ROWS = 1000  # at 512 px and JPEG quality 95 about 200 MB
@@ -55,6 +56,7 @@ def open_engine(plan: Plan, how: How) -> Engine:
     """Return the engine that `how` selects, with its models loaded.
 
     Raises:
+        RecipeError: the objects' pixels are to be kept, and the first photo has no mask.
         ModelError: a model cannot be loaded or a device cannot be used.
         MissingExtra: Ray is not installed.
         GenerationError: the cluster cannot be reached.
@@ -63,12 +65,22 @@ def open_engine(plan: Plan, how: How) -> Engine:
     labels = sorted({int(label) for split in plan.splits.values() for label in split.labels})
     named = tuple((label, classes()[label].synonym) for label in labels)
     prompts = len(labels) * (len(recipe.backgrounds) + ("control_scale" in recipe.configs()))
-    spec = Spec(Maker(recipe, plan.foregrounds, plan.backgrounds), how.batch_size, how.compiled, prompts, named)
+    maker = Maker(recipe, plan.foregrounds, plan.backgrounds)
+    _check_masks(maker, next(iter(plan)))
+    spec = Spec(maker, how.batch_size, how.compiled, prompts, named)
     if how.engine == "ray":
         from generation.execution.ray import ray_engine
 
         return ray_engine(spec, next(iter(plan)))
     return local_engine(spec, _devices(recipe.diffuses, how.devices), how.workers or cores())
+
+
+def _check_masks(maker: Maker, first: Row) -> None:
+    """Raise RecipeError where the first photo shows that the foregrounds are no cut-outs, before models are loaded."""
+    if maker.recipe.generator.keeps_object:
+        found = maker.guide(first)
+        if isinstance(found, Failed) and found.reason.endswith(NO_MASK):
+            raise RecipeError(f"--foregrounds: {found.reason}")
 
 
 def _devices(diffuses: bool, wanted: tuple[str, ...] | None) -> list[str | None]:

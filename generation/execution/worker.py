@@ -122,7 +122,7 @@ class LocalLane:
         labels = [rows[i].foreground for i in seen], [rows[i].background for i in seen]
         said = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels)
         for i, more in zip(seen, said, strict=True):
-            found[i] = Redrawn(found[i].pixels, {**found[i].judged, **more})
+            found[i] = replace(found[i], judged={**found[i].judged, **more})
         return found
 
 

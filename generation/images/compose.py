@@ -4,16 +4,26 @@ As in the paper (arXiv 2211.10370, section 3): the background photo is centre-cr
 foreground photo likewise to the box, pasted as a rectangle. A cut-out keeps its shape and is pasted with its mask.
 """
 
+from typing import NamedTuple
+
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
 
 GREY = (128, 128, 128)
+HALF = 128  # alpha from which a pixel is the object's
 Box = tuple[int, int, int, int]
 
 
-def compose(foreground: Image.Image, background: Image.Image | None, box: Box, size: int) -> Image.Image:
-    """Return the guide: RGB, `size` x `size`.
+class Composite(NamedTuple):
+    """The guide, RGB, and the object's mask in it, 1 bit per pixel; None where the foreground has no transparency."""
+
+    image: Image.Image
+    mask: Image.Image | None
+
+
+def compose(foreground: Image.Image, background: Image.Image | None, box: Box, size: int) -> Composite:
+    """Return the guide and the object's mask, both `size` x `size`.
 
     Args:
         foreground: RGB, or RGBA with the object's mask in alpha.
@@ -22,17 +32,27 @@ def compose(foreground: Image.Image, background: Image.Image | None, box: Box, s
         size: side of the guide in pixels.
 
     Raises:
-        PhotoError: a cut-out that is transparent everywhere.
+        PhotoError: a cut-out that is transparent everywhere, or nowhere opaque enough for a mask.
     """
     canvas = Image.new("RGB", (size, size), GREY) if background is None else square(background.convert("RGB"), size)
     left, top, right, _ = box
     side = right - left
     if foreground.mode != "RGBA" or _opaque(foreground):
         canvas.paste(square(foreground.convert("RGB"), side), (left, top))
-        return canvas
+        return Composite(canvas, None)
     cut = _fit(foreground, side)
-    canvas.paste(cut, (left + (side - cut.width) // 2, top + (side - cut.height) // 2), cut)
-    return canvas
+    corner = left + (side - cut.width) // 2, top + (side - cut.height) // 2
+    canvas.paste(cut, corner, cut)
+    return Composite(canvas, _mask(cut, corner, size))
+
+
+def _mask(cut: Image.Image, corner: tuple[int, int], size: int) -> Image.Image:
+    """Return where a pasted cut-out is opaque by half or more."""
+    mask = Image.new("1", (size, size))
+    mask.paste(cut.getchannel("A").point([255 * (alpha >= HALF) for alpha in range(256)], "1"), corner)
+    if mask.getbbox() is None:
+        raise PhotoError(f"the cut-out has no pixel of alpha {HALF} or more: expected an opaque object")
+    return mask
 
 
 def square(image: Image.Image, side: int) -> Image.Image:

@@ -1,4 +1,6 @@
-"""Guides -> images: image-to-image with diffusers. The only module that handles the ranges [0, 1] and [-1, 1].
+"""Guides -> images: image-to-image and inpainting with diffusers.
+
+The only module that handles the ranges [0, 1] and [-1, 1].
 
 Every row has its own CPU generator, seeded with the row's seed, so that its noise is the same alone, in any batch and
 on any device. Several threads may call one `ImageToImage`: preparation on the CPU and transfers from the GPU overlap
@@ -37,7 +39,7 @@ class Diffuser(Protocol):
     ) -> list[Redrawn | None]:
         """Return one image per guide (uint8, (height, width, 3)); each depends on its own guide, prompt and seed only.
 
-        None marks an image with non-finite values.
+        A guide's fourth channel, the object's mask, is carried along. None marks an image with non-finite values.
         """
         ...
 
@@ -47,10 +49,10 @@ class Diffuser(Protocol):
 
 
 class ImageToImage:
-    """A diffusers image-to-image pipeline as a `Diffuser`.
+    """A diffusers image-to-image or inpainting pipeline as a `Diffuser`.
 
     Args:
-        settings: model (Hub id or local folder), scheduler, steps, strength, guidance scale, eta, dtype.
+        settings: mode, model (Hub id or local folder), scheduler, steps, strength, guidance scale, eta, dtype.
         device: a torch device; None is the first GPU if there is one, else the CPU.
         batch_size: images per batch; None starts at 32 on a GPU and 8 on a CPU. Halved when out of memory.
         compiled: compile the denoiser and the VAE with torch.compile, for one fixed batch size.
@@ -59,7 +61,7 @@ class ImageToImage:
 
     Raises:
         MissingExtra: diffusers or torch is not installed.
-        ModelError: the model is not an image-to-image pipeline or not available, or an unknown device or scheduler.
+        ModelError: the model has no pipeline of the mode or is not available, or an unknown device or scheduler.
     """
 
     def __init__(
@@ -120,10 +122,15 @@ class ImageToImage:
                 full = True
             if full:  # not in the except block: there the batch is still referenced
                 self._halve(size)
-        if self._safety is None:
-            return [each if each is None else Redrawn(each, {}) for each in made]
-        flags = iter(self.patiently(self._safety, [each for each in made if each is not None]))
-        return [each if each is None else Redrawn(each, {"screen_unsafe": next(flags)}) for each in made]
+        drawn = [each for each in made if each is not None]
+        scores = [{}] * len(drawn)
+        if self._safety is not None:
+            scores = [{"screen_unsafe": flag} for flag in self.patiently(self._safety, drawn)]
+        judged, masks = iter(scores), (each[..., 3] if each.shape[-1] > 3 else None for each in guides)
+        return [
+            pixels if pixels is None else Redrawn(pixels, next(judged), mask)
+            for pixels, mask in zip(made, masks, strict=True)
+        ]
 
     def patiently(self, judge: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
         """Return a scorer's results for a batch; when out of memory, row by row while no batch is denoised."""
@@ -152,8 +159,9 @@ class ImageToImage:
         # A compiled network has a fixed batch size: pad with repetitions, and drop them afterwards.
         fill = [0] * (size - n) if self.compiled else []
         order = [*range(n), *fill]
-        pixels = torch.from_numpy(np.stack([guides[i] for i in order]))
-        pixels = pixels.pin_memory() if self._kind == "cuda" else pixels
+        whole = torch.from_numpy(np.stack([guides[i] for i in order]))
+        whole = whole.pin_memory() if self._kind == "cuda" else whole
+        pixels = whole[..., :3]
         generators = [torch.Generator("cpu").manual_seed(seeds[i]) for i in order]
         with self._turn, torch.inference_mode():
             images = self._pipe(
@@ -163,6 +171,7 @@ class ImageToImage:
                 strength=settings.strength,
                 guidance_scale=settings.guidance_scale,
                 output_type="pt",
+                **self._mask(whole),
                 **self._prompts.arguments([prompts[i] for i in order]),
                 **self._accepted({"height": pixels.shape[1], "width": pixels.shape[2], "eta": settings.eta}),
             ).images[:n]
@@ -173,9 +182,17 @@ class ImageToImage:
                 )
             finite = torch.isfinite(images).flatten(1).all(1)
             levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-        return [
-            each if whole else None for each, whole in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)
-        ]
+            if settings.keeps_object:
+                from generation.images.kept import paste_back
+
+                levels = paste_back(levels, whole[:n].to(self.device), settings.feather)
+        return [each if good else None for each, good in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)]
+
+    def _mask(self, guides: Any) -> dict[str, Any]:
+        """Return the argument that says which pixels an inpainting pipeline makes: 1 outside the object's mask."""
+        if not self.settings.keeps_object:
+            return {}
+        return {"mask_image": (guides[..., 3].to(self.device)[:, None] == 0).float()}
 
     def _accepted(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options that this pipeline accepts: some need an explicit size, some have no eta."""

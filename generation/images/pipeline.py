@@ -9,14 +9,19 @@ from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
 from generation.recipe.recipe import Generator
 
+_KINDS = {  # of a recipe's generator.mode: diffusers' class, and its name
+    "redraw": ("AutoPipelineForImage2Image", "an image-to-image"),
+    "inpaint": ("AutoPipelineForInpainting", "an inpainting"),
+}
+
 
 def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any, tuple[Any, Any] | None]:
-    """Return an image-to-image pipeline without its safety checker, and that checker with its feature extractor.
+    """Return a pipeline of the mode without its safety checker, and that checker with its feature extractor.
 
     Left in, the checker would blacken images: nothing may change pixels before they are screened.
 
     Raises:
-        ModelError: the model is not an image-to-image pipeline or not available, or the scheduler is unknown.
+        ModelError: the model has no pipeline of that mode or is not available, or the scheduler is unknown.
     """
     pipe = _from_pretrained(diffusers, settings, dtype)
     pipe.set_progress_bar_config(disable=True)
@@ -37,7 +42,7 @@ def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any,
 
 
 def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
-    folder = Path(settings.model)
+    folder, (kind, what) = Path(settings.model), _KINDS[settings.mode]
     if folder.is_dir() and not (folder / "model_index.json").is_file():
         raise ModelError(
             f"--model {folder}: expected the folder of a diffusers pipeline, got one without model_index.json"
@@ -49,14 +54,14 @@ def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
             # Deprecation notices among its dependencies, which a user cannot act on.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
-            return diffusers.AutoPipelineForImage2Image.from_pretrained(
+            return getattr(diffusers, kind).from_pretrained(
                 settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
             )
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         if not folder.is_dir() and isinstance(error, OSError) and "model_index.json" in str(error):
             text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
             raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}") from None
-        wanted = "expected the Hub id or folder of an image-to-image pipeline, or none"
+        wanted = f"expected the Hub id or folder of {what} pipeline, or none"
         raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
 
 

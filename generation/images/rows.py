@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
-from generation.images.compose import compose
+from generation.images.compose import Composite, compose
 from generation.planning.plan import Row
 from generation.recipe.recipe import Recipe
 from generation.screening.checks import failed_screens, screen
@@ -24,17 +24,23 @@ class Failed:
     reason: str
 
 
+NO_MASK = "has no mask: generator.mode inpaint expects cut-outs, with transparency around the object"
 Record = dict[str, Any]
 Made = Record | Failed
+# uint8 (height, width, 3), or with the object's mask, 0 or 255, as a fourth channel.
 Guide = np.ndarray | Failed
 
 
 @dataclass(frozen=True)
 class Redrawn:
-    """One image from the generator: pixels (height, width, 3) uint8, and scores by column."""
+    """One image from the generator: pixels (height, width, 3) uint8, scores by column, and the object's mask, if any.
+
+    `mask` is that of the guide, (height, width) uint8, 0 or 255.
+    """
 
     pixels: np.ndarray
     judged: dict[str, Any]
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,17 @@ class Maker:
     backgrounds: ImageSource | None
     generator: str | None = None
 
-    def guide(self, row: Row) -> Image.Image | Failed:
-        """Return the guide of a row, or its failure."""
+    def guide(self, row: Row) -> Composite | Failed:
+        """Return the guide of a row and its mask, or its failure."""
         size = self.recipe.guide.size
         try:
             foreground = self.foregrounds.open(row.foreground_source, row.box[2] - row.box[0])
-            return compose(foreground, self._scene(row, size), row.box, size)
+            found = compose(foreground, self._scene(row, size), row.box, size)
         except PhotoError as error:
             return Failed("guide", str(error))
+        if found.mask is None and self.recipe.generator.keeps_object:
+            return Failed("guide", f"photo {row.foreground_source} {NO_MASK}")
+        return found
 
     def _scene(self, row: Row, size: int) -> Image.Image | None:
         if self.backgrounds is None or row.background_source is None:
@@ -68,9 +77,9 @@ class Maker:
         return self.backgrounds.open(row.background_source, size)
 
     def guides(self, rows: Sequence[Row]) -> list[Guide]:
-        """Return the guides of a batch of rows, uint8 (height, width, 3)."""
+        """Return the guides of a batch of rows, with their masks where a photo has one."""
         guides = [self.guide(row) for row in rows]
-        return [each if isinstance(each, Failed) else np.asarray(each) for each in guides]
+        return [each if isinstance(each, Failed) else _stacked(each) for each in guides]
 
     def guide_records(self, rows: Sequence[Row]) -> list[Made]:
         """Return a batch of records whose images are their guides."""
@@ -88,18 +97,18 @@ class Maker:
             "guidance_scale": settings.guidance_scale,
         }
         return [
-            each
-            if isinstance(each, Failed)
-            else self._record(row, Image.fromarray(each.pixels), {**made, **each.judged})
+            each if isinstance(each, Failed) else self._record(row, _composite(each), {**made, **each.judged})
             for row, each in zip(rows, images, strict=True)
         ]
 
-    def _record(self, row: Row, image: Image.Image, more: Record) -> Record:
-        """Return a row's record (`d3s_dataset.schema.Record`), image encoded and screened."""
+    def _record(self, row: Row, found: Composite, more: Record) -> Record:
+        """Return a row's record (`d3s_dataset.schema.Record`), image and mask encoded and screened."""
+        image, mask = found
         fields = {name: value for name, value in row._asdict().items() if name not in ("split", "box")}
         box = dict(zip(("left", "top", "right", "bottom"), row.box, strict=True))
         stored = {"bytes": self._encode(image), "path": f"{row.key}.{self._suffix}"}
-        record = {"image": stored, **fields, "box": box, "generator": None, **more, **screen(image)}
+        shape = None if mask is None else {"bytes": _encode_mask(mask), "path": f"{row.key}.mask.png"}
+        record = {"image": stored, **fields, "box": box, "mask": shape, "generator": None, **more, **screen(image)}
         return mark_screens(record, self.recipe)
 
     @property
@@ -112,6 +121,23 @@ class Maker:
         jpeg = {"quality": self.recipe.image.quality, "subsampling": 0}
         image.save(buffer, self.recipe.image.format, **(jpeg if self.recipe.image.format == "jpeg" else {}))
         return buffer.getvalue()
+
+
+def _stacked(guide: Composite) -> np.ndarray:
+    """Return a guide's pixels, with its mask as fourth channel if it has one."""
+    pixels = np.asarray(guide.image)
+    return pixels if guide.mask is None else np.dstack([pixels, np.asarray(guide.mask.convert("L"))])
+
+
+def _composite(redrawn: Redrawn) -> Composite:
+    mask = redrawn.mask
+    return Composite(Image.fromarray(redrawn.pixels), None if mask is None else Image.fromarray(mask).convert("1"))
+
+
+def _encode_mask(mask: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    mask.save(buffer, "png")
+    return buffer.getvalue()
 
 
 def mark_screens(record: Record, recipe: Recipe) -> Record:

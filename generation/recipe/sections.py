@@ -3,9 +3,9 @@
 from functools import cache
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from d3s_dataset.identity import digest, file_digest
 
@@ -84,8 +84,15 @@ class Guide(Section):
 
 
 class Generator(Section):
-    """The image-to-image model and its settings (`model = "none"`: the guides are the images)."""
+    """The model that makes images of guides, and its settings (`model = "none"`: the guides are the images).
 
+    Mode `redraw` is image-to-image, as in the paper: the object is redrawn too. Mode `inpaint` makes everything but
+    the object's mask anew; the object's own pixels are pasted back, blended into what is around them over `feather`
+    pixels outside the mask.
+    """
+
+    mode: Literal["redraw", "inpaint"] = "redraw"
+    feather: Annotated[int, Field(ge=0, le=64)] = 4
     model: ModelName = NO_MODEL
     revision: ModelName | None = None
     scheduler: Annotated[str, Field(pattern=r"^\w+Scheduler$", max_length=100)] | None = None
@@ -94,6 +101,17 @@ class Generator(Section):
     guidance_scale: Annotated[float, Field(ge=0, le=100)] = 5.0
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+    @property
+    def keeps_object(self) -> bool:
+        """True if the object's pixels stay those of the guide."""
+        return self.mode == "inpaint" and self.model != NO_MODEL
+
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only inpainting has: plans made before it was there keep their digest and their keys."""
+        fields = handler(self)
+        return fields if self.mode == "inpaint" else {k: v for k, v in fields.items() if k not in ("mode", "feather")}
 
     def identified(self) -> "Generator":
         """Return the settings with a local model identified by content instead of path."""

@@ -41,7 +41,7 @@ def plan_of(shared_data, rows, **generator):
 def guide_of(plan, row):
     size = plan.recipe.guide.size
     scene = plan.backgrounds.open(row.background_source, size)
-    return compose(plan.foregrounds.open(row.foreground_source, size), scene, row.box, size)
+    return compose(plan.foregrounds.open(row.foreground_source, size), scene, row.box, size).image
 
 
 def encode(image):
@@ -112,7 +112,7 @@ def primitive_seconds(plan, rows, folder):
         t0 = clock()
         photos = plan.foregrounds.open(row.foreground_source, size), plan.backgrounds.open(row.background_source, size)
         t1 = clock()
-        guide = compose(*photos, row.box, size)
+        guide = compose(*photos, row.box, size).image
         t2 = clock()
         screened = screen(guide)
         t3 = clock()

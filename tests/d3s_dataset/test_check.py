@@ -61,9 +61,9 @@ def set_first(name, value):
     return lambda rows: rows[0].update({name: value})
 
 
-def png(size):
+def png(size, mode="RGB"):
     buffer = io.BytesIO()
-    Image.new("RGB", size).save(buffer, "png")
+    Image.new(mode, size).save(buffer, "png")
     return {"bytes": buffer.getvalue(), "path": None}
 
 
@@ -74,7 +74,11 @@ ROW_DAMAGE = {
     "box outside": (set_first("box", {"left": 0, "top": 0, "right": 999, "bottom": 9}), "leaves the image"),
     "key twice": (lambda rows: rows[0].update(key=rows[1]["key"]), "its key stands twice"),
     "no image": (set_first("image", {"bytes": b"no image", "path": None}), "its image cannot be decoded"),
-    "wrong size": (set_first("image", png((8, 8))), "expected an RGB image of 256 x 256, got RGB of 8 x 8"),
+    "wrong size": (set_first("image", png((8, 8))), "expected image RGB of 256 x 256, got RGB of 8 x 8"),
+    "no mask": (set_first("mask", {"bytes": b"no mask", "path": None}), "its mask cannot be decoded"),
+    "mask of another size": (set_first("mask", png((8, 8), "1")), "expected mask 1 of 256 x 256, got 1 of 8 x 8"),
+    "mask of another kind": (set_first("mask", png((256, 256))), "expected mask 1 of 256 x 256, got RGB of 256 x 256"),
+    "empty mask": (set_first("mask", png((256, 256), "1")), "its mask is empty"),
     "row gone": (lambda rows: rows.pop(), "expected 150 rows, got 149"),
 }
 

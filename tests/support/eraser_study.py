@@ -76,7 +76,7 @@ def study(shared: Path, backbone: str = "mobilenetv2_100") -> Study:
 
     def one(photo: int, place: int) -> torch.Tensor:
         left, top = map(int, np.random.default_rng((0, 0, photo, place)).integers(0, SIZE - SIDE + 1, 2))
-        guide = compose(foregrounds[photo], backgrounds[place], (left, top, left + SIDE, top + SIDE), SIZE)
+        guide = compose(foregrounds[photo], backgrounds[place], (left, top, left + SIDE, top + SIDE), SIZE).image
         return torch.as_tensor(transform(guide))
 
     pooled = []

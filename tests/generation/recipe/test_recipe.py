@@ -14,10 +14,11 @@ PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
-    assert shipped() == ["fast", "geography", "paper", "sample", "time"]
+    assert shipped() == ["fast", "geography", "keep-object", "paper", "sample", "time"]
     assert {name: load_recipe(name).release_kind for name in shipped()} == {
         "fast": "d3s",
         "geography": "shift",
+        "keep-object": "d3s",
         "paper": "d3s",
         "sample": "sample",
         "time": "shift",
