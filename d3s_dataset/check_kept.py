@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
 from d3s_dataset.manifest import Manifest, Shard, open_shard
@@ -28,13 +27,12 @@ def check_kept(folder: Path, manifest: Manifest) -> Iterator[str]:
     if manifest.recipe["generator"].get("mode") != "inpaint":
         return
     block = 1 if manifest.recipe["image"]["format"] == "png" else _BLOCK
-    places = {key: shard for shard in _shards(manifest, "guides") for key in _keys(folder, shard)}
-    for shard in _shards(manifest, "default"):
-        for batch in open_shard(folder, shard).iter_batches(_READ, columns=["key", "image", "mask", "generator"]):
-            rows = [row for row in batch.to_pylist() if row["generator"] is not None and row["key"] in places]
-            guides = _guides(folder, places, [row["key"] for row in rows])
-            yield from (f"{shard.path}: row {row['key']}: {text}" for row in rows
-                        for text in _differ(row, guides[row["key"]], block))  # fmt: skip
+    images = _shards(manifest, "default")
+    keys = [set(_keys(folder, shard)) for shard in images]
+    for each in _shards(manifest, "guides"):
+        guides = _guides(folder, each)
+        for shard in (shard for shard, own in zip(images, keys, strict=True) if own & guides.keys()):
+            yield from (f"{shard.path}: {text}" for text in _check_shard(folder, shard, guides, block))
 
 
 def _shards(manifest: Manifest, config: str) -> list[Shard]:
@@ -45,13 +43,17 @@ def _keys(folder: Path, shard: Shard) -> list[str]:
     return open_shard(folder, shard).read(["key"])["key"].to_pylist()
 
 
-def _guides(folder: Path, places: Mapping[str, Shard], keys: list[str]) -> dict[str, bytes]:
-    """Return the encoded guides of some keys."""
-    found: dict[str, bytes] = {}
-    for shard in {places[key].path: places[key] for key in keys}.values():
-        table = pq.read_table(folder / shard.path, columns=["key", "image"], filters=[("key", "in", keys)])
-        found |= {row["key"]: row["image"]["bytes"] for row in table.to_pylist()}
-    return found
+def _guides(folder: Path, shard: Shard) -> dict[str, bytes]:
+    """Return the encoded guides of a shard by key."""
+    batches = open_shard(folder, shard).iter_batches(_READ, columns=["key", "image"])
+    return {row["key"]: row["image"]["bytes"] for batch in batches for row in batch.to_pylist()}
+
+
+def _check_shard(folder: Path, shard: Shard, guides: Mapping[str, bytes], block: int) -> Iterator[str]:
+    for batch in open_shard(folder, shard).iter_batches(_READ, columns=["key", "image", "mask", "generator"]):
+        for row in batch.to_pylist():
+            if row["generator"] is not None and row["key"] in guides:
+                yield from (f"row {row['key']}: {text}" for text in _differ(row, guides[row["key"]], block))
 
 
 def _differ(row: Mapping[str, Any], guide: bytes, block: int) -> Iterator[str]:

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 
 from benchmark.erasers.registry import Eraser
-from benchmark.probing import threats
-from benchmark.probing.leakage import Tested
+from benchmark.probing import leakage, threats
 from tests.support.eraser_study import (
     BACKBONES,
     Draw,
@@ -97,7 +96,7 @@ def fitted(of: Study, name: str, label: str, options: Options, cut: str, divisio
     return fit(of, name, first, seen, label=label, options=options), draw
 
 
-def most(found: Mapping[str, Tested]) -> float:
+def most(found: Mapping[str, leakage.Tested]) -> float:
     """Return the most that any probe reads of the test."""
     return max(float(each.right.mean()) for each in found.values())
 
@@ -153,6 +152,33 @@ def held(of: Study, name: str, label: str, options: Options, cut: str) -> list[s
         limit, _ = fitted(of, name, label, threats.noiseless(options), cut, DIVISIONS[0])
         numbers += [most(read(of, one, draw, QUICK)) for one in (threats.queried(eraser, rows), limit(rows))]
     return [f"{100 * each:.1f}" for each in numbers] + ["-"] * (8 - len(numbers))
+
+
+def line_of_defaults(of: Study, name: str, label: str, cut: str) -> str:
+    """Return a line of the table of defaults, by the closed forms of the family, on the first division."""
+    eraser, draw = fitted(of, name, label, {}, cut, DIVISIONS[0])
+    erased = eraser(rows_of(of, draw))
+    found = read(of, erased, draw, QUICK)
+    by = best(found)
+    null = null_of(of, erased, draw, found[by], NULLS)
+    bags = [max(bagged(of, draw, each, count) for each in found.values()) for count in threats.BAGS]
+    numbers = [
+        float(found[by].right.mean()),
+        most(found),
+        null,
+        *bags,
+        *kept(of, eraser, draw.test, draw.seed).values(),
+    ]
+    return f"| {name} | {label} | {cut} | {' | '.join(f'{100 * each:.1f}' for each in numbers)} |"
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_defaults(shared_data: Path, backbone: str):
+    """Each eraser with its default constants: the table of RESULTS.md."""
+    print(f"\n{backbone}\n| eraser | erases | cut | readable | upper | null | bags 5 | 20 | 60 | class | same | head |")
+    for cut in ("seen", "unseen"):
+        for name, label in CURVES:
+            print(line_of_defaults(real(shared_data, backbone), name, label, cut), flush=True)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -205,7 +205,7 @@ def test_group_dro_lowers_the_worst_groups_loss():
 def aligned(sample_release, tmp_path_factory):
     """A model of two epochs that saw no conflicting image of the sample's groups."""
     out = tmp_path_factory.mktemp("aligned") / "model"
-    small = ["--model", "test_resnet", "--image-size", "32", "--epochs", "2", "--objective", "hsic"]
+    small = ["--model", "test_resnet", "--image-size", "32", "--epochs", "2", "--objective", "wasserstein"]
     train.main([*small, "--dataset", str(sample_release), "--aligned-only", "pairs.json", "--out", str(out)])
     return out
 

@@ -38,7 +38,7 @@ PROBING = [
 ]  # fmt: skip
 OBJECTIVES = [
     f"benchmark.training.objectives.{name}"
-    for name in ("penalty", "adversarial", "hsic", "wasserstein", "mutual_information")
+    for name in ("penalty", "adversarial", "hsic", "wasserstein", "pair", "mutual_information")
 ]
 
 
@@ -126,7 +126,7 @@ def test_metrics_hold_their_shapes(monkeypatch, make_predictions):
     runs = np.random.default_rng(0).random((3, len(made))) < 0.7
     seeds.accuracies(runs, sample)
     seeds.difference(runs.astype(np.float64) - right, sample, 0)
-    seeds.worst(runs, sample, list(background_names()), 5)
+    seeds.worst(runs, sample, list(background_names()), seeds.intervals(runs, sample), 5)
     calibration.calibration_curve(made.probability[:, 0], right)
     statistics.photos(sample.foreground_source)
     assert not check.never_called()
@@ -160,6 +160,7 @@ def test_probes_and_folds_hold_their_shapes(monkeypatch):
             readable.read_family(made, "all", made.values, wanted, rows, "unseen_foreground", asked)
     photos = leakage.photos_of(made, wanted, rows)
     folds.apart(photos, folds.three_sets(photos, 0), 0)
+    folds.left_out(photos, 0)
     targets.narrowed(wanted, rows)
     retention.kept(made, "all", made.values, np.arange(n))
     with pytest.raises(jaxtyping.TypeCheckError):
@@ -175,7 +176,8 @@ def test_objectives_hold_their_shapes(monkeypatch):
 
     partition, draw = Partition(foreground=3, background=5), torch.Generator().manual_seed(0)
     features = torch.randn(8, partition.size, generator=draw).requires_grad_()
-    both = penalty.sides(partition, features, torch.arange(8) % 4, torch.arange(8) % 2)
+    photos = torch.stack([torch.arange(8) // 2, torch.arange(8) % 4])
+    both = penalty.sides(partition, features, torch.arange(8) % 4, torch.arange(8) % 2, photos)
     for objective in objectives.values():
         if objective.make is not None:
             critic = {"critic_steps": 1, "critic_rate": 1e-3} if objective.critic_steps else {}

@@ -265,7 +265,10 @@ BAD = {
     "photos for a drawn recipe": (["--foregrounds", ".", "--out", "x"], "draws its own photos"),
     "a missing folder": ([*PHOTOS, "--foregrounds", "gone"], "--foregrounds: expected a folder of photos, got gone"),
     "an empty folder": ([*PHOTOS, "--foregrounds", "tests"], "--foregrounds: no photo found in tests"),
-    "an unknown recipe": (["--recipe", "papr", "--out", "x"], "no recipe 'papr': expected fast, geography, paper"),
+    "an unknown recipe": (
+        ["--recipe", "papr", "--out", "x"],
+        "no recipe 'papr': expected fast, geography, keep-object",
+    ),
     "a device for nothing": (["--devices", "cuda", "--out", "x"], "diffuses nothing: leave it out"),
     "no --out": ([], "expected --out DIR"),
     "rows of nothing": (["--rows", "0", "--out", "x"], "expected a whole number above 0, got '0'"),

@@ -100,4 +100,4 @@ class Dependence(Penalty):
         order = torch.randperm(width, generator=self.generator).to(side.features.device)
         # Features that are 0 fill the last block: they change no distance.
         blocks = functional.pad(side.features[:, order], (0, -width % BLOCK)).view(count, -1, BLOCK).transpose(0, 1)
-        return normalised_hsic(gaussian(blocks), same(side.other)).sum()
+        return normalised_hsic(gaussian(blocks), same(side.other).expand(len(blocks), -1, -1)).sum()

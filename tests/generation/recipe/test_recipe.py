@@ -91,7 +91,7 @@ def test_a_bad_recipe_is_one_clear_line(text, says):
 
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path):
-    with pytest.raises(RecipeError, match="expected fast, geography, paper, sample, time, or the path of a TOML file"):
+    with pytest.raises(RecipeError, match="expected fast, geography, keep-object, paper, sample, time, or the path"):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(RecipeError, match="is not text"):
