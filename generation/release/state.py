@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.manifest import Failure, Manifest, Shard, load_model, locate, to_json, verify
+from d3s_dataset.schema import column_names
 from d3s_dataset.utils.atomic import write_atomic
 from generation.release.shards import Task
 
@@ -105,7 +108,12 @@ class State:
             self.work.rmdir()
 
     def begin(self, begun: Begun) -> Begun:
-        """Start or resume a plan that passed `check`; return its settings."""
+        """Start or resume a plan that passed `check`; return its settings.
+
+        Raises:
+            ReleaseError: a version with other columns made what is there.
+        """
+        self._refuse_other_columns()
         held = self.held()
         if held is not None:
             begun = begun.model_copy(update={"resample": max(held.resample, begun.resample)})
@@ -140,6 +148,20 @@ class State:
                 f"--out {self.out} was begun with {held.limit} rows, and a release can only grow: expected --limit "
                 f"{held.limit} or more, got {wanted.limit}"
             )
+
+    def _refuse_other_columns(self) -> None:
+        """Raise ReleaseError where shards of another version are here: a release has the same columns everywhere."""
+        for path in sorted(self.out.glob("data/*-of-*.parquet"))[:1]:
+            try:
+                names = pq.read_schema(path).names
+            except (OSError, pa.ArrowInvalid):  # one cut short is made again
+                return
+            other = [name for name in column_names() if name not in names]
+            if other:
+                raise ReleaseError(
+                    f"--out {self.out} was begun by a version without the column {', '.join(other)}: expected a new "
+                    "folder, or the version that began it"
+                )
 
     def _reopen(self, manifest: Manifest) -> None:
         """Turn a finished release back into entries, so that a larger limit keeps its shards."""

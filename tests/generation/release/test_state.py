@@ -2,6 +2,7 @@
 
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from d3s_dataset.errors import ReleaseError
@@ -33,6 +34,17 @@ def test_a_flipped_byte_is_found_and_mended_by_verify_only(release, tmp_path):
     assert not generate(small_plan(ROWS), out, How(25, workers=1, verify=True)).already_finished
     assert same_bytes(out, release)
     assert generate(small_plan(ROWS), out, How(25, workers=1, verify=True)).already_finished
+
+
+def test_a_release_begun_by_a_version_with_other_columns_is_not_continued(release, tmp_path):
+    out = shutil.copytree(release, tmp_path / "d3s")
+    path = out / "data" / "train-00000-of-00002.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["mask"]), path)
+    kept = path.read_bytes()
+    next(out.glob("data/validation-*")).unlink()
+    with pytest.raises(ReleaseError, match="was begun by a version without the column mask: expected a new folder"):
+        generate(small_plan(ROWS), out, How(25, workers=1))
+    assert path.read_bytes() == kept
 
 
 def test_a_folder_of_work_that_no_run_wrote_is_left_alone(tmp_path):
