@@ -47,7 +47,7 @@ def crossed(make, tmp_path_factory):
 
 def line(small, crossed, tmp_path, *others) -> list[str]:
     where = ["--model", f"local-dir:{small}", "--dataset", str(crossed), "--out", str(tmp_path / "out")]
-    return [*where, "--probes", "linear", *others]
+    return [*where, "--probes", "linear", "--null", "2", *others]
 
 
 def test_the_whole_table_and_what_is_erased(small, crossed, tmp_path, capsys):

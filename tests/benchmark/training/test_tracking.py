@@ -114,6 +114,7 @@ def test_a_training_stopped_between_two_points_has_every_step_once(toy, tmp_path
     assert len(list((tmp_path / "part" / "tensorboard").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_a_killed_training_has_every_step_once_in_both(toy, tmp_path):
     """SIGKILL inside the second epoch, then the same command: TensorBoard's files, and the newest offline run."""
     arguments = [*SMALL, "--dataset", str(toy), "--checkpoint-every", "3", "--wandb"]
