@@ -119,7 +119,7 @@ def browser():
     """Chromium, without a window; tests that need it skip where there is none."""
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if binary is None:
-        pytest.skip("no browser: chromium is not installed (apt-get install chromium)")
+        pytest.skip("no browser: chromium is not installed (make test-browser installs it)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -68,11 +68,7 @@ def group_dro(
     Raises:
         ResultError: too few photos, or a head that did not converge.
     """
-    mean, scale = features.mean(0), features.std(0)
-    scale[scale == 0] = 1
-    rows = torch.from_numpy((features - mean) / scale)
-    truth, parts = torch.from_numpy(labels), torch.from_numpy(np.unique(groups, return_inverse=True)[1])
-    held = torch.from_numpy(hold_out(photo, labels, seed))
+    rows, truth, parts, held, (mean, scale) = _prepared(features, labels, groups, photo, seed)
     losses, start, least = [], None, False
     for l2 in probes.L2:
         start = _worst_group(rows[~held], truth[~held], parts[~held], classes, l2, start).weights
@@ -106,11 +102,7 @@ def jtt(features: np.ndarray, labels: Labels, groups: np.ndarray, photo: np.ndar
     Raises:
         ResultError: too few photos, or a head that did not converge.
     """
-    mean, scale = features.mean(0), features.std(0)
-    scale[scale == 0] = 1
-    rows = torch.from_numpy((features - mean) / scale)
-    truth, parts = torch.from_numpy(labels), torch.from_numpy(np.unique(groups, return_inverse=True)[1])
-    held = torch.from_numpy(hold_out(photo, labels, seed))
+    rows, truth, parts, held, (mean, scale) = _prepared(features, labels, groups, photo, seed)
     learn, target = rows[~held], truth[~held]
     l2, start = _plain_strength(rows, truth, held, classes)
     best: tuple[float, float, float] | None = None
@@ -126,6 +118,18 @@ def jtt(features: np.ndarray, labels: Labels, groups: np.ndarray, photo: np.ndar
     solution = _weighted(rows, truth, weight, classes, l2, start)
     _check(solution.converged, f"gradient norm {solution.gradient:.1e} after {solution.iterations} iterations")
     return Head(solution.weights, mean, scale)
+
+
+def _prepared(
+    features: np.ndarray, labels: Labels, groups: np.ndarray, photo: np.ndarray, seed: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, tuple[np.ndarray, np.ndarray]]:
+    """Return standardised rows, labels, groups numbered from 0, which rows are held out; then mean and scale."""
+    mean, scale = features.mean(0), features.std(0)
+    scale[scale == 0] = 1
+    rows = torch.from_numpy((features - mean) / scale)
+    parts = torch.from_numpy(np.unique(groups, return_inverse=True)[1])
+    held = torch.from_numpy(hold_out(photo, labels, seed))
+    return rows, torch.from_numpy(labels), parts, held, (mean, scale)
 
 
 def _plain_strength(

@@ -75,22 +75,18 @@ def dfr(setting: Setting) -> np.ndarray:
 
 def group_dro(setting: Setting) -> np.ndarray:
     """Lower the worst group's loss (Sagawa et al., arXiv 1911.08731); with rho = 1 no group is conflicting."""
-    rows, cells = setting.drawn.train, setting.train.cells
-    head = last_layer.group_dro(
-        setting.train.features[rows],
-        cells.group[rows],
-        cells.group[rows] * 2 + cells.aligned[rows],
-        setting.train.photo[rows],
-        setting.groups,
-        setting.seed,
-    )
-    return head(setting.test)
+    return _by_groups(last_layer.group_dro, setting)
 
 
 def jtt(setting: Setting) -> np.ndarray:
     """Count a first head's errors more often (Liu et al., arXiv 2107.09044); with rho = 1 no row is conflicting."""
+    return _by_groups(last_layer.jtt, setting)
+
+
+def _by_groups(fit: Callable[..., last_layer.Head], setting: Setting) -> np.ndarray:
+    """Fit a head that takes groups of label x aligned to the drawn rows, and read the test rows by it."""
     rows, cells = setting.drawn.train, setting.train.cells
-    head = last_layer.jtt(
+    head = fit(
         setting.train.features[rows],
         cells.group[rows],
         cells.group[rows] * 2 + cells.aligned[rows],

@@ -178,7 +178,7 @@ def test_stable_diffusion_on_a_gpu(tmp_path):
     import torch
 
     if not torch.cuda.is_available():
-        pytest.skip("no GPU")
+        pytest.skip("no GPU: torch finds no CUDA device here")
     from diffusers import StableDiffusionImg2ImgPipeline
 
     from generation.images.diffusion import ImageToImage
