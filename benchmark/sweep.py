@@ -20,6 +20,7 @@ from benchmark.reports.probe_text import NULL, null_cells
 from benchmark.reports.text import describe, grid, over_seeds
 from benchmark.schemas import result
 from benchmark.schemas.experiments import Sweep
+from benchmark.training.config import NECK
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
@@ -55,6 +56,7 @@ def parser() -> Parser:
     penalised = [name for name, each in OBJECTIVES.items() if each.make]
     add("--objective", choices=penalised, default="hsic", help="whose penalty")
     add("--lambdas", type=weight, nargs="+", default=[0.0, 10.0, 100.0], metavar="X", help="penalty weights, 2 or more")
+    add("--width", type=natural, default=NECK, metavar="N", help="features of the neck, both parts together")
     add("--probe", choices=tuple(PROBES), default="linear", help="what reads the background")
     add("--null", type=permutations, default=20, metavar="N", help="permutations of the probe's null; 0 for no null")
     add("--repeats", type=natural, default=3, metavar="N", help="adapters trained per lambda, with seeds 0 to N - 1")
@@ -75,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     result.make_folder(args.out)
     (subject,) = subjects([Entry(args.model, dict(args.model_kwargs))], args.checkpoint, Cache(), args.devices)
     features = [features_of(subject, split, Options(devices=args.devices)) for split in (train, test)]
-    found = sweep(features[0], features[1], args.objective, lambdas, range(args.repeats), args.probe, args.null)
+    found = sweep(
+        features[0], features[1], args.objective, lambdas, range(args.repeats), args.probe, args.null, args.width
+    )
     say(table(found))
     write_atomic(args.out / "sweep.csv", as_csv(found))
     write_atomic(args.out / "sweep.json", to_json(found))

@@ -79,6 +79,7 @@ def parser() -> Parser:
     add = own.add_argument
     add("--lr", type=positive, metavar="X", help="peak learning rate")
     add("--lambda", type=weight, metavar="X", dest="weight", help="penalty weight")
+    add("--background-gradient", type=share, metavar="X", help="of the background part, that reaches the network")
     add(
         "--foreground-features", type=natural, metavar="N", help="of the pooled ones; the rest speak for the background"
     )
@@ -88,7 +89,9 @@ def parser() -> Parser:
     add("--critic-input", choices=("raw", "normalised"), help="features that critics or readers see")
     add("--readers", type=natural, metavar="N", help="reading heads per part, re-initialised in turn; 1: never")
     add("--images-per-photo", type=_several, metavar="N", dest="per_photo", help="of a foreground photo per step")
-    answer.only_with(_those(lambda each: each.make), "--lambda", "--foreground-features", "--warm-up")
+    answer.only_with(
+        _those(lambda each: each.make), "--lambda", "--background-gradient", "--foreground-features", "--warm-up"
+    )
     answer.only_with(_those(lambda each: each.critic_steps), "--critic-steps", "--critic-lr")
     answer.only_with(_those(lambda each: each.critic_input), "--critic-input")
     answer.only_with(_those(lambda each: each.readers), "--readers")
@@ -101,7 +104,14 @@ def _those(have: Callable[[Objective], object]) -> str:
     return f"--objective {'|'.join(name for name, each in OBJECTIVES.items() if have(each))}"
 
 
-_OWN = ("weight", "foreground_features", "warm_up", "per_photo", *OPTIONS)  # of the objective's recipe
+_OWN = (
+    "weight",
+    "background_gradient",
+    "foreground_features",
+    "warm_up",
+    "per_photo",
+    *OPTIONS,
+)  # of the objective's recipe
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -15,11 +15,12 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
     --connections-per-address --attribution --null
-    --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo"""
+    --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo
+    --width"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
     "--part": "1/8", "--model-kwargs": "a=1", "--erase-kwargs": "strength=1", "--alias": "a=b", "--rho": "0.5",
-    "--warm-up": "0.5",
+    "--warm-up": "0.5", "--background-gradient": "0.5",
     **dict.fromkeys(("--discordance", "--foreground-correlation", "--background-correlation"), "0.1"),
     **dict.fromkeys(NUMBERS.split(), "3"),
 }  # fmt: skip
@@ -35,7 +36,7 @@ ERASING = "--erase-label --cut --erase-kwargs"
 TRAIN = "--dataset --config --imagenet --aligned-only --checkpoint --out --epochs --image-size --batch-size --seed "
 TRAIN += "--checkpoint-every --lr --objective --precision --no-tensorboard --wandb --model-kwargs --freeze "
 TRAIN += "--freeze-statistics"
-PENALTY = "--lambda --foreground-features --warm-up"
+PENALTY = "--lambda --background-gradient --foreground-features --warm-up"
 RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"
 MAKE = "--out --shard-rows --batch-size --workers --engine"
 REDRAW = "--devices --resample --compile --clip"
@@ -110,7 +111,7 @@ OBEYED = {
         for name, each in OBJECTIVES.items()
     },
     ("benchmark.correlate", "--model a"): f"{MODEL} --pairing --rho --erase --as-paper --repeats",
-    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --probe --null --repeats",
+    ("benchmark.sweep", "--model a"): f"{MODEL} --objective --lambdas --width --probe --null --repeats",
     ("benchmark.report", "FILE"): "--dataset --out",
     (
         "benchmark.submit",

@@ -14,6 +14,7 @@ from benchmark.probing.folds import cut
 from benchmark.probing.permutation import compared, owners, permuted
 from benchmark.schemas.experiments import Null, Point, Sweep
 from benchmark.schemas.metrics import Spread
+from benchmark.training.config import NECK
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.tables import csv_bytes
@@ -30,6 +31,7 @@ def sweep(
     seeds: Sequence[int],
     probe: str,
     null: int = 0,
+    width: int = NECK,
 ) -> Sweep:
     """Train a neck for every lambda and seed on one split, probe it on another.
 
@@ -41,8 +43,10 @@ def sweep(
         seeds: of necks and probes.
         probe: kind of probe.
         null: permutations that each probe is fitted to as well; 0 for no null.
+        width: features of a neck, both parts together.
 
     Raises:
+        ModelError: fewer features than a neck has, or too few to be cut.
         ResultError: a split of one label, too few background photos, or a probe that did not converge.
         ReleaseError: an objective that compares images of one photo where none is in two.
     """
@@ -60,7 +64,7 @@ def sweep(
     nulls: dict[float, list[np.ndarray]] = {}
     turns = [(weight, seed) for weight in weights for seed in seeds]
     for weight, seed in progress(turns, label="sweep", unit="neck"):
-        neck = train_neck(rows, objective, weight, seed)
+        neck = train_neck(rows, objective, weight, seed, width)
         right = known[neck.told(test.values)] == test.foreground
         leaks, permuted = leakage(neck.part(test.values, "foreground"), test, probe, seed, null)
         found.setdefault(weight, []).append((right, leaks))
@@ -71,6 +75,7 @@ def sweep(
         model=train.model,
         datasets=(train.dataset, test.dataset),
         objective=objective,
+        width=width,
         probe=probe,
         seeds=list(seeds),
         chance=float(np.bincount(test.background).max() / len(test.background)),

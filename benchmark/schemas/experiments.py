@@ -288,14 +288,15 @@ class Point(Strict):
 
 
 class Sweep(Versioned):
-    """The file `sweep.json`; `chance` is the share of the commonest background. Version 1 has no nulls."""
+    """The file `sweep.json`; `chance` is the share of the commonest background. Version 1 has no nulls, 2 no width."""
 
-    VERSION: ClassVar[int] = 2
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _unchanged}
+    VERSION: ClassVar[int] = 3
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _unchanged, 2: _unchanged}
 
     model: Model
     datasets: tuple[Dataset, Dataset]
     objective: str
+    width: int = 32
     probe: str
     seeds: list[int]
     chance: float

@@ -13,17 +13,17 @@ from torch.nn import functional
 
 from benchmark.models.training_record import Partition
 from benchmark.training.batches import paired_order
+from benchmark.training.config import NECK
 from benchmark.training.network import PAPER
 from benchmark.training.objectives.penalty import sides
 from benchmark.training.objectives.registry import OBJECTIVES, check_paired
 from d3s_dataset.errors import ModelError
 
 STEPS = 400
-# A map that keeps all dimensions can be undone, however small it makes some of them: then nothing is lost to a probe
-# that is scaled and run to convergence.
-WIDTH = 32
 _BATCH, _RATE = 128, 1e-2
-PAIRED = (10, 16)  # foreground photos x images of each in a batch, for an objective that compares those of one photo
+# Foreground photos x images of each in a batch, for an objective that compares those of one photo. Many photos: the
+# covariance of features that are invariant has the rank of their number.
+PAIRED = (40, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,25 +37,27 @@ class Labelled:
 
 
 class Neck(nn.Module):
-    """A linear map of standardised features to `WIDTH` of them, with a linear head on each part."""
+    """A linear map of standardised features to `width` of them, with a linear head on each part."""
 
-    def __init__(self, features: np.ndarray, classes: int, backgrounds: int) -> None:
+    def __init__(self, features: np.ndarray, classes: int, backgrounds: int, width: int) -> None:
         super().__init__()
-        width = features.shape[1]
-        if width < WIDTH:
-            raise ModelError(f"{width} features are too few for a neck: expected a model with {WIDTH} or more")
-        foreground_width = round(WIDTH * PAPER.foreground / PAPER.size)
-        self.partition = Partition(foreground=foreground_width, background=WIDTH - foreground_width)
+        given = features.shape[1]
+        if given < width:
+            raise ModelError(f"{given} features are too few for a neck of {width}: expected a model with that many")
+        foreground_width = round(width * PAPER.foreground / PAPER.size)
+        if foreground_width in (0, width):
+            raise ModelError(f"a neck of {width} features cannot be cut in two parts: expected more")
+        self.partition = Partition(foreground=foreground_width, background=width - foreground_width)
         scale = features.std(0)
         scale[scale == 0] = 1
         self.register_buffer("mean", torch.from_numpy(features.mean(0)))
         self.register_buffer("scale", torch.from_numpy(scale))
-        self.map = nn.Linear(width, WIDTH)
+        self.map = nn.Linear(given, width)
         self.foreground_head = nn.Linear(foreground_width, classes)
-        self.background_head = nn.Linear(WIDTH - foreground_width, backgrounds)
+        self.background_head = nn.Linear(width - foreground_width, backgrounds)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the mapped features, (n, WIDTH)."""
+        """Return the mapped features, (n, width)."""
         return self.map((features - self.mean) / self.scale)  # pyright: ignore[reportOperatorIssue]
 
     def part(self, features: np.ndarray, name: str) -> np.ndarray:
@@ -69,7 +71,7 @@ class Neck(nn.Module):
             return self.foreground_head(torch.from_numpy(self.part(features, "foreground"))).argmax(1).numpy()
 
 
-def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
+def train(rows: Labelled, objective: str, weight: float, seed: int, width: int = NECK) -> Neck:
     """Train a neck; library-wide random state is left as it was.
 
     Cross-entropy on both labels, and the objective's penalty times lambda; Adam on one cycle up to 1e-2.
@@ -79,6 +81,11 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
         objective: a key of `OBJECTIVES` with a penalty.
         weight: lambda.
         seed: of first weights, order and the penalty's draws.
+        width: features of the neck, both parts together.
+
+    Raises:
+        ModelError: fewer features than that, or too few to be cut.
+        ReleaseError: an objective that compares images of one photo where none is in two.
     """
     recipe = OBJECTIVES[objective]
     assert recipe.make is not None
@@ -86,7 +93,7 @@ def train(rows: Labelled, objective: str, weight: float, seed: int) -> Neck:
     counts = int(rows.foreground.max()) + 1, int(rows.background.max()) + 1
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        neck = Neck(rows.features, *counts)
+        neck = Neck(rows.features, *counts, width)
         penalty = recipe.make(neck.partition, counts, seed, **recipe.options)
         optimizer = torch.optim.Adam([*neck.parameters(), *penalty.joint()], lr=_RATE, betas=recipe.betas)
         tensors = [torch.tensor(each) for each in (rows.features, rows.foreground, rows.background)]

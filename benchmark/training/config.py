@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+# Features of a neck. A map that keeps all dimensions can be undone, however small it makes some of them: then nothing
+# is lost to a probe that is scaled and run to convergence.
+NECK = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -17,6 +21,7 @@ class Settings:
         rate: peak learning rate of the network.
         seed: of first weights, order, views and the penalty's draws.
         weight: lambda, the penalty weight.
+        background_gradient: share of the background part's gradient that reaches the network.
         foreground_features: number of pooled features for the foreground; None for the paper's share of them.
         warm_up: share of the steps with cross-entropy alone.
         critic_steps: critic steps per network step; None without a critic.
@@ -39,6 +44,7 @@ class Settings:
     rate: float = 3e-3
     seed: int = 0
     weight: float = 0.0
+    background_gradient: float = 1.0
     foreground_features: int | None = None
     warm_up: float = 0.0
     critic_steps: int | None = None

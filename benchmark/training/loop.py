@@ -15,7 +15,7 @@ from benchmark.inference.runner import autocast
 from benchmark.training.batches import Batch, Batches
 from benchmark.training.config import Settings
 from benchmark.training.distributed import World
-from benchmark.training.network import COLOURS, Parts, Whole, keep_statistics
+from benchmark.training.network import COLOURS, Parts, Whole, damped, keep_statistics
 from benchmark.training.objectives.penalty import Penalty, sides
 from benchmark.training.objectives.registry import OBJECTIVES
 from benchmark.training.tracking import EVERY, Point
@@ -163,6 +163,7 @@ class Training:
         return answer
 
     def _loss(self, encoded: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        encoded = damped(encoded, self._model.partition, self._settings.background_gradient)
         foreground_logits, background_logits = self._model.heads(encoded)
         loss = functional.cross_entropy(foreground_logits, batch.foreground, label_smoothing=_SMOOTHING)
         answer = {"top1": _share_right(foreground_logits, batch.foreground)}

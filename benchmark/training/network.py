@@ -157,6 +157,19 @@ class Parts(nn.Module):
         save_file(state, folder / HEAD)
 
 
+def damped(encoded: torch.Tensor, divided: Partition | None, gradient: float) -> torch.Tensor:
+    """Return (n, features) as they are, whose background part passes on that share of its gradient.
+
+    Adam's steps do not depend on the scale of a gradient, so weights that only the background part uses still learn at
+    their rate; layers that both parts share follow the foreground part.
+    """
+    if divided is None or gradient == 1:
+        return encoded
+    foreground, background = (encoded[:, divided.columns(part)] for part in ("foreground", "background"))
+    still = background.detach()
+    return torch.cat([foreground, still + gradient * (background - still)], 1)
+
+
 def freeze(name: str, network: nn.Module, stages: int) -> None:
     """Let the stem and the stages after it, `stages` in all, keep their weights and statistics.
 

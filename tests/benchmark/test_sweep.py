@@ -13,7 +13,7 @@ from benchmark.probing import tradeoff
 from benchmark.schemas.experiments import Point, Sweep
 from benchmark.schemas.metrics import Spread
 from benchmark.training import adapter
-from d3s_dataset.errors import ReleaseError
+from d3s_dataset.errors import ModelError, ReleaseError
 
 
 def _rows(count: int, seed: int) -> adapter.Labelled:
@@ -26,19 +26,26 @@ def _rows(count: int, seed: int) -> adapter.Labelled:
 
 
 def test_a_neck_keeps_its_label_and_loses_the_other(monkeypatch):
-    monkeypatch.setattr(adapter, "WIDTH", 8)
+    monkeypatch.setattr(adapter, "STEPS", 200)
     rows, test = _rows(1000, 0), _rows(500, 1)
-    found = {weight: adapter.train(rows, "hsic", weight, 0) for weight in (0.0, 30.0)}
-    again = adapter.train(rows, "hsic", 30.0, 0)
-    assert np.array_equal(found[30.0].part(test.features, "foreground"), again.part(test.features, "foreground"))
+    found = {weight: adapter.train(rows, "hsic", weight, 0, 8) for weight in (0.0, 30.0)}
     assert all((each.told(test.features) == test.foreground).mean() > 0.9 for each in found.values())
     read = {weight: _read(each.part(rows.features, "foreground"), rows.background) for weight, each in found.items()}
     assert read[30.0] < read[0.0] - 0.1
 
 
+def test_a_seed_decides_a_neck(monkeypatch):
+    monkeypatch.setattr(adapter, "STEPS", 5)
+    rows = _rows(200, 0)
+    one, same, other = (
+        adapter.train(rows, "hsic", 30.0, seed, 8).part(rows.features, "foreground") for seed in (0, 0, 1)
+    )
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+
+
 def test_a_neck_takes_the_paired_objective_and_needs_pairs(monkeypatch):
     """20 photos on 16 backgrounds, each photo a direction of its own, as each background photo."""
-    monkeypatch.setattr(adapter, "WIDTH", 8)
     monkeypatch.setattr(adapter, "STEPS", 150)
     rng = np.random.default_rng(0)
     sources = np.stack(np.meshgrid(np.arange(20), np.arange(16), indexing="ij")).reshape(2, -1)
@@ -47,15 +54,24 @@ def test_a_neck_takes_the_paired_objective_and_needs_pairs(monkeypatch):
     rows = adapter.Labelled(shown.astype(np.float32), sources[0] % 5, sources[1] % 4, sources)
     spread = {}
     for weight in (0.0, 10.0):
-        values = adapter.train(rows, "pair", weight, 0).part(rows.features, "foreground")
+        values = adapter.train(rows, "pair", weight, 0, 8).part(rows.features, "foreground")
         scaled = ((values - values.mean(0)) / values.std(0)).reshape(20, 16, -1)
         spread[weight] = scaled.var(1).mean()
-    assert spread[10.0] < 0.5 * spread[0.0]
+    assert spread[10.0] < 0.6 * spread[0.0]
     alone = replace(rows, sources=np.stack([np.arange(320), sources[1]]))
     with pytest.raises(
         ReleaseError, match="no foreground photo of the training images stands on two background photos"
     ):
         adapter.train(alone, "pair", 1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("width", "says"),
+    [(1, "a neck of 1 features cannot be cut in two parts"), (64, "10 features are too few for a neck of 64")],
+)
+def test_a_width_that_no_neck_can_have_is_one_line(width, says):
+    with pytest.raises(ModelError, match=says):
+        adapter.train(_rows(100, 0), "hsic", 1.0, 0, width)
 
 
 def _read(features: np.ndarray, labels: np.ndarray) -> float:
@@ -69,11 +85,25 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
     monkeypatch.setattr(adapter, "STEPS", 30)
     model = ["--model", "test_resnet", "--image-size", "32", "--epochs", "1", "--seed", "1"]
     train.main([*model, "--dataset", str(sample_release), "--out", str(tmp_path / "model")])
-    on = ["--dataset", str(sample_release), "--lambdas", "0", "10", "--repeats", "2", "--out", str(tmp_path / "sweep")]
+    on = [
+        "--dataset",
+        str(sample_release),
+        "--lambdas",
+        "0",
+        "10",
+        "--repeats",
+        "2",
+        "--width",
+        "24",
+        "--null",
+        "3",
+        "--out",
+        str(tmp_path / "sweep"),
+    ]
     file = ["--checkpoint", str(tmp_path / "model" / "model.safetensors"), "--model-kwargs", "drop_rate=0.1"]
-    sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", *file, "--objective", "mine", *on])
+    sweep.main(["--model", f"local-dir:{tmp_path / 'model'}", *file, "--objective", "mine", "--probe", "lda", *on])
     found = Sweep.model_validate_json((tmp_path / "sweep" / "sweep.json").read_bytes())
-    assert (found.objective, [each.weight for each in found.points]) == ("mine", [0, 10])
+    assert (found.objective, found.width, [each.weight for each in found.points]) == ("mine", 24, [0, 10])
     assert (found.model.checkpoint, found.model.kwargs) == ("model.safetensors", {"drop_rate": 0.1})
     assert any(each.pareto for each in found.points)
     assert (found.seeds, found.chance) == ([0, 1], pytest.approx(0.1, abs=0.05))
@@ -84,7 +114,7 @@ def test_the_command_writes_table_and_plot(sample_release, tmp_path, capsys, mon
     assert [float(line["null"]) for line in lines] == [each.null.mean for each in found.points]
     assert [float(line["difference"]) for line in lines] == [each.null.difference for each in found.points]
     assert all(
-        each.null.repeats == 20 and 0 < float(line["p"]) <= 1 for line, each in zip(lines, found.points, strict=True)
+        each.null.repeats == 3 and 0 < float(line["p"]) <= 1 for line, each in zip(lines, found.points, strict=True)
     )
     with Image.open(tmp_path / "sweep" / "sweep.png") as drawn:
         assert drawn.width > 300

@@ -70,6 +70,7 @@ class Objective:
         make: (partition, numbers of labels, seed, critic's settings) to its penalty; None adds nothing, and nothing is
             split.
         weight: default lambda.
+        background_gradient: default share of the background part's gradient that reaches the network.
         rate: default peak learning rate of the network.
         betas: of its optimiser.
         decay: its weight decay.
@@ -87,6 +88,7 @@ class Objective:
     summary: str
     make: Callable[..., Penalty] | None = None
     weight: float = 0.0
+    background_gradient: float = 1.0
     rate: float = 3e-3
     betas: tuple[float, float] = (0.9, 0.999)
     decay: float = 0.05
@@ -134,8 +136,9 @@ _BUILT_IN = {
         summary="invariance of a photo's features over what it is composed with",
         make=_pair,
         weight=10.0,
+        background_gradient=0.05,  # at 1 the background part fills the layers that both share with the background
         least=4,
-        per_photo=8,
+        per_photo=4,
     ),
 }
 OBJECTIVES: PluginTable[Objective] = PluginTable("d3s.objectives", "objective", _BUILT_IN, Objective)

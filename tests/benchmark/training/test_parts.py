@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from benchmark import run, train
 from benchmark.models import training_record
 from benchmark.models.registry import load
+from benchmark.models.training_record import Partition
 from benchmark.training.checkpoint import FILE, LOG
-from benchmark.training.network import HEAD
+from benchmark.training.network import HEAD, damped
 from benchmark.training.objectives.registry import OBJECTIVES
 from d3s_dataset.taxonomy import classes
 from tests.conftest import ROOT
@@ -243,6 +244,16 @@ def test_bad_input(toy, trained, tmp_path, fails):
     levit = ["--model", "levit_128s", "--objective", "hsic", "--image-size", "224", *on]
     assert "no linear classifier on its pooled features" in fails(train.main, levit)
     assert not (tmp_path / "model").exists()
+
+
+def test_the_background_parts_gradient_is_damped_and_its_features_are_not():
+    encoded = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    found = damped(encoded, Partition(foreground=3, background=2), 0.25)
+    assert torch.equal(found, encoded)
+    found.square().sum().backward()
+    assert encoded.grad is not None
+    assert torch.allclose(encoded.grad, 2 * encoded.detach() * torch.tensor([1, 1, 1, 0.25, 0.25]))
+    assert damped(encoded, None, 0.25) is encoded
 
 
 def test_frozen_stages_and_statistics_stay_and_the_rest_moves(toy, trained, tmp_path):
