@@ -9,7 +9,7 @@ construction, and the accuracy itself is what counts. The control is fitted on t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -75,20 +75,6 @@ class Cell:
     folds: Sequence[Fold]
     real: dict[str, Tested]
     readings: list[Reading]
-
-
-def read(
-    features: Features,
-    part: str,
-    values: Float[np.ndarray, "n d"],
-    wanted: Target,
-    rows: Bool[np.ndarray, " n"],
-    name: str,
-    asked: Asked,
-    folds: Sequence[Fold] | None = None,
-) -> Iterator[Reading]:
-    """Yield the reading of each probe; see `measure`."""
-    yield from measure(features, part, values, wanted, rows, name, asked, folds).readings
 
 
 def measure(

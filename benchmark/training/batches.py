@@ -18,6 +18,7 @@ from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split
 from benchmark.training.augment import augment, decode, resized
 from benchmark.training.distributed import World
+from benchmark.training.network import normalise
 from d3s_dataset.errors import SourceError, one_line
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.pixels import rgb
@@ -30,7 +31,8 @@ class Batch:
     """One step's images.
 
     Attributes:
-        views: (own, 3, size, size) float32 in [0, 1], this process' share: of the release's images, then of photos.
+        views: (own, 3, size, size) float32 in the network's colours, this process' share: of the release's images, then
+            of photos.
         own: how many of the views are of the release.
         foreground: labels of the whole batch, the release's images first.
         background: labels of the release's images.
@@ -119,7 +121,8 @@ class Batches:
         return Batch(torch.cat(parts), len(own), *(each.to(device) for each in labels))
 
     def _views(self, images: torch.Tensor, count: int) -> torch.Tensor:
-        return augment(images, self._size, self._generator, (self._world.rank * len(images), count))
+        views = augment(images, self._size, self._generator, (self._world.rank * len(images), count))
+        return normalise(views)
 
     def _order_of_rows(self) -> torch.Tensor:
         if self._together is None:

@@ -15,7 +15,7 @@ from benchmark.inference.runner import autocast
 from benchmark.training.batches import Batch, Batches
 from benchmark.training.config import Settings
 from benchmark.training.distributed import World
-from benchmark.training.network import COLOURS, Parts, Whole, damped, keep_statistics
+from benchmark.training.network import Parts, Whole, damped, keep_statistics
 from benchmark.training.objectives.penalty import Penalty, sides
 from benchmark.training.objectives.registry import OBJECTIVES
 from benchmark.training.tracking import EVERY, Point
@@ -149,10 +149,8 @@ class Training:
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one optimiser step; return the loss in nats, what was right, and the penalty."""
-        mean, std = (torch.tensor(COLOURS[name], device=self._device).view(3, 1, 1) for name in ("mean", "std"))
-        views = ((batch.views - mean) / std).contiguous(memory_format=torch.channels_last)
         with autocast(self._device, self._settings.precision):
-            encoded = self._encoder(views)
+            encoded = self._encoder(batch.views.contiguous(memory_format=torch.channels_last))
         parts = encoded.float().tensor_split([batch.own])
         whole = torch.cat([self._world.gather(each) for each in parts if len(each)])
         loss, answer = self._loss(whole, batch)

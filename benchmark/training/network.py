@@ -81,6 +81,12 @@ def check_checkpoint(checkpoint: Path, wanted: Partition) -> None:
         )
 
 
+def normalise(views: torch.Tensor) -> torch.Tensor:
+    """Return (n, 3, h, w) images in [0, 1] as the networks made here take them."""
+    mean, std = (torch.tensor(COLOURS[name], device=views.device).view(3, 1, 1) for name in ("mean", "std"))
+    return (views - mean) / std
+
+
 class Whole(nn.Module):
     """A network whose logits are all that is trained on."""
 

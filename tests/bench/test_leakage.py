@@ -9,7 +9,7 @@ import torch
 from benchmark.inference.features import Features, Head
 from benchmark.probing.erasure import Erasing, erasures
 from benchmark.probing.folds import cut
-from benchmark.probing.leakage import Asked, photos_of, read
+from benchmark.probing.leakage import Asked, measure, photos_of
 from benchmark.probing.probes import logistic
 from benchmark.probing.targets import targets
 from benchmark.schemas.experiments import Reading, Share
@@ -51,7 +51,7 @@ def test_what_each_probe_reads(features):
     print()
     for name in CUTS:
         ((wanted, rows),) = targets(features, "background", name, [])
-        found = list(read(features, "all", features.values, wanted, rows, name, Asked(READERS)))
+        found = measure(features, "all", features.values, wanted, rows, name, Asked(READERS)).readings
         for each in found:
             weak = "" if each.converged else f"; not converged: {each.endings[0]}"
             print(shown(f"background by {each.probe}, {name}", each) + weak, each.doubts, flush=True)

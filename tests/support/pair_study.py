@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn import functional
 
 from benchmark.probing import probes
@@ -20,11 +21,12 @@ from benchmark.probing.leakage import Asked, nulls, read_all
 from benchmark.probing.permutation import owners, permuted
 from benchmark.probing.retention import same_photo
 from benchmark.training import adapter
+from benchmark.training.augment import augment
 from benchmark.training.batches import Batches
-from benchmark.training.config import Settings
+from benchmark.training.config import NECK, Settings
 from benchmark.training.distributed import World
 from benchmark.training.loop import Training
-from benchmark.training.network import COLOURS, Parts, Whole, create, divide, freeze
+from benchmark.training.network import Parts, Whole, create, divide, freeze, normalise
 from benchmark.training.objectives.registry import OBJECTIVES
 from generation.images.compose import compose
 from tests.support.eraser_study import SUFFIXES, Study
@@ -34,7 +36,7 @@ CHECKPOINT = "mobilenetv2_100.safetensors"
 SIZE, SIDE, OBJECT = 128, 147, 0.6  # of a view, of a guide (in pixels), of the object in it
 TRAIN, TEST, FOLDS = 140, 60, 4
 FROZEN = 5  # the stem and four of seven stages: an eighth of the weights
-FEATURES = 64  # of a backbone's foreground part
+VIEWS = 2  # of each guide
 READERS = ("linear", "lda", "knn", "kernel", "mlp")
 NULLS = 20
 KINDS = ("foregrounds", "backgrounds")
@@ -79,14 +81,16 @@ def photos(division: int) -> tuple[np.ndarray, np.ndarray]:
 
 def settings(objective: str, weight: float, **other: object) -> Settings:
     """Return the settings of a fine-tuning."""
-    chosen: dict[str, Any] = {"epochs": 6, "rate": 2e-4, "batch_size": 64, "foreground_features": FEATURES, **other}
+    recipe = OBJECTIVES[objective]
+    chosen: dict[str, Any] = {"epochs": 8, "rate": 5e-4, "batch_size": 160, **other}
     return Settings(
         model="mobilenetv2_100",
         kwargs={"pad_type": "same"},
         size=SIZE,
         objective=objective,
         weight=weight,
-        per_photo=OBJECTIVES[objective].per_photo,
+        per_photo=recipe.per_photo,
+        background_gradient=recipe.background_gradient,
         freeze=FROZEN,
         freeze_statistics=True,
         precision="fp32",
@@ -94,45 +98,95 @@ def settings(objective: str, weight: float, **other: object) -> Settings:
     )
 
 
-def fine_tune(made: Guides, shared: Path, division: int, how: Settings, report=print) -> Parts | Whole:
-    """Fine-tune from the real weights on a division's guides, as `benchmark.train` does."""
+class Top(nn.Module):
+    """What follows the frozen stages: their activations to logits, or to pooled features where these are divided."""
+
+    def __init__(self, network: nn.Module, logits: bool) -> None:
+        super().__init__()
+        self.network, self.logits = network, logits
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        network: Any = self.network
+        found = activations
+        for block in network.blocks[FROZEN - 1 :]:
+            found = block(found)
+        found = network.bn2(network.conv_head(found))
+        return network.forward_head(found, pre_logits=not self.logits)
+
+
+def activations(made: Guides, shared: Path) -> torch.Tensor:
+    """Return (VIEWS, 200, 30, 64, 8, 8) float16: what the frozen stages give for views of each guide.
+
+    The first view is the whole guide, the others are random ones, as training draws them. Frozen stages with frozen
+    statistics give the same for a view in every step, so that only the number of views differs from a training on
+    images.
+    """
+    network: Any = create("mobilenetv2_100", SIZE, shared / "weights" / CHECKPOINT, {"pad_type": "same"}).eval()
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    with torch.inference_mode():
+        for view in range(VIEWS):
+            for rows in made.pixels:
+                if view:
+                    images = augment(rows, SIZE, generator)
+                else:
+                    images = functional.interpolate(rows.float() / 255, (SIZE, SIZE), mode="bilinear", antialias=True)
+                below = network.bn1(network.conv_stem(normalise(images).contiguous(memory_format=torch.channels_last)))
+                for block in network.blocks[: FROZEN - 1]:
+                    below = block(below)
+                found.append(below.half().contiguous())
+    return torch.stack(found).view(VIEWS, *made.pixels.shape[:2], *found[0].shape[1:])
+
+
+class Views(Batches):
+    """Batches whose views are activations of the frozen stages, one of `VIEWS` at random."""
+
+    def __init__(self, cached: torch.Tensor, *labels: Any, **options: Any) -> None:
+        super().__init__(torch.arange(cached.shape[1]), *labels, world=World(), **options)
+        self._cached = cached
+
+    def _views(self, images: torch.Tensor, count: int) -> torch.Tensor:
+        return self._cached[torch.randint(VIEWS, (count,), generator=self._generator), images].float()
+
+
+def fine_tune(
+    cached: torch.Tensor, made: Guides, shared: Path, division: int, how: Settings, report=print
+) -> Parts | Whole:
+    """Fine-tune from the real weights on a division's guides by the loop of `benchmark.train`."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(how.seed)
         network = create(how.model, how.size, shared / "weights" / CHECKPOINT, how.kwargs)
         freeze(how.model, network, how.freeze)
         make = OBJECTIVES[how.objective].make
-        model, penalty = Whole(network), None
+        model: Any = Whole(network)
+        penalty = None
         if make is not None:
             divided = divide(how.model, network, how.size, how.foreground_features)
             model, penalty = Parts(network, divided, 10), make(divided, (1000, 10), how.seed)
+        model.encoder = Top(network, logits=make is None)
         chosen, places = photos(division)[0], np.flatnonzero(~unseen(made.background, division))
         grid = np.stack(np.meshgrid(chosen, places, indexing="ij")).reshape(2, -1)
-        pixels = made.pixels[torch.from_numpy(grid[0]), torch.from_numpy(grid[1])]
         labels = torch.from_numpy(made.foreground[grid[0]]), torch.from_numpy(made.background[grid[1]])
         options = {"batch_size": how.batch_size, "per_photo": how.per_photo, "size": how.size, "seed": how.seed}
-        sources, rows = torch.from_numpy(grid), torch.arange(len(pixels))
-        batches = Batches(pixels, *labels, sources, rows, None, world=World(), **options)
+        rows = torch.arange(grid.shape[1])
+        batches = Views(cached[:, grid[0], grid[1]], *labels, torch.from_numpy(grid), rows, None, **options)
         training = Training(model, penalty, batches, how, World(), torch.device("cpu"))
         training.run(lambda: None, 1 << 30, report)
     return model.eval()
 
 
-def study(model: Parts | Whole, made: Guides) -> Study:
+def study(model: Parts | Whole, cached: torch.Tensor, made: Guides) -> Study:
     """Return the pooled features of all guides, without random views, and the head."""
-    mean, std = (torch.tensor(COLOURS[name]).view(3, 1, 1) for name in ("mean", "std"))
-    found = []
+    network: Any = model.network
+    top = Top(network, logits=False)
     with torch.inference_mode():
-        for rows in made.pixels:
-            views = functional.interpolate(rows.float() / 255, (SIZE, SIZE), mode="bilinear", antialias=True)
-            network = model.network
-            views = ((views - mean) / std).contiguous(memory_format=torch.channels_last)
-            found.append(network.forward_head(network.forward_features(views), pre_logits=True).numpy())
-    head = model.network.get_classifier()
+        found = [top(rows.float().contiguous(memory_format=torch.channels_last)).numpy() for rows in cached[0]]
+    head = network.get_classifier()
     weight, bias = (each.detach().numpy() for each in (head.weight, head.bias))
     return Study(np.stack(found), made.foreground, made.background, weight, bias)
 
 
-def neck(found: Study, division: int, weight: float) -> tuple[Study, int]:
+def neck(found: Study, division: int, weight: float, width: int = NECK) -> tuple[Study, int]:
     """Train a neck with `pair` on a division's fine-tuning guides; return all guides' foreground part, and its width.
 
     The head is that of the neck, over the 140 photos, under the numbers of their classes.
@@ -141,7 +195,7 @@ def neck(found: Study, division: int, weight: float) -> tuple[Study, int]:
     sources = np.stack(np.meshgrid(chosen, places, indexing="ij")).reshape(2, -1)
     known, labels = np.unique(found.foreground[sources[0]], return_inverse=True)
     rows = adapter.Labelled(found.features[sources[0], sources[1]], labels, found.background[sources[1]], sources)
-    trained = adapter.train(rows, "pair", weight, division)
+    trained = adapter.train(rows, "pair", weight, division, width)
     count = found.features.shape[-1]
     part = trained.part(found.features.reshape(-1, count), "foreground")
     head = np.full((1000, part.shape[1]), 0.0, np.float32), np.full(1000, -np.inf, np.float32)
@@ -169,6 +223,7 @@ def readable(found: Study, width: int, division: int, cut: str) -> dict[str, Any
     read = read_all(values, labels, folds, len(np.unique(labels)), Asked(READERS, division, control=False))
     best = max(read, key=lambda kind: read[kind].held_right.mean())
     changed = permuted(owners(labels, place, folds), NULLS, division)
+    assert changed is not None
     null = nulls(values, changed, folds, read[best].again).mean(1)
     each = {kind: float(one.right.mean()) for kind, one in read.items()}
     return {"each": each, "best": best, "accuracy": each[best], "null": float(null.mean())}

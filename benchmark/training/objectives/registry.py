@@ -135,7 +135,7 @@ _BUILT_IN = {
     "pair": Objective(
         summary="invariance of a photo's features over what it is composed with",
         make=_pair,
-        weight=10.0,
+        weight=30.0,
         background_gradient=0.05,  # at 1 the background part fills the layers that both share with the background
         least=4,
         per_photo=4,

@@ -12,7 +12,7 @@ from benchmark.inference.features import Head
 from benchmark.models.training_record import Partition
 from benchmark.probing import erasure, probes, tradeoff
 from benchmark.probing.erasure import Erasing
-from benchmark.probing.leakage import Asked, read, share
+from benchmark.probing.leakage import Asked, measure, share
 from benchmark.probing.probes import mlp
 from benchmark.probing.retention import kept, same_photo
 from benchmark.probing.targets import target, targets
@@ -23,7 +23,7 @@ LINEAR = Asked(("linear",))
 
 def only(features, label, cut, asked=LINEAR):
     (wanted, rows), *_ = targets(features, label, cut, [])
-    (found,) = read(features, "all", features.values, wanted, rows, cut, asked)
+    (found,) = measure(features, "all", features.values, wanted, rows, cut, asked).readings
     return found
 
 
@@ -95,7 +95,9 @@ def test_a_network_below_the_linear_probe_has_not_converged(table, monkeypatch):
     (wanted, rows), *_ = targets(features, "background", "seen", [])
     for kinds in (("mlp", "linear"), ("mlp",), ("linear", "knn", "mlp")):
         asked = Asked(kinds, control=False)
-        found = {each.probe: each for each in read(features, "all", features.values, wanted, rows, "seen", asked)}
+        found = {
+            each.probe: each for each in measure(features, "all", features.values, wanted, rows, "seen", asked).readings
+        }
         assert list(found) == list(kinds)
         if "linear" not in kinds:
             assert found["mlp"].converged
@@ -146,7 +148,7 @@ def test_classes_with_few_photos_are_read_as_superclasses_and_the_notes_say_so(t
     assert wanted.classes >= 3
     assert set(np.unique(wanted.labels[rows])) == set(range(wanted.classes))
     assert "60 of 60 classes have fewer than 3 photos" in notes[0]
-    (found,) = read(features, "all", features.values, wanted, rows, "unseen_foreground", LINEAR)
+    (found,) = measure(features, "all", features.values, wanted, rows, "unseen_foreground", LINEAR).readings
     assert found.label == "superclass"
 
 
