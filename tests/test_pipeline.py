@@ -117,7 +117,7 @@ def test_what_the_demo_prints_to_type_next_is_understood():
 def test_a_small_network_learns_the_sample_and_a_real_one_knows_it(demo, shared_data, tmp_path, command):
     made, trained, run, *others = recipe("disentangle", demo)
     assert "--recipe sample" in made
-    assert len(others) == 4
+    assert len(others) == 9
     make([trained, run])
     assert result_of(demo / "disentangled")["metrics"]["top1"] >= 0.9
     options = ["--dataset", demo / "d3s", "--precision", "fp32", "--out", tmp_path / "real"]

@@ -177,7 +177,8 @@ def fine_tune(
 
 def study(model: Parts | Whole, cached: torch.Tensor, made: Guides) -> Study:
     """Return the pooled features of all guides, without random views, and the head."""
-    network: Any = model.network
+    below: Any = model.encoder
+    network = below.network
     top = Top(network, logits=False)
     with torch.inference_mode():
         found = [top(rows.float().contiguous(memory_format=torch.channels_last)).numpy() for rows in cached[0]]
