@@ -10,7 +10,7 @@ from benchmark.reports import figures, probe_text
 from benchmark.reports.inputs import Given
 from benchmark.reports.sections import Table
 from benchmark.reports.text import between, over_seeds, percent, points, worst_cells
-from benchmark.schemas.experiments import Correlation, Erasure, Kept, Probed, Read, Reading, Sweep
+from benchmark.schemas.experiments import Correlation, Erasure, Kept, Probed, Read, Readable, Reading, Sweep
 from benchmark.schemas.metrics import Spread
 from benchmark.schemas.result import Dataset, Model
 from d3s_dataset.schema import not_d3s
@@ -46,19 +46,28 @@ def strength(reading: Reading) -> str:
     return f"{max(0.0, above):.3f}"
 
 
-def leaks(reading: Reading) -> bool:
+def leaks(reading: Reading | Readable) -> bool:
     """Return whether a reading is of the label that this part of the features should not hold."""
     return {reading.features, reading.label} == {"foreground", "background"}
 
 
 def leakage(probed: Probed) -> list[str]:
-    """Return a sentence per reading that leaks: its accuracy with the interval, and chance."""
-    found = [each for _, _, cells in square(probed).rows for each in cells if each and leaks(each)]
-    return [
-        f"From the {each.features} part a {each.probe} probe reads the {each.label} at {percent(each.accuracy)} % "
-        f"(95 % interval {between(each.ci95)}){'*' * bool(each.doubts)}; chance is {percent(each.chance)} %."
-        for each in found
-    ]
+    """Return a sentence per part: what the best probe reads of the other label, and its null; older files: chance."""
+    best = {each.features: each for each in probed.readable if each.cut == MAIN and leaks(each)}
+    single = [each for _, _, cells in square(probed).rows for each in cells if each and leaks(each)]
+    found = [*best.values(), *(each for each in single if each.features not in best)]
+    return [f"From the {each.features} part {_read(each)}" for each in found]
+
+
+def _read(found: Reading | Readable) -> str:
+    if isinstance(found, Reading):
+        by, end = f"the probe {found.probe}", f"; chance is {percent(found.chance)} %."
+    else:
+        by, end = f"the best probe ({found.probe})", "."
+        if found.null is not None:
+            end = f"; permuted labels at {percent(found.null.mean)} %."
+    share = f"{percent(found.accuracy)} % (95 % interval {between(found.ci95)}){'*' * bool(found.doubts)}"
+    return f"{by} reads the {found.label} at {share}{end}"
 
 
 def readings(probed: Probed) -> list[tuple[str, ...]]:
