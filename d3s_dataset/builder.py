@@ -50,6 +50,8 @@ class D3S(datasets.ArrowBasedBuilder):
             got = "neither" if repo_id is None else "both"
             raise DatasetNotFound(f"expected D3S(data_dir=FOLDER) or D3S(repo_id='org/d3s'), got {got}")
         self._root, self._manifest = _local(Path(data_dir)) if data_dir else _remote(str(repo_id), revision)
+        if config_name in self._manifest.unbuilt():
+            raise ReleaseError(manifests.how_to_rebuild(self._root, self._manifest))
         if config_name not in self._manifest.configs():
             has = ", ".join(self._manifest.configs())
             raise ReleaseError(f"{self._root} has no config {config_name!r}; it has {has}")

@@ -108,7 +108,7 @@ def _check_files(folder: Path, manifest: Manifest) -> Iterator[str]:
         for path in sorted((folder / parent).glob("*.parquet")):
             if path.relative_to(folder).as_posix() not in named:
                 yield f"{parent}/{path.name}: not in {manifests.FILE_NAME}"
-    for shard in manifest.shards:
+    for shard in (*manifest.shards, *manifest.differences):
         try:
             manifests.verify(folder, shard)
         except ReleaseError as error:
@@ -240,6 +240,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = {split: manifest.rows("default", split) for split in manifest.splits()}
     rows = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     failed, short = len(manifest.failures), manifest.digest[:16]
+    if manifest.differences:
+        say(manifests.how_to_rebuild(folder, manifest))
     record(release=folder, problems=[], rows=counts, failures=failed, digest=manifest.digest)
     say(f"{folder}: all checks passed ({rows} rows; {failed} failures listed; digest {short})")
 

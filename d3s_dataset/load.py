@@ -103,7 +103,12 @@ def load(
     parts = [] if split is None else [part.strip() for part in split.split("+")]
     options: dict[str, Any] = {"split": "+".join(parts) or None, "streaming": streaming}
     if location.folder is None:
-        return _select(load_dataset(str(location.repo), config, revision=revision, **options), wanted, location)
+        try:
+            data = load_dataset(str(location.repo), config, revision=revision, **options)
+        except (ValueError, FileNotFoundError):  # no such config, or no file that it can read
+            _refuse_unbuilt(str(location.repo), config, revision)
+            raise
+        return _select(data, wanted, location)
     has = _check_config(location.folder, config)
     for part in parts:
         _check_split(location.folder, has, config, part.split("[")[0])
@@ -113,6 +118,13 @@ def load(
     }
     # The manifest's files, not those that the folder's card or a script names.
     return _select(load_dataset("parquet", config, data_files=files, **options), wanted, location)
+
+
+def _refuse_unbuilt(repo: str, config: str, revision: str | None) -> None:
+    """Raise ReleaseError where a Hub repo holds a config as differences from photos."""
+    manifest = manifests.read(_download(repo, [manifests.FILE_NAME], revision), unbuilt=True)
+    if config in manifest.unbuilt():
+        raise ReleaseError(manifests.how_to_rebuild(repo, manifest))
 
 
 def _select(data: "_Data", columns: Sequence[str], location: Location) -> "_Data":
@@ -166,6 +178,8 @@ def check_split(folder: Path, config: str, split: str) -> manifests.Manifest:
 
 def _check_config(folder: Path, config: str) -> manifests.Manifest:
     manifest = manifests.read(folder)
+    if config in manifest.unbuilt():
+        raise ReleaseError(manifests.how_to_rebuild(folder, manifest))
     if config not in manifest.configs():
         raise ReleaseError(f"{folder} has no config {config!r}; it has {', '.join(manifest.configs()) or 'none'}")
     return manifest

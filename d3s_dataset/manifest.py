@@ -4,6 +4,7 @@
       README.md  manifest.json  croissant.json  contact_sheet.jpg  CITATION.cff
       data/<split>-XXXXX-of-YYYYY.parquet        config `default`
       <config>/<split>-XXXXX-of-YYYYY.parquet    every other config
+      differences/<path of a shard>.xor          in a copy for the Hub: a shard as its difference from photos
 
 A folder without a manifest is not a finished release, and `read` raises an error. A manifest does not depend on the
 time or place of writing, so that the same recipe gives the same bytes.
@@ -21,7 +22,7 @@ from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import digest, file_digest
@@ -29,6 +30,7 @@ from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.paths import is_name, regular
 
 FILE_NAME = "manifest.json"
+DIFFERENCES = "differences"  # folder of a copy
 _COUNT = re.compile(r"-of-(\d{5,9})\.parquet$")
 
 
@@ -72,6 +74,26 @@ class Shard(_Strict):
         if self.path != expected:
             raise ValueError(f"path: expected {expected!r}, got {self.path[:200]!r}")
         return self
+
+
+class Difference(_Strict):
+    """One shard that a copy holds as its difference from photos only (`d3s_dataset.hub.differences`).
+
+    Attributes:
+        shard: the shard.
+        place: its position among the release's shards.
+        bytes: size of the file with the difference; `sha256` is its checksum.
+    """
+
+    shard: Shard
+    place: Natural
+    bytes: Natural
+    sha256: Sha256
+
+    @property
+    def path(self) -> str:
+        """The file's path inside the copy."""
+        return f"{DIFFERENCES}/{self.shard.path}.xor"
 
 
 class Failure(_Strict):
@@ -130,7 +152,10 @@ class Verification(_Strict):
 
 
 class Manifest(_Strict):
-    """Files and provenance of a release (module docstring); `withheld` names configs that a copy omits."""
+    """Files and provenance of a release (module docstring).
+
+    `withheld` names configs that a copy omits, and `differences` shards that it holds as differences from photos.
+    """
 
     schema_version: Literal[1] = 1
     name: Name
@@ -148,11 +173,18 @@ class Manifest(_Strict):
     shards: list[Shard]
     failures: list[Failure]
     withheld: list[Name] = []
+    differences: list[Difference] = []
     verification: Verification | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_what_it_has(self, handler: Any) -> dict[str, Any]:
+        # The manifest of a whole release is the same bytes as before there were differences.
+        return {name: value for name, value in handler(self).items() if name != "differences" or value}
 
     @model_validator(mode="after")
     def _each_shard_once(self) -> "Manifest":
-        places = Counter((each.config, each.split, each.index) for each in self.shards)
+        shards = [*self.shards, *(each.shard for each in self.differences)]
+        places = Counter((each.config, each.split, each.index) for each in shards)
         for (config, split, index), times in places.items():
             if times > 1:
                 raise ValueError(f"shard {index} of split {split!r} of config {config!r} is listed {times} times")
@@ -167,8 +199,21 @@ class Manifest(_Strict):
         return self.digest_of("default")
 
     def digest_of(self, config: str) -> str:
-        """SHA-256 over the checksums of one config's shards."""
-        return digest([[each.path, each.sha256] for each in self.shards if each.config == config])
+        """SHA-256 over the checksums of one config's shards, those that a copy holds as differences included."""
+        return digest([[each.path, each.sha256] for each in self.whole().shards if each.config == config])
+
+    def whole(self) -> "Manifest":
+        """Return the manifest with every shard that it holds as a difference."""
+        if not self.differences:
+            return self
+        shards = list(self.shards)
+        for each in sorted(self.differences, key=lambda each: each.place):
+            shards.insert(each.place, each.shard)
+        return self.model_copy(update={"shards": shards, "differences": []})
+
+    def unbuilt(self) -> list[str]:
+        """Return the configs with shards that are differences from photos."""
+        return list(dict.fromkeys(each.shard.config for each in self.differences))
 
     def configs(self) -> list[str]:
         """Return the configs that have files, `default` first."""
@@ -194,7 +239,7 @@ def shard_path(config: str, split: str, index: int, count: int) -> str:
     return f"{folder}/{split}-{index:05d}-of-{count:05d}.parquet"
 
 
-def locate(release: Path, shard: Shard) -> Path:
+def locate(release: Path, shard: Shard | Difference) -> Path:
     """Return a shard's path after checking file type and size; the content is not read.
 
     Raises:
@@ -212,7 +257,7 @@ def open_shard(release: Path, shard: Shard) -> pq.ParquetFile:
         raise ReleaseError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
 
 
-def verify(release: Path, shard: Shard) -> Path:
+def verify(release: Path, shard: Shard | Difference) -> Path:
     """Return a shard's path (`locate`) after verifying its checksum; raises ReleaseError where it differs."""
     path = locate(release, shard)
     try:
@@ -224,11 +269,16 @@ def verify(release: Path, shard: Shard) -> Path:
     return path
 
 
-def read(release: Path) -> Manifest:
+def read(release: Path, *, unbuilt: bool = False) -> Manifest:
     """Read a release's manifest.
 
+    Args:
+        release: its folder.
+        unbuilt: whether its images may be differences from photos.
+
     Raises:
-        ReleaseError: no folder, no manifest (an unfinished release), or one that cannot be read.
+        ReleaseError: no folder, no manifest (an unfinished release), or one that cannot be read; unless `unbuilt`, a
+            copy whose images are differences from photos.
     """
     path = release / FILE_NAME
     if not release.is_dir():
@@ -238,7 +288,20 @@ def read(release: Path) -> Manifest:
             f"{release} has no {FILE_NAME}: expected a finished release; if its generation was interrupted, "
             "type the same generation.run command again"
         )
-    return load_model(Manifest, regular(release, FILE_NAME))
+    manifest = load_model(Manifest, regular(release, FILE_NAME))
+    if not unbuilt and "default" in manifest.unbuilt():
+        raise ReleaseError(how_to_rebuild(release, manifest))
+    return manifest
+
+
+def how_to_rebuild(release: Path | str, manifest: Manifest) -> str:
+    """Return what a copy holds as differences from photos, and what to type to get it whole."""
+    closed = [source for source in manifest.sources if not source.redistribution]
+    names, flags = " and ".join(each.name for each in closed), " ".join(f"--{each.role} DIR" for each in closed)
+    return (
+        f"{release} holds {', '.join(manifest.unbuilt())} as differences from the photos of {names}: with those, "
+        f"type `python -m d3s_dataset.rebuild FOLDER {flags}`, where FOLDER is a downloaded copy"
+    )
 
 
 def is_finished(release: Path) -> bool:

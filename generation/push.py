@@ -3,15 +3,20 @@
 The same command resumes an interrupted upload; `generation.publish.upload` describes the protocol.
 """
 
+import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.card.render import closed_sources
+from d3s_dataset.errors import ReleaseError
 from d3s_dataset.hub.repo import MAIN, Remote, Repo, connect, silence_client
 from d3s_dataset.hub.retry import PATIENCE, Patience
 from d3s_dataset.manifest import Manifest
 from d3s_dataset.utils.cli import Parser, run_command, say, warn
+from generation.publish.differences import as_differences
 from generation.publish.staging import Staged, outgoing, stage
 from generation.publish.upload import FILES_PER_COMMIT, Diff, Options, Pushed, commits_needed, compare, find, push
 
@@ -49,7 +54,13 @@ def _kinds(diff: Diff) -> Iterable[str]:
 def _left_out(manifest: Manifest) -> Iterable[str]:
     if manifest.withheld:
         names, sources = ", ".join(manifest.withheld), closed_sources(manifest)
-        yield f"left out: {names}: the licence of {sources} forbids passing photos on (--with-guides, if you may)"
+        yield (
+            f"left out: {names}: the licence of {sources} forbids passing photos on (--as-diffs sends what owners of "
+            "the photos can make them from; --with-guides, if you may)"
+        )
+    if manifest.differences:
+        names, size = ", ".join(manifest.unbuilt()), sum(each.bytes for each in manifest.differences)
+        yield f"as differences from the photos of {closed_sources(manifest)}: {names} ({size:,} bytes)"
 
 
 def main(
@@ -59,20 +70,32 @@ def main(
     args = parser().parse_args(argv)
     options = Options(args.private, args.create_pr, args.gated, files_per_commit, patience)
     release = manifests.read(args.release)
-    sent = outgoing(release, args.with_guides)
+    if release.differences:
+        raise ReleaseError(manifests.how_to_rebuild(args.release, release))
     silence_client()
     repo = connect(args.repo_id, patience, writes=not args.dry_run)
-    remote = find(repo, release, sent, options)
-    staged = stage(args.release, sent, args.gated)
-    if args.dry_run:
-        for line in [*describe(repo, staged, remote, options), "dry run: nothing was uploaded"]:
-            say(line)
-        return
-    for line in _left_out(sent):
-        warn(line)
-    say(_summary(repo, push(repo, release, staged, remote, options)))
+    with ExitStack() as held:
+        sent, folder = _outgoing(args, release, held)
+        remote = find(repo, release, sent, options)
+        staged = stage(args.release, sent, args.gated, folder)
+        if args.dry_run:
+            for line in [*describe(repo, staged, remote, options), "dry run: nothing was uploaded"]:
+                say(line)
+            return
+        for line in _left_out(sent):
+            warn(line)
+        say(_summary(repo, push(repo, release, staged, remote, options)))
     if args.gated and args.create_pr:
         warn("--gated: a pull request only adds the form; enable gating in the repo's settings")
+
+
+def _outgoing(args: Any, release: Manifest, held: ExitStack) -> tuple[Manifest, Path | None]:
+    """Return the manifest to send and, with --as-diffs, the temporary folder of the differences."""
+    if not args.as_diffs:
+        return outgoing(release, args.with_guides), None
+    folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="d3s-push-")))
+    roots = {"foregrounds": args.foregrounds, "backgrounds": args.backgrounds}
+    return as_differences(args.release, release, roots, folder), folder
 
 
 def _summary(repo: Repo, pushed: Pushed) -> str:
@@ -94,8 +117,18 @@ def parser() -> Parser:
     parser.add_argument("--private", action="store_true", help="create a private repo; refuse a public one")
     parser.add_argument("--create-pr", action="store_true", help="open a pull request, without a tag")
     parser.add_argument("--with-guides", action="store_true", help="also upload photos without redistribution rights")
+    parser.add_argument(
+        "--as-diffs",
+        action="store_true",
+        help="send what shows photos without redistribution rights as differences from them, which owners of "
+        "the photos turn back into files (d3s_dataset.rebuild); takes their size in the temporary folder (TMPDIR)",
+    )
+    parser.add_argument("--foregrounds", type=Path, metavar="DIR", help="--as-diffs: the photos of the objects")
+    parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="--as-diffs: the photos of the backgrounds")
     parser.add_argument("--gated", action="store_true", help="gate access: users must accept the research-use terms")
     parser.add_argument("--dry-run", action="store_true", help="list what would be uploaded, and upload nothing")
+    parser.never_with("--as-diffs", "--with-guides")
+    parser.only_with("--as-diffs", "--foregrounds", "--backgrounds")
     return parser
 
 

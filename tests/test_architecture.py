@@ -43,6 +43,7 @@ def heavy_after(code: str) -> set[str]:
 
 CHEAP = {
     "import the data set": "import d3s_dataset, d3s_dataset.check, d3s_dataset.card.render, d3s_dataset.sheet",
+    "rebuild": "import d3s_dataset.rebuild",
     "import generation": "import generation.run",
     "plan": "from generation.run import main; main(['--recipe', 'sample', '--plan-only'])",
     "generation --help": "from generation.run import main\ntry: main(['--help'])\nexcept SystemExit: pass",

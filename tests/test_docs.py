@@ -22,6 +22,7 @@ MODULES = (
     "generation.push",
     "generation.verify",
     "d3s_dataset.check",
+    "d3s_dataset.rebuild",
     "d3s_dataset.sheet",
     "benchmark.run",
     "benchmark.train",

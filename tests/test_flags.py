@@ -46,6 +46,7 @@ BOARD = "--out --dataset --into"
 # (module, a command line in one of its modes) -> all flags that do something there, beside those of the line.
 OBEYED = {
     ("d3s_dataset.check", "DIR"): "",
+    ("d3s_dataset.rebuild", "DIR"): "--foregrounds --backgrounds",
     ("d3s_dataset.sheet", "DIR --out sheet.png"): "--config --split --rows --cell",
     ("generation.run", "--out DIR"): f"{RECIPE} --verify {MAKE} --part --sheets {INSTEAD}",
     ("generation.run", "--out DIR --part 1/2"): f"{RECIPE} --verify {MAKE} --sheets --dry-run",
@@ -60,7 +61,9 @@ OBEYED = {
     ("generation.run", "--out DIR --recipe paper --finish"): f"{RECIPE} --verify --shard-rows --clip",
     ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --devices --compile --clip --part",
     ("generation.run", "--recipe paper --plan-only"): f"{RECIPE} --clip",
-    ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --gated --dry-run",
+    ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --as-diffs --gated --dry-run",
+    ("generation.push", "DIR --repo-id a/b --as-diffs"): "--private --create-pr --foregrounds --backgrounds --gated "
+    "--dry-run",
     ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --annotators --seed --examples --pay "
     "--fee --seconds",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "

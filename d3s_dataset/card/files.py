@@ -21,20 +21,24 @@ _ROWS, _CELL = 12, 96  # classes on the sheet; pixels of a cell's side
 def describe(folder: Path, manifest: Manifest, *, gated: bool = False) -> dict[str, bytes]:
     """Return the describing files by name, computed from the shards in a folder.
 
+    Of a copy whose images are differences from photos there is no sheet, which would show them, and no metadata of
+    files to read.
+
     Args:
-        folder: where the shards of the manifest are.
+        folder: where the shards of the manifest are, those that it lists as differences included.
         manifest: the manifest that is or will be next to the files.
         gated: whether the card has the terms of a gated repo.
 
     Raises:
         ReleaseError: a shard that cannot be read.
     """
-    return {
+    described = {
         CITATION: render.shipped_file(CITATION).read_bytes(),
-        render.FILE_NAME: render.render(manifest, count(folder, manifest), gated=gated).encode(),
-        croissant.FILE_NAME: croissant.to_bytes(manifest),
-        render.SHEET: _sheet(folder, manifest),
+        render.FILE_NAME: render.render(manifest, count(folder, manifest.whole()), gated=gated).encode(),
     }
+    if "default" in manifest.unbuilt():
+        return described
+    return described | {croissant.FILE_NAME: croissant.to_bytes(manifest), render.SHEET: _sheet(folder, manifest)}
 
 
 def write(folder: Path, manifest: Manifest) -> None:

@@ -43,7 +43,7 @@ def rewrite(text: str, manifest: Manifest, gated: bool) -> str:
 
 def _info(manifest: Manifest) -> dict[str, Any]:
     """Return `size_categories`, `dataset_info` and `configs` of the front matter, as `datasets` reads them."""
-    rows = sum(shard.rows for shard in manifest.shards if shard.config == "default")
+    rows = sum(shard.rows for shard in manifest.whole().shards if shard.config == "default")
     size = next((name for bound, name in _SIZES.items() if rows < bound), "10M<n<100M")
     configs = [{"config_name": c, **({"default": True} if c == "default" else {}), "data_files": _files(manifest, c)}
                for c in manifest.configs()]  # fmt: skip

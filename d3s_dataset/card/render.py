@@ -25,6 +25,8 @@ _CROISSANT = (
     "[Croissant](https://mlcommons.org/working-groups/data/croissant/) metadata; "
     '`mlcroissant.Dataset("croissant.json")`, typed in a downloaded copy, reads the rows.'
 )
+_NO_SHEET = "This copy holds its images as differences from photos (below), so it shows none."
+_NO_CROISSANT = "A copy that was made whole has Croissant metadata of its files."
 # What the images of a release are, where no diffusion model has made them.
 _IMAGES = {
     "sample": "Here both are drawn by code, and the object is pasted on the background.",
@@ -54,15 +56,18 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
 
     Args:
         manifest: the release's manifest.
-        counts: (config, split) -> counts over its shards.
+        counts: (config, split) -> counts over its shards, those that a copy holds as differences included.
         gated: add the terms of a gated repo.
     """
     text = shipped_file("dataset_card.md").read_text(encoding="utf-8")
+    sent, manifest = manifest, manifest.whole()
+    unbuilt = "default" in sent.unbuilt()
     blocks = {
         **({"images": _IMAGES[manifest.kind]} if manifest.kind in _IMAGES and not _redrawn(manifest) else {}),
         "links": _links(),
-        "sheet": _sheet(manifest),
-        "croissant": _CROISSANT,
+        "sheet": _NO_SHEET if unbuilt else _sheet(manifest),
+        "croissant": _NO_CROISSANT if unbuilt else _CROISSANT,
+        "differences": _differences(sent),
         "status": f"{_STATUS[manifest.kind]} {_verification(counts)}",
         "counts": _counts(manifest, counts),
         "controls": _controls(manifest),
@@ -74,7 +79,7 @@ def render(manifest: Manifest, counts: Mapping[tuple[str, str], Counts], *, gate
     }
     for name, content in blocks.items():
         text = replace_block(text, name, content)
-    return front_matter.rewrite(text, manifest, gated)
+    return front_matter.rewrite(text, sent, gated)
 
 
 def closed_sources(manifest: Manifest) -> str:
@@ -123,6 +128,27 @@ def _sheet(manifest: Manifest) -> str:
     warning = not_d3s(manifest.kind)
     title = "Contact sheet: classes down, backgrounds across" + (f" ({warning})" if warning else "")
     return f"![{title}]({SHEET})\n\n*{title}.*"
+
+
+def _differences(manifest: Manifest) -> str:
+    if not manifest.differences:
+        return "Every file of this copy can be read as it is."
+    names = ", ".join(f"`{name}`" for name in manifest.unbuilt())
+    lines = [
+        f"This copy holds {names} as differences from the photos of {closed_sources(manifest)}, whose licence does not "
+        "allow passing them on. A difference is noise without the photos; it names them, each with its SHA-256. "
+        "With the same photos, the release becomes whole, byte for byte:",
+        "",
+        "```",
+        "hf download ORG/NAME --repo-type dataset --local-dir d3s",
+        f"python -m d3s_dataset.rebuild d3s {_folders(manifest)}",
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def _folders(manifest: Manifest) -> str:
+    return " ".join(f"--{source.role} DIR" for source in manifest.sources if not source.redistribution)
 
 
 def _counts(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> str:

@@ -38,6 +38,7 @@ COMMANDS = {
     "push": Command("generation.push", "push a release to the Hub"),
     "verify": Command("generation.verify", "have people verify images: prepare, serve, aggregate, ..."),
     "check": Command("d3s_dataset.check", "check a release against its manifest and card"),
+    "rebuild": Command("d3s_dataset.rebuild", "make a release whole that was pushed as differences from photos"),
     "sheet": Command("d3s_dataset.sheet", "draw a contact sheet of a release"),
     "run": Command("benchmark.run", "measure models on a release"),
     "score": Command("benchmark.score", "compute the metrics of predictions, without torch"),

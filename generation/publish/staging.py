@@ -1,7 +1,7 @@
 """Staging for the Hub: selection of configs and files, with checksums. The release folder is read-only.
 
-Guides and controls contain photos. Where a source does not allow redistribution, they are not uploaded, and the
-uploaded manifest and card state it.
+Guides and controls contain photos. Where a source does not allow redistribution, they are not uploaded, or as
+differences from the photos only, and the uploaded manifest and card state it.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from d3s_dataset.manifest import Manifest, Shard, to_json
 from d3s_dataset.utils.cli import progress
 from d3s_dataset.utils.paths import regular
 
-_REDRAWN = {"default", "votes"}  # configs that hold no photo of a source
 METADATA = (*describing.NAMES, manifests.FILE_NAME)
 
 
@@ -28,20 +27,32 @@ class Staged:
     files: dict[str, File]
 
 
+def photo_configs(manifest: Manifest) -> list[str]:
+    """Return the configs that show photos which may not be passed on, by the licences of the sources.
+
+    Guides and controls do. The images do where they are guides, or where the object was not redrawn with the rest. A
+    mask is an outline without a pixel of its photo: it does not close its config.
+    """
+    closed = {source.role for source in manifest.sources if not source.redistribution}
+    redrawn = manifest.kind != "guides" and manifest.recipe["generator"].get("mode", "redraw") == "redraw"
+    shown = closed if manifest.kind == "guides" else closed & (set() if redrawn else {"foregrounds"})
+    return [name for name in manifest.configs() if closed and name != "votes" and (shown or name != "default")]
+
+
 def withheld(manifest: Manifest, with_guides: bool) -> list[str]:
     """Return the configs to withhold, by the licences of the sources.
 
     Raises:
-        ReleaseError: the whole release consists of such photos.
+        ReleaseError: the images themselves show such photos.
     """
-    if with_guides or all(source.redistribution for source in manifest.sources):
-        return []
-    if manifest.kind == "guides":
+    found = [] if with_guides else photo_configs(manifest)
+    if "default" in found:
+        why = "no model has redrawn the images" if manifest.kind == "guides" else "photos of objects show in the images"
         raise ReleaseError(
-            f"no model has redrawn the images of this release, and the licence of {card.closed_sources(manifest)} does "
-            "not allow passing photos on: pass --with-guides if you may"
+            f"{why} of this release, and the licence of {card.closed_sources(manifest)} does not allow passing photos "
+            "on: pass --with-guides if you may, else --as-diffs"
         )
-    return [name for name in manifest.configs() if name not in _REDRAWN]
+    return found
 
 
 def outgoing(manifest: Manifest, with_guides: bool) -> Manifest:
@@ -51,18 +62,21 @@ def outgoing(manifest: Manifest, with_guides: bool) -> Manifest:
     return manifest.model_copy(update={"shards": kept, "withheld": left_out})
 
 
-def stage(release: Path, manifest: Manifest, gated: bool) -> Staged:
+def stage(release: Path, manifest: Manifest, gated: bool, differences: Path | None = None) -> Staged:
     """Return the files to upload, after verifying each shard.
 
     Args:
         release: folder of the release.
-        manifest: manifest to upload (`outgoing`).
+        manifest: manifest to upload (`outgoing`, or `as_differences`).
         gated: whether the card has the fields of a gated repo.
+        differences: folder of the files that the manifest lists as differences.
 
     Raises:
         ReleaseError: a shard is missing, or differs from the manifest.
     """
     files = _verified(release, manifest.shards)
+    if differences is not None:
+        files += [File(each.path, differences / each.path, each.bytes, each.sha256) for each in manifest.differences]
     contents = describing.describe(release, manifest, gated=gated) | {manifests.FILE_NAME: to_json(manifest)}
     if (release / describing.CITATION).exists():  # a symlink out of the release could upload a private file
         contents[describing.CITATION] = regular(release, describing.CITATION).read_bytes()

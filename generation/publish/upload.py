@@ -22,6 +22,7 @@ from generation.publish.staging import METADATA, Staged
 
 FILES_PER_COMMIT = 100
 _SHARD = re.compile(r"[a-z][a-z0-9_]*/[a-z_]+-\d{5}-of-\d{5}\.parquet")
+_DIFFERENCE = re.compile(rf"{manifests.DIFFERENCES}/{_SHARD.pattern}\.xor")
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", *METADATA}  # what a repo without data may hold
 
 
@@ -64,13 +65,18 @@ class Pushed:
 
 
 def compare(staged: Staged, remote: Remote) -> Diff:
-    """Return what must change in the repo; only shards are ever removed."""
+    """Return what must change in the repo; only shards, and what describes them, are ever removed."""
     there = remote.files
     new = [file for path, file in staged.files.items() if path not in there]
     same = [file for path, file in staged.files.items() if path in there and there[path].holds(file)]
     changed = [file for path, file in staged.files.items() if path in there and not there[path].holds(file)]
-    gone = {path: there[path].size for path in there if path not in staged.files and _SHARD.fullmatch(path)}
+    gone = {path: there[path].size for path in there if path not in staged.files and _is_ours(path)}
     return Diff(new, changed, same, gone)
+
+
+def _is_ours(path: str) -> bool:
+    # A copy whose images are differences has no contact sheet, which an earlier push may have left.
+    return path in METADATA or bool(_SHARD.fullmatch(path) or _DIFFERENCE.fullmatch(path))
 
 
 def next_commit(diff: Diff, files_per_commit: int) -> tuple[list[File], list[str]]:
@@ -88,7 +94,7 @@ def commits_needed(diff: Diff, files_per_commit: int) -> int:
     return -(-shards // files_per_commit) + rest
 
 
-def _refuse_other(repo: Repo, remote: Remote, release: Manifest) -> None:
+def _refuse_other(repo: Repo, remote: Remote, release: Manifest, sent: Manifest) -> None:
     """Raise HubError where the repo holds something else than an older or unfinished copy of this release.
 
     A release of the same name, made anew or grown, replaces the older one. Without a manifest there may only be what
@@ -102,8 +108,14 @@ def _refuse_other(repo: Repo, remote: Remote, release: Manifest) -> None:
         if name != release.name:
             raise HubError(f"{repo.repo_id} holds {name or 'another data set'}, this is {release.name}: {advice}")
         return
-    ours = {shard.sha256 for shard in release.shards}
-    other = [path for path, listed in remote.files.items() if path not in _HARMLESS and listed.sha256 not in ours]
+    ours = {each.sha256 for each in (*release.shards, *sent.differences)}
+    # The Hub keeps small files outside LFS, and lists no SHA-256 of them.
+    small = {each.path: each.bytes for each in sent.differences}
+    other = [
+        path
+        for path, listed in remote.files.items()
+        if path not in _HARMLESS and listed.sha256 not in ours and small.get(path) != listed.size
+    ]
     if other:
         raise HubError(f"{repo.repo_id} holds something else, such as {min(other)}: {advice}")
 
@@ -132,7 +144,7 @@ def find(repo: Repo, release: Manifest, sent: Manifest, options: Options) -> Rem
         remote = repo.look(pull_request) if pull_request else remote
     if options.private and remote.head and not remote.private:
         raise HubError(f"{repo.repo_id} is public: make it private in its settings, or leave out --private")
-    _refuse_other(repo, remote, release)
+    _refuse_other(repo, remote, release, sent)
     return remote
 
 
