@@ -12,7 +12,7 @@ from pathlib import Path
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
-from d3s_dataset.utils.cli import Parser, natural, natural_to, note, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, natural, natural_to, note, positive, run_command, say, warn
 from generation.execution.options import SHARD_ROWS, How, check_installed
 from generation.planning import power
 from generation.planning.plan import Plan
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if args.dry_run:
         found = estimate(plan, args.out, how, args.limit)
-        for line in found.lines() if found else [f"nothing left to make: {args.out}"]:
+        for line in found.lines(args.price) if found else [f"nothing left to make: {args.out}"]:
             say(line)
         return
     if args.only:
@@ -177,6 +177,7 @@ def parser() -> Parser:
     add("--limit", type=natural, help="make only the first rows; a larger limit extends the release")
     add("--plan-only", action="store_true", help="print the plan and its statistical power, and exit")
     add("--dry-run", action="store_true", help="make a few rows, print estimated time and size of all, and exit")
+    add("--price", type=positive, metavar="X", help="price of one GPU (worker) for an hour: --dry-run prints the cost")
     add("--only", metavar="KEY", help="regenerate the images of one row of a release")
     add("--resample", type=natural_to(1000), metavar="N", help="new seeds per redrawn image that fails a screen")
     add("--engine", choices=("local", "ray"), default="local", help="this machine, or the Ray cluster at RAY_ADDRESS")
@@ -199,6 +200,7 @@ def _add_modes(parser: Parser) -> None:
         *("--devices", "--resample", "--compile", "--clip"),
     )  # fmt: skip
     parser.never_with("--engine ray", "--devices", "--workers")  # set by the cluster
+    parser.only_with("--dry-run", "--price")
     parser.never_with("--dry-run", "--resample", "--sheets", "--verify")
     parser.never_with("--only", "--resample", "--sheets")
     how = ("--resample", "--sheets", "--engine", "--batch-size", "--workers", "--devices", "--compile")

@@ -14,7 +14,7 @@ from tests.test_docs import MODULES
 NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --repeats --annotators --seed --epochs
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
-    --connections-per-address --attribution --null
+    --connections-per-address --attribution --null --price
     --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo
     --width"""
 # Values for flags whose type does not accept a plain word.
@@ -59,7 +59,7 @@ OBEYED = {
     ("generation.run", "--out DIR --recipe paper --model none"): f"{RECIPE} --verify {MAKE} --part --sheets {INSTEAD}",
     ("generation.run", "--out DIR --recipe paper --only KEY"): f"{RECIPE} --verify {MAKE} --devices --compile --clip",
     ("generation.run", "--out DIR --recipe paper --finish"): f"{RECIPE} --verify --shard-rows --clip",
-    ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --devices --compile --clip --part",
+    ("generation.run", "--recipe paper --dry-run"): f"{RECIPE} {MAKE} --devices --compile --clip --part --price",
     ("generation.run", "--recipe paper --plan-only"): f"{RECIPE} --clip",
     ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --as-diffs --gated --dry-run",
     ("generation.push", "DIR --repo-id a/b --as-diffs"): "--private --create-pr --foregrounds --backgrounds --gated "

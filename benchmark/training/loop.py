@@ -60,6 +60,8 @@ class Training:
         self._step = 0
         self._sums: dict[str, float] = {}
         self._recent: dict[str, list[float]] = {}  # since the last point: sum and steps
+        # Of steps whose values are still on the device: reading one waits until all work there is done.
+        self._waiting: list[dict[str, torch.Tensor]] = []
         self.lines: list[dict[str, Any]] = []  # of the log
         self.points: list[Point] = []  # of the trackers
 
@@ -88,7 +90,7 @@ class Training:
                 began = time.monotonic()
                 with closing(self._batches.epoch(self._step % steps, self._device)) as batches:
                     for batch in batches:
-                        self._add(self._learn(batch))
+                        self._waiting.append(self._learn(batch))
                         self._step += 1
                         bar.update()
                         if self._step % EVERY == 0 or self._step % steps == 0:
@@ -103,6 +105,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Return all that going on needs. All processes must call it."""
+        self._settle()
         parts = {"network": self._model, "penalty": self._penalty}
         return {
             **{name: module.state_dict() for name, module in parts.items() if module},
@@ -147,8 +150,8 @@ class Training:
         )
         return optimizer, schedule
 
-    def _learn(self, batch: Batch) -> dict[str, float]:
-        """Take one optimiser step; return the loss in nats, what was right, and the penalty."""
+    def _learn(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Take one optimiser step; return the loss in nats, what was right, and the penalty, on the device."""
         with autocast(self._device, self._settings.precision):
             encoded = self._encoder(batch.views.contiguous(memory_format=torch.channels_last))
         parts = encoded.float().tensor_split([batch.own])
@@ -160,7 +163,7 @@ class Training:
         self._schedule.step()
         return answer
 
-    def _loss(self, encoded: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    def _loss(self, encoded: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         encoded = damped(encoded, self._model.partition, self._settings.background_gradient)
         foreground_logits, background_logits = self._model.heads(encoded)
         loss = functional.cross_entropy(foreground_logits, batch.foreground, label_smoothing=_SMOOTHING)
@@ -173,9 +176,9 @@ class Training:
             answer["background_top1"] = _share_right(background_logits[:here], batch.background)
         added, penalty = self._added(encoded, batch)
         loss = loss + added if added is not None else loss
-        return loss, {"loss": loss.item(), **answer, **penalty}
+        return loss, {"loss": loss.detach(), **answer, **penalty}
 
-    def _added(self, encoded: torch.Tensor, batch: Batch) -> tuple[torch.Tensor | None, dict[str, float]]:
+    def _added(self, encoded: torch.Tensor, batch: Batch) -> tuple[torch.Tensor | None, dict[str, torch.Tensor]]:
         """Return what the objective adds to the loss, if it does yet, and the penalty for the log."""
         done = self._step / self._total
         if self._penalty is None or self._model.partition is None or done < self._settings.warm_up:
@@ -185,7 +188,15 @@ class Training:
         both = sides(self._model.partition, encoded[:here], *labels)
         self._penalty.learn(both)
         added, measured = self._penalty(both, self._settings.weight, done)
-        return added, {"penalty": measured.item()}
+        return added, {"penalty": measured.detach()}
+
+    def _settle(self) -> None:
+        """Add up the values of the steps since the last call, in their order, in one transfer from the device."""
+        flat = [value.float().reshape(()) for values in self._waiting for value in values.values()]
+        read = iter(torch.stack(flat).tolist() if flat else [])
+        for values in self._waiting:
+            self._add({name: next(read) for name in values})
+        self._waiting = []
 
     def _add(self, values: dict[str, float]) -> None:
         for name, value in values.items():
@@ -194,6 +205,7 @@ class Training:
             self._recent[name] = [total + value, steps + 1]
 
     def _point(self) -> Point:
+        self._settle()
         means = {name: total / steps for name, (total, steps) in self._recent.items()}
         rate = {"learning_rate": self._schedule.get_last_lr()[0], "epoch": self._step / self._batches.steps}
         self._recent = {}
@@ -214,8 +226,8 @@ class Training:
 _SHOWN = {"background": "background_top1", "penalty": "penalty"}
 
 
-def _share_right(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    return (logits.argmax(1) == labels).float().mean().item()
+def _share_right(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return (logits.argmax(1) == labels).float().mean()
 
 
 def _distributed(encoder: nn.Module, world: World, device: torch.device) -> nn.Module:

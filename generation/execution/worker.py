@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from generation.execution.cpu_pool import Workers
-from generation.images.diffusion import ImageToImage
+from generation.images.diffusion import Diffuser, ImageToImage
 from generation.images.rows import Failed, Made, Maker, Redrawn
 from generation.planning.plan import Row
 from generation.recipe.recipe import NO_MODEL
@@ -47,6 +47,12 @@ class Spec:
     prompts: int | None = None
     classes: tuple[tuple[int, str], ...] = ()
 
+    def open(self, device: str | None) -> Diffuser:
+        """Load the generator onto a device; raises ModelError as `ImageToImage`."""
+        recipe = self.maker.recipe
+        return ImageToImage(recipe.generator, device, batch_size=self.batch_size, compiled=self.compiled,
+                            safety=recipe.screen.safety, prompts=self.prompts)  # fmt: skip
+
 
 class LocalLane:
     """A device worker in this process (module docstring). `make` may be called by several threads.
@@ -64,7 +70,7 @@ class LocalLane:
 
     def __init__(self, spec: Spec, device: str | None, workers: int) -> None:
         self.name = device or "this machine"
-        self.diffuser = _diffuser(spec, device) if spec.maker.recipe.diffuses else None
+        self.diffuser = spec.open(device) if spec.maker.recipe.diffuses else None
         self.judge = _clip(spec, self.diffuser) if self.diffuser else None
         maker = replace(spec.maker, generator=self.diffuser.name) if self.diffuser else spec.maker
         # Initial rows per batch on the device.
@@ -107,7 +113,7 @@ class LocalLane:
         if self._stopping.is_set():
             raise Stopped
 
-    def _redraw(self, diffuser: ImageToImage, rows: Sequence[Row], guides: Sequence[Any]) -> list[Redrawn | Failed]:
+    def _redraw(self, diffuser: Diffuser, rows: Sequence[Row], guides: Sequence[Any]) -> list[Redrawn | Failed]:
         good = [i for i, guide in enumerate(guides) if isinstance(guide, np.ndarray)]
         drawn = diffuser([guides[i] for i in good], [rows[i].prompt for i in good], [rows[i].seed for i in good])
         found: list[Any] = list(guides)
@@ -115,7 +121,7 @@ class LocalLane:
             found[i] = each or NOT_FINITE
         return found if self.judge is None else self._judged(diffuser, self.judge, rows, found)
 
-    def _judged(self, diffuser: ImageToImage, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
+    def _judged(self, diffuser: Diffuser, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
         seen = [i for i, each in enumerate(found) if isinstance(each, Redrawn)]
         if not seen:
             return found
@@ -126,13 +132,7 @@ class LocalLane:
         return found
 
 
-def _diffuser(spec: Spec, device: str | None) -> ImageToImage:
-    recipe = spec.maker.recipe
-    return ImageToImage(recipe.generator, device, batch_size=spec.batch_size, compiled=spec.compiled,
-                        safety=recipe.screen.safety, prompts=spec.prompts)  # fmt: skip
-
-
-def _clip(spec: Spec, diffuser: ImageToImage) -> Any:
+def _clip(spec: Spec, diffuser: Diffuser) -> Any:
     recipe = spec.maker.recipe
     if recipe.screen.clip == NO_MODEL:
         return None

@@ -33,6 +33,8 @@ class Diffuser(Protocol):
 
     name: str
     batch_size: int
+    device: str
+    dtype: Any
 
     def __call__(
         self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
@@ -41,6 +43,10 @@ class Diffuser(Protocol):
 
         A guide's fourth channel, the object's mask, is carried along. None marks an image with non-finite values.
         """
+        ...
+
+    def patiently(self, judge: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
+        """Return a scorer's results for a batch, whatever memory it leaves on the device."""
         ...
 
     def environment(self) -> dict[str, str]:

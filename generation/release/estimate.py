@@ -49,8 +49,12 @@ class Estimate:
     lanes: int
     shards: int
 
-    def lines(self) -> list[str]:
-        """Return the estimate as lines of text."""
+    def lines(self, price: float | None = None) -> list[str]:
+        """Return the estimate as lines of text.
+
+        Args:
+            price: of one worker for an hour, in whatever currency; None leaves the cost out.
+        """
         kinds = [("redrawn images", self.redrawn), ("plain guides", self.guides)]
         lines = [
             f"  {rate.rows:,} {name}: {rate.per_second:.2f} img/s, {rate.bytes_a_row / 1e3:.0f} kB each: "
@@ -70,6 +74,7 @@ class Estimate:
             f"left to make: {sum(rate.rows for rate in rates):,} rows in {self.shards:,} shards, on {workers}",
             *lines,
             f"  in total {duration(hours)}, {_bytes(size)}{work}",
+            *([] if price is None else [f"  cost {hours * self.lanes * price:,.2f}, at {price:g} per worker and hour"]),
         ]
 
 

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,20 +69,38 @@ def often(monkeypatch):
     monkeypatch.setattr(loop, "EVERY", 7)
 
 
+def count_reads(monkeypatch) -> Counter[str]:
+    """Count what the loop reads from tensors, which on a GPU waits for all work there."""
+    reads = Counter[str]()
+
+    def counted(name, plain):
+        def read(tensor, *args, **more):
+            reads[name] += sys._getframe(1).f_code.co_filename == loop.__file__
+            return plain(tensor, *args, **more)
+
+        return read
+
+    for name in ("item", "tolist", "cpu", "numpy", "__float__", "__int__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, counted(name, getattr(torch.Tensor, name)))
+    return reads
+
+
 @pytest.mark.usefixtures("often")
 def test_curves_are_the_means_of_the_steps(toy, tmp_path, monkeypatch):
     learned, plain = [], loop.Training._learn
 
     def learn(self, batch):
         answer = plain(self, batch)
-        learned.append(answer)
+        learned.append({name: float(value) for name, value in answer.items()})
         return answer
 
     monkeypatch.setattr(loop.Training, "_learn", learn)
+    reads = count_reads(monkeypatch)
     train.main([*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "model")])
     scalars = tensorboard(tmp_path / "model")
     steps = sorted({step for _, step, _ in scalars})
     assert steps == [each for each in range(1, 91) if each % 7 == 0 or each % 30 == 0]
+    assert +reads == {"tolist": len(steps)}, "a step that reads a value waits for the device"
     assert sorted(set(scalars)) == sorted(scalars)
     for name in ("loss", "top1"):
         values = {step: value for tag, step, value in scalars if tag == f"train/{name}"}

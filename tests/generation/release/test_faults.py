@@ -1,6 +1,7 @@
 """Fault tolerance: signals, two concurrent runs, parts, rows that fail, screens, images made again."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -315,8 +316,12 @@ def test_near_duplicates_are_found_within_and_across_splits(tmp_path):
 
 
 def test_a_dry_run_measures_and_writes_nothing(tmp_path, command):
-    result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--dry-run")
+    result = command("generation.run", *SAMPLE, "--out", tmp_path / "d3s", "--dry-run", "--price", "36e9")
     assert result.returncode == 0, result.stderr
+    rate, cost = (
+        float(re.search(text, result.stdout)[1].replace(",", "")) for text in (r"([\d.]+) img/s", r"cost ([\d,.]+)")
+    )
+    assert cost == pytest.approx(360 / rate * 1e7, rel=0.02)  # the rate is rounded
     assert "left to make: 360 rows in 2 shards, on 1 worker" in result.stdout
     assert "360 plain guides:" in result.stdout
     assert "img/s" in result.stdout
