@@ -1,4 +1,4 @@
-# make demo, make disentangle, make lint, make test, make test-all, make bench: each does its own set-up in .venv (Python 3.11+, make and git suffice).
+# make demo, make disentangle, make lint, make test, make test-all, make bench, make bench-gpu: each does its own set-up in .venv (Python 3.11+, make and git suffice).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo disentangle lint test test-all test-browser bench clean
+.PHONY: demo disentangle lint test test-all test-browser bench bench-gpu clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -82,6 +82,11 @@ test-browser: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(PYTEST) tests/bench -m bench -s
+
+# What the GPU of this machine makes of it, in under eight minutes; where there is none, one line. PRICE is per hour.
+PRICE ?= 2.99
+bench-gpu: $(INSTALLED)
+	$(BIN)/python -m tests.bench.gpu --price $(PRICE)
 
 clean:
 	rm -rf .venv demo

@@ -82,10 +82,10 @@ def busy_share(devices: list[list[tuple[float, float]]], whole: bool = False) ->
     return sum(max(0.0, stop - start) for start, stop in clipped) / ((end - begin) * len(devices))
 
 
-def plan_of(rows: int, size: int, photos: Path | None = None) -> Plan:
-    """The drawn sample, or photos of `draw_photos` under the recipe `paper`, as if a model redrew them."""
+def plan_of(rows: int, size: int, photos: Path | None = None, **generator) -> Plan:
+    """The drawn sample, or photos of `draw_photos` under the recipe `paper`; a model of no name redraws them."""
     recipe = load_recipe("paper" if photos else "sample").changed(rows=rows, clip="none" if photos else None)
-    changes = {"guide": {"size": size}, "generator": {"model": "stand-in"}, "controls": {"configs": ()}}
+    changes = {"guide": {"size": size}, "generator": {"model": "stand-in", **generator}, "controls": {"configs": ()}}
     recipe = recipe.model_copy(update={name: getattr(recipe, name).model_copy(update=each)
                                        for name, each in changes.items()})  # fmt: skip
     folders = (str(photos / role) if photos else None for role in ("foregrounds", "backgrounds"))
