@@ -50,20 +50,24 @@ def redrawn_images(recipe: Recipe, rows: int) -> float:
 def table(found: "Figures", scale: "Scale", steps: int) -> Iterator[str]:
     """Yield the figures of making images as lines of Markdown."""
     first = next(iter(found.ways.values()))
-    yield f"| {scale.side} px, {steps} steps, {scale.dtype}, batches of {found.batch} | img/s | x | share of peak |"
-    yield "|---|---:|---:|---:|"
+    what = f"{scale.side} px, {steps} steps, {scale.dtype}, batches of {found.batch}"
+    yield f"| {what} | img/s | x | share of peak | GPU busy |"
+    yield "|---|---:|---:|---:|---:|"
     for name, seconds in found.ways.items():
         if seconds is None:
             continue
         times = f"{first / seconds:.2f}" if first else ""
-        yield f"| {name} | {1 / seconds:.2f} | {times} | {found.flops / (seconds * found.peak):.1%} |"
+        busy = f"{found.busy[name]:.1%}" if name in found.busy else ""
+        yield f"| {name} | {1 / seconds:.2f} | {times} | {found.flops / (seconds * found.peak):.1%} | {busy} |"
     alone = found.alone(steps)
-    yield f"| UNet and VAE alone | {1 / alone:.2f} | | {found.flops / (alone * found.peak):.1%} |"
-    yield f"| CPU side alone, {cores()} cores | {1 / found.cpu:.2f} | | |"
+    yield f"| UNet and VAE alone, not compiled | {1 / alone:.2f} | | {found.flops / (alone * found.peak):.1%} | |"
+    yield f"| CPU side alone, {cores()} cores | {1 / found.cpu:.2f} | | | |"
     yield ""
-    yield f"Peak: {found.peak / 1e12:.0f} TFLOP/s, a product of {scale.matrix} x {scale.matrix} matrices."
-    busy = "not measured without a GPU" if found.busy is None else f"{found.busy:.1%} of the time"
-    yield f"GPU busy in the fastest way of ours: {busy}; {found.floor(steps) / found.best:.2f} of the floor's speed."
+    yield f"Peak: {found.peak / 1e12:.3g} TFLOP/s, a product of {scale.matrix} x {scale.matrix} matrices."
+    ours = found.ways["ours"]
+    if ours:
+        ratio = found.floor(steps) / ours
+        yield f"Ours, not compiled, runs at {ratio:.2f} of its floor's speed: that of the slower of both alone."
     yield from found.notes
 
 

@@ -64,7 +64,7 @@ class Figures:
         cpu: seconds of composing and encoding, by all cores.
         flops: of one image, all its steps.
         peak: FLOP per second of a large product of matrices.
-        busy: share of the time that the device was busy in the fastest way of ours; None without a GPU.
+        busy: name of a way of ours -> share of the time in which the GPU was busy; empty without a GPU.
     """
 
     ways: dict[str, float | None] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Figures:
     cpu: float = 0.0
     flops: float = 0.0
     peak: float = 0.0
-    busy: float | None = None
+    busy: dict[str, float] = field(default_factory=dict)
 
     @property
     def best(self) -> float:
@@ -122,10 +122,10 @@ class Bench:
         return self.found
 
     def _ours(self, name: str, engine: Engine) -> None:
-        """Measure an engine, and how busy the GPU is if no other is faster."""
+        """Measure an engine, and how busy it keeps the GPU."""
         self._way(name, lambda: self._rate(engine))
-        if self.found.ways[name] == self.found.best:
-            self.found.busy = self._busy(lambda: self._few(engine))
+        share = self._busy(lambda: self._few(engine)) if self.found.ways[name] else None
+        self.found.busy |= {} if share is None else {name: share}
 
     def _late(self, name: str) -> bool:
         if time.monotonic() < self.deadline:
@@ -155,7 +155,7 @@ class Bench:
         ends = list[float]()
 
         def goes_on() -> bool:
-            return len(ends) < 3 or ends[-1] - ends[0] < self.scale.seconds
+            return len(ends) < 2 or ends[-1] - ends[0] < self.scale.seconds
 
         for _ in engine.make(self._batches(goes_on)):
             ends.append(time.monotonic())

@@ -4,11 +4,8 @@ import dataclasses
 import io
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from d3s_dataset.utils.cli import cores
 from generation.execution.options import How
@@ -149,82 +146,3 @@ def test_the_cpu_side(shared_data, tmp_path):
             f"\n{long} guides at 512 px, {cores()} cores: {parts} ms alone; {ratios[-1]:.2f} of the speed of their sum"
         )
     assert statistics.median(ratios) >= 0.8
-
-
-class Timed:
-    """A pipeline whose calls are spanned by CUDA events, so that the device's busy time can be added up."""
-
-    def __init__(self, pipe, torch):
-        self.__dict__.update(pipe=pipe, torch=torch, spans=[])
-
-    def __getattr__(self, name):
-        return getattr(self.pipe, name)
-
-    def __call__(self, **given):
-        start, stop = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        result = self.pipe(**given)
-        stop.record()
-        self.spans.append((start, stop))
-        return result
-
-    def seconds(self):
-        self.torch.cuda.synchronize()
-        return sum(start.elapsed_time(stop) for start, stop in self.spans) / 1000
-
-
-def test_stable_diffusion_on_a_gpu(tmp_path):
-    """Stable Diffusion 1.x architecture, random weights, 512 px, 50 steps, bf16: a, b, ours, compiled; GPU busy."""
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU: torch finds no CUDA device here")
-    from diffusers import StableDiffusionImg2ImgPipeline
-
-    from generation.images.diffusion import ImageToImage
-    from tests.support.tiny_sd import SD1, build
-
-    folder = build(tmp_path, sizes=SD1)
-    settings = load_recipe("paper").generator.model_copy(update={"model": str(folder), "dtype": "bf16"})
-    rng, batch, n = np.random.default_rng(0), 16, 32
-    guides = [rng.integers(0, 256, (512, 512, 3), np.uint8) for _ in range(n)]
-    prompts, seeds = [f"a photo of thing {i % 8}" for i in range(n)], list(range(n))
-    pipe = StableDiffusionImg2ImgPipeline.from_pretrained(folder, dtype=torch.bfloat16, safety_checker=None).to("cuda")
-    pipe.set_progress_bar_config(disable=True)
-    same = {"num_inference_steps": 50, "strength": 0.9, "guidance_scale": 5.0, "eta": 0.0}
-
-    def plain(size):
-        for start in range(0, n, size):
-            part = slice(start, start + size)
-            images = [Image.fromarray(each) for each in guides[part]]
-            generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds[part]]
-            pipe(prompt=prompts[part], image=images, generator=generators, **same)
-
-    def ours(diffuser):
-        parts = [slice(start, start + batch) for start in range(0, n, batch)]
-        with ThreadPoolExecutor(2) as threads:  # as a lane does
-            list(threads.map(lambda part: diffuser(guides[part], prompts[part], seeds[part]), parts))
-
-    eager = ImageToImage(settings, "cuda", batch_size=batch)
-    compiled = ImageToImage(settings, "cuda", batch_size=batch, compiled=True)
-    for each in (eager, compiled):
-        ours(each)
-    medians = compare(
-        "32 images of 512 px, Stable Diffusion 1.x, 50 steps at strength 0.9, bf16",
-        ROUNDS,
-        **{
-            "(a) diffusers, one call a row": lambda: plain(1),
-            f"(b) diffusers, one call a batch of {batch}": lambda: plain(batch),
-            "(c) ours": lambda: ours(eager),
-            "(c) ours, compiled": lambda: ours(compiled),
-        },
-    )
-    a, b, c, fast = medians.values()
-    eager._pipe = timed = Timed(eager._pipe, torch)
-    start = time.perf_counter()
-    ours(eager)
-    busy = timed.seconds() / (time.perf_counter() - start)
-    print(f"  the GPU is busy {busy:.1%} of the time")
-    assert a / min(c, fast) >= 1.5
-    assert b / fast >= 1.15
-    assert busy >= 0.95
