@@ -78,10 +78,17 @@ def augment(
     first, count = part or (0, len(images))
     own = slice(first, first + len(images))
     grid = functional.affine_grid(
-        _crops(count, generator)[own].to(images.device), [len(images), 3, size, size], align_corners=False
+        moved(_crops(count, generator)[own], images.device), [len(images), 3, size, size], align_corners=False
     )
     views = functional.grid_sample(values, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _recolour(views, _colours(count, generator)[:, own].to(images.device))
+    return _recolour(views, moved(_colours(count, generator)[:, own], images.device))
+
+
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor on a device; a copy to a GPU does not wait for the work there, as one of pageable memory does."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def _crops(count: int, generator: torch.Generator) -> torch.Tensor:

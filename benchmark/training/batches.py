@@ -16,7 +16,7 @@ import torch
 
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split
-from benchmark.training.augment import augment, decode, resized
+from benchmark.training.augment import augment, decode, moved, resized
 from benchmark.training.distributed import World
 from benchmark.training.network import normalise
 from d3s_dataset.errors import SourceError, one_line
@@ -112,13 +112,13 @@ class Batches:
 
     def _batch(self, rows: torch.Tensor, photos: torch.Tensor, decoded: torch.Tensor, device: torch.device) -> Batch:
         own = self._world.share(rows)
-        parts = [self._views(self._pixels[own].to(device), len(rows))]
+        parts = [self._views(moved(self._pixels[own], device), len(rows))]
         if len(photos):
-            parts.append(self._views(decoded.to(device), len(photos)))
+            parts.append(self._views(moved(decoded, device), len(photos)))
         labels = torch.from_numpy(self._photos.foreground)[photos] if self._photos else photos
         foreground = torch.cat([self._foreground[rows], labels])
         labels = (foreground, self._background[rows], self._sources[:, rows])
-        return Batch(torch.cat(parts), len(own), *(each.to(device) for each in labels))
+        return Batch(torch.cat(parts), len(own), *(moved(each, device) for each in labels))
 
     def _views(self, images: torch.Tensor, count: int) -> torch.Tensor:
         views = augment(images, self._size, self._generator, (self._world.rank * len(images), count))

@@ -19,6 +19,7 @@ from benchmark.models import packaged_weights, registry, training_record, weight
 from benchmark.models.backbone import Headless, pooled
 from benchmark.models.packaged import in_order_of
 from benchmark.models.training_record import Partition
+from benchmark.training.augment import moved
 from d3s_dataset.errors import CheckpointError, ModelError, one_line
 from d3s_dataset.taxonomy import classes
 
@@ -83,7 +84,7 @@ def check_checkpoint(checkpoint: Path, wanted: Partition) -> None:
 
 def normalise(views: torch.Tensor) -> torch.Tensor:
     """Return (n, 3, h, w) images in [0, 1] as the networks made here take them."""
-    mean, std = (torch.tensor(COLOURS[name], device=views.device).view(3, 1, 1) for name in ("mean", "std"))
+    mean, std = (moved(torch.tensor(COLOURS[name]), views.device).view(3, 1, 1) for name in ("mean", "std"))
     return (views - mean) / std
 
 
