@@ -55,6 +55,12 @@ def _mask(cut: Image.Image, corner: tuple[int, int], size: int) -> Image.Image:
     return mask
 
 
+def faded(photo: Image.Image, weight: float) -> Image.Image:
+    """Return a background photo of some weight against neutral grey, RGB: 0 is grey alone, 1 the photo itself."""
+    whole = photo.convert("RGB")
+    return whole if weight == 1 else Image.blend(Image.new("RGB", whole.size, GREY), whole, weight)
+
+
 def square(image: Image.Image, side: int) -> Image.Image:
     """Return the central square of an image, resized (bicubic) to `side` x `side` pixels."""
     edge = min(image.size)
