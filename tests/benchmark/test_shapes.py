@@ -25,7 +25,7 @@ KINDS = ("Bool", "Float", "Int", "Shaped")
 METRICS = [
     f"benchmark.metrics.{name}"
     for name in (
-        "groups", "accuracy", "statistics", "bootstrap", "intervals", "calibration", "selective", "worst_group",
+        "groups", "accuracy", "statistics", "bootstrap", "intervals", "calibration", "factors", "worst_group",
         "compute", "paired", "seeds",
     )
 ]  # fmt: skip
