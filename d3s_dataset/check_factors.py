@@ -48,7 +48,7 @@ def check_factors(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a recipe varies: sides in pixels, places as shares of the room, levels as float32; empty where it does not.
+    """Grids of a recipe: sides in pixels, places as shares of the room, levels as float32; empty where it does not.
 
     `strength` says whether the levels are those of the generator's strength.
     """
@@ -62,7 +62,8 @@ class _Wanted:
     @classmethod
     def of(cls, manifest: Manifest) -> "_Wanted":
         size, recipe = manifest.image_size, manifest.recipe
-        guide, severity = recipe.get("guide") or {}, recipe.get("severity") or {}
+        guide: dict[str, Any] = recipe.get("guide") or {}
+        severity: dict[str, Any] = recipe.get("severity") or {}
         sides = frozenset(int(size * share) for share in guide.get("sizes") or ())
         places = tuple((float(x), float(y)) for x, y in guide.get("places") or ())
         levels = frozenset(array("f", severity.get("levels") or ()).tolist())  # as the column holds them

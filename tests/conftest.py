@@ -117,8 +117,8 @@ def guides_release(tmp_path_factory: pytest.TempPathFactory, photo_folders: Path
 LADDER = """
 name = "ladder"
 kind = "shift"
-description = "two sizes, two places, two levels of the background's weight"
-rows = 96
+description = "two sizes, two places, three levels of the background's weight"
+rows = 144
 seed = 3
 [splits]
 train_rows_per_validation_row = 1
@@ -128,7 +128,9 @@ sizes = [0.5, 1.0]
 places = [[0.5, 0.5], [0.0, 0.0]]
 [severity]
 of = "background"
-levels = [0.25, 1.0]
+levels = [0.0, 0.5, 1.0]
+[image]
+format = "png"
 [[backgrounds]]
 name = "grass"
 phrase = "on grass"
@@ -140,7 +142,7 @@ phrase = "in snow"
 
 @pytest.fixture(scope="session")
 def ladder_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four photos of each of two classes on two backgrounds: every size, place and level, 96 rows, no diffusion."""
+    """Four photos of each of two classes on two backgrounds: every size, place and level, 144 rows, no diffusion."""
     from generation.planning.plan import Plan
     from generation.recipe.recipe import parse_recipe
     from generation.release.build import generate

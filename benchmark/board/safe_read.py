@@ -48,8 +48,10 @@ def bounded_memory(more: int = 3 << 30) -> Iterator[None]:
 
 def check_footer(path: Path, rows: int) -> None:
     """Raise ResultError where the file claims other rows, other columns or more bytes than n predictions have."""
-    names = [each.name for each in (*SCHEMA, *FACTORS) if pa.types.is_string(each.type)]
     try:
+        there = pq.ParquetFile(path, thrift_string_size_limit=_SLACK).schema_arrow.names
+        names = [each.name for each in SCHEMA if pa.types.is_string(each.type)]
+        names += [each.name for each in FACTORS if pa.types.is_string(each.type) and each.name in there]
         file = pq.ParquetFile(path, read_dictionary=names, thrift_string_size_limit=_SLACK)
         facts = file.metadata
         if facts.num_rows != rows:
@@ -61,7 +63,6 @@ def check_footer(path: Path, rows: int) -> None:
         size = sum(facts.row_group(each).total_byte_size for each in range(facts.num_row_groups))
         if size > most_bytes(rows) or facts.num_row_groups > rows:
             raise ResultError(f"{path.name} unpacks to {size:,} bytes, expected at most {most_bytes(rows):,}")
-        names = [name for name in names if name in columns or name not in FACTORS.names]
         for name in names:
             if not _is_text(file.schema_arrow.field(name).type):
                 raise ResultError(f"{path.name}: expected strings in {name}, got {file.schema_arrow.field(name).type}")

@@ -1,4 +1,4 @@
-"""What a release varies by plan, as columns of predictions: size and place of the object, level of severity."""
+"""Columns of predictions for what a release varies by plan: size and place of the object, level of severity."""
 
 from __future__ import annotations
 

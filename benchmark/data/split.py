@@ -7,7 +7,7 @@ is an error before torch is loaded. Memory holds one row group of images, howeve
 from argparse import ArgumentParser
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -89,11 +89,11 @@ class Split:
     def predictions(self, answers: Answers) -> Predictions:
         """Return a model's predictions with the labels and what the release varies by plan."""
         labels = {name: self.column(name) for name in _LABELS if name != "verified"}
-        return Predictions(**labels, **vars(answers), **self.factors)
+        return replace(Predictions(**labels, **vars(answers)), **self.factors)
 
     @cached_property
     def factors(self) -> dict[str, np.ndarray]:
-        """What the images differ in by plan: columns of `Predictions`."""
+        """Columns of `Predictions` for what the images differ in by plan."""
         boxes, ladder, severity = (self._values(name) for name in ("box", "ladder", "severity"))
         return factors(boxes, self.manifest.image_size, ladder, severity)
 

@@ -1,5 +1,6 @@
-"""What probabilities are worth: calibration error, Brier score, negative log-likelihood, and selective prediction: what
-is wrong when a model may abstain where its confidence is low. Pure functions.
+"""Calibration of probabilities: calibration error, Brier score, negative log-likelihood. Pure functions.
+
+Also selective prediction: the errors that are left when a model may abstain where its confidence is low.
 
 The mean of `loss` is the negative log-likelihood in nats (`accuracy.group_means`), so it needs no function here.
 """

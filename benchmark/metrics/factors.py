@@ -1,4 +1,4 @@
-"""What a release varies by plan: groups by size and place of the object, and failure points over levels of severity.
+"""Groups by size and place of the object, and failure points over levels of severity: what a release varies by plan.
 
 Bins are the planned values where they are few, as of a grid, and terciles of drawn ones else, so that every bin holds
 images enough for an interval.
@@ -86,9 +86,9 @@ def ladders(predictions: Predictions, right: Bool[np.ndarray, " n"], levels: Gro
     wrong = ~right[rows]
     first = np.where(wrong.any(1), wrong.argmax(1), k)
     background = predictions.background[rows[:, 0]]
-    photos = (codes(each)[rows[:, 0]] for each in (predictions.foreground_source, predictions.background_source))
+    photo, scene = (codes(each)[rows[:, 0]] for each in (predictions.foreground_source, predictions.background_source))
     mixes = np.bincount(background, minlength=backgrounds)[None].astype(np.float64)
-    sample = Sample(*photos, background, background, backgrounds, mixes)
+    sample = Sample(photo, scene, background, background, backgrounds, mixes)
     return Ladders(first, sample, k, len(names) - int(whole.sum()))
 
 
@@ -125,12 +125,14 @@ def failures(found: Ladders, groups: int) -> Failures:
     rows = np.repeat(np.arange(len(found.first)), k)
     level = np.tile(np.arange(k), len(found.first))
     failed = found.first[rows] <= level
-    photos = (each[rows] for each in (sample.foreground_source, sample.background_source, sample.background))
+    photo, scene, background = (
+        each[rows] for each in (sample.foreground_source, sample.background_source, sample.background)
+    )
     n, group = np.bincount(sample.group, minlength=groups), sample.group[rows] * k + level
     if not len(rows):
         none = np.full((groups, k), np.nan)
         return Failures(n, n, none, none, none)
     sizes = np.bincount(group, minlength=groups * k)[None].astype(np.float64)
-    made = accuracy_intervals(failed, Sample(*photos, group, groups * k, sizes))
+    made = accuracy_intervals(failed, Sample(photo, scene, background, group, groups * k, sizes))
     mean, low, high = (each[: groups * k].reshape(groups, k) for each in (made.mean, made.low, made.high))
     return Failures(n, found.censored(sample.group, groups), mean, low, high)

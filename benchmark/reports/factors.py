@@ -1,4 +1,4 @@
-"""What a release varies by plan, as figures, tables and sentences: size and place of the object, levels of severity."""
+"""Size and place of the object and levels of severity, which a release varies by plan: figures, tables, sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -202,7 +202,8 @@ def _to_table(predictions: Predictions) -> pa.Table:
             offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
             columns.append(pa.ListArray.from_arrays(offsets, flat))
         else:
-            columns.append(pa.array(values, type=each.type, from_pandas=each.name in FACTORS.names))  # NaN is null
+            unknown = np.isnan(values) if each.name == "place" else None
+            columns.append(pa.array(values, type=each.type, mask=unknown))
     metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
     if not predictions.whole:
         metadata[_VERSION_KEY] = str(_VERSION).encode()

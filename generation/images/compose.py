@@ -56,9 +56,8 @@ def _mask(cut: Image.Image, corner: tuple[int, int], size: int) -> Image.Image:
 
 
 def faded(photo: Image.Image, weight: float) -> Image.Image:
-    """Return a background photo of some weight against neutral grey, RGB: 0 is grey alone, 1 the photo itself."""
-    whole = photo.convert("RGB")
-    return whole if weight == 1 else Image.blend(Image.new("RGB", whole.size, GREY), whole, weight)
+    """Return an RGB photo of some weight against neutral grey: 0 is grey alone, 1 the photo itself."""
+    return photo if weight == 1 else Image.blend(Image.new("RGB", photo.size, GREY), photo, weight)
 
 
 def square(image: Image.Image, side: int) -> Image.Image:

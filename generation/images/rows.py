@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
-from generation.images.compose import Composite, compose, faded
+from generation.images.compose import Composite, compose, faded, square
 from generation.planning.plan import Row
 from generation.recipe.recipe import Recipe
 from generation.screening.checks import failed_screens, screen
@@ -78,7 +78,7 @@ class Maker:
         severity = self.recipe.severity
         if severity is None or severity.of != "background" or row.severity is None:
             return scene
-        return faded(scene, row.severity)
+        return faded(square(scene.convert("RGB"), size), row.severity)
 
     def guides(self, rows: Sequence[Row]) -> list[Guide]:
         """Return the guides of a batch of rows, with their masks where a photo has one."""
