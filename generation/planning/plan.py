@@ -168,7 +168,7 @@ class Plan:
         """Yield a warning for each split that ends before its photos have met every cell."""
         for name, split in self.splits.items():
             whole = len(split.labels) * len(self.recipe.backgrounds) * self.recipe.cells
-            if self.recipe.cells > 1 and split.rows % whole:
+            if self.recipe.cells > 1 and split.rows and split.rows % whole:
                 yield (
                     f"{name} has {split.rows} rows, so not every photo meets every size, place and level: expected a "
                     f"multiple of {whole} (classes x backgrounds x {self.recipe.cells})"

@@ -33,9 +33,12 @@ class BackgroundSpec(Section):
 
 
 class Splits(Section):
-    """Division of rows and photos into splits; `single_photo` is the split of a class with a single photo."""
+    """Division of rows and photos into splits; `single_photo` is the split of a class with a single photo.
 
-    train_rows_per_validation_row: Annotated[int, Field(ge=1, le=100)] = 5
+    With 0 train rows per validation row there is no train split: a release for measuring alone.
+    """
+
+    train_rows_per_validation_row: Annotated[int, Field(ge=0, le=100)] = 5
     validation_backgrounds: Annotated[float, Field(gt=0, lt=1)] = 0.33
     single_photo: Literal["train", "validation"] = "validation"
 

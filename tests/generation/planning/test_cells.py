@@ -102,6 +102,18 @@ def test_a_plan_that_ends_before_all_is_crossed_says_so():
     assert sum("so not every photo meets every size" in text for text in planned.warnings) == 2
 
 
+def test_the_recipes_for_measuring_have_no_train_split_and_are_crossed():
+    for name, cells in (("size", 7), ("severity", 6)):
+        recipe = load_recipe(name).changed(rows=3 * 10 * cells)
+        planned = Plan(recipe, Listed(dict.fromkeys(range(3), 4), "f"), Listed(dict.fromkeys(range(10), 2), "b"))
+        assert planned.warnings == ["997 of 1000 classes have no photo and are skipped"]
+        assert recipe.cells == cells
+        assert {row.split for row in planned} == {"validation"}
+        pairs = Counter((row.foreground_source, row.background_source) for row in planned)
+        assert (len(pairs), set(pairs.values())) == (30, {cells})
+        assert load_recipe(name).rows == 1000 * 10 * cells
+
+
 @settings(max_examples=30, deadline=None)
 @given(grids, st.integers(0, 900), st.integers(0, 50))
 def test_a_row_does_not_depend_on_its_neighbours(planned, start, length):
