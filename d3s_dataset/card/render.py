@@ -211,8 +211,9 @@ _OBJECT = {  # what each mode of the generator guarantees of it
 
 def _varied(recipe: Mapping[str, Any]) -> list[str]:
     """Return the line on what each photo meets by plan; none where it meets one size, place and level."""
-    guide, severity = recipe.get("guide") or {}, recipe.get("severity") or {}
-    grids = {"sizes": guide.get("sizes"), "places": guide.get("places")}
+    guide: dict[str, Any] = recipe.get("guide") or {}
+    severity: dict[str, Any] = recipe.get("severity") or {}
+    grids: dict[str, Any] = {name: guide.get(name) for name in ("sizes", "places")}
     grids |= {f"levels of severity ({severity['of']})": severity["levels"]} if severity else {}
     parts = [f"{name} {', '.join(map(str, values))}" for name, values in grids.items() if values]
     return [f"- By plan each photo meets on each background: {'; '.join(parts)}."] if parts else []

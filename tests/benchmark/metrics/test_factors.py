@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.data.external import made_elsewhere
 from benchmark.data.factors import factors, place_of, size_of
+from benchmark.data.split import open_split
 from benchmark.metrics.accuracy import hits
 from benchmark.metrics.compute import score
 from benchmark.metrics.factors import NO_ROOM, binned, by_level, failures, ladders
@@ -185,6 +187,21 @@ def test_columns_are_those_in_which_images_differ():
     assert list(factors([*alike, box(0, 25, 50)], 100, None, None)) == ["place"]
     assert list(factors([*alike, box(35, 35, 30)], 100, None, None)) == ["size"]
     assert list(factors(alike, 100, ["a", "a", "b"], [0.5, 1.0, 0.5])) == ["ladder", "severity"]
+
+
+def test_predictions_of_a_release_carry_what_it_varies(ladder_release, toy):
+    split = open_split(ladder_release, "default", "validation")
+    made = made_elsewhere({"key": split.key, "prediction": split.foreground}, split, "oracle")
+    left, _, right, _ = split.boxes().T
+    assert (made.size == (right - left) / 64).all()
+    expected = {16: 0.0, 0: 1.0}  # the centre, and a corner, of a square of 32 in 64 pixels
+    for place, corner, side in zip(made.place, left, right - left, strict=True):
+        assert np.isnan(place) if side == 64 else place == expected[corner]
+    found = score(made, split.manifest.backgrounds)
+    ladders_ = found.severity.all_images
+    assert (ladders_.n, ladders_.censored, ladders_.failure_point) == (len(made) // 3, len(made) // 3, None)
+    assert found.severity.incomplete == 0
+    assert open_split(toy, "default", "validation").factors == {}
 
 
 @pytest.mark.long
