@@ -15,12 +15,13 @@ import yaml
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.card import files
+from d3s_dataset.check_factors import check_factors
 from d3s_dataset.check_image import check_image
 from d3s_dataset.check_kept import check_kept
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.load import fetch_all
 from d3s_dataset.manifest import Manifest, Shard, open_shard
-from d3s_dataset.schema import CONFIGS, CONTROLS, arrow_schema, required_columns
+from d3s_dataset.schema import CONFIGS, CONTROLS, arrow_schema, lacking, required_columns
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.cli import Parser, progress, record, run_command, say
 from d3s_dataset.utils.paths import is_name
@@ -81,6 +82,7 @@ def check_release(folder: Path) -> list[str]:
             problems += _check_control(manifest, config, split, tally, images.get(split, Tally()))
         problems += check_votes(folder, manifest)
         problems += check_kept(folder, manifest)
+        problems += check_factors(folder, manifest)
     if not problems:  # these follow from shards and manifest
         problems += files.check(folder, manifest)
     return problems + list(_check_card(folder, manifest))
@@ -117,7 +119,8 @@ def _check_files(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 def _check_shard(folder: Path, manifest: Manifest, shard: Shard, tally: Tally, bar: Any) -> Iterator[str]:
     file = manifests.open_shard(folder, shard)
-    if not file.schema_arrow.equals(arrow_schema(manifest.backgrounds, shard.config), check_metadata=True):
+    older = lacking(file.schema_arrow.names)
+    if not file.schema_arrow.equals(arrow_schema(manifest.backgrounds, shard.config, older), check_metadata=True):
         yield f"{shard.path}: columns or their types differ from the schema"
         return
     if file.metadata.num_rows != shard.rows:

@@ -26,7 +26,7 @@ def check_image(row: Mapping[str, Any], size: int) -> Iterator[str]:
     """
     image = _decoded(row["image"], "image", "RGB", size)
     yield from [image] if isinstance(image, str) else _differ(row, measure(image))
-    if row["mask"] is not None:
+    if row.get("mask") is not None:  # older releases have no such column
         mask = _decoded(row["mask"], "mask", "1", size)
         if isinstance(mask, str) or mask.getbbox() is None:
             yield mask if isinstance(mask, str) else "its mask is empty"

@@ -5,7 +5,7 @@ Every split of a config has the same columns, null where unknown. Label columns 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -62,6 +62,12 @@ class Record:
     mask: dict[str, Any] | None = _column(
         _IMAGE, "the object's pixels in the guide, 1 bit each; null where the photo has no mask", "image", default=None
     )
+    ladder: str | None = _column(
+        pa.string(), "joins the rows that differ in `severity` alone; null where the recipe has none", default=None
+    )
+    severity: float | None = _column(
+        pa.float32(), "level of the recipe's `severity`: the strength, or the background photo's weight", default=None
+    )
     generator: str | None = _column(pa.string(), "image-to-image model and revision; null where the guide is the image")
     scheduler: str | None = _column(pa.string(), "its noise scheduler", default=None)
     steps: int | None = _column(pa.int32(), "its denoising steps at strength 1", default=None)
@@ -109,6 +115,8 @@ class Ballot:
     counted: bool = _column(pa.bool_(), "false for excluded annotators")
 
 
+NEWER = ("mask", "ladder", "severity")  # columns that releases of earlier versions lack
+
 _RECORDS = {"votes": Ballot}  # every other config holds images
 
 
@@ -149,15 +157,24 @@ def default_columns(config: str = "default") -> tuple[str, ...]:
     return required_columns() if record_of(config) is Record else tuple(each.name for each in fields(record_of(config)))
 
 
-def arrow_schema(backgrounds: Sequence[str] | None = None, config: str = "default") -> pa.Schema:
+def lacking(names: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of `NEWER` that a release with columns of these names lacks."""
+    return tuple(name for name in NEWER if name not in names)
+
+
+def arrow_schema(
+    backgrounds: Sequence[str] | None = None, config: str = "default", without: Collection[str] = ()
+) -> pa.Schema:
     """Return the Arrow schema, carrying the HF features in its `huggingface` metadata.
 
     Args:
         backgrounds: names of the background labels; the ten of D3S unless a recipe for another shift has its own.
         config: the config, which defines the columns.
+        without: names of columns to leave out.
     """
-    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(record_of(config))]
-    metadata = {"huggingface": json.dumps({"info": {"features": feature_dict(backgrounds, config)}})}
+    listed = feature_dict(backgrounds, config, without)
+    columns = [pa.field(each.name, each.metadata["arrow"]) for each in fields(record_of(config)) if each.name in listed]
+    metadata = {"huggingface": json.dumps({"info": {"features": listed}})}
     return pa.schema(columns, metadata=metadata)
 
 
@@ -168,9 +185,15 @@ def features(backgrounds: Sequence[str] | None = None, config: str = "default") 
     return Features.from_dict(feature_dict(backgrounds, config))
 
 
-def feature_dict(backgrounds: Sequence[str] | None = None, config: str = "default") -> dict[str, Any]:
-    """Return the features in the JSON form that `datasets` writes into Parquet files."""
-    return {each.name: _feature(each.metadata, backgrounds) for each in fields(record_of(config))}
+def feature_dict(
+    backgrounds: Sequence[str] | None = None, config: str = "default", without: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the features in the JSON form that `datasets` writes into Parquet files, but for some columns."""
+    return {
+        each.name: _feature(each.metadata, backgrounds)
+        for each in fields(record_of(config))
+        if each.name not in without
+    }
 
 
 def _feature(metadata: Any, backgrounds: Sequence[str] | None) -> dict[str, Any]:

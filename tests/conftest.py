@@ -114,6 +114,49 @@ def guides_release(tmp_path_factory: pytest.TempPathFactory, photo_folders: Path
     return out
 
 
+LADDER = """
+name = "ladder"
+kind = "shift"
+description = "two sizes, two places, three levels of the background's weight"
+rows = 144
+seed = 3
+[splits]
+train_rows_per_validation_row = 1
+[guide]
+size = 64
+sizes = [0.5, 1.0]
+places = [[0.5, 0.5], [0.0, 0.0]]
+[severity]
+of = "background"
+levels = [0.0, 0.5, 1.0]
+[image]
+format = "png"
+[[backgrounds]]
+name = "grass"
+phrase = "on grass"
+[[backgrounds]]
+name = "snow"
+phrase = "in snow"
+"""
+
+
+@pytest.fixture(scope="session")
+def ladder_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four photos of each of two classes on two backgrounds: every size, place and level, 144 rows, no diffusion."""
+    from generation.planning.plan import Plan
+    from generation.recipe.recipe import parse_recipe
+    from generation.release.build import generate
+    from generation.run import open_sources
+    from tests.support.photos import draw_photos
+
+    folder = tmp_path_factory.mktemp("ladder")
+    photos = draw_photos(folder / "photos", count=4)
+    recipe = parse_recipe(LADDER, "ladder")
+    sources = open_sources(recipe, str(photos / "foregrounds"), str(photos / "backgrounds"))
+    generate(Plan(recipe, *sources), folder / "d3s")
+    return folder / "d3s"
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Chromium, without a window; tests that need it skip where there is none."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.schemas.predictions import OPTIONAL, SCHEMA
+from benchmark.schemas.predictions import FACTORS, OPTIONAL, SCHEMA
 from d3s_dataset.errors import ResultError, one_line
 
 LONGEST = 256  # characters of a string
@@ -48,14 +48,16 @@ def bounded_memory(more: int = 3 << 30) -> Iterator[None]:
 
 def check_footer(path: Path, rows: int) -> None:
     """Raise ResultError where the file claims other rows, other columns or more bytes than n predictions have."""
-    names = [each.name for each in SCHEMA if pa.types.is_string(each.type)]
     try:
+        there = pq.ParquetFile(path, thrift_string_size_limit=_SLACK).schema_arrow.names
+        names = [each.name for each in SCHEMA if pa.types.is_string(each.type)]
+        names += [each.name for each in FACTORS if pa.types.is_string(each.type) and each.name in there]
         file = pq.ParquetFile(path, read_dictionary=names, thrift_string_size_limit=_SLACK)
         facts = file.metadata
         if facts.num_rows != rows:
             raise ResultError(f"{path.name} has {facts.num_rows:,} predictions, the images are {rows:,}")
         columns = sorted(file.schema_arrow.names)
-        known, least = set(SCHEMA.names), set(SCHEMA.names) - OPTIONAL[max(OPTIONAL)]
+        known, least = {*SCHEMA.names, *FACTORS.names}, set(SCHEMA.names) - OPTIONAL[max(OPTIONAL)]
         if len(set(columns)) < len(columns) or not least <= set(columns) <= known:
             raise ResultError(f"{path.name}: expected the columns of benchmark.run's, got {', '.join(columns)[:200]}")
         size = sum(facts.row_group(each).total_byte_size for each in range(facts.num_row_groups))

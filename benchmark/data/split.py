@@ -7,16 +7,18 @@ is an error before torch is loaded. Memory holds one row group of images, howeve
 from argparse import ArgumentParser
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.cache.cache import Cache
+from benchmark.data.factors import factors
 from benchmark.schemas import result
 from benchmark.schemas.predictions import Answers, Predictions
 from d3s_dataset.errors import ReleaseError, one_line
@@ -85,9 +87,22 @@ class Split:
                 yield from _encoded(path, max(0, start - begin))
 
     def predictions(self, answers: Answers) -> Predictions:
-        """Return a model's predictions with the labels."""
+        """Return a model's predictions with the labels and what the release varies by plan."""
         labels = {name: self.column(name) for name in _LABELS if name != "verified"}
-        return Predictions(**labels, **vars(answers))
+        return replace(Predictions(**labels, **vars(answers)), **self.factors)
+
+    @cached_property
+    def factors(self) -> dict[str, np.ndarray]:
+        """Columns of `Predictions` for what the images differ in by plan."""
+        boxes, ladder, severity = (self._values(name) for name in ("box", "ladder", "severity"))
+        return factors(boxes, self.manifest.image_size, ladder, severity)
+
+    def _values(self, name: str) -> list[Any] | None:
+        """Return a column that older releases lack; None without it, and where a row has none."""
+        if any(name not in _footer(path).schema_arrow.names for path in self.paths):
+            return None
+        table = pa.concat_tables([_read_columns(path, (name,)) for path in self.paths]).slice(0, self.n)
+        return None if table[name].null_count else table[name].to_pylist()
 
     def content(self, cache: Cache) -> str:
         """Return the digest of the shards' bytes.

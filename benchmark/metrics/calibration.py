@@ -1,5 +1,7 @@
 """Calibration of probabilities: calibration error, Brier score, negative log-likelihood. Pure functions.
 
+Also selective prediction: the errors that are left when a model may abstain where its confidence is low.
+
 The mean of `loss` is the negative log-likelihood in nats (`accuracy.group_means`), so it needs no function here.
 """
 
@@ -90,6 +92,36 @@ def calibration_curve(
     return size, sure, group_means(right, place, bins)[0]
 
 
+def area_under_risk_coverage(
+    confidence: Float[np.ndarray, " n"], right: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"], count: int
+) -> Float[np.ndarray, " count"]:
+    """Return each group's area under the risk-coverage curve (AURC; Geifman, Uziel & El-Yaniv, ICLR 2019, section 2).
+
+    At coverage k/n the k images of highest confidence are answered; their risk is the share of wrong top-1 answers, and
+    the area is the mean of it over k = 1..n. Images of equal confidence count as in the mean over all their orders.
+
+    Args:
+        confidence: (n,) probability of the best class.
+        right: (n,) bool, whether it is the true one.
+        labels: (n,) group of each, in 0..count-1.
+        count: how many groups.
+
+    Returns:
+        (count,) in [0, 1], 0 where every answer is right, NaN for an empty group.
+    """
+    return np.array([_area(confidence[own], right[own]) for own in (labels == group for group in range(count))])
+
+
+def _area(confidence: np.ndarray, right: np.ndarray) -> float:
+    if not len(right):
+        return np.nan
+    _, place, sizes = np.unique(-confidence.astype(np.float64), return_inverse=True, return_counts=True)
+    wrong = np.bincount(place, weights=~right)
+    # Within a run of equal confidences each place holds the run's mean error.
+    answered = np.cumsum(np.repeat(wrong / sizes, sizes))
+    return float(np.mean(answered / np.arange(1, len(right) + 1)))
+
+
 def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
 
@@ -109,6 +141,14 @@ def _loss(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarra
     return np.full(count, np.nan) if predictions.loss is None else group_means(predictions.loss, labels, count)[0]
 
 
+def _aurc(predictions: Predictions, labels: np.ndarray, count: int) -> np.ndarray:
+    if predictions.probability is None:
+        return np.full(count, np.nan)
+    right = hits(predictions.foreground, predictions.prediction, 1)
+    return area_under_risk_coverage(predictions.probability[:, 0], right, labels, count)
+
+
 ECE = Metric("ECE", _ece, terminal=True)
 BRIER = Metric("Brier", _brier, percent=False)
 LOSS = Metric("loss, nats", _loss, percent=False)
+AURC = Metric("AURC", _aurc, terminal=True)

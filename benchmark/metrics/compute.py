@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
+from benchmark.metrics.factors import Failures, binned, by_level, failures, ladders
 from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
 from benchmark.metrics.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
 from benchmark.metrics.registry import METRICS
@@ -58,6 +59,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     scored = _scored(groups, top1, top5, predictions)
     small = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions) if fine else None
     cells = _shrunk(small, len(groups)) if small else None
+    by_plan = _ByPlan(predictions, groups, top1, top5) if fine else None
     overall = mean(top1)
     return scores.Metrics(
         n=len(predictions),
@@ -75,6 +77,8 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
         interaction=cells.deviation if cells else None,
         worst_group=_worst(small, LEAST_IMAGES) if small else None,
         by_foreground=_classes(predictions, groups, top1, top5),
+        factors=by_plan.factors() if by_plan else None,
+        severity=by_plan.severity() if by_plan else None,
         interval=_INTERVAL,
     )
 
@@ -254,3 +258,78 @@ def _classes(
         )
         for label in np.flatnonzero(sizes.sum(1))
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _ByPlan:
+    """Scores of what a release varies by plan."""
+
+    predictions: Predictions
+    backgrounds: Groups
+    top1: np.ndarray
+    top5: np.ndarray
+
+    def factors(self) -> scores.Factors | None:
+        given = {"size": self.predictions.size, "place": self.predictions.place}
+        bins = {name: binned(values) for name, values in given.items() if values is not None}
+        if not bins:
+            return None
+        every = self.backgrounds
+        for name, each in bins.items():
+            every = crossed(every, Groups(each.labels, tuple(f"{name} {one}" for one in each.names)), ", ")
+        fine = {name: self._scored(crossed(self.backgrounds, each)) for name, each in bins.items()}
+        made = {name: self._binned(each, fine[name]) for name, each in bins.items()}
+        # With one factor the groups are the same, by other names: each bootstrap takes a second at 20,000 images.
+        scored = replace(*fine.values(), groups=every) if len(bins) == 1 else self._scored(every)
+        worst = _worst(scored, LEAST_IMAGES)
+        return scores.Factors(size=made.get("size"), place=made.get("place"), worst_group=worst)
+
+    def _scored(self, groups: Groups) -> _Scored:
+        return _scored(groups, self.top1, self.top5, self.predictions)
+
+    def _both(self, groups: Groups, fine: _Scored) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
+        """Return the fields of the groups' scores: of each, and of each on each background, scored in `fine`."""
+        whole, k = self._scored(groups), len(groups)
+        own = [[_group(fine, label * k + at) for at in range(k)] for label in range(len(self.backgrounds))]
+        return [_group(whole, at) for at in range(k)], own
+
+    def _binned(self, groups: Groups, fine: _Scored) -> scores.Binned:
+        whole, own = self._both(groups, fine)
+
+        def named(each: list[dict[str, Any]]) -> dict[str, scores.GroupScore]:
+            return {name: scores.GroupScore(**one) for name, one in zip(groups.names, each, strict=True)}
+
+        backgrounds = {name: named(each) for name, each in zip(self.backgrounds.names, own, strict=True)}
+        return scores.Binned(all_images=named(whole), by_background=backgrounds)
+
+    def severity(self) -> scores.Severity | None:
+        if self.predictions.severity is None:
+            return None
+        groups, levels = by_level(self.predictions.severity)
+        whole, own = self._both(groups, self._scored(crossed(self.backgrounds, groups)))
+        found = ladders(self.predictions, self.top1, groups, len(self.backgrounds))
+        together = replace(found, sample=replace(found.sample, group=np.zeros_like(found.sample.group), groups=1))
+        every, each = failures(together, 1), failures(found, len(self.backgrounds))
+        return scores.Severity(
+            all_images=_ladders(every, 0, whole, levels),
+            by_background={
+                name: _ladders(each, label, own[label], levels) for label, name in enumerate(self.backgrounds.names)
+            },
+            incomplete=found.incomplete,
+        )
+
+
+def _ladders(found: Failures, group: int, images: list[dict[str, Any]], levels: np.ndarray) -> scores.LadderScore:
+    shown = [float(f"{level:.6g}") for level in levels]  # float32 in predictions
+    median, *ends = (None if at is None else shown[at] for at in found.median(group))
+    rows = zip(shown, images, found.failed[group], found.low[group], found.high[group], strict=True)
+    return scores.LadderScore(
+        n=int(found.n[group]),
+        censored=int(found.censored[group]),
+        failure_point=median,
+        ci95=(ends[0], ends[1]),
+        levels=[
+            scores.LevelScore(**each, level=level, failed=float(share), failed_ci95=(float(low), float(high)))
+            for level, each, share, low, high in rows
+        ],
+    )

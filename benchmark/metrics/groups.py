@@ -59,11 +59,11 @@ def by_superclass(predictions: Predictions) -> Groups:
     return Groups(superclass[predictions.foreground], tuple(SUPERCLASSES))
 
 
-def crossed(first: Groups, second: Groups) -> Groups:
+def crossed(first: Groups, second: Groups, joint: str = " on ") -> Groups:
     """Group images by two groupings at once, the second changing fastest; a name reads `dog on grass`."""
     belongs = (first.labels >= 0) & (second.labels >= 0)
     labels = np.where(belongs, first.labels * len(second) + second.labels, -1)
-    return Groups(labels, tuple(f"{one} on {two}" for one in first.names for two in second.names))
+    return Groups(labels, tuple(f"{one}{joint}{two}" for one in first.names for two in second.names))
 
 
 def codes(values: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -40,7 +40,7 @@ METRICS: PluginTable[Metric] = PluginTable(
         "ece": "benchmark.metrics.calibration:ECE",
         "brier": "benchmark.metrics.calibration:BRIER",
         "loss": "benchmark.metrics.calibration:LOSS",
-        "aurc": "benchmark.metrics.selective:AURC",
+        "aurc": "benchmark.metrics.calibration:AURC",
     },
     Metric,
 )

@@ -40,6 +40,17 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
+class Range:
+    """One model's top-1 in k bins, in percent: (k,) `mean`, `low`, `high`; (g, k) `groups`, NaN where there is none."""
+
+    label: str
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    groups: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One model's calibration, bin by bin: (b,) images, mean confidence and accuracy in [0, 1]; NaN in an empty bin."""
 
@@ -77,6 +88,30 @@ def accuracies(groups: Sequence[str], series: Sequence[Series], label: str = "to
     axes.set_ylim(-0.6, len(groups) - 0.4)
     axes.set_xlabel(label)
     axes.grid(axis="x", alpha=0.25)
+    _legend(axes, len(series))
+    return figure
+
+
+def ranges(bins: Sequence[str], series: Sequence[Range], label: str) -> Any:
+    """Return a figure of top-1 against bins in order, with intervals, and shaded from the lowest group to the highest.
+
+    Args:
+        bins: names of the k bins.
+        series: one per model of the report.
+        label: title of the horizontal axis.
+    """
+    figure, axes = _axes(WIDTH, 3.4)
+    for index, each in enumerate(series):
+        place, style = np.arange(len(bins)) + (index - (len(series) - 1) / 2) * 0.06, _style(index)
+        known = ~np.isnan(each.groups).all(0)
+        ends = [np.nanmin(each.groups[:, known], 0), np.nanmax(each.groups[:, known], 0)]
+        axes.fill_between(place[known], *ends, color=style["color"], alpha=0.15, linewidth=0)
+        spread = np.nan_to_num(np.stack([each.mean - each.low, each.high - each.mean]))
+        axes.errorbar(place, each.mean, yerr=spread, label=each.label, markersize=5, elinewidth=1.4, linewidth=1.2,
+                      **style)  # fmt: skip
+    axes.set_xticks(np.arange(len(bins)), bins)
+    axes.set(ylim=(0, 103), xlabel=label, ylabel="top-1, %")
+    axes.grid(axis="y", alpha=0.25)
     _legend(axes, len(series))
     return figure
 

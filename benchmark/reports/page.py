@@ -12,6 +12,7 @@ from benchmark.reports import (
     disentanglement,
     drops,
     error_gallery,
+    factors,
     figures,
     headline,
     probe_text,
@@ -52,14 +53,19 @@ def report_of(given: Given) -> Report:
 
 def drawn(report: Report) -> dict[str, Any]:
     """Return the figures by name."""
-    own = sections.drawn(report.about) | drops.drawn(report.drops) | classes.drawn(report.about, report.drops)
+    own = (
+        sections.drawn(report.about)
+        | factors.drawn(report.about)
+        | drops.drawn(report.drops)
+        | classes.drawn(report.about, report.drops)
+    )
     return own | disentanglement.drawn(report.given)
 
 
 def tables(report: Report) -> list[Table]:
     """Return the tables for a paper."""
     answer = [*sections.tables(report.about), *drops.tables(report.drops), *pulls.tables(report.about, report.pulls)]
-    answer += classes.tables(report.about)
+    answer += [*factors.tables(report.about), *classes.tables(report.about)]
     if report.differences:
         answer.append(differences.table(report.differences))
         answer.append(differences.by_background(report.differences, sections.hardest_first(report.about)))
@@ -105,6 +111,7 @@ def html(report: Report, dataset: str | None, made: dict[str, Any]) -> bytes:
         differences=differences,
         pulls=pulls,
         classes=classes,
+        factors=factors,
         features=disentanglement,
         attribution=attribution,
         probe_text=probe_text,
@@ -130,6 +137,7 @@ def contents(report: Report) -> dict[str, str]:
         "errors": ("Errors of highest confidence", about),
         "drop": ("Drop: what the background alone costs", about),
         "backgrounds": ("Accuracy on each background", about),
+        "factors": ("Size, place and severity", factors.there(about)),
         "pulls": ("What each background pulls answers to", about),
         "attribution": ("Where the models look", given.attributed),
         "models": ("Differences between the models", report.differences),

@@ -113,6 +113,14 @@ def worst_cells(lowest: scores.Worst | None) -> tuple[str, str, str]:
     return over_seeds(spread), percent(lowest.split_sample), lowest.name
 
 
+def failure_point(found: scores.LadderScore) -> tuple[str, str]:
+    """Return the median failure point over levels of severity and its interval as text; `>1` is beyond the last."""
+    beyond = f">{found.levels[-1].level:g}" if found.n else "-"
+    point, low, high = (beyond if each is None else f"{each:g}" for each in (found.failure_point, *found.ci95))
+    unknown = all(None in each.failed_ci95 for each in found.levels)
+    return point, "-" if unknown else f"{low} to {high}"
+
+
 def _accuracy(each: scores.GroupScore | scores.Metrics) -> tuple[str, str, str]:
     interval = between(each.ci95)
     return percent(each.top1), interval + "*" * bool(interval != "-" and each.doubts), percent(each.top5)
@@ -130,6 +138,7 @@ def _lines(metrics: scores.Metrics) -> list[str]:
         lines.append(f"gap (all images minus worst background): {percent(metrics.gap)} points")
     if metrics.worst_group:
         lines.append(f"worst superclass on a background (30 images or more): {_worst(metrics.worst_group)}")
+    lines += [*_by_plan(metrics.factors), *_over_levels(metrics.severity)]
     lines.append(
         f"top-1 per image {percent(averages.per_image.top1)}, mean of backgrounds "
         f"{percent(averages.mean_of_backgrounds.top1)}, reweighted to the training mix "
@@ -141,6 +150,33 @@ def _lines(metrics: scores.Metrics) -> list[str]:
             f"{percent(steady.always_right)} %, flip rate {percent(steady.flip_rate)} %"
         )
     return lines + _doubts(metrics)
+
+
+def _by_plan(found: scores.Factors | None) -> list[str]:
+    """Return top-1 by size and place, and the worst group with a background, on one line; none where they are alike."""
+    if found is None:
+        return []
+    bins = {name: each.all_images for name, each in (("size", found.size), ("place", found.place)) if each}
+    parts = [
+        f"by {name} {', '.join(f'{key}: {percent(one.top1)}' for key, one in each.items())} %"
+        for name, each in bins.items()
+    ]
+    if found.worst_group:
+        shown, _, name = worst_cells(found.worst_group)
+        parts.append(f"worst on a background (30 images or more): {name}, {shown} %")
+    return [f"top-1 of the object {'; '.join(parts)}"]
+
+
+def _over_levels(found: scores.Severity | None) -> list[str]:
+    if found is None:
+        return []
+    whole = found.all_images
+    point, ends = failure_point(whole)
+    levels = ", ".join(f"{each.level:g}: {percent(each.top1)}" for each in whole.levels)
+    return [
+        f"top-1 by severity {levels} %; median failure point {point} ({ends}), "
+        f"{whole.censored} of {whole.n} ladders right at every level"
+    ]
 
 
 def _worst(lowest: scores.Worst) -> str:

@@ -133,6 +133,54 @@ class Consistency(Strict):
     flip_rate: Number
 
 
+class Binned(Strict):
+    """Accuracies by size or by place of the object: bin -> score, on all images and on each background."""
+
+    all_images: dict[str, GroupScore]
+    by_background: dict[str, dict[str, GroupScore]]
+
+
+class Factors(Strict):
+    """Accuracies by size and place of the object (`Predictions.size`, `Predictions.place`); null where all are alike.
+
+    `worst_group` is the lowest background x size x place with 30 images or more.
+    """
+
+    size: Binned | None
+    place: Binned | None
+    worst_group: Worst | None
+
+
+class LevelScore(GroupScore):
+    """Images at one level of severity, and the share of ladders whose failure point is there or below."""
+
+    level: float
+    failed: Number
+    failed_ci95: tuple[Number, Number]
+
+
+class LadderScore(Strict):
+    """Ladders of one background or of all: their number and failure points, the lowest levels that are wrong.
+
+    `censored` of them are right at every level: their failure point is beyond. `failure_point` is the median; it and
+    the ends of its interval are null where they lie beyond the greatest level (or where `n` is 0).
+    """
+
+    n: int
+    censored: int
+    failure_point: Number
+    ci95: tuple[Number, Number]
+    levels: list[LevelScore]
+
+
+class Severity(Strict):
+    """Accuracies and failure points over levels of severity; `incomplete` ladders lack a level and have no point."""
+
+    all_images: LadderScore
+    by_background: dict[str, LadderScore]
+    incomplete: int
+
+
 class Metrics(Further):
     """Every number of a result, computed from predictions alone (`benchmark.score.score`).
 
@@ -140,6 +188,7 @@ class Metrics(Further):
     classes that occur; `by_superclass_background` the nine ImageNet-9 superclasses, each on every background, and
     `worst_group` the lowest of those with 30 images or more; `interval` describes how `ci95` (of top-1) was computed.
     `interaction` is the estimated standard deviation of cells' true top-1 from superclass + background effects.
+    `factors` and `severity` are null where the release varies neither by plan, and in older files.
     """
 
     n: int
@@ -156,6 +205,8 @@ class Metrics(Further):
     interaction: Number = None
     worst_group: Worst | None
     by_foreground: dict[str, ClassScore]
+    factors: Factors | None = None
+    severity: Severity | None = None
     interval: dict[str, int | float | str]
 
 

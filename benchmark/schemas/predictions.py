@@ -38,7 +38,17 @@ SCHEMA = pa.schema(
         pa.field("squares", pa.float32()),
     ]
 )
+# What a release varies by plan; a file has those of them that its images differ in.
+FACTORS = pa.schema(
+    [
+        pa.field("size", pa.float32()),
+        pa.field("place", pa.float32()),
+        pa.field("ladder", pa.string()),
+        pa.field("severity", pa.float32()),
+    ]
+)
 OPTIONAL = {1: {"squares"}, 2: {"probability", "loss", "squares"}}  # by version, the columns that a file may lack
+_NAMES = (*SCHEMA.names, *FACTORS.names)
 _METADATA_KEY = b"d3s"
 _VERSION_KEY = b"d3s_schema_version"  # missing: 1
 _VERSION = 2
@@ -53,6 +63,10 @@ class Predictions:
     (theirs, in [0, 1]) are (n, k). `background_source` holds None where no photo was used; `loss` is the cross-entropy
     in nats; `squares`, (n,), is the sum of all classes' squared probabilities: what the Brier score needs.
     `probability`, `loss` and `squares` are None where nobody kept them.
+
+    What a release varies by plan is (n,) too, and None where all images are alike: `size` is the side of the object's
+    box as a share of the image's, `place` how far its centre is from the image's, 0 centred to 1 at the edge, as a
+    share of the room that its size leaves (NaN: none); `ladder` joins images that differ in `severity` alone.
     """
 
     key: np.ndarray
@@ -64,6 +78,10 @@ class Predictions:
     probability: np.ndarray | None = None
     loss: np.ndarray | None = None
     squares: np.ndarray | None = None
+    size: np.ndarray | None = None
+    place: np.ndarray | None = None
+    ladder: np.ndarray | None = None
+    severity: np.ndarray | None = None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __len__(self) -> int:
@@ -90,7 +108,7 @@ class Answers:
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
     """Return some rows of predictions, in the given order: `rows` is (m,) int."""
-    columns = {name: values[rows] for name in SCHEMA.names if (values := getattr(predictions, name)) is not None}
+    columns = {name: values[rows] for name in _NAMES if (values := getattr(predictions, name)) is not None}
     return replace(predictions, **columns)
 
 
@@ -145,6 +163,7 @@ def _from_table(path: Path, table: pa.Table, version: int) -> Predictions:
     metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
     optional, least = OPTIONAL[version], BEST if version == 1 else 1
     there = [each for each in SCHEMA if each.name not in optional or _is_filled(table, each.name)]
+    there += [each for each in FACTORS if _is_filled(table, each.name)]
     columns = {each.name: _column(path, table[each.name], each, least) for each in there}
     try:
         provenance = json.loads(metadata)
@@ -175,7 +194,7 @@ def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field, least: int) -
 
 def _to_table(predictions: Predictions) -> pa.Table:
     columns: list[pa.Array] = []
-    kept = [each for each in SCHEMA if getattr(predictions, each.name) is not None]
+    kept = [each for each in (*SCHEMA, *FACTORS) if getattr(predictions, each.name) is not None]
     for each in kept:
         values = getattr(predictions, each.name)
         if pa.types.is_list(each.type):
@@ -183,7 +202,8 @@ def _to_table(predictions: Predictions) -> pa.Table:
             offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
             columns.append(pa.ListArray.from_arrays(offsets, flat))
         else:
-            columns.append(pa.array(values, type=each.type))
+            unknown = np.isnan(values) if each.name == "place" else None
+            columns.append(pa.array(values, type=each.type, mask=unknown))
     metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
     if not predictions.whole:
         metadata[_VERSION_KEY] = str(_VERSION).encode()
@@ -207,6 +227,10 @@ def _problem(predictions: Predictions) -> str | None:
         "expected probabilities in [0, 1]": _within(_or_zero(probability), 0, 1 + 1e-5),
         "expected the best prediction first": bool((np.diff(_or_zero(probability)) <= 1e-6).all()),
         "expected sums of squared probabilities in [0, 1]": _within(_or_zero(predictions.squares), 0, 1 + 1e-5),
+        "expected sizes in [0, 1]": _within(_or_zero(predictions.size), 0, 1 + 1e-5),
+        "expected places in [0, 1], or none": _within(_known(predictions.place), 0, 1 + 1e-5),
+        "expected levels of severity in [0, 1], and a ladder with each":
+            _within(_or_zero(predictions.severity), 0, 1 + 1e-5) and _joined(predictions),
         "expected finite losses of 0 or more": _within(_or_zero(loss), -1e-6, float(np.finfo(np.float32).max)),
     }  # fmt: skip
     return next((text for text, fine in checks.items() if not fine), None)
@@ -214,6 +238,17 @@ def _problem(predictions: Predictions) -> str | None:
 
 def _or_zero(values: np.ndarray | None) -> np.ndarray:
     return np.zeros(0) if values is None else values
+
+
+def _known(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None else values[~np.isnan(values)]
+
+
+def _joined(predictions: Predictions) -> bool:
+    ladder, severity = predictions.ladder, predictions.severity
+    if ladder is None or severity is None:
+        return ladder is severity
+    return all(each is not None for each in ladder)
 
 
 def _within(values: np.ndarray, low: float, high: float) -> bool:

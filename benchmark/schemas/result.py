@@ -137,11 +137,11 @@ class Result(Versioned):
     """The file `<model>--<dataset>-<config>-<split>--<precision>--<digest>.json` (`identity.stem`).
 
     `drop` is the top-1 on ImageNet minus that on this split. Older files lack `run`, `imagenet` and `drop`; version 1
-    lacks `further` in its metrics, version 2 `shrunk` and `interaction`.
+    lacks `further` in its metrics, version 2 `shrunk` and `interaction`, version 3 `factors` and `severity`.
     """
 
-    VERSION: ClassVar[int] = 3
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields, 2: lambda fields: fields}
+    VERSION: ClassVar[int] = 4
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = dict.fromkeys((1, 2, 3), lambda fields: fields)
 
     model: Model
     dataset: Dataset

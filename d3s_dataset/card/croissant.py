@@ -8,7 +8,7 @@ bytes here and on the Hub.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import PurePosixPath
 from typing import Any
@@ -56,12 +56,12 @@ _LABELS = {"foreground": "foregrounds", "background": "backgrounds"}  # column -
 Json = dict[str, Any]
 
 
-def to_bytes(manifest: Manifest) -> bytes:
-    """Return the content of croissant.json."""
-    return (json.dumps(metadata(manifest), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def to_bytes(manifest: Manifest, without: Collection[str] = ()) -> bytes:
+    """Return the content of croissant.json; `without` names columns that the release lacks."""
+    return (json.dumps(metadata(manifest, without), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def metadata(manifest: Manifest) -> Json:
+def metadata(manifest: Manifest, without: Collection[str] = ()) -> Json:
     """Return a release's Croissant metadata as JSON values.
 
     Paths are relative to the file, which lies in the release's folder. Every Parquet file is a `FileObject` with its
@@ -83,7 +83,7 @@ def metadata(manifest: Manifest) -> Json:
         # The images' digest is the part of a semantic version that orders nothing.
         "version": f"{manifest.schema_version}.0.0+{manifest.digest[:16]}",
         "distribution": [*map(_file, manifest.shards), *(_file_set(manifest, each) for each in manifest.configs())],
-        "recordSet": [*_names(manifest), *(_record_set(manifest, each) for each in manifest.configs())],
+        "recordSet": [*_names(manifest), *(_record_set(manifest, each, without) for each in manifest.configs())],
     }
 
 
@@ -146,8 +146,9 @@ def _inline(name: str, kind: str, about: str, rows: Sequence[Json]) -> Json:
     }
 
 
-def _record_set(manifest: Manifest, config: str) -> Json:
-    columns = [_column(config, each.name, each.metadata) for each in fields(record_of(config))]
+def _record_set(manifest: Manifest, config: str, without: Collection[str]) -> Json:
+    kept = [each for each in fields(record_of(config)) if each.name not in without]
+    columns = [_column(config, each.name, each.metadata) for each in kept]
     key = {} if config == "votes" else {"key": {"@id": f"{config}/key"}}  # a row of votes has no name of its own
     return {
         "@type": "cr:RecordSet",

@@ -7,7 +7,8 @@ from pathlib import Path
 from d3s_dataset.card import croissant, render
 from d3s_dataset.card.statistics import count
 from d3s_dataset.errors import ReleaseError
-from d3s_dataset.manifest import Manifest
+from d3s_dataset.manifest import Manifest, open_shard
+from d3s_dataset.schema import lacking
 from d3s_dataset.sheet import contact_sheet
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.paths import regular
@@ -38,7 +39,13 @@ def describe(folder: Path, manifest: Manifest, *, gated: bool = False) -> dict[s
     }
     if "default" in manifest.unbuilt():
         return described
-    return described | {croissant.FILE_NAME: croissant.to_bytes(manifest), render.SHEET: _sheet(folder, manifest)}
+    data = croissant.to_bytes(manifest, _older(folder, manifest))
+    return described | {croissant.FILE_NAME: data, render.SHEET: _sheet(folder, manifest)}
+
+
+def _older(folder: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Return the columns that a release of an earlier version lacks."""
+    return lacking(open_shard(folder, manifest.shards[0]).schema_arrow.names) if manifest.shards else ()
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -67,7 +74,9 @@ def check(folder: Path, manifest: Manifest) -> Iterable[str]:
             path = regular(folder, name)
             if name == render.SHEET:
                 rgb(path.read_bytes())
-            elif name == croissant.FILE_NAME and path.read_bytes() != croissant.to_bytes(manifest):
+            elif name == croissant.FILE_NAME and path.read_bytes() != croissant.to_bytes(
+                manifest, _older(folder, manifest)
+            ):
                 yield f"{name}: differs from what the manifest gives"
         except (ReleaseError, ValueError, OSError) as error:
             yield f"{name}: {error}"

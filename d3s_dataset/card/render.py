@@ -235,6 +235,16 @@ _OBJECT = {  # what each mode of the generator guarantees of it
 }
 
 
+def _varied(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the line on what each photo meets by plan; none where it meets one size, place and level."""
+    guide: dict[str, Any] = recipe.get("guide") or {}
+    severity: dict[str, Any] = recipe.get("severity") or {}
+    grids: dict[str, Any] = {name: guide.get(name) for name in ("sizes", "places")}
+    grids |= {f"levels of severity ({severity['of']})": severity["levels"]} if severity else {}
+    parts = [f"{name} {', '.join(map(str, values))}" for name, values in grids.items() if values]
+    return [f"- By plan each photo meets on each background: {'; '.join(parts)}."] if parts else []
+
+
 def _making(manifest: Manifest) -> str:
     recipe = manifest.recipe
     generator = recipe["generator"]
@@ -251,6 +261,7 @@ def _making(manifest: Manifest) -> str:
             f"guidance scale {generator['guidance_scale']}."
         )
         lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}.")
+    lines += _varied(recipe)
     lines += [
         f"- {source.role.capitalize()}: {source.name}; licence {source.licence}; "
         f"{'may' if source.redistribution else 'may not'} be passed on."

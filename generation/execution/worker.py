@@ -69,7 +69,7 @@ class LocalLane:
     window = 4  # concurrent batches: one composed, two at the device, one encoded
 
     def __init__(self, spec: Spec, device: str | None, workers: int) -> None:
-        self.name = device or "this machine"
+        self.name, self._recipe = device or "this machine", spec.maker.recipe
         self.diffuser = spec.open(device) if spec.maker.recipe.diffuses else None
         self.judge = _clip(spec, self.diffuser) if self.diffuser else None
         maker = replace(spec.maker, generator=self.diffuser.name) if self.diffuser else spec.maker
@@ -114,11 +114,15 @@ class LocalLane:
             raise Stopped
 
     def _redraw(self, diffuser: Diffuser, rows: Sequence[Row], guides: Sequence[Any]) -> list[Redrawn | Failed]:
-        good = [i for i, guide in enumerate(guides) if isinstance(guide, np.ndarray)]
-        drawn = diffuser([guides[i] for i in good], [rows[i].prompt for i in good], [rows[i].seed for i in good])
         found: list[Any] = list(guides)
-        for i, each in zip(good, drawn, strict=True):
-            found[i] = each or NOT_FINITE
+        alike: dict[float, list[int]] = {}  # rows of one strength have the same denoising steps
+        for i, guide in enumerate(guides):
+            if isinstance(guide, np.ndarray):
+                alike.setdefault(self._recipe.strength_of(rows[i].severity), []).append(i)
+        for strength, own in alike.items():
+            inputs = [guides[i] for i in own], [rows[i].prompt for i in own], [rows[i].seed for i in own]
+            for i, each in zip(own, diffuser(*inputs, strength), strict=True):
+                found[i] = each or NOT_FINITE
         return found if self.judge is None else self._judged(diffuser, self.judge, rows, found)
 
     def _judged(self, diffuser: Diffuser, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:

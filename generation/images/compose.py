@@ -55,6 +55,11 @@ def _mask(cut: Image.Image, corner: tuple[int, int], size: int) -> Image.Image:
     return mask
 
 
+def faded(photo: Image.Image, weight: float) -> Image.Image:
+    """Return an RGB photo of some weight against neutral grey: 0 is grey alone, 1 the photo itself."""
+    return photo if weight == 1 else Image.blend(Image.new("RGB", photo.size, GREY), photo, weight)
+
+
 def square(image: Image.Image, side: int) -> Image.Image:
     """Return the central square of an image, resized (bicubic) to `side` x `side` pixels."""
     edge = min(image.size)

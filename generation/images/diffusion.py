@@ -37,10 +37,11 @@ class Diffuser(Protocol):
     dtype: Any
 
     def __call__(
-        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int], strength: float | None = None
     ) -> list[Redrawn | None]:
         """Return one image per guide (uint8, (height, width, 3)); each depends on its own guide, prompt and seed only.
 
+        `strength` replaces the recipe's for this batch.
         A guide's fourth channel, the object's mask, is carried along. None marks an image with non-finite values.
         """
         ...
@@ -115,7 +116,7 @@ class ImageToImage:
             pipe.vae.decode = torch.compile(pipe.vae.decode, dynamic=False)
 
     def __call__(
-        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int]
+        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int], strength: float | None = None
     ) -> list[Redrawn | None]:
         """Redraw a batch of guides of any size; see `Diffuser`."""
         made = list[np.ndarray | None]()
@@ -123,7 +124,7 @@ class ImageToImage:
             size, full = self.batch_size, False
             part = slice(len(made), len(made) + size)
             try:
-                made += self._redraw(guides[part], prompts[part], seeds[part], size)
+                made += self._redraw(guides[part], prompts[part], seeds[part], size, strength)
             except self._torch.OutOfMemoryError:
                 full = True
             if full:  # not in the except block: there the batch is still referenced
@@ -158,7 +159,12 @@ class ImageToImage:
                 self._torch.cuda.empty_cache()
 
     def _redraw(
-        self, guides: Sequence[np.ndarray], prompts: Sequence[str], seeds: Sequence[int], size: int
+        self,
+        guides: Sequence[np.ndarray],
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        size: int,
+        strength: float | None,
     ) -> list[np.ndarray | None]:
         """Redraw at most `size` guides in one call of the pipeline."""
         torch, settings, n = self._torch, self.settings, len(guides)
@@ -174,7 +180,7 @@ class ImageToImage:
                 image=self._image(pixels, generators),
                 generator=generators,
                 num_inference_steps=settings.steps,
-                strength=settings.strength,
+                strength=settings.strength if strength is None else strength,
                 guidance_scale=settings.guidance_scale,
                 output_type="pt",
                 **self._mask(whole),

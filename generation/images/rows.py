@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
-from generation.images.compose import Composite, compose
+from generation.images.compose import Composite, compose, faded, square
 from generation.planning.plan import Row
 from generation.recipe.recipe import Recipe
 from generation.screening.checks import failed_screens, screen
@@ -74,7 +74,11 @@ class Maker:
     def _scene(self, row: Row, size: int) -> Image.Image | None:
         if self.backgrounds is None or row.background_source is None:
             return None
-        return self.backgrounds.open(row.background_source, size)
+        scene = self.backgrounds.open(row.background_source, size)
+        severity = self.recipe.severity
+        if severity is None or severity.of != "background" or row.severity is None:
+            return scene
+        return faded(square(scene.convert("RGB"), size), row.severity)
 
     def guides(self, rows: Sequence[Row]) -> list[Guide]:
         """Return the guides of a batch of rows, with their masks where a photo has one."""
@@ -93,12 +97,12 @@ class Maker:
             "generator": self.generator,
             "scheduler": settings.scheduler,
             "steps": settings.steps,
-            "strength": settings.strength,
             "guidance_scale": settings.guidance_scale,
         }
         return [
-            each if isinstance(each, Failed) else self._record(row, _composite(each), {**made, **each.judged})
+            each if isinstance(each, Failed) else self._record(row, _composite(each), {**more, **each.judged})
             for row, each in zip(rows, images, strict=True)
+            for more in [{**made, "strength": self.recipe.strength_of(row.severity)}]
         ]
 
     def _record(self, row: Row, found: Composite, more: Record) -> Record:

@@ -8,6 +8,11 @@ on any machine, and nothing of it is kept in memory. Each split of any size has 
 - crossed (validation): each foreground photo occurs once on each background before any repeats, and repeats on
   background photos that it was not combined with.
 
+A recipe with a grid of sizes and places or with levels of severity has a row for each of their combinations, its cells,
+of every such pair of a foreground and a background photo, which share whatever is drawn: seed, and size and place where
+they are random. Visits of a class take the cells in turn, shifted from class to class, so that the counts of the cells
+differ by at most one on each photo and background, and every prefix holds all of them where it holds as many classes.
+
 Plan order interleaves the splits and the backgrounds, so that every prefix of 60 rows or more holds every split that
 has rows, and all backgrounds; `--limit` takes a prefix.
 """
@@ -45,6 +50,8 @@ class Row(NamedTuple):
     background_source: str | None
     box: tuple[int, int, int, int]
     attempt: int = 0
+    ladder: str | None = None
+    severity: float | None = None
 
     def again(self, attempt: int) -> "Row":
         """Return this planned row with the seed of its `attempt`-th further try; 0 is the row as planned."""
@@ -79,6 +86,7 @@ class Plan:
         self.warnings: list[str] = []
         self.splits = divide(recipe, objects, scenes, self.warnings)
         self._validation = self.splits["validation"].rows
+        self.warnings += self._uncrossed()
 
     def __len__(self) -> int:
         return self.recipe.rows
@@ -122,14 +130,19 @@ class Plan:
             yield next(streams["validation" if is_validation else "train"])
 
     def _chunk(self, split: Share, positions: np.ndarray) -> Iterator[Row]:
+        places = len(self.recipe.backgrounds)
+        pairs, cell = _pairs(len(split.labels) * places, places, self.recipe.cells, positions)
         cells = _train_cells if split.name == "train" else _validation_cells
-        slot, background, photo, template = cells(self.recipe.seed, split, len(self.recipe.backgrounds), positions)
-        boxes = self._boxes(split, positions).tolist()
-        seeds = (self._words(split, _NOISE, positions) >> np.uint64(1)).tolist()  # int64 columns hold 63 bits
+        slot, background, photo, template = cells(self.recipe.seed, split, places, pairs)
+        point, level = np.divmod(cell, self.recipe.cells // len(self.recipe.guide.grid))
+        boxes = self._boxes(split, pairs, point).tolist()
+        seeds = (self._words(split, _NOISE, pairs) >> np.uint64(1)).tolist()  # int64 columns hold 63 bits
         labels = split.labels[slot].tolist()
+        ladders = (pairs * len(self.recipe.guide.grid) + point).tolist()
         draws = zip(positions.tolist(), slot.tolist(), labels, background.tolist(), photo.tolist(), template.tolist(),
-                    boxes, seeds, strict=True)  # fmt: skip
-        for position, place, label, scene, which, where, box, seed in draws:
+                    boxes, seeds, ladders, level.tolist(), strict=True)  # fmt: skip
+        severity = self.recipe.severity
+        for position, place, label, scene, which, where, box, seed, ladder, step in draws:
             yield Row(
                 key=row_key(f"{self.digest}:{split.name}", position),
                 split=split.name,
@@ -141,21 +154,63 @@ class Plan:
                 foreground_source=split.photos[place][which],
                 background_source=split.backgrounds[scene][where] if split.backgrounds else None,
                 box=(box[0], box[1], box[2], box[3]),
+                ladder=row_key(f"{self.digest}:{split.name}:ladder", ladder) if severity else None,
+                severity=severity.levels[step] if severity else None,
             )
+
+    def photo_pairs(self, split: str, rows: int) -> int:
+        """Return in how many pairs of photos the first `rows` rows of a split stand."""
+        whole = len(self.splits[split].labels) * len(self.recipe.backgrounds)
+        laps, rest = divmod(rows, whole * self.recipe.cells)
+        return laps * whole + min(rest, whole)
+
+    def _uncrossed(self) -> Iterator[str]:
+        """Yield a warning for each split that ends before its photos have met every cell."""
+        for name, split in self.splits.items():
+            whole = len(split.labels) * len(self.recipe.backgrounds) * self.recipe.cells
+            if self.recipe.cells > 1 and split.rows and split.rows % whole:
+                yield (
+                    f"{name} has {split.rows} rows, so not every photo meets every size, place and level: expected a "
+                    f"multiple of {whole} (classes x backgrounds x {self.recipe.cells})"
+                )
 
     def _words(self, split: Share, stream: int, positions: np.ndarray) -> np.ndarray:
         return hashed(self.recipe.seed, stream, SPLITS.index(split.name), positions)
 
-    def _boxes(self, split: Share, positions: np.ndarray) -> np.ndarray:
-        """Return (n, 4) boxes: a square of random scale at a uniformly random position inside the image."""
-        (least, greatest), size = self.recipe.guide.scale, self.recipe.guide.size
-        share = least + (greatest - least) * uniform(self._words(split, _SCALE, positions))
+    def _boxes(self, split: Share, pairs: np.ndarray, point: np.ndarray) -> np.ndarray:
+        """Return (n, 4) boxes: squares of the grid's sizes and places; a random scale or a uniform place without.
+
+        Args:
+            split: the photos.
+            pairs: (n,) int, which pair of photos.
+            point: (n,) int, which point of the grid.
+        """
+        (least, greatest), size, grid = self.recipe.guide.scale, self.recipe.guide.size, self.recipe.guide.grid
+        share = least + (greatest - least) * uniform(self._words(split, _SCALE, pairs))
+        if grid[0][0] is not None:
+            share = np.array([each[0] for each in grid], dtype=np.float64)[point]
         side = np.floor(size * share).astype(np.int64)  # the paper's 0.4 of 512 is 204
-        corner = [
-            np.floor(uniform(self._words(split, stream, positions)) * (size - side + 1)).astype(np.int64)
-            for stream in (_LEFT, _TOP)
-        ]
+        corner = []
+        for axis, stream in enumerate((_LEFT, _TOP)):
+            placed = uniform(self._words(split, stream, pairs)) * (size - side + 1)
+            if grid[0][1] is not None:
+                placed = np.array([each[1][axis] for each in grid if each[1]])[point] * (size - side) + 0.5
+            corner.append(np.floor(placed).astype(np.int64))
         return np.stack([corner[0], corner[1], corner[0] + side, corner[1] + side], axis=1)
+
+
+def _pairs(whole: int, places: int, cells: int, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n,) which pair of photos rows are of, and which of its cells they are.
+
+    Args:
+        whole: number of classes times backgrounds: pairs in one lap over the classes.
+        places: number of backgrounds.
+        cells: rows of each pair.
+        positions: (n,) of the rows in their split.
+    """
+    visit, within = np.divmod(positions, whole)
+    lap, turn = np.divmod(visit, cells)
+    return lap * whole + within, (turn + within // places) % cells
 
 
 Cells = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

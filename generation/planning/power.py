@@ -18,7 +18,7 @@ def photos(plan: Plan, limit: int | None = None) -> tuple[Photos, Photos] | None
     rows = plan.split_rows(limit)["validation"]
     if rows < 2 * backgrounds:
         return None
-    visits = -(-rows // backgrounds)  # a visit is one foreground photo on all backgrounds
+    visits = -(-plan.photo_pairs("validation", rows) // backgrounds)  # one foreground photo on all backgrounds
     scenes = min(map(len, split.backgrounds)) if split.backgrounds else 0
     return planned(rows, backgrounds, min(visits, sum(map(len, split.photos))), scenes)
 

@@ -71,7 +71,7 @@ def _divide_objects(recipe: Recipe, objects: Photos, warnings: list[str]) -> dic
     if missing and recipe.drawn is None:
         warnings.append(f"{missing} of {len(classes())} classes have no photo and are skipped")
     validation = round(recipe.rows / (recipe.splits.train_rows_per_validation_row + 1))
-    needed = -(-validation // (len(recipe.backgrounds) * len(objects)))
+    needed = -(-validation // (len(recipe.backgrounds) * len(objects) * recipe.cells))
     divided: dict[str, dict[int, list[str]]] = {name: {} for name in SPLITS}
     for label, names in objects.items():
         drawn = _shuffled(recipe.seed, _PHOTO_ORDER, label, names)

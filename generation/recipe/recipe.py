@@ -10,7 +10,14 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from d3s_dataset.errors import RecipeError, one_line, shortened
 from d3s_dataset.taxonomy import BACKGROUNDS
@@ -27,9 +34,12 @@ from generation.recipe.sections import (
     Prompt,
     Screen,
     Section,
+    Severity,
     Splits,
     identified,
 )
+
+_OF = "expected a model, or severity.of = 'background'"
 
 
 class Recipe(Section):
@@ -48,6 +58,7 @@ class Recipe(Section):
     prompt: Prompt = Prompt()
     guide: Guide = Guide()
     controls: Controls = Controls()
+    severity: Severity | None = None
     generator: Generator = Generator()
     screen: Screen = Screen()
     image: ImageFile = ImageFile()
@@ -56,15 +67,20 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "Recipe":
-        names, size, least = set(self.background_names()), self.guide.size, self.guide.scale[0]
+        names, size, least = set(self.background_names()), self.guide.size, min(self.guide.sizes or self.guide.scale)
+        grid = "sizes" if self.guide.sizes else "scale"
+        of, levels = (self.severity.of, self.severity.levels) if self.severity else (None, (None,))
         problems = {
             "two backgrounds share a name": len(names) < len(self.backgrounds),
             "[drawn] has only D3S's ten backgrounds": self.drawn and names - {each.name for each in BACKGROUNDS},
             "kind 'sample' is for drawn recipes: expected [drawn]": self.kind == "sample" and not self.drawn,
-            f"guide.scale {least} of {size} pixels is less than one pixel": int(size * least) < 1,
+            f"guide.{grid} {least} of {size} pixels is less than one pixel": int(size * least) < 1,
             f"guide.size {size}: a generator needs a multiple of 8": self.diffuses and size % 8,
             "generator.steps x generator.strength is less than one step": self.diffuses
-            and self.generator.steps * self.generator.strength < 1,
+            and self.generator.steps * self.strength_of(levels[0]) < 1,
+            f"severity.of 'strength' is the generator's: {_OF}": of == "strength" and not self.diffuses,
+            "severity.of 'background' needs a photo: expected guide.background 'photo'": of == "background"
+            and self.guide.background == "none",
             "generator.eta is DDIM's: expected scheduler 'DDIMScheduler'": self.generator.eta
             and self.generator.scheduler != "DDIMScheduler",
         }
@@ -78,6 +94,16 @@ class Recipe(Section):
         """True if a model redraws the guides."""
         return self.generator.model != NO_MODEL
 
+    def strength_of(self, level: float | None) -> float:
+        """Return the generator's strength at a level of severity."""
+        of = self.severity.of if self.severity else None
+        return level if of == "strength" and level is not None else self.generator.strength
+
+    @property
+    def cells(self) -> int:
+        """Number of rows in which a photo stands on a background photo: sizes x places x levels of severity."""
+        return len(self.guide.grid) * (len(self.severity.levels) if self.severity else 1)
+
     @property
     def summary(self) -> str:
         """One-line summary: the description, or a replacement for another generator."""
@@ -90,6 +116,11 @@ class Recipe(Section):
         """Kind of a release of this recipe: its own, or `guides` where photos are not redrawn."""
         return self.kind if self.diffuses or self.kind == "sample" else "guides"
 
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out severity that there is not: plans made before it was there keep their digest and their keys."""
+        return {name: value for name, value in handler(self).items() if name != "severity" or value is not None}
+
     def background_names(self) -> list[str]:
         """Return the names of the background labels, in label order."""
         return [each.name for each in self.backgrounds]
@@ -101,7 +132,11 @@ class Recipe(Section):
         return recorded.model_dump(mode="json")
 
     def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":
-        """Return a copy with another number of rows or other models, where given."""
+        """Return a copy with another number of rows or other models, where given.
+
+        Raises:
+            RecipeError: severity is the strength of a generator that is taken away.
+        """
         generator, screen = self.generator, self.screen
         if model is not None and model != generator.model:
             generator = generator.model_copy(update={"model": model, "revision": None})
@@ -109,6 +144,8 @@ class Recipe(Section):
             screen = screen.model_copy(update={"clip": clip})
         made = self.model_copy(update={"rows": rows or self.rows, "generator": generator, "screen": screen})
         made._other_generator = self._other_generator or generator.model != self.generator.model
+        if made.severity and made.severity.of == "strength" and not made.diffuses:
+            raise RecipeError(f"--model none: severity.of 'strength' of recipe {self.name!r} is the generator's: {_OF}")
         return made
 
     def configs(self) -> list[str]:

@@ -14,6 +14,9 @@ MOST_ROWS = 100_000_000
 ModelName = Annotated[str, Field(min_length=1, max_length=1000)]
 Template = Annotated[str, Field(max_length=2000)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+Corner = tuple[float, float]
+Part = Annotated[float, Field(ge=0, le=1)]
+Place = tuple[Part, Part]
 
 
 class Section(BaseModel):
@@ -30,9 +33,12 @@ class BackgroundSpec(Section):
 
 
 class Splits(Section):
-    """Division of rows and photos into splits; `single_photo` is the split of a class with a single photo."""
+    """Division of rows and photos into splits; `single_photo` is the split of a class with a single photo.
 
-    train_rows_per_validation_row: Annotated[int, Field(ge=1, le=100)] = 5
+    With 0 train rows per validation row there is no train split: a release for measuring alone.
+    """
+
+    train_rows_per_validation_row: Annotated[int, Field(ge=0, le=100)] = 5
     validation_backgrounds: Annotated[float, Field(gt=0, lt=1)] = 0.33
     single_photo: Literal["train", "validation"] = "validation"
 
@@ -68,18 +74,67 @@ class Controls(Section):
 class Guide(Section):
     """Composition of the guide from the foreground and the background photo.
 
-    `size` is the image's side in pixels; `scale` the minimum and maximum side of the pasted square as a share of it.
+    `size` is the image's side in pixels; `scale` the minimum and maximum side of the pasted square as a share of it,
+    drawn at random, as is its place. In their stead `sizes` and `places` are grids: each photo meets each of them, and
+    every size each place. A place is (x, y) of the room that the square leaves, as in CSS's `background-position`:
+    (0.5, 0.5) is the centre, (0, 0) the top left corner. Where there is no room all places are one.
     With background `none` the foreground photo is used alone, padded with neutral grey.
     """
 
     size: Annotated[int, Field(ge=32, le=4096)] = 512
     scale: tuple[Fraction, Fraction] = (0.4, 0.4)
+    sizes: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=64)] | None = None
+    places: Annotated[tuple[Place, ...], Field(min_length=1, max_length=64)] | None = None
     background: Literal["photo", "none"] = "photo"
 
     @model_validator(mode="after")
     def _ordered(self) -> "Guide":
         if self.scale[0] > self.scale[1]:
             raise ValueError(f"expected scale = [least, greatest], got {list(self.scale)}")
+        if self.sizes and "scale" in self.model_fields_set:
+            raise ValueError("expected scale (a range) or sizes (a grid), got both")
+        for name, values in (("sizes", self.sizes), ("places", self.places)):
+            if values and len(set(values)) < len(values):
+                raise ValueError(f"expected {name} that differ, got {list(values)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out grids that there are not: plans made before they were there keep their digest and their keys."""
+        fields = handler(self)
+        unused = {"sizes": not self.sizes, "places": not self.places, "scale": bool(self.sizes)}
+        return {name: value for name, value in fields.items() if not unused.get(name)}
+
+    @property
+    def grid(self) -> tuple[tuple[float | None, Corner | None], ...]:
+        """Sizes crossed with places, None standing for a random one; where a size leaves no room, with one place."""
+        return tuple(
+            (share, place)
+            for share in self.sizes or (None,)
+            for index, place in enumerate(self.places or (None,))
+            if index == 0 or self._room(share)
+        )
+
+    def _room(self, share: float | None) -> int:
+        return self.size - int(self.size * (self.scale[1] if share is None else share))
+
+
+class Severity(Section):
+    """Ladders: a photo on a background photo at several levels, everything else being equal.
+
+    The level is the `strength` of the generator, or the weight of the `background` photo against neutral grey: 0 is
+    grey alone, 1 the photo alone.
+    """
+
+    of: Literal["strength", "background"]
+    levels: Annotated[tuple[Part, ...], Field(min_length=2, max_length=64)]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Severity":
+        if list(self.levels) != sorted(set(self.levels)):
+            raise ValueError(f"expected levels in ascending order, got {list(self.levels)}")
+        if self.of == "strength" and not self.levels[0]:
+            raise ValueError("expected strengths above 0, got 0")
         return self
 
 

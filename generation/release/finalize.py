@@ -1,10 +1,9 @@
 """Shards -> release: near-duplicates, card and the like, and, last, the manifest; all recomputed from disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from d3s_dataset import manifest as manifests
@@ -16,6 +15,8 @@ from generation.planning.plan import Plan
 from generation.release.shards import Task, read_records, write_shard
 from generation.release.state import Begun, Entry, State
 from generation.screening.near_duplicates import earlier_twins
+
+Names = tuple[str, str, str | None]  # key, foreground photo, background photo
 
 
 def finish(plan: Plan, state: State, begun: Begun, wanted: list[Task]) -> Manifest:
@@ -48,7 +49,7 @@ def check_whole(state: State, wanted: list[Task]) -> None:
 def mark_duplicates(plan: Plan, state: State, wanted: list[Task]) -> None:
     """Write the column `screen_duplicate_of`, within and across splits; validation counts as earlier.
 
-    Only shards in which it changes are rewritten.
+    Only shards in which it changes are rewritten. Rows that differ in size, place or severity alone are no duplicates.
     """
     tasks = [task for task in wanted if task.config == "default"]
     tasks.sort(key=lambda task: (task.split != "validation", task.split, task.index))
@@ -61,17 +62,26 @@ def mark_duplicates(plan: Plan, state: State, wanted: list[Task]) -> None:
     twins = earlier_twins(hashes, plan.recipe.screen.duplicate_bits)
     bounds = np.cumsum([0, *counts])
 
-    @lru_cache(maxsize=256)  # shards whose keys are kept in memory
-    def keys(shard: int) -> pa.ChunkedArray:
-        return pq.read_table(state.out / tasks[shard].path, columns=["key"])["key"]
+    @lru_cache(maxsize=256)  # shards whose keys and photos are kept in memory
+    def names(shard: int) -> list[Names]:
+        columns = ["key", "foreground_source", "background_source"]
+        table = pq.read_table(state.out / tasks[shard].path, columns=columns)
+        return list(zip(*(table[each].to_pylist() for each in columns), strict=True))
 
-    def key(row: int) -> str | None:
-        shard = int(np.searchsorted(bounds, row, side="right")) - 1
-        return keys(shard)[row - int(bounds[shard])].as_py() if row >= 0 else None
+    def twin_of(row: int) -> str | None:
+        """Return the key of a row's twin; None for none, and for another cell of its own pair of photos."""
+        if twins[row] < 0:
+            return None
+        (_, *own), (key, *photos) = (_at(bounds, each, names) for each in (row, int(twins[row])))
+        return None if plan.recipe.cells > 1 and own == photos else key
 
     for number, task in enumerate(tasks):
-        own = twins[bounds[number] : bounds[number + 1]]
-        _mark_shard(plan, state, task, [key(twin) for twin in own.tolist()])
+        _mark_shard(plan, state, task, [twin_of(row) for row in range(bounds[number], bounds[number + 1])])
+
+
+def _at(bounds: np.ndarray, row: int, names: Callable[[int], list[Names]]) -> Names:
+    shard = int(np.searchsorted(bounds, row, side="right")) - 1
+    return names(shard)[row - int(bounds[shard])]
 
 
 def _mark_shard(plan: Plan, state: State, task: Task, twins: list[str | None]) -> None:

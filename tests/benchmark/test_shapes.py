@@ -25,7 +25,7 @@ KINDS = ("Bool", "Float", "Int", "Shaped")
 METRICS = [
     f"benchmark.metrics.{name}"
     for name in (
-        "groups", "accuracy", "statistics", "bootstrap", "intervals", "calibration", "selective", "worst_group",
+        "groups", "accuracy", "statistics", "bootstrap", "intervals", "calibration", "factors", "worst_group",
         "compute", "paired", "seeds",
     )
 ]  # fmt: skip
@@ -118,6 +118,10 @@ def test_metrics_hold_their_shapes(monkeypatch, make_predictions):
     )
     made = make_predictions(n=200, n_foregrounds=20, n_backgrounds=30)
     compute.score(made, background_names())
+    levels, size = np.tile(np.array([0.5, 1], np.float32), 100), np.repeat(np.array([0.25, 1], np.float32), 100)
+    ladder = np.array([f"l{i // 2}" for i in range(200)], dtype=object)
+    place = np.where(size < 1, 0, np.nan).astype(np.float32)
+    compute.score(replace(made, size=size, place=place, ladder=ladder, severity=levels), background_names())
     after = replace(made, prediction=np.roll(made.prediction, 1, axis=1))
     paired.changes(made, after, background_names())
     right = accuracy.hits(made.foreground, made.prediction)

@@ -27,7 +27,7 @@ class StandIn:
         self.seconds, self.batch_size, self.device, self._log = seconds, batch_size, device, log
         self._turn = threading.Lock()
 
-    def __call__(self, guides, prompts, seeds):
+    def __call__(self, guides, prompts, seeds, strength=None):
         with self._turn:
             start = time.monotonic()
             time.sleep(self.seconds)  # without the interpreter's lock, as a wait for a GPU

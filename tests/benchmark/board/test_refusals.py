@@ -218,7 +218,7 @@ def a_pickle(folder):
 
 
 def another_version(folder):
-    edit(folder, RESULT, lambda said: said.update(schema_version=4))
+    edit(folder, RESULT, lambda said: said.update(schema_version=5))
 
 
 def another_version_of_the_description(folder):
@@ -275,7 +275,7 @@ REASONS = {
     a_bomb_within_the_footer: "holds a string of 262,144 characters",
     rows_without_end: "has 1,048,576 predictions, the images are 120",
     a_pickle: "cannot be read as a Parquet file",
-    another_version: "schema_version 4 is newer than 3, the newest that is read: update d3s",
+    another_version: "schema_version 5 is newer than 4, the newest that is read: update d3s",
     another_version_of_the_description: "schema_version 3 is newer than 2, the newest that is read",
     a_folder_without_predictions: "'predictions.parquet' is missing",
     endless_brackets: "model.json: the whole file: Invalid JSON",

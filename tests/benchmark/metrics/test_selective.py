@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.metrics.selective import area_under_risk_coverage
+from benchmark.metrics.calibration import area_under_risk_coverage
 
 
 def by_hand(confidence, right):

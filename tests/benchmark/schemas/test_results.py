@@ -65,9 +65,9 @@ def test_the_contract_s_fields_are_there(result, tmp_path):
     [
         ({"seconds": "soon"}, "seconds: "),
         ({"extra": 1}, "extra: "),
-        ({"schema_version": None}, "schema_version: expected a whole number from 1 to 3, got None"),
+        ({"schema_version": None}, "schema_version: expected a whole number from 1 to 4, got None"),
         ({"schema_version": True}, "schema_version: expected a whole number"),
-        ({"schema_version": 4}, "schema_version 4 is newer than 3, the newest that is read: update d3s"),
+        ({"schema_version": 5}, "schema_version 5 is newer than 4, the newest that is read: update d3s"),
     ],
 )
 def test_a_file_that_is_no_result_is_one_line(result, tmp_path, change, expected):

@@ -54,6 +54,17 @@ def test_a_result_of_version_1_is_read(tmp_path):
     assert found.metrics.ece == metrics["ece"]
 
 
+def test_a_result_of_version_3_is_read(provenance):
+    from benchmark.metrics.compute import score
+    from d3s_dataset.taxonomy import background_names
+
+    metrics = score(some_predictions(), background_names()).model_dump(mode="json")
+    old = {**provenance(), "schema_version": 3, "metrics": metrics}
+    del metrics["factors"], metrics["severity"]
+    found = result.Result.model_validate_json(json.dumps(old))
+    assert (found.schema_version, found.metrics.factors, found.metrics.severity) == (4, None, None)
+
+
 def test_a_board_of_version_1_is_read():
     cell = {"n": 2, "right": 1, "top1": 0.5, "ci95": [0.1, 0.9], "doubtful": True}
     numbers = {"answers": "a", "all": cell, "top5": 1.0, "by_background": {}, "worst": None, "gap": None}

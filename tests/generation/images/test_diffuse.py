@@ -14,8 +14,10 @@ from d3s_dataset.errors import ModelError
 from d3s_dataset.manifest import read
 from generation.execution.options import How
 from generation.images.diffusion import ImageToImage
+from generation.images.rows import Maker
 from generation.planning.plan import Plan
 from generation.recipe.recipe import load_recipe
+from generation.recipe.sections import Severity
 from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import one_line_error
@@ -264,3 +266,21 @@ def test_an_unreachable_model_is_one_line(tmp_path, command):
     assert "--model lab/gone: no such folder, and as a Hub model the weights of lab/gone are not cached locally" in line
     assert "cannot be reached: pass --model FOLDER (or none)" in line
     assert not (tmp_path / "d3s" / ".work").exists()
+
+
+def test_levels_of_strength_are_those_of_recipes_of_one_strength(settings, tmp_path):
+    """A ladder's rows have their level as strength, and the pixels that a recipe of that strength gives alone."""
+    planned = plan_of(settings, rows=24)
+    recipe = planned.recipe.model_copy(update={"severity": Severity(of="strength", levels=(0.5, 1.0))})
+    plan = Plan(recipe, planned.foregrounds, planned.backgrounds)
+    generate(plan, tmp_path / "d3s", How(devices=CPU, batch_size=5))
+    rows = [row for path in sorted((tmp_path / "d3s").glob("data/*")) for row in pq.read_table(path).to_pylist()]
+    assert {row["severity"] for row in rows} == {0.5, 1.0}
+    assert all(row["strength"] == row["severity"] for row in rows)
+    assert check_release(tmp_path / "d3s") == []
+    alone = ImageToImage(settings.model_copy(update={"strength": 0.5}), "cpu")
+    own, made = [row for row in plan if row.severity == 0.5][:3], pixels(tmp_path / "d3s")
+    given = Maker(recipe, *(plan.foregrounds, plan.backgrounds)).guides(own), [row.prompt for row in own]
+    drawn = redraw(alone, *given, [row.seed for row in own])
+    assert apart(drawn, [made[row.key] for row in own]) <= 1
+    assert apart(drawn, [each.pixels for each in alone(*given, [row.seed for row in own], 1.0)]) > 10

@@ -14,13 +14,15 @@ PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
-    assert shipped() == ["fast", "geography", "keep-object", "paper", "sample", "time"]
+    assert shipped() == ["fast", "geography", "keep-object", "paper", "sample", "severity", "size", "time"]
     assert {name: load_recipe(name).release_kind for name in shipped()} == {
         "fast": "d3s",
         "geography": "shift",
         "keep-object": "d3s",
         "paper": "d3s",
         "sample": "sample",
+        "severity": "d3s",
+        "size": "d3s",
         "time": "shift",
     }
 
@@ -91,7 +93,9 @@ def test_a_bad_recipe_is_one_clear_line(text, says):
 
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path):
-    with pytest.raises(RecipeError, match="expected fast, geography, keep-object, paper, sample, time, or the path"):
+    with pytest.raises(
+        RecipeError, match="expected fast, geography, keep-object, paper, sample, severity, size, time, or the path"
+    ):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(RecipeError, match="is not text"):
