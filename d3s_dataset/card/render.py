@@ -232,7 +232,14 @@ _OBJECT = {  # what each mode of the generator guarantees of it
     "redraw": "redrawn with its background, so nothing of it is guaranteed: it may have become something else",
     "inpaint": "the pixels under `mask` are those of the guide before encoding (`python -m d3s_dataset.check` compares "
     "them where the config `guides` is here); everything else was made by the generator",
+    "edit": "the model was instructed to keep it, which guarantees nothing: like everything else it was made by the "
+    "generator",
 }
+
+
+def _strength(generator: Mapping[str, Any]) -> str:
+    """Return the strength as text; models that edit by instruction have none."""
+    return f"strength {generator['strength']}, " if "strength" in generator else ""
 
 
 def _varied(recipe: Mapping[str, Any]) -> list[str]:
@@ -250,15 +257,14 @@ def _making(manifest: Manifest) -> str:
     generator = recipe["generator"]
     lines = [
         f"- Recipe `{recipe['name']}`: {recipe['description']}. Seed {recipe['seed']}, {manifest.image_size} px, "
-        f"prompt `{recipe['prompt']['template']}`."
+        f"prompt `{recipe['prompt'].get('instruction') or recipe['prompt']['template']}`."
     ]
     if not _redrawn(manifest):
         lines.append("- Generator: none; the guides are the images.")
     else:
         lines.append(
             f"- Generator: `{generator['model']}`, {generator['scheduler'] or 'its own scheduler'}, "
-            f"{generator['steps']} steps, strength {generator['strength']}, "
-            f"guidance scale {generator['guidance_scale']}."
+            f"{generator['steps']} steps, {_strength(generator)}guidance scale {generator['guidance_scale']}."
         )
         lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}.")
     lines += _varied(recipe)

@@ -1,4 +1,4 @@
-"""Guides -> images: image-to-image and inpainting with diffusers.
+"""Guides -> images: image-to-image, inpainting and editing by instruction with diffusers.
 
 The only module that handles the ranges [0, 1] and [-1, 1].
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.utils.extras import late
+from generation.images.editing import Editor
 from generation.images.pipeline import device_of, dtype_of, load_pipeline, recorded_name
 from generation.images.prompt_embeddings import PromptCache
 from generation.images.rows import Redrawn
@@ -56,7 +57,7 @@ class Diffuser(Protocol):
 
 
 class ImageToImage:
-    """A diffusers image-to-image or inpainting pipeline as a `Diffuser`.
+    """A diffusers image-to-image, inpainting or instruction-editing pipeline as a `Diffuser`.
 
     Args:
         settings: mode, model (Hub id or local folder), scheduler, steps, strength, guidance scale, eta, dtype.
@@ -91,6 +92,7 @@ class ImageToImage:
         self._safety = SafetyJudge(*checker, self.device, self.dtype) if safety and checker else None
         self._place()
         self._prompts = PromptCache(self._pipe, self.device, guided=settings.guidance_scale > 1, expected=prompts)
+        self._editor = Editor(self._pipe, settings) if settings.mode == "edit" else None
         self._turn = threading.Lock()
 
     @property
@@ -173,24 +175,13 @@ class ImageToImage:
         order = [*range(n), *fill]
         whole = torch.from_numpy(np.stack([guides[i] for i in order]))
         whole = whole.pin_memory() if self._kind == "cuda" else whole
-        pixels = whole[..., :3]
         generators = [torch.Generator("cpu").manual_seed(seeds[i]) for i in order]
         with self._turn, torch.inference_mode():
-            images = self._pipe(
-                image=self._image(pixels, generators),
-                generator=generators,
-                num_inference_steps=settings.steps,
-                strength=settings.strength if strength is None else strength,
-                guidance_scale=settings.guidance_scale,
-                output_type="pt",
-                **self._mask(whole),
-                **self._prompts.arguments([prompts[i] for i in order]),
-                **self._accepted({"height": pixels.shape[1], "width": pixels.shape[2], "eta": settings.eta}),
-            ).images[:n]
-            if images.shape[-2:] != pixels.shape[1:3]:
+            images = self._drawn(whole, [prompts[i] for i in order], generators, strength)[:n]
+            if images.shape[-2:] != whole.shape[1:3]:
                 raise ModelError(
                     f"--model {settings.model} draws {images.shape[-1]} x {images.shape[-2]} pixels: expected a "
-                    f"model that draws guide.size, {pixels.shape[1]}"
+                    f"model that draws guide.size, {whole.shape[1]}"
                 )
             finite = torch.isfinite(images).flatten(1).all(1)
             levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
@@ -199,6 +190,27 @@ class ImageToImage:
 
                 levels = paste_back(levels, whole[:n].to(self.device), settings.feather)
         return [each if good else None for each, good in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)]
+
+    def _drawn(self, guides: Any, prompts: list[str], generators: list[Any], strength: float | None) -> Any:
+        """Return what the pipeline makes of guides: (n, 3, height, width) in [0, 1]."""
+        settings, pixels = self.settings, guides[..., :3]
+        options = {
+            "num_inference_steps": settings.steps,
+            "output_type": "pt",
+            **self._accepted({"height": pixels.shape[1], "width": pixels.shape[2], "eta": settings.eta}),
+        }
+        if self._editor is not None:
+            images = self._editor(pixels.numpy(), prompts, generators, self._prompts.arguments, options)
+            return self._torch.stack(images)
+        return self._pipe(
+            image=self._image(pixels, generators),
+            generator=generators,
+            strength=settings.strength if strength is None else strength,
+            guidance_scale=settings.guidance_scale,
+            **self._mask(guides),
+            **self._prompts.arguments(prompts),
+            **options,
+        ).images
 
     def _mask(self, guides: Any) -> dict[str, Any]:
         """Return the argument that says which pixels an inpainting pipeline makes: 1 outside the object's mask."""

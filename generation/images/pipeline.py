@@ -1,5 +1,6 @@
 """Model name -> diffusers pipeline, device and dtype; every failure is a one-line error."""
 
+import inspect
 import re
 import warnings
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
+from generation.images.editing import edits
 from generation.recipe.recipe import Generator
 
 _KINDS = {  # of a recipe's generator.mode: diffusers' class, and its name
     "redraw": ("AutoPipelineForImage2Image", "an image-to-image"),
     "inpaint": ("AutoPipelineForInpainting", "an inpainting"),
+    "edit": ("DiffusionPipeline", "an instruction-editing"),
 }
 
 
@@ -24,6 +27,7 @@ def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any,
         ModelError: the model has no pipeline of that mode or is not available, or the scheduler is unknown.
     """
     pipe = _from_pretrained(diffusers, settings, dtype)
+    _check_call(type(pipe), settings)
     pipe.set_progress_bar_config(disable=True)
     checker = getattr(pipe, "safety_checker", None)
     if checker is not None:
@@ -54,15 +58,51 @@ def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
             # Deprecation notices among its dependencies, which a user cannot act on.
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
-            return getattr(diffusers, kind).from_pretrained(
-                settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True
-            )
+            loader = getattr(diffusers, kind)
+            if settings.mode != "redraw":  # before gigabytes of weights are loaded
+                loader = _own_pipeline(diffusers, settings) or loader
+            return loader.from_pretrained(settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         if not folder.is_dir() and isinstance(error, OSError) and "model_index.json" in str(error):
             text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
             raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}") from None
         wanted = f"expected the Hub id or folder of {what} pipeline, or none"
         raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
+
+
+def _own_pipeline(diffusers: Any, settings: Generator) -> Any:
+    """Return the pipeline that a model was saved as, or None where another one with its parts may fit an inpaint.
+
+    Not every inpainting pipeline is in diffusers' table of them (FLUX.1 Fill is not).
+    """
+    config = diffusers.DiffusionPipeline.load_config(settings.model, revision=settings.revision)
+    own = getattr(diffusers, str(config["_class_name"]))
+    if settings.mode == "inpaint" and not _abilities(own)["inpaint"]:
+        return None
+    _check_call(own, settings)
+    return own
+
+
+def _abilities(pipeline: type) -> dict[str, bool]:
+    """Return for each mode whether a pipeline's call takes what it needs; the pipeline's name says nothing of that."""
+    takes = inspect.signature(pipeline.__call__).parameters.keys()
+    return {
+        "redraw": {"image", "strength"} <= takes and "mask_image" not in takes,
+        "inpaint": {"image", "mask_image", "strength"} <= takes,
+        "edit": edits(pipeline),
+    }
+
+
+def _check_call(pipeline: type, settings: Generator) -> None:
+    """Raise ModelError where a pipeline's call cannot do what the mode asks for."""
+    able = _abilities(pipeline)
+    if not able[settings.mode]:
+        others = [mode for mode, fits in able.items() if fits]
+        hint = f"; generator.mode {others[0]!r} fits it" if others else ""
+        raise ModelError(
+            f"--model {settings.model}: expected {_KINDS[settings.mode][1]} pipeline for generator.mode "
+            f"{settings.mode!r}, got {pipeline.__name__}{hint}"
+        )
 
 
 def _scheduler(diffusers: Any, name: str) -> Any:

@@ -102,8 +102,12 @@ class Maker:
         return [
             each if isinstance(each, Failed) else self._record(row, _composite(each), {**more, **each.judged})
             for row, each in zip(rows, images, strict=True)
-            for more in [{**made, "strength": self.recipe.strength_of(row.severity)}]
+            for more in [{**made, "strength": self._strength(row)}]
         ]
+
+    def _strength(self, row: Row) -> float | None:
+        """Return the strength that a row was made at; models that edit by instruction have none."""
+        return None if self.recipe.generator.mode == "edit" else self.recipe.strength_of(row.severity)
 
     def _record(self, row: Row, found: Composite, more: Record) -> Record:
         """Return a row's record (`d3s_dataset.schema.Record`), image and mask encoded and screened."""

@@ -95,7 +95,7 @@ class Plan:
     def prompts(self) -> dict[tuple[int, int], str]:
         """Prompts by (foreground, background) label."""
         labels = {int(label) for split in self.splits.values() for label in split.labels}
-        template, specs = self.recipe.prompt.template, self.recipe.backgrounds
+        template, specs = self.recipe.prompt.planned, self.recipe.backgrounds
         return {
             (label, i): make_prompt(template, classes()[label], spec.phrase)
             for label in sorted(labels)

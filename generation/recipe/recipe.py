@@ -77,10 +77,14 @@ class Recipe(Section):
             f"guide.{grid} {least} of {size} pixels is less than one pixel": int(size * least) < 1,
             f"guide.size {size}: a generator needs a multiple of 8": self.diffuses and size % 8,
             "generator.steps x generator.strength is less than one step": self.diffuses
+            and self.generator.mode != "edit"
             and self.generator.steps * self.strength_of(levels[0]) < 1,
             f"severity.of 'strength' is the generator's: {_OF}": of == "strength" and not self.diffuses,
             "severity.of 'background' needs a photo: expected guide.background 'photo'": of == "background"
             and self.guide.background == "none",
+            "severity.of 'strength': generator.mode 'edit' has none: expected 'background'": of == "strength"
+            and self.generator.mode == "edit",
+            **self._instruction_problems(),
             "generator.eta is DDIM's: expected scheduler 'DDIMScheduler'": self.generator.eta
             and self.generator.scheduler != "DDIMScheduler",
         }
@@ -88,6 +92,18 @@ class Recipe(Section):
             if found:
                 raise ValueError(text)
         return self
+
+    def _instruction_problems(self) -> dict[str, bool]:
+        edits, prompt = self.generator.mode == "edit", self.prompt
+        return {
+            "generator.mode 'edit' follows an instruction: expected prompt.instruction, such as "
+            "'put the {synonym} {phrase}'": edits and prompt.instruction is None,
+            "prompt.instruction is for generator.mode 'edit': expected prompt.template": not edits
+            and prompt.instruction is not None,
+            "generator.mode 'edit': control_scale needs an instruction of its own, in prompt.control": edits
+            and "control_scale" in self.controls.configs
+            and "control" not in prompt.model_fields_set,
+        }
 
     @property
     def diffuses(self) -> bool:

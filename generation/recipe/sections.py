@@ -46,15 +46,28 @@ class Splits(Section):
 class Prompt(Section):
     """Prompt templates with the fields {synonym}, {gloss} and {phrase}.
 
-    `control` is the prompt of the config control_scale, which does not mention the background.
+    `instruction` replaces `template` for models that edit by instruction (`generator.mode = "edit"`). `control` is the
+    prompt, or instruction, of the config control_scale, which does not mention the background.
     """
 
     template: Template = "a photo of a {synonym}, {gloss}, {phrase}"
+    instruction: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
     control: Template = "a photo of a {synonym}, {gloss}"
+
+    @property
+    def planned(self) -> str:
+        """The template of the planned prompts."""
+        return self.template if self.instruction is None else self.instruction
+
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the template that is not used."""
+        unused = "instruction" if self.instruction is None else "template"
+        return {name: value for name, value in handler(self).items() if name != unused}
 
     @model_validator(mode="after")
     def _fields_exist(self) -> "Prompt":
-        for template in (self.template, self.control):
+        for template in (self.template, self.instruction or "", self.control):
             if not _only_fields(template):
                 raise ValueError(f"expected only {{synonym}}, {{gloss}} and {{phrase}}, got {template!r}")
         if "{phrase}" in self.control:
@@ -143,10 +156,11 @@ class Generator(Section):
 
     Mode `redraw` is image-to-image, as in the paper: the object is redrawn too. Mode `inpaint` makes everything but
     the object's mask anew; the object's own pixels are pasted back, blended into what is around them over `feather`
-    pixels outside the mask.
+    pixels outside the mask. Mode `edit` gives the guide and `prompt.instruction` to a model that edits by instruction;
+    it has no strength.
     """
 
-    mode: Literal["redraw", "inpaint"] = "redraw"
+    mode: Literal["redraw", "inpaint", "edit"] = "redraw"
     feather: Annotated[int, Field(ge=0, le=64)] = 4
     model: ModelName = NO_MODEL
     revision: ModelName | None = None
@@ -164,9 +178,9 @@ class Generator(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what only inpainting has: plans made before it was there keep their digest and their keys."""
-        fields = handler(self)
-        return fields if self.mode == "inpaint" else {k: v for k, v in fields.items() if k not in ("mode", "feather")}
+        """Leave out what only other modes have: plans made before they were there keep their digest and their keys."""
+        unused = {"redraw": ("mode", "feather"), "inpaint": (), "edit": ("feather", "strength", "eta")}[self.mode]
+        return {name: value for name, value in handler(self).items() if name not in unused}
 
     def identified(self) -> "Generator":
         """Return the settings with a local model identified by content instead of path."""

@@ -41,6 +41,21 @@ def redrawn_plan(model: Path, rows: int = 12, controls: tuple[str, ...] = (), **
     return Plan(recipe, *open_sources(recipe, None, None))
 
 
+def mode_plan(mode: str, model: Path, rows: int = 12, controls: tuple[str, ...] = (), **more: Any) -> Plan:
+    """The drawn sample as the recipe of a mode (`paper`, `keep-object`, `edit`) makes it: few steps, without loss."""
+    name = {"redraw": "paper", "inpaint": "keep-object", "edit": "edit"}[mode]
+    own, recipe = load_recipe(name), load_recipe("sample").changed(rows=rows)
+    parts = {
+        "prompt": own.prompt,
+        "generator": own.generator.model_copy(update={"model": str(model), "dtype": "fp32", "steps": 4}),
+        "guide": recipe.guide.model_copy(update={"size": SIZE}),
+        "image": recipe.image.model_copy(update={"format": "png"}),
+        "controls": recipe.controls.model_copy(update={"configs": controls}),
+    }
+    recipe = recipe.model_copy(update={**parts, **more})
+    return Plan(recipe, *open_sources(recipe, None, None))
+
+
 def same_bytes(one: Path, two: Path) -> bool:
     """Return whether two releases are the same files with the same bytes."""
     files = [sorted(path.relative_to(each) for path in each.rglob("*") if path.is_file()) for each in (one, two)]

@@ -22,6 +22,7 @@ from generation.recipe.recipe import load_recipe
 from generation.release.build import generate
 from generation.run import open_sources
 from tests.d3s_dataset.test_check import rewrite
+from tests.support.tiny_flux import build_fill, build_flux
 from tests.support.tiny_others import build_xl
 
 SIZE, FEATHER = 64, 3
@@ -73,23 +74,35 @@ def test_pasting_back_is_exact_inside_and_leaves_what_is_far():
     assert (paste_back(images, guides, 0)[~masks] == 77).all()
 
 
-@pytest.mark.parametrize("kind", ["sd", "xl"])
+# How a pipeline is built, its scheduler, and whether diffusers has another pipeline of its parts for inpainting.
+OTHERS = {
+    "xl": (build_xl, "EulerDiscreteScheduler", True),
+    "flux": (build_flux, None, True),
+    "flux fill": (build_fill, None, False),
+}
+
+
+@pytest.mark.parametrize("kind", ["sd", *OTHERS])
 def test_the_object_is_exact_and_the_rest_is_a_plain_call_of_diffusers(kind, settings, tmp_path):
     import diffusers
 
-    if kind == "xl":
+    auto = True
+    if kind in OTHERS:
+        build, scheduler, auto = OTHERS[kind]
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            settings = settings_of(build_xl(tmp_path), scheduler="EulerDiscreteScheduler")
+            settings = settings_of(build(tmp_path), scheduler=scheduler)
     guides, prompts, seeds = batch(3)
     ours = ImageToImage(settings, "cpu", prompts=2)
     together = ours(guides, prompts, seeds)
     alone = [ours([g], [p], [s])[0] for g, p, s in zip(guides, prompts, seeds, strict=True)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pipe = diffusers.AutoPipelineForInpainting.from_pretrained(settings.model)
+        loader = diffusers.AutoPipelineForInpainting if auto else diffusers.DiffusionPipeline
+        pipe = loader.from_pretrained(settings.model)
     pipe.set_progress_bar_config(disable=True)
-    pipe.scheduler = getattr(diffusers, settings.scheduler).from_config(pipe.scheduler.config)
+    if settings.scheduler:
+        pipe.scheduler = getattr(diffusers, settings.scheduler).from_config(pipe.scheduler.config)
     for made, single, guide, prompt, seed in zip(together, alone, guides, prompts, seeds, strict=True):
         kept = guide[..., 3] == 255
         plain = pipe(
@@ -193,3 +206,9 @@ def test_a_model_that_cannot_inpaint_is_one_line(tmp_path):
     with pytest.raises(ModelError, match="expected the Hub id or folder of an inpainting pipeline") as caught:
         ImageToImage(settings_of(tmp_path), "cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_only_inpaints_cannot_redraw(tmp_path):
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxFillPipeline", "_diffusers_version": "0.42.0"}')
+    with pytest.raises(ModelError, match="expected the Hub id or folder of an image-to-image pipeline"):
+        ImageToImage(settings_of(tmp_path, mode="redraw"), "cpu")

@@ -10,12 +10,18 @@ from generation.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped
 from generation.recipe.sections import MOST_ROWS
 
 SMALL = 'name = "a"\nkind = "d3s"\ndescription = "d"\nrows = 10\nseed = 1\n'
+EDIT = '[generator]\nmode = "edit"\n[prompt]\ninstruction = "put it {phrase}"\n'
 PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
+<<<<<<< HEAD
     assert shipped() == ["fast", "geography", "keep-object", "paper", "sample", "severity", "size", "time"]
+=======
+    assert shipped() == ["edit", "fast", "geography", "keep-object", "paper", "sample", "time"]
+>>>>>>> 5513909 (generator.mode edit: models that edit by instruction, chosen by what their calls take; FLUX inpaints too)
     assert {name: load_recipe(name).release_kind for name in shipped()} == {
+        "edit": "d3s",
         "fast": "d3s",
         "geography": "shift",
         "keep-object": "d3s",
@@ -34,6 +40,17 @@ def test_paper_is_the_papers():
     assert paper.background_names() == list(background_names())
     assert (settings.model, settings.scheduler) == ("CompVis/stable-diffusion-v1-4", "DDIMScheduler")
     assert (settings.steps, settings.strength, settings.guidance_scale, settings.eta) == (50, 0.9, 5.0, 0.0)
+
+
+def test_edit_stands_on_the_papers_photos_with_an_instruction():
+    edit, paper = load_recipe("edit"), load_recipe("paper")
+    assert (edit.seed, edit.rows, edit.splits, edit.guide) == (paper.seed, paper.rows, paper.splits, paper.guide)
+    assert edit.prompt.planned.startswith("Turn this collage into one natural photo")
+    one_step = parse_recipe(SMALL + EDIT.replace('"edit"', '"edit"\nsteps = 1', 1), "mine")
+    assert (one_step.generator.mode, one_step.generator.steps) == ("edit", 1)
+    assert "instruction" not in paper.to_json()["prompt"]
+    assert digest(paper.to_json()) == digest(Recipe.model_validate(paper.to_json()).to_json())
+    assert Recipe.model_validate(edit.to_json()).to_json() == edit.to_json()
 
 
 def test_shifts_use_no_background_photo():
@@ -76,6 +93,16 @@ def test_a_description_that_names_another_generator_is_not_repeated():
         (SMALL + "[guide]\nscale = [0.7, 0.2]\n", r"expected scale = \[least, greatest\], got \[0.7, 0.2\]"),
         (SMALL + '[prompt]\ntemplate = "a {thing}"\n', "expected only {synonym}, {gloss} and {phrase}"),
         (SMALL + '[generator]\nscheduler = "fast"\n', "generator.scheduler"),
+        (SMALL + '[generator]\nmode = "edit"\n', "expected prompt.instruction, such as"),
+        (
+            SMALL + '[prompt]\ninstruction = "put it {phrase}"\n',
+            "is for generator.mode 'edit': expected prompt.template",
+        ),
+        (SMALL + '[prompt]\ninstruction = "put {it}"\n', "expected only {synonym}, {gloss} and {phrase}"),
+        (
+            SMALL + EDIT + '[controls]\nconfigs = ["control_scale"]\n',
+            "needs an instruction of its own, in prompt.control",
+        ),
         (SMALL + '[generator]\nmodel = "a/b"\nsteps = 1\nstrength = 0.5\n', "less than one step"),
         (SMALL + "[guide]\nsize = 32\nscale = [0.001, 0.5]\n", "is less than one pixel"),
         (SMALL + '[guide]\nsize = 100\n[generator]\nmodel = "a/b"\n', "needs a multiple of 8"),
@@ -94,7 +121,11 @@ def test_a_bad_recipe_is_one_clear_line(text, says):
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path):
     with pytest.raises(
+<<<<<<< HEAD
         RecipeError, match="expected fast, geography, keep-object, paper, sample, severity, size, time, or the path"
+=======
+        RecipeError, match="expected edit, fast, geography, keep-object, paper, sample, time, or the path"
+>>>>>>> 5513909 (generator.mode edit: models that edit by instruction, chosen by what their calls take; FLUX inpaints too)
     ):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
