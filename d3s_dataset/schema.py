@@ -62,6 +62,9 @@ class Record:
     mask: dict[str, Any] | None = _column(
         _IMAGE, "the object's pixels in the guide, 1 bit each; null where the photo has no mask", "image", default=None
     )
+    mask_confidence: float | None = _column(
+        pa.float32(), "the segmenter's confidence in the mask, 0 to 1; null where the mask is exact", default=None
+    )
     ladder: str | None = _column(
         pa.string(), "joins the rows that differ in `severity` alone; null where the recipe has none", default=None
     )
@@ -73,6 +76,15 @@ class Record:
     steps: int | None = _column(pa.int32(), "its denoising steps at strength 1", default=None)
     strength: float | None = _column(pa.float32(), "share of the steps that were run", default=None)
     guidance_scale: float | None = _column(pa.float32(), "weight of the prompt", default=None)
+    fidelity_ssim: float | None = _column(
+        pa.float32(), "mean structural similarity of image and guide under the mask, 1 is equal", default=None
+    )
+    fidelity_colour: float | None = _column(
+        pa.float32(), "mean CIE 1976 colour difference of image and guide under the mask, 0 is equal", default=None
+    )
+    fidelity_seam: float | None = _column(
+        pa.float32(), "mean step of the image's luminance across the mask's edge, of 255", default=None
+    )
     screen_contrast: float | None = _column(
         pa.float32(), "standard deviation of the luminance, 0 is blank", default=None
     )
@@ -85,6 +97,12 @@ class Record:
     )
     screen_clip_background: float | None = _column(
         pa.float32(), "CLIP's probability of its background among the recipe's", default=None
+    )
+    screen_clip_object: float | None = _column(
+        pa.float32(), "the same of its class, seeing the object alone; null without a mask", default=None
+    )
+    screen_clip_surroundings: float | None = _column(
+        pa.float32(), "the same of its background, seeing all but the object; null without a mask", default=None
     )
     screen_failed: str | None = _column(
         pa.string(), "screens that it fails under the recipe's limits, comma-separated; empty where none", default=None
@@ -115,7 +133,10 @@ class Ballot:
     counted: bool = _column(pa.bool_(), "false for excluded annotators")
 
 
-NEWER = ("mask", "ladder", "severity")  # columns that releases of earlier versions lack
+NEWER = (  # columns that releases of earlier versions lack
+    "mask", "mask_confidence", "ladder", "severity", "fidelity_ssim", "fidelity_colour", "fidelity_seam",
+    "screen_clip_object", "screen_clip_surroundings",
+)  # fmt: skip
 
 _RECORDS = {"votes": Ballot}  # every other config holds images
 

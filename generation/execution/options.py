@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from d3s_dataset.errors import RecipeError
 from d3s_dataset.taxonomy import classes
@@ -9,7 +10,10 @@ from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.extras import late, require
 from generation.execution.scheduler import Engine, local_engine
 from generation.execution.worker import Spec
+from generation.images.pipeline import device_of
 from generation.images.rows import NO_MASK, Failed, Maker
+from generation.masks.finder import MaskFinder
+from generation.masks.store import MaskedSource, MaskStore, cache_folder
 from generation.planning.plan import Plan, Row
 from generation.recipe.recipe import Recipe
 
@@ -47,7 +51,8 @@ class How:
 
 def check_installed(recipe: Recipe, engine: str) -> None:
     """Raise MissingExtra for a package that a recipe needs and that is not installed."""
-    require("generation", "imagehash", *(("torch", "diffusers", "transformers") if recipe.diffuses else ()))
+    networks = ("torch", "transformers") if recipe.finds_masks else ()
+    require("generation", "imagehash", *(("torch", "diffusers", "transformers") if recipe.diffuses else networks))
     if engine == "ray":
         require("ray", "ray")
 
@@ -65,18 +70,38 @@ def open_engine(plan: Plan, how: How) -> Engine:
     labels = sorted({int(label) for split in plan.splits.values() for label in split.labels})
     named = tuple((label, classes()[label].synonym) for label in labels)
     prompts = len(labels) * (len(recipe.backgrounds) + ("control_scale" in recipe.configs()))
-    maker = Maker(recipe, plan.foregrounds, plan.backgrounds)
-    _check_masks(maker, next(iter(plan)))
+    foregrounds, finder = _masked(plan, how)
+    maker = Maker(recipe, foregrounds, plan.backgrounds)
+    _check_masks(maker, next(iter(plan)), finder)
     spec = Spec(maker, how.batch_size, how.compiled, prompts, named)
     if how.engine == "ray":
         from generation.execution.ray import ray_engine
 
-        return ray_engine(spec, next(iter(plan)))
-    return local_engine(spec, _devices(recipe.diffuses, how.devices), how.workers or cores())
+        engine = ray_engine(spec, next(iter(plan)))
+    else:
+        engine = local_engine(spec, _devices(recipe.diffuses, how.devices), how.workers or cores())
+    if finder is not None:
+        engine.prepare = finder
+        engine.note({"masks": foregrounds.store.model})
+    return engine
 
 
-def _check_masks(maker: Maker, first: Row) -> None:
+def _masked(plan: Plan, how: How) -> tuple[Any, MaskFinder | None]:
+    """Return the source of the foregrounds, and what finds their masks, if the recipe has a segmenter."""
+    if not plan.recipe.finds_masks:
+        return plan.foregrounds, None
+    from generation.masks.segmenter import Segmenter
+
+    mask, device = plan.recipe.mask, device_of(late("torch", "generation"), how.devices[0] if how.devices else None)
+    segmenter = Segmenter(mask.model, device, mask.revision)
+    store = MaskStore(cache_folder() / "masks", segmenter.name)
+    return MaskedSource(plan.foregrounds, store), MaskFinder(plan.foregrounds, store, segmenter)
+
+
+def _check_masks(maker: Maker, first: Row, finder: MaskFinder | None) -> None:
     """Raise RecipeError where the first photo shows that the foregrounds are no cut-outs, before models are loaded."""
+    if finder is not None:
+        finder([first])
     if maker.recipe.generator.keeps_object:
         found = maker.guide(first)
         if isinstance(found, Failed) and found.reason.endswith(NO_MASK):

@@ -5,7 +5,7 @@ rescheduled; an engine without workers ends the run, which can be resumed.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,6 +65,8 @@ class Engine:
         self._busy: dict[int, int] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="lane")
         self._seen: dict[str, set[str]] = {}
+        # Done in this process with rows before they become batches; `open_engine` sets it.
+        self.prepare: Callable[[Sequence[Row]], None] = lambda rows: None
 
     def __enter__(self) -> "Engine":
         return self
@@ -75,6 +77,11 @@ class Engine:
         self._threads.shutdown(cancel_futures=True)
         with ThreadPoolExecutor(max(1, len(self.lanes))) as closing:
             list(closing.map(lambda lane: lane.close(), self.lanes))
+
+    def note(self, environment: dict[str, str]) -> None:
+        """Record versions and settings that affect the pixels."""
+        for name, value in environment.items():
+            self._seen.setdefault(name, set()).add(value)
 
     @property
     def batch_size(self) -> int:
@@ -114,7 +121,7 @@ class Engine:
                     again.append(batch)
                     self.lost(lane)
                     continue
-                self._note(lane)
+                self.note(lane.environment())
                 yield lane, batch, made
 
     def stop(self) -> None:
@@ -135,10 +142,6 @@ class Engine:
     def environment(self) -> dict[str, str]:
         """Return the versions and settings outside the recipe that affect the pixels; all values if workers differ."""
         return {name: " and ".join(sorted(values)) for name, values in self._seen.items()}
-
-    def _note(self, lane: Lanes) -> None:
-        for name, value in lane.environment().items():
-            self._seen.setdefault(name, set()).add(value)
 
     def _free(self) -> Lanes | None:
         """Return the least busy worker that can take another batch."""

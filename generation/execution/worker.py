@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from generation.execution.cpu_pool import Workers
 from generation.images.diffusion import Diffuser, ImageToImage
-from generation.images.rows import Failed, Made, Maker, Redrawn
+from generation.images.rows import Failed, Guide, Made, Maker, Redrawn
 from generation.planning.plan import Row
 from generation.recipe.recipe import NO_MODEL
 from generation.screening.clip import ClipJudge
@@ -117,12 +115,12 @@ class LocalLane:
         found: list[Any] = list(guides)
         alike: dict[float, list[int]] = {}  # rows of one strength have the same denoising steps
         for i, guide in enumerate(guides):
-            if isinstance(guide, np.ndarray):
+            if isinstance(guide, Guide):
                 alike.setdefault(self._recipe.strength_of(rows[i].severity), []).append(i)
         for strength, own in alike.items():
-            inputs = [guides[i] for i in own], [rows[i].prompt for i in own], [rows[i].seed for i in own]
+            inputs = [guides[i].pixels for i in own], [rows[i].prompt for i in own], [rows[i].seed for i in own]
             for i, each in zip(own, diffuser(*inputs, strength), strict=True):
-                found[i] = each or NOT_FINITE
+                found[i] = replace(each, guide=_masked(guides[i])) if each else NOT_FINITE
         return found if self.judge is None else self._judged(diffuser, self.judge, rows, found)
 
     def _judged(self, diffuser: Diffuser, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
@@ -130,10 +128,16 @@ class LocalLane:
         if not seen:
             return found
         labels = [rows[i].foreground for i in seen], [rows[i].background for i in seen]
-        said = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels)
+        masks = [found[i].guide and found[i].guide.mask for i in seen]
+        said = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels, masks)
         for i, more in zip(seen, said, strict=True):
             found[i] = replace(found[i], judged={**found[i].judged, **more})
         return found
+
+
+def _masked(guide: Guide) -> Guide | None:
+    """Return a guide that has a mask: without one nothing of it is needed again, and it need not travel."""
+    return None if guide.mask is None else guide
 
 
 def _clip(spec: Spec, diffuser: Diffuser) -> Any:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
+from generation.sources.base import CONFIDENCE
 
 GREY = (128, 128, 128)
 HALF = 128  # alpha from which a pixel is the object's
@@ -16,10 +17,14 @@ Box = tuple[int, int, int, int]
 
 
 class Composite(NamedTuple):
-    """The guide, RGB, and the object's mask in it, 1 bit per pixel; None where the foreground has no transparency."""
+    """The guide, RGB, and the object's mask in it, 1 bit per pixel; None where the foreground has no transparency.
+
+    `confidence` is the segmenter's in the mask, 0 to 1; None where the mask is exact.
+    """
 
     image: Image.Image
     mask: Image.Image | None
+    confidence: float | None = None
 
 
 def compose(foreground: Image.Image, background: Image.Image | None, box: Box, size: int) -> Composite:
@@ -43,7 +48,7 @@ def compose(foreground: Image.Image, background: Image.Image | None, box: Box, s
     cut = _fit(foreground, side)
     corner = left + (side - cut.width) // 2, top + (side - cut.height) // 2
     canvas.paste(cut, corner, cut)
-    return Composite(canvas, _mask(cut, corner, size))
+    return Composite(canvas, _mask(cut, corner, size), foreground.info.get(CONFIDENCE))
 
 
 def _mask(cut: Image.Image, corner: tuple[int, int], size: int) -> Image.Image:

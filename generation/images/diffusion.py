@@ -43,7 +43,7 @@ class Diffuser(Protocol):
         """Return one image per guide (uint8, (height, width, 3)); each depends on its own guide, prompt and seed only.
 
         `strength` replaces the recipe's for this batch.
-        A guide's fourth channel, the object's mask, is carried along. None marks an image with non-finite values.
+        A guide may have a fourth channel, the object's mask. None marks an image with non-finite values.
         """
         ...
 
@@ -135,11 +135,8 @@ class ImageToImage:
         scores = [{}] * len(drawn)
         if self._safety is not None:
             scores = [{"screen_unsafe": flag} for flag in self.patiently(self._safety, drawn)]
-        judged, masks = iter(scores), (each[..., 3] if each.shape[-1] > 3 else None for each in guides)
-        return [
-            pixels if pixels is None else Redrawn(pixels, next(judged), mask)
-            for pixels, mask in zip(made, masks, strict=True)
-        ]
+        judged = iter(scores)
+        return [pixels if pixels is None else Redrawn(pixels, next(judged)) for pixels in made]
 
     def patiently(self, judge: Callable[..., list[Any]], *columns: Sequence[Any]) -> list[Any]:
         """Return a scorer's results for a batch; when out of memory, row by row while no batch is denoised."""

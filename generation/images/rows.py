@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
+from d3s_dataset.utils.fidelity import fidelity
 from generation.images.compose import Composite, compose, faded, square
 from generation.planning.plan import Row
 from generation.recipe.recipe import Recipe
@@ -24,23 +25,37 @@ class Failed:
     reason: str
 
 
-NO_MASK = "has no mask: generator.mode inpaint expects cut-outs, with transparency around the object"
+NO_MASK = (
+    "has no mask: generator.mode inpaint expects cut-outs, with transparency around the object, or a recipe with [mask]"
+)
+FULL_MASK = "covers the whole image: generator.mode inpaint has nothing to make around it"
 Record = dict[str, Any]
 Made = Record | Failed
-# uint8 (height, width, 3), or with the object's mask, 0 or 255, as a fourth channel.
-Guide = np.ndarray | Failed
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A guide for the generator, and the confidence in its mask (`Composite`).
+
+    `pixels` are uint8 (height, width, 3), or with the object's mask, 0 or 255, as a fourth channel.
+    """
+
+    pixels: np.ndarray
+    confidence: float | None = None
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """The object's mask, (height, width) bool, if there is one."""
+        return self.pixels[..., 3] > 0 if self.pixels.shape[2] > 3 else None
 
 
 @dataclass(frozen=True)
 class Redrawn:
-    """One image from the generator: pixels (height, width, 3) uint8, scores by column, and the object's mask, if any.
-
-    `mask` is that of the guide, (height, width) uint8, 0 or 255.
-    """
+    """One image from the generator: pixels (height, width, 3) uint8, scores by column, its guide if that has a mask."""
 
     pixels: np.ndarray
     judged: dict[str, Any]
-    mask: np.ndarray | None = None
+    guide: Guide | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,11 @@ class Maker:
             found = compose(foreground, self._scene(row, size), row.box, size)
         except PhotoError as error:
             return Failed("guide", str(error))
-        if found.mask is None and self.recipe.generator.keeps_object:
-            return Failed("guide", f"photo {row.foreground_source} {NO_MASK}")
+        if self.recipe.generator.keeps_object:
+            if found.mask is None:
+                return Failed("guide", f"photo {row.foreground_source} {NO_MASK}")
+            if found.mask.getextrema() == (255, 255):
+                return Failed("guide", f"photo {row.foreground_source} {FULL_MASK}")
         return found
 
     def _scene(self, row: Row, size: int) -> Image.Image | None:
@@ -80,7 +98,7 @@ class Maker:
             return scene
         return faded(square(scene.convert("RGB"), size), row.severity)
 
-    def guides(self, rows: Sequence[Row]) -> list[Guide]:
+    def guides(self, rows: Sequence[Row]) -> list[Guide | Failed]:
         """Return the guides of a batch of rows, with their masks where a photo has one."""
         guides = [self.guide(row) for row in rows]
         return [each if isinstance(each, Failed) else _stacked(each) for each in guides]
@@ -100,7 +118,9 @@ class Maker:
             "guidance_scale": settings.guidance_scale,
         }
         return [
-            each if isinstance(each, Failed) else self._record(row, _composite(each), {**more, **each.judged})
+            each
+            if isinstance(each, Failed)
+            else self._record(row, _composite(each), {**more, **each.judged, **_measured(each)})
             for row, each in zip(rows, images, strict=True)
             for more in [{**made, "strength": self._strength(row)}]
         ]
@@ -111,12 +131,13 @@ class Maker:
 
     def _record(self, row: Row, found: Composite, more: Record) -> Record:
         """Return a row's record (`d3s_dataset.schema.Record`), image and mask encoded and screened."""
-        image, mask = found
+        image, mask, confidence = found
         fields = {name: value for name, value in row._asdict().items() if name not in ("split", "box")}
         box = dict(zip(("left", "top", "right", "bottom"), row.box, strict=True))
         stored = {"bytes": self._encode(image), "path": f"{row.key}.{self._suffix}"}
         shape = None if mask is None else {"bytes": _encode_mask(mask), "path": f"{row.key}.mask.png"}
         record = {"image": stored, **fields, "box": box, "mask": shape, "generator": None, **more, **screen(image)}
+        record["mask_confidence"] = confidence
         return mark_screens(record, self.recipe)
 
     @property
@@ -131,15 +152,24 @@ class Maker:
         return buffer.getvalue()
 
 
-def _stacked(guide: Composite) -> np.ndarray:
+def _stacked(guide: Composite) -> Guide:
     """Return a guide's pixels, with its mask as fourth channel if it has one."""
     pixels = np.asarray(guide.image)
-    return pixels if guide.mask is None else np.dstack([pixels, np.asarray(guide.mask.convert("L"))])
+    if guide.mask is not None:
+        pixels = np.dstack([pixels, np.asarray(guide.mask.convert("L"))])
+    return Guide(pixels, guide.confidence)
 
 
 def _composite(redrawn: Redrawn) -> Composite:
-    mask = redrawn.mask
-    return Composite(Image.fromarray(redrawn.pixels), None if mask is None else Image.fromarray(mask).convert("1"))
+    image, guide = Image.fromarray(redrawn.pixels), redrawn.guide
+    mask = None if guide is None else guide.mask
+    return Composite(image, None if mask is None else Image.fromarray(mask), guide and guide.confidence)
+
+
+def _measured(redrawn: Redrawn) -> Record:
+    """Return the columns `fidelity_*` of an image, null where nothing says which pixels are the object's."""
+    guide, mask = redrawn.guide, None if redrawn.guide is None else redrawn.guide.mask
+    return {} if guide is None or mask is None else fidelity(redrawn.pixels, guide.pixels[..., :3], mask)
 
 
 def _encode_mask(mask: Image.Image) -> bytes:

@@ -31,6 +31,7 @@ from generation.recipe.sections import (
     Generator,
     Guide,
     ImageFile,
+    Mask,
     Prompt,
     Screen,
     Section,
@@ -57,6 +58,7 @@ class Recipe(Section):
     splits: Splits = Splits()
     prompt: Prompt = Prompt()
     guide: Guide = Guide()
+    mask: Mask = Mask()
     controls: Controls = Controls()
     severity: Severity | None = None
     generator: Generator = Generator()
@@ -71,6 +73,7 @@ class Recipe(Section):
         grid = "sizes" if self.guide.sizes else "scale"
         of, levels = (self.severity.of, self.severity.levels) if self.severity else (None, (None,))
         problems = {
+            "[drawn] has exact masks: leave out [mask]": self.drawn and self.finds_masks,
             "two backgrounds share a name": len(names) < len(self.backgrounds),
             "[drawn] has only D3S's ten backgrounds": self.drawn and names - {each.name for each in BACKGROUNDS},
             "kind 'sample' is for drawn recipes: expected [drawn]": self.kind == "sample" and not self.drawn,
@@ -106,6 +109,11 @@ class Recipe(Section):
         }
 
     @property
+    def finds_masks(self) -> bool:
+        """True if a segmenter finds the objects of photos without transparency."""
+        return self.mask.model != NO_MODEL
+
+    @property
     def diffuses(self) -> bool:
         """True if a model redraws the guides."""
         return self.generator.model != NO_MODEL
@@ -134,8 +142,9 @@ class Recipe(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out severity that there is not: plans made before it was there keep their digest and their keys."""
-        return {name: value for name, value in handler(self).items() if name != "severity" or value is not None}
+        """Leave out sections without effect: plans made before they were there keep their digest and their keys."""
+        unused = {"severity": self.severity is None, "mask": not self.finds_masks}
+        return {name: value for name, value in handler(self).items() if not unused.get(name)}
 
     def background_names(self) -> list[str]:
         """Return the names of the background labels, in label order."""
@@ -144,7 +153,8 @@ class Recipe(Section):
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as recorded in a release, independent of file locations."""
         screen = self.screen.model_copy(update={"clip": identified(self.screen.clip)})
-        recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen})
+        mask = self.mask.model_copy(update={"model": identified(self.mask.model)})
+        recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen, "mask": mask})
         return recorded.model_dump(mode="json")
 
     def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":

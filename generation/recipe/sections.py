@@ -151,6 +151,16 @@ class Severity(Section):
         return self
 
 
+class Mask(Section):
+    """The segmenter that finds the objects of photos without transparency; with one, photos are pasted as cut-outs.
+
+    `model` is the Hub id or folder of a segmentation model of transformers, or `none`.
+    """
+
+    model: ModelName = NO_MODEL
+    revision: ModelName | None = None
+
+
 class Generator(Section):
     """The model that makes images of guides, and its settings (`model = "none"`: the guides are the images).
 

@@ -119,7 +119,7 @@ def _rate(plan: Plan, engine: Engine, left: dict[Task, int], redraw: bool) -> Ra
         return None
     room = sum(lane.window for lane in engine.lanes)
     begin, ends, sizes = time.monotonic(), list[tuple[float, int]](), list[int]()
-    for _, batch, records in engine.make(_batches(plan, own, engine.batch_size, room * _ROUNDS, redraw)):
+    for _, batch, records in engine.make(_batches(plan, own, engine, room * _ROUNDS, redraw)):
         ends.append((time.monotonic(), len(batch.rows)))
         sizes += [len(record["image"]["bytes"]) for record in records if not isinstance(record, Failed)]
     # All workers are busy after the first round; without a second round the start-up counts too.
@@ -129,8 +129,10 @@ def _rate(plan: Plan, engine: Engine, left: dict[Task, int], redraw: bool) -> Ra
     return Rate(sum(left[task] for task in own), counted / max(seconds, 1e-6), sum(sizes) / max(len(sizes), 1))
 
 
-def _batches(plan: Plan, own: list[Task], size: int, most: int, redraw: bool) -> Iterator[Batch]:
+def _batches(plan: Plan, own: list[Task], engine: Engine, most: int, redraw: bool) -> Iterator[Batch]:
+    size = engine.batch_size
     rows = [row for task in own[:most] for row in task_rows(plan, task)][: size * most]
+    engine.prepare(rows)
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         yield Batch(part, [None] * len(part), redraw)

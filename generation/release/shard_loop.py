@@ -158,6 +158,7 @@ class _Pass:
         for task in todo:
             shard = _Open(self.plan, self.state, task, self.wanted)
             self.open[task] = shard
+            self.engine.prepare(shard.todo)
             redraw = self.plan.recipe.redraws(task.config)
             for row in shard.todo:
                 rows[redraw].append((shard, row))

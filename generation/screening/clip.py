@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FOREGROUND_TEXT = "a photo of a {}"
 BACKGROUND_TEXT = "a photo taken {}"
 
+_GREY = 128
 _TEXTS = 64  # texts embedded at once
 
 
@@ -54,29 +55,44 @@ class ClipJudge:
         self._backgrounds = self._embedded([BACKGROUND_TEXT.format(each) for each in phrases])
 
     def __call__(
-        self, images: Sequence[np.ndarray], foregrounds: Sequence[int], backgrounds: Sequence[int]
+        self,
+        images: Sequence[np.ndarray],
+        foregrounds: Sequence[int],
+        backgrounds: Sequence[int],
+        masks: Sequence[np.ndarray | None] | None = None,
     ) -> list[dict[str, float]]:
-        """Return the screen columns of a batch of images; each depends on its own image and labels only.
+        """Return the screen columns of a batch of images; each depends on its own image, mask and labels only.
 
         Args:
             images: uint8 (height, width, 3).
             foregrounds: foreground label of each, one of the constructor's.
             backgrounds: background label of each.
+            masks: the object's pixels in each, bool (height, width), or None.
 
         Returns:
-            `screen_clip_foreground` and `screen_clip_background`: probability of the image's own label, in [0, 1].
+            `screen_clip_foreground` and `screen_clip_background`: probability of the image's own label, in [0, 1]. Of
+            an image with a mask also `screen_clip_object`, the former for the object alone, and
+            `screen_clip_surroundings`, the latter for the image without it.
         """
         if not images:
             return []
+        own = [self._place[label] for label in foregrounds]
         seen = self._seen(images)
-        objects, scenes = ((seen @ texts.T).softmax(dim=1) for texts in (self._foregrounds, self._backgrounds))
-        return [
-            {
-                "screen_clip_foreground": float(objects[i, self._place[foreground]]),
-                "screen_clip_background": float(scenes[i, background]),
-            }
-            for i, (_, foreground, background) in enumerate(zip(images, foregrounds, backgrounds, strict=True))
+        objects, scenes = _chances(seen, self._foregrounds, own), _chances(seen, self._backgrounds, backgrounds)
+        found = [
+            {"screen_clip_foreground": one, "screen_clip_background": other}
+            for one, other in zip(objects, scenes, strict=True)
         ]
+        for name, view, texts, labels in (
+            ("screen_clip_object", object_alone, self._foregrounds, own),
+            ("screen_clip_surroundings", without_object, self._backgrounds, backgrounds),
+        ):
+            masked = {i: mask for i, mask in enumerate(masks or ()) if mask is not None}
+            if masked:
+                seen = self._seen([view(images[i], mask) for i, mask in masked.items()])
+                for i, chance in zip(masked, _chances(seen, texts, [labels[i] for i in masked]), strict=True):
+                    found[i][name] = chance
+        return found
 
     def _seen(self, images: Sequence[np.ndarray]) -> "torch.Tensor":
         """Return (n, width) float32 image embeddings on the CPU, of length `exp(logit_scale)`."""
@@ -95,6 +111,29 @@ class ClipJudge:
                 found = self._model.text_model(**tokens).pooler_output
                 parts.append(_directions(self._model.text_projection(found)))
         return self._torch.cat(parts)
+
+
+def object_alone(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the square around the pixels under a mask, on grey; uint8 (side, side, 3)."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    part = np.where(mask[box][..., None], image[box], np.uint8(_GREY))
+    side = max(part.shape[:2])
+    alone = np.full((side, side, 3), _GREY, np.uint8)
+    top, left = (side - part.shape[0]) // 2, (side - part.shape[1]) // 2
+    alone[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return alone
+
+
+def without_object(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return an image whose pixels under a mask are grey."""
+    return np.where(mask[..., None], np.uint8(_GREY), image)
+
+
+def _chances(seen: "torch.Tensor", texts: "torch.Tensor", labels: Sequence[int]) -> list[float]:
+    """Return each image's probability of its own label among the texts."""
+    chances = (seen @ texts.T).softmax(dim=1)
+    return [float(row[label]) for row, label in zip(chances, labels, strict=True)]
 
 
 def _directions(embeddings: "torch.Tensor") -> "torch.Tensor":

@@ -18,6 +18,7 @@ from d3s_dataset.manifest import Source
 from d3s_dataset.utils.pixels import UNREADABLE, eight_bits
 
 Photos = Mapping[int, Sequence[str]]
+CONFIDENCE = "mask_confidence"  # in the `info` of a photo whose alpha is not its own but a segmenter's: 0 to 1
 
 
 class ImageSource(Protocol):

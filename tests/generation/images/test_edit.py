@@ -104,7 +104,10 @@ def test_a_release_by_instruction_holds_its_claims_whatever_batches_and_workers(
     rows, recipe = rows_of(release), read(release).recipe
     assert all(row["prompt"].startswith("Turn this collage into one natural photo: keep the ") for row in rows.values())
     assert {row["strength"] for row in rows.values()} == {None}
-    assert all(row["mask"] for row in rows.values())
+    assert all(row["mask"] and row["mask_confidence"] is None for row in rows.values())
+    assert max(row["fidelity_ssim"] for row in rows.values()) < 0.9  # random weights keep nothing
+    assert all(row["fidelity_colour"] > 1 and row["fidelity_seam"] > 0 for row in rows.values())
+    assert {row["fidelity_ssim"] for row in rows_of(release, "guides").values()} == {None}
     controls = rows_of(release, "control_scale")
     assert not any(each["prompt"] == rows[key]["prompt"] for key, each in controls.items())
     assert {"strength", "eta", "feather"}.isdisjoint(recipe["generator"])

@@ -61,8 +61,9 @@ def test_the_mask_is_the_alpha_that_was_pasted(width, height, left, top, side):
     box = (left, top, left + side, top + side)
     cut = Image.new("RGBA", (width + 2, height + 2), (*RED, 0))
     ImageDraw.Draw(cut).rectangle((1, 1, width, height), (*RED, 255))
-    guide, mask = compose(cut, Image.new("RGB", (64, 64), BLUE), box, 64)
+    guide, mask, confidence = compose(cut, Image.new("RGB", (64, 64), BLUE), box, 64)
     assert mask is not None
+    assert confidence is None
     assert (mask.mode, mask.size) == ("1", (64, 64))
     assert (np.asarray(mask) == (np.asarray(guide)[..., 0] >= 128)).all()
 

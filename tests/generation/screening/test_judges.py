@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
-from generation.screening.clip import ClipJudge
+from generation.screening.clip import ClipJudge, object_alone, without_object
 from generation.screening.safety import SafetyJudge
 from tests.conftest import ROOT
 from tests.support.tiny_clip import build_checker, build_clip, pictures, set_thresholds
@@ -134,7 +134,7 @@ def test_a_hub_model_is_recorded_with_its_commit(model, judge, tmp_path, monkeyp
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(commit)
     code = (
-        "from generation.screening.clip import ClipJudge\n"
+        "from generation.screening.clip import ClipJudge, object_alone, without_object\n"
         "for revision in (None, 'main'):\n"
         "    print(ClipJudge('lab/clip', {0: 'tench'}, ['indoors'], revision=revision).name)"
     )
@@ -191,7 +191,7 @@ def test_a_folder_that_is_no_clip_model_is_one_clear_line(what, says, model, tmp
 def test_an_unreachable_model_is_one_line():
     code = (
         "from d3s_dataset.errors import ModelError\n"
-        "from generation.screening.clip import ClipJudge\n"
+        "from generation.screening.clip import ClipJudge, object_alone, without_object\n"
         "try: ClipJudge('lab/gone', {0: 'tench'}, ['indoors'])\n"
         "except ModelError as error: print(error)"
     )
@@ -257,3 +257,28 @@ def test_a_safety_checker_is_named_without_a_path(tmp_path):
         loaded = StableDiffusionSafetyChecker.from_pretrained(folder)
         assert SafetyJudge(loaded, extractor).name.startswith(name)
         assert str(tmp_path) not in SafetyJudge(loaded, extractor).name
+
+
+def test_an_object_and_its_surroundings_are_judged_apart(judge):
+    """What is outside the mask does not count for the object, and what is under it does not for the rest."""
+    images, foregrounds, backgrounds = rows(4)
+    images = [image[:48, :48] for image in images]
+    mask = np.zeros((48, 48), bool)
+    mask[10:30, 20:34] = True
+    found = judge(images, foregrounds, backgrounds, [mask, None, mask, mask])
+    assert list(found[1]) == COLUMNS
+    assert list(found[0]) == [*COLUMNS, "screen_clip_object", "screen_clip_surroundings"]
+    for i in (0, 2):
+        one = found[i]
+        changed = np.where(mask[..., None], images[i], 255 - images[i])
+        (other,) = judge([changed], [foregrounds[i]], [backgrounds[i]], [mask])
+        assert other["screen_clip_object"] == pytest.approx(one["screen_clip_object"], abs=1e-6)
+        assert other["screen_clip_surroundings"] != pytest.approx(one["screen_clip_surroundings"], abs=1e-6)
+        changed = np.where(mask[..., None], 255 - images[i], images[i])
+        (other,) = judge([changed], [foregrounds[i]], [backgrounds[i]], [mask])
+        assert other["screen_clip_surroundings"] == pytest.approx(one["screen_clip_surroundings"], abs=1e-6)
+    alone = judge([object_alone(images[0], mask)], foregrounds[:1], backgrounds[:1])
+    assert found[0]["screen_clip_object"] == pytest.approx(alone[0]["screen_clip_foreground"], abs=1e-6)
+    without = judge([without_object(images[0], mask)], foregrounds[:1], backgrounds[:1])
+    assert found[0]["screen_clip_surroundings"] == pytest.approx(without[0]["screen_clip_background"], abs=1e-6)
+    assert object_alone(images[0], mask).shape == (20, 20, 3)

@@ -43,6 +43,8 @@ def test_a_whole_run_with_a_safety_checker_and_clip(suspicious_model, tiny_model
         assert "unsafe" in row["screen_failed"]
         assert 0 <= row["screen_clip_foreground"] <= 1
         assert 0 <= row["screen_clip_background"] <= 1
+        assert 0 < row["screen_clip_object"] < 1  # the drawn sample has masks
+        assert 0 < row["screen_clip_surroundings"] < 1
         # What the checker would have blackened is whole: another model digest draws other rows, but none is black.
         assert decoded(row).std() > 1
         assert other["screen_unsafe"] is None
