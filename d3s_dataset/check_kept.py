@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from d3s_dataset.utils.fidelity import fidelity
 from d3s_dataset.manifest import Manifest, Shard, open_shard
 from d3s_dataset.schema import lacking
+from d3s_dataset.utils.fidelity import fidelity
 
 _BLOCK = 8  # side of JPEG's blocks: without subsampling, equal pixels of a whole block are decoded to equal pixels
 _READ = 64  # rows decoded at a time

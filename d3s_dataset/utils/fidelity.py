@@ -1,4 +1,4 @@
-"""How much of an object stayed as it was in the guide, from pixels alone: similarity, colour, contrast of the seam.
+"""Fidelity of an object to its guide, from pixels alone: similarity, colour difference, contrast of the seam.
 
 Only pixels under the object's mask count, in windows too, so that an object that was kept has similarity 1 and colour
 difference 0 whatever stands behind it.

@@ -15,11 +15,7 @@ PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
-<<<<<<< HEAD
-    assert shipped() == ["fast", "geography", "keep-object", "paper", "sample", "severity", "size", "time"]
-=======
-    assert shipped() == ["edit", "fast", "geography", "keep-object", "paper", "sample", "time"]
->>>>>>> 5513909 (generator.mode edit: models that edit by instruction, chosen by what their calls take; FLUX inpaints too)
+    assert shipped() == ["edit", "fast", "geography", "keep-object", "paper", "sample", "severity", "size", "time"]
     assert {name: load_recipe(name).release_kind for name in shipped()} == {
         "edit": "d3s",
         "fast": "d3s",
@@ -121,11 +117,8 @@ def test_a_bad_recipe_is_one_clear_line(text, says):
 
 def test_an_unknown_recipe_names_those_there_are(tmp_path):
     with pytest.raises(
-<<<<<<< HEAD
-        RecipeError, match="expected fast, geography, keep-object, paper, sample, severity, size, time, or the path"
-=======
-        RecipeError, match="expected edit, fast, geography, keep-object, paper, sample, time, or the path"
->>>>>>> 5513909 (generator.mode edit: models that edit by instruction, chosen by what their calls take; FLUX inpaints too)
+        RecipeError,
+        match="expected edit, fast, geography, keep-object, paper, sample, severity, size, time, or the path",
     ):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
