@@ -1,6 +1,7 @@
 """python -m d3s_dataset.sheet DIR --out FILE: a contact sheet, classes down and backgrounds across.
 
-Each cell is the first image of its class and background; one without an image stays white.
+Each cell is the first image of its class and background; one without an image stays white. With --masks the edge of the
+object's mask is drawn on each image that has one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,21 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.load import fetch
+from d3s_dataset.schema import lacking
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.atomic import replacing
 from d3s_dataset.utils.cli import Parser, natural_to, run_command, say
 from d3s_dataset.utils.pixels import rgb
 
+_EDGE = (255, 0, 255)  # of a mask: no colour that photos have
 _MARGIN = 150  # pixels left of the first column, for the names
 
 
 def contact_sheet(
-    folder: Path, config: str, split: str, rows: int, cell: int, manifest: manifests.Manifest | None = None
+    folder: Path,
+    config: str,
+    split: str,
+    rows: int,
+    cell: int,
+    manifest: manifests.Manifest | None = None,
+    masks: bool = False,
 ) -> Image.Image:
     """Return a contact sheet of one split of a release.
 
@@ -33,12 +42,13 @@ def contact_sheet(
         rows: maximum number of classes.
         cell: side of one image on the sheet, in pixels.
         manifest: that of the release, where it is not written yet.
+        masks: draw the edges of the objects' masks.
 
     Raises:
-        ReleaseError: an unfinished release, or one without that split.
+        ReleaseError: an unfinished release, one without that split, or one without masks that are to be drawn.
     """
     manifest = manifest or manifests.read(folder)
-    images = _first_images(folder, manifest, config, split, rows, cell)
+    images = _first_images(folder, manifest, config, split, rows, cell, masks)
     labels = sorted({label for label, _ in images})
     header = 20
     sheet = Image.new("RGB", (_MARGIN + cell * len(manifest.backgrounds), header + cell * len(labels)), "white")
@@ -77,13 +87,16 @@ def shard_sheet(shard: Path, out: Path, columns: int = 10, cell: int = 96, most:
 
 
 def _first_images(
-    folder: Path, manifest: manifests.Manifest, config: str, split: str, rows: int, cell: int
+    folder: Path, manifest: manifests.Manifest, config: str, split: str, rows: int, cell: int, masks: bool
 ) -> dict[tuple[int, int], Image.Image]:
     images: dict[tuple[int, int], Image.Image] = {}
     labels: set[int] = set()
+    columns = ["key", "image", "foreground", "background", *(["mask"] if masks else [])]
     for shard in manifest.select(config, split):
         file = manifests.open_shard(folder, shard)
-        for batch in file.iter_batches(batch_size=100, columns=["key", "image", "foreground", "background"]):
+        if masks and "mask" in lacking(file.schema_arrow.names):
+            raise ReleaseError(f"--masks: {folder} was made before releases had masks: expected a newer one")
+        for batch in file.iter_batches(batch_size=100, columns=columns):
             for row in batch.to_pylist():
                 place = (row["foreground"], row["background"])
                 if place in images or (len(labels) == rows and row["foreground"] not in labels):
@@ -98,9 +111,18 @@ def _first_images(
 def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
     try:
         image: Mapping[str, Any] = row["image"] or {}
-        return rgb(image.get("bytes")).resize((side, side))
+        picture = rgb(image.get("bytes")).resize((side, side))
+        return _outlined(picture, row["mask"]["bytes"]) if row.get("mask") else picture
     except ValueError as error:
         raise ReleaseError(f"{shard}, row {row['key']}: its image cannot be read: {error}") from None
+
+
+def _outlined(picture: Image.Image, mask: bytes) -> Image.Image:
+    """Return a picture with the inner edge of a mask drawn on it."""
+    inside = rgb(mask).convert("L").resize(picture.size).point([255 * (level >= 128) for level in range(256)])
+    edge = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(3)))
+    picture.paste(_EDGE, mask=edge)
+    return picture
 
 
 def parser() -> Parser:
@@ -113,6 +135,7 @@ def parser() -> Parser:
     parser.add_argument("--config", default="default", help="dataset config")
     parser.add_argument("--split", default="validation", help="dataset split")
     parser.add_argument("--rows", type=natural_to(1000), default=24, help="maximum number of classes")
+    parser.add_argument("--masks", action="store_true", help="draw the edges of the objects' masks")
     parser.add_argument("--cell", type=natural_to(1024), default=96, help="cell size in pixels")
     return parser
 
@@ -121,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, draw the sheet and report its path."""
     args = parser().parse_args(argv)
     folder = fetch(args.release, args.config, args.split)
-    sheet = contact_sheet(folder, args.config, args.split, args.rows, args.cell)
+    sheet = contact_sheet(folder, args.config, args.split, args.rows, args.cell, masks=args.masks)
     try:
         sheet.save(args.out, quality=88)
     except (OSError, ValueError) as error:

@@ -47,7 +47,7 @@ BOARD = "--out --dataset --into"
 OBEYED = {
     ("d3s_dataset.check", "DIR"): "",
     ("d3s_dataset.rebuild", "DIR"): "--foregrounds --backgrounds",
-    ("d3s_dataset.sheet", "DIR --out sheet.png"): "--config --split --rows --cell",
+    ("d3s_dataset.sheet", "DIR --out sheet.png"): "--config --split --rows --masks --cell",
     ("generation.run", "--out DIR"): f"{RECIPE} --verify {MAKE} --part --sheets {INSTEAD}",
     ("generation.run", "--out DIR --part 1/2"): f"{RECIPE} --verify {MAKE} --sheets --dry-run",
     (
