@@ -89,6 +89,10 @@ def test_a_description_that_names_another_generator_is_not_repeated():
         (SMALL + "[guide]\nscale = [0.7, 0.2]\n", r"expected scale = \[least, greatest\], got \[0.7, 0.2\]"),
         (SMALL + '[prompt]\ntemplate = "a {thing}"\n', "expected only {synonym}, {gloss} and {phrase}"),
         (SMALL + '[generator]\nscheduler = "fast"\n', "generator.scheduler"),
+        (
+            SMALL + '[drawn]\ninstances = 2\ntemplates = 2\n[mask]\nmodel = "a/b"\n',
+            r"\[drawn\] has exact masks: leave out \[mask\]",
+        ),
         (SMALL + '[generator]\nmode = "edit"\n', "expected prompt.instruction, such as"),
         (
             SMALL + '[prompt]\ninstruction = "put it {phrase}"\n',
