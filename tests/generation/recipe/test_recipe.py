@@ -15,7 +15,18 @@ PLACE = '[[backgrounds]]\nname = "desert"\nphrase = "in a desert"\n'
 
 
 def test_all_shipped_recipes_are_read():
-    assert shipped() == ["edit", "fast", "geography", "keep-object", "paper", "sample", "severity", "size", "time"]
+    assert shipped() == [
+        "edit",
+        "fast",
+        "geography",
+        "keep-object",
+        "paper",
+        "sample",
+        "sample-pairs",
+        "severity",
+        "size",
+        "time",
+    ]
     assert {name: load_recipe(name).release_kind for name in shipped()} == {
         "edit": "d3s",
         "fast": "d3s",
@@ -23,6 +34,7 @@ def test_all_shipped_recipes_are_read():
         "keep-object": "d3s",
         "paper": "d3s",
         "sample": "sample",
+        "sample-pairs": "sample",
         "severity": "d3s",
         "size": "d3s",
         "time": "shift",
@@ -122,7 +134,7 @@ def test_a_bad_recipe_is_one_clear_line(text, says):
 def test_an_unknown_recipe_names_those_there_are(tmp_path):
     with pytest.raises(
         RecipeError,
-        match="expected edit, fast, geography, keep-object, paper, sample, severity, size, time, or the path",
+        match="edit, fast, geography, keep-object, paper, sample, sample-pairs, severity, size, time, or the path",
     ):
         load_recipe("papr")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
