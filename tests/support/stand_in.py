@@ -34,8 +34,7 @@ class StandIn:
             stop = time.monotonic()
         with self._log.open("a") as log:
             log.write(f"{start} {stop}\n")
-        masks = (each[..., 3] if each.shape[-1] > 3 else None for each in guides)
-        return [Redrawn(each[..., :3], {}, mask) for each, mask in zip(guides, masks, strict=True)]
+        return [Redrawn(each[..., :3], {}) for each in guides]
 
     def patiently(self, judge, *columns):
         return judge(*columns)
