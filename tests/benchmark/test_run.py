@@ -61,8 +61,12 @@ def test_real_weights_on_real_photos_give_what_a_plain_loop_gives(photos, real_w
     assert _top1(tmp_path / "same") == right / 200
     assert _top1(tmp_path / "same") == pytest.approx(0.87, abs=0.005)  # data/README.md
 
-    run.main([*arguments, "--precision", "fp32", "--out", str(tmp_path / "other")])
-    assert _top1(tmp_path / "other") == pytest.approx(0.785, abs=0.01)
+
+@pytest.mark.long
+def test_weights_under_other_arguments_are_worse(photos, real_weights, tmp_path):
+    arguments = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--dataset", str(photos)]
+    run.main([*arguments, "--precision", "fp32", "--out", str(tmp_path)])
+    assert _top1(tmp_path) == pytest.approx(0.785, abs=0.01)
 
 
 def test_files_agree_with_each_other_and_with_score(toy, small, tmp_path, capsys):

@@ -150,6 +150,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.long
 def test_killed_and_run_again_gives_the_same_result(toy, small, tmp_path, monkeypatch):
     line = ["--model", f"local-dir:{small}", "--dataset", str(toy), "--out"]
 

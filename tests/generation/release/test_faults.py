@@ -73,6 +73,7 @@ def test_sigterm_keeps_what_was_made_and_says_so_in_one_line(stopped):
     assert sum(pq.read_metadata(path).num_rows for path in kept) > 0
 
 
+@pytest.mark.long
 def test_after_sigterm_the_same_command_makes_only_the_rest(stopped, tmp_path, monkeypatch, command):
     from generation.images.rows import Maker
 
@@ -261,6 +262,7 @@ def test_a_finished_release_stays_finished_where_its_images_cannot_be_made(refer
     assert same_bytes(out, reference)
 
 
+@pytest.mark.long
 def test_resample_draws_recorded_seeds_for_images_that_fail_a_screen(tiny_model, tmp_path):
     # A limit in the middle of what this model happens to draw, so that some images fail and some do not.
     generate(redrawn_plan(tiny_model, 24), tmp_path / "free", How(workers=1, devices=CPU))
