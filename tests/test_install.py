@@ -95,7 +95,7 @@ def all_of(here: Installed, lines: list[str]) -> dict[str, subprocess.CompletedP
         return dict(zip(lines, pool.map(here.run, lines), strict=True))
 
 
-@pytest.mark.parametrize("extra", ["", "score"])
+@pytest.mark.parametrize("extra", ["", pytest.param("score", marks=pytest.mark.long)])
 def test_every_help_works(installed, extra):
     here = installed(extra)
     assert here.has() == ({"scipy"} if extra else set())
@@ -131,7 +131,7 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("extra", ["", "score"])
+@pytest.mark.parametrize("extra", ["", pytest.param("score", marks=pytest.mark.long)])
 def test_a_command_without_its_packages_is_one_line_with_its_extra(installed, sample_release, extra):
     here = installed(extra)
     lines = {line.format(release=sample_release): needs for line, needs in NEEDS.items()}

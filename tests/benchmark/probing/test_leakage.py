@@ -236,7 +236,7 @@ def test_on_unseen_backgrounds_neither_eraser_nor_probe_has_seen_the_photos_of_t
 
 
 def test_erasing_lowers_what_a_linear_probe_reads_on_other_photos(table):
-    features = table(classes=30, photos=2, backgrounds=3, templates=3, size=16)
+    features = table(classes=4, photos=9, backgrounds=3, templates=3, size=16)
     kind = np.random.default_rng(2).normal(size=(3, 16))[features.background]
     features = replace(features, values=(features.values + 2 * kind).astype(np.float32))
     found, *_ = erasure.erasures(Erasing("leace"), features, LINEAR, [])

@@ -202,6 +202,7 @@ def test_a_release_through_diffusion_holds_its_claims(settings, tiny_model, tmp_
     assert apart(one.values(), two.values()) <= 1
 
 
+@pytest.mark.long
 def test_photos_through_a_model(settings, photo_folders, tmp_path):
     recipe = load_recipe("paper").changed(rows=20, clip="none")
     guide = recipe.guide.model_copy(update={"size": SIZE})
