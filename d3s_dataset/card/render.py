@@ -221,7 +221,8 @@ def _screening(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> 
         "the pipeline's own safety checker" if "safety" in judged else "no safety checker",
         f"CLIP `{limits['clip']}`" if "clip" in judged else "no CLIP",
     ]
-    return f"{table}\n\nScreens: {'; '.join(looked)}. No row was dropped for failing one."
+    opinion = f" Without a limit: the vision-language model `{limits['vlm']}`." if "vlm" in judged else ""
+    return f"{table}\n\nScreens: {'; '.join(looked)}.{opinion} No row was dropped for failing one."
 
 
 def _share(part: int, whole: int) -> str:

@@ -152,9 +152,9 @@ class Recipe(Section):
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as recorded in a release, independent of file locations."""
-        screen = self.screen.model_copy(update={"clip": identified(self.screen.clip)})
         mask = self.mask.model_copy(update={"model": identified(self.mask.model)})
-        recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen, "mask": mask})
+        models = {"generator": self.generator.identified(), "screen": self.screen.identified(), "mask": mask}
+        recorded = self.model_copy(update=models)
         return recorded.model_dump(mode="json")
 
     def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":

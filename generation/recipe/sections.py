@@ -200,18 +200,29 @@ class Generator(Section):
 class Screen(Section):
     """Scorers of finished images, and the limits under which an image fails (`generation.screening.checks`).
 
-    `clip` is the Hub id or folder of a CLIP model, or `none`; `safety` runs the pipeline's safety checker.
-    Both score redrawn images only. All of 200 ImageNet photos, 30 background photos and 600 guides made of them pass
+    `clip` is the Hub id or folder of a CLIP model, or `none`; `safety` runs the pipeline's safety checker. `vlm` is the
+    Hub id or folder of a vision-language model, whose opinion is recorded and fails nothing.
+    These score redrawn images only. All of 200 ImageNet photos, 30 background photos and 600 guides made of them pass
     the default limits; blank, black and burnt-out images fail them.
     """
 
     clip: ModelName = NO_MODEL
+    vlm: ModelName = NO_MODEL
     safety: bool = True
     min_contrast: Annotated[float, Field(ge=0, le=127.5)] = 8.0
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_clip_foreground: Annotated[float, Field(ge=0, le=1)] = 0.0
     min_clip_background: Annotated[float, Field(ge=0, le=1)] = 0.0
     duplicate_bits: Annotated[int, Field(ge=0, le=8)] = 2
+
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a model that there is not: plans made before it was there keep their digest and their keys."""
+        return {name: value for name, value in handler(self).items() if name != "vlm" or value != NO_MODEL}
+
+    def identified(self) -> "Screen":
+        """Return the settings with local models identified by content instead of path."""
+        return self.model_copy(update={"clip": identified(self.clip), "vlm": identified(self.vlm)})
 
 
 class ImageFile(Section):
