@@ -111,8 +111,9 @@ def _first_images(
 def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
     try:
         image: Mapping[str, Any] = row["image"] or {}
+        mask: Mapping[str, Any] = row.get("mask") or {}
         picture = rgb(image.get("bytes")).resize((side, side))
-        return outlined(picture, (row.get("mask") or {}).get("bytes"))
+        return outlined(picture, mask.get("bytes"))
     except ValueError as error:
         raise ReleaseError(f"{shard}, row {row['key']}: its image cannot be read: {error}") from None
 

@@ -243,6 +243,12 @@ def _strength(generator: Mapping[str, Any]) -> str:
     return f"strength {generator['strength']}, " if "strength" in generator else ""
 
 
+def _harmonised(generator: Mapping[str, Any]) -> str:
+    """Return the end of the line on the object where the generator made the seam around it once more."""
+    again = generator.get("harmonise")
+    return f", once more at strength {again} within 16 pixels of the object" if again else ""
+
+
 def _varied(recipe: Mapping[str, Any]) -> list[str]:
     """Return the line on what each photo meets by plan; none where it meets one size, place and level."""
     guide: dict[str, Any] = recipe.get("guide") or {}
@@ -267,7 +273,7 @@ def _making(manifest: Manifest) -> str:
             f"- Generator: `{generator['model']}`, {generator['scheduler'] or 'its own scheduler'}, "
             f"{generator['steps']} steps, {_strength(generator)}guidance scale {generator['guidance_scale']}."
         )
-        lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}.")
+        lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}{_harmonised(generator)}.")
     lines += _varied(recipe)
     lines += [
         f"- {source.role.capitalize()}: {source.name}; licence {source.licence}; "
