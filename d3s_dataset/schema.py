@@ -104,6 +104,12 @@ class Record:
     screen_clip_surroundings: float | None = _column(
         pa.float32(), "the same of its background, seeing all but the object; null without a mask", default=None
     )
+    screen_vlm_object: float | None = _column(
+        pa.float32(), "a vision-language model's probability of yes, asked if it shows its class", default=None
+    )
+    screen_vlm_background: float | None = _column(
+        pa.float32(), "the same, asked if it shows its background; neither fails a screen", default=None
+    )
     screen_failed: str | None = _column(
         pa.string(), "screens that it fails under the recipe's limits, comma-separated; empty where none", default=None
     )
@@ -135,7 +141,7 @@ class Ballot:
 
 NEWER = (  # columns that releases of earlier versions lack
     "mask", "mask_confidence", "ladder", "severity", "fidelity_ssim", "fidelity_colour", "fidelity_seam",
-    "screen_clip_object", "screen_clip_surroundings",
+    "screen_clip_object", "screen_clip_surroundings", "screen_vlm_object", "screen_vlm_background",
 )  # fmt: skip
 
 _RECORDS = {"votes": Ballot}  # every other config holds images

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import ReleaseError
@@ -18,9 +18,9 @@ from d3s_dataset.schema import lacking
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.atomic import replacing
 from d3s_dataset.utils.cli import Parser, natural_to, run_command, say
+from d3s_dataset.utils.outline import outlined
 from d3s_dataset.utils.pixels import rgb
 
-_EDGE = (255, 0, 255)  # of a mask: no colour that photos have
 _MARGIN = 150  # pixels left of the first column, for the names
 
 
@@ -111,18 +111,11 @@ def _first_images(
 def _cell(row: Mapping[str, Any], side: int, shard: Path) -> Image.Image:
     try:
         image: Mapping[str, Any] = row["image"] or {}
+        mask: Mapping[str, Any] = row.get("mask") or {}
         picture = rgb(image.get("bytes")).resize((side, side))
-        return _outlined(picture, row["mask"]["bytes"]) if row.get("mask") else picture
+        return outlined(picture, mask.get("bytes"))
     except ValueError as error:
         raise ReleaseError(f"{shard}, row {row['key']}: its image cannot be read: {error}") from None
-
-
-def _outlined(picture: Image.Image, mask: bytes) -> Image.Image:
-    """Return a picture with the inner edge of a mask drawn on it."""
-    inside = rgb(mask).convert("L").resize(picture.size).point([255 * (level >= 128) for level in range(256)])
-    edge = ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(3)))
-    picture.paste(_EDGE, mask=edge)
-    return picture
 
 
 def parser() -> Parser:

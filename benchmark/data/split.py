@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, repeat
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,18 @@ class Split:
         for path, begin, count in zip(self.paths, self._starts, self.rows, strict=True):
             if start < begin + count:
                 yield from _encoded(path, max(0, start - begin))
+
+    def masks(self) -> Iterator[bytes | None]:
+        """Yield the encoded mask of each image's object; None where there is none, or the release is older than masks.
+
+        Raises:
+            ReleaseError: a shard that cannot be read.
+        """
+        for path, count in zip(self.paths, self.rows, strict=True):
+            if "mask" in _footer(path).schema_arrow.names:
+                yield from _encoded(path, 0, "mask")
+            else:
+                yield from repeat(None, count)
 
     def predictions(self, answers: Answers) -> Predictions:
         """Return a model's predictions with the labels and what the release varies by plan."""
@@ -213,16 +225,16 @@ def open_split(dataset: str | Path, config: str, split: str, limit: int | None =
     return found
 
 
-def _encoded(path: Path, skip: int) -> Iterator[bytes | None]:
-    """Yield the images of a shard from row `skip` on, a few read at a time."""
+def _encoded(path: Path, skip: int, name: str = "image") -> Iterator[bytes | None]:
+    """Yield the images (or another column of images) of a shard from row `skip` on, a few read at a time."""
     file = _footer(path)
     starts = [0, *accumulate(file.metadata.row_group(each).num_rows for each in range(file.num_row_groups))]
     first = bisect_right(starts, skip) - 1
     at, groups = starts[first], range(first, file.num_row_groups)
     try:
-        for batch in file.iter_batches(_READ, row_groups=groups, columns=["image"], use_threads=False):
+        for batch in file.iter_batches(_READ, row_groups=groups, columns=[name], use_threads=False):
             offset, at = max(0, skip - at), at + len(batch)
-            yield from ((each or {}).get("bytes") for each in batch.column("image").slice(offset).to_pylist())
+            yield from ((each or {}).get("bytes") for each in batch.column(name).slice(offset).to_pylist())
     except (pa.ArrowException, OSError) as error:
         raise ReleaseError(f"{path}: shard cannot be read: {one_line(error)}") from None
 

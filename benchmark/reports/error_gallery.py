@@ -17,6 +17,7 @@ from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import Dataset
 from d3s_dataset.errors import ReleaseError
 from d3s_dataset.taxonomy import classes
+from d3s_dataset.utils.outline import outlined
 from d3s_dataset.utils.pixels import rgb
 
 PER_BACKGROUND = 12
@@ -65,7 +66,7 @@ def confidence(predictions: Predictions) -> np.ndarray:
 
 
 def pictures(dataset: str | Path, facts: Dataset, keys: Iterable[str]) -> dict[str, str]:
-    """Return small JPEGs of some images as data URIs, by key.
+    """Return small JPEGs of some images as data URIs, by key, with the edge of the object's mask where there is one.
 
     Args:
         dataset: `d3s`, a folder, or a Hub repo.
@@ -84,20 +85,21 @@ def pictures(dataset: str | Path, facts: Dataset, keys: Iterable[str]) -> dict[s
         )
     wanted = {str(each) for each in keys}
     return {
-        str(key): _small(split, index, content)
-        for index, (key, content) in enumerate(zip(split.key, split.images(), strict=False))
+        str(key): _small(split, index, content, mask)
+        for index, (key, content, mask) in enumerate(zip(split.key, split.images(), split.masks(), strict=False))
         if str(key) in wanted
     }
 
 
-def _small(split: Split, index: int, content: bytes | None) -> str:
+def _small(split: Split, index: int, content: bytes | None, mask: bytes | None) -> str:
     try:
         image = rgb(content)
+        image.thumbnail((SIDE, SIDE))
+        image = outlined(image, mask)
     except ValueError as error:
         raise ReleaseError(f"{split.where(index)} cannot be read as an image: {error}") from None
-    image.thumbnail((SIDE, SIDE))
     sink = io.BytesIO()
-    image.save(sink, "JPEG", quality=QUALITY)
+    image.save(sink, "JPEG", quality=QUALITY, subsampling=0)
     return f"data:image/jpeg;base64,{base64.b64encode(sink.getvalue()).decode()}"
 
 

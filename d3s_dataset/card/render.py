@@ -221,7 +221,8 @@ def _screening(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> 
         "the pipeline's own safety checker" if "safety" in judged else "no safety checker",
         f"CLIP `{limits['clip']}`" if "clip" in judged else "no CLIP",
     ]
-    return f"{table}\n\nScreens: {'; '.join(looked)}. No row was dropped for failing one."
+    opinion = f" Without a limit: the vision-language model `{limits['vlm']}`." if "vlm" in judged else ""
+    return f"{table}\n\nScreens: {'; '.join(looked)}.{opinion} No row was dropped for failing one."
 
 
 def _share(part: int, whole: int) -> str:
@@ -240,6 +241,12 @@ _OBJECT = {  # what each mode of the generator guarantees of it
 def _strength(generator: Mapping[str, Any]) -> str:
     """Return the strength as text; models that edit by instruction have none."""
     return f"strength {generator['strength']}, " if "strength" in generator else ""
+
+
+def _harmonised(generator: Mapping[str, Any]) -> str:
+    """Return the end of the line on the object where the generator made the seam around it once more."""
+    again = generator.get("harmonise")
+    return f", once more at strength {again} within 16 pixels of the object" if again else ""
 
 
 def _varied(recipe: Mapping[str, Any]) -> list[str]:
@@ -266,7 +273,7 @@ def _making(manifest: Manifest) -> str:
             f"- Generator: `{generator['model']}`, {generator['scheduler'] or 'its own scheduler'}, "
             f"{generator['steps']} steps, {_strength(generator)}guidance scale {generator['guidance_scale']}."
         )
-        lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}.")
+        lines.append(f"- Object: {_OBJECT[generator.get('mode', 'redraw')]}{_harmonised(generator)}.")
     lines += _varied(recipe)
     lines += [
         f"- {source.role.capitalize()}: {source.name}; licence {source.licence}; "

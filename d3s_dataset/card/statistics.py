@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from d3s_dataset.manifest import Manifest, open_shard
+from d3s_dataset.schema import lacking
 
 _COLUMNS = (
     "foreground",
@@ -13,6 +14,7 @@ _COLUMNS = (
     "screen_failed",
     "screen_unsafe",
     "screen_clip_foreground",
+    "screen_vlm_object",
     "attempt",
     "verified",
 )
@@ -28,7 +30,7 @@ class Counts:
         foregrounds: rows per foreground label.
         failed: rows per failed screen.
         fail_any: rows that fail at least one.
-        judged: rows scored by a model: `safety`, `clip`.
+        judged: rows scored by a model: `safety`, `clip`, `vlm`.
         redrawn_again: rows made with a seed other than the planned one.
         verified: (annotated rows, verified rows).
     """
@@ -53,6 +55,7 @@ class Counts:
         self.fail_any += len(failed)
         self.judged["safety"] += sum(value is not None for value in columns["screen_unsafe"])
         self.judged["clip"] += sum(value is not None for value in columns["screen_clip_foreground"])
+        self.judged["vlm"] += sum(value is not None for value in columns.get("screen_vlm_object", ()))
         self.redrawn_again += sum(attempt > 0 for attempt in columns["attempt"])
         self.verified = (self.verified[0] + len(known), self.verified[1] + sum(known))
 
@@ -62,6 +65,8 @@ def count(folder: Path, manifest: Manifest) -> dict[tuple[str, str], Counts]:
     found: dict[tuple[str, str], Counts] = {}
     for shard in manifest.shards:
         if shard.config != "votes":
-            columns = open_shard(folder, shard).read(list(_COLUMNS)).to_pydict()
+            file = open_shard(folder, shard)
+            older = lacking(file.schema_arrow.names)
+            columns = file.read([name for name in _COLUMNS if name not in older]).to_pydict()
             found.setdefault((shard.config, shard.split), Counts()).add(columns)
     return found

@@ -15,6 +15,7 @@ from generation.images.rows import Failed, Guide, Made, Maker, Redrawn
 from generation.planning.plan import Row
 from generation.recipe.recipe import NO_MODEL
 from generation.screening.clip import ClipJudge
+from generation.screening.vlm import VlmJudge
 
 NOT_FINITE = Failed("diffuse", "the generator gave values that are not finite")
 
@@ -36,7 +37,7 @@ class Spec:
         batch_size: rows per batch on the device; None chooses it automatically.
         compiled: compile the generator with torch.compile.
         prompts: number of distinct prompts in the plan.
-        classes: name of each foreground label of the plan, for CLIP's screen.
+        classes: name of each foreground label of the plan, for CLIP and the vision-language model.
     """
 
     maker: Maker
@@ -61,7 +62,7 @@ class LocalLane:
         workers: CPU worker processes; 1 works in the calling thread.
 
     Raises:
-        ModelError: the generator or CLIP cannot be loaded, or the device cannot be used.
+        ModelError: the generator or a scorer cannot be loaded, or the device cannot be used.
     """
 
     window = 4  # concurrent batches: one composed, two at the device, one encoded
@@ -69,7 +70,7 @@ class LocalLane:
     def __init__(self, spec: Spec, device: str | None, workers: int) -> None:
         self.name, self._recipe = device or "this machine", spec.maker.recipe
         self.diffuser = spec.open(device) if spec.maker.recipe.diffuses else None
-        self.judge = _clip(spec, self.diffuser) if self.diffuser else None
+        self.judges = _judges(spec, self.diffuser) if self.diffuser else {}
         maker = replace(spec.maker, generator=self.diffuser.name) if self.diffuser else spec.maker
         # Initial rows per batch on the device.
         self.batch_size = self.diffuser.batch_size if self.diffuser else spec.batch_size
@@ -104,7 +105,7 @@ class LocalLane:
 
     def environment(self) -> dict[str, str]:
         """Return the versions and settings outside the recipe that affect the pixels."""
-        judged = {"clip": self.judge.name} if self.judge else {}
+        judged = {name: judge.name for name, judge in self.judges.items()}
         return {**(self.diffuser.environment() if self.diffuser else {}), **judged}
 
     def _go_on(self) -> None:
@@ -121,17 +122,18 @@ class LocalLane:
             inputs = [guides[i].pixels for i in own], [rows[i].prompt for i in own], [rows[i].seed for i in own]
             for i, each in zip(own, diffuser(*inputs, strength), strict=True):
                 found[i] = replace(each, guide=_masked(guides[i])) if each else NOT_FINITE
-        return found if self.judge is None else self._judged(diffuser, self.judge, rows, found)
+        return self._judged(diffuser, rows, found) if self.judges else found
 
-    def _judged(self, diffuser: Diffuser, judge: Any, rows: Sequence[Row], found: list[Any]) -> list[Any]:
+    def _judged(self, diffuser: Diffuser, rows: Sequence[Row], found: list[Any]) -> list[Any]:
         seen = [i for i, each in enumerate(found) if isinstance(each, Redrawn)]
         if not seen:
             return found
         labels = [rows[i].foreground for i in seen], [rows[i].background for i in seen]
         masks = [found[i].guide and found[i].guide.mask for i in seen]
-        said = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels, masks)
-        for i, more in zip(seen, said, strict=True):
-            found[i] = replace(found[i], judged={**found[i].judged, **more})
+        for judge in self.judges.values():
+            scores = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels, masks)
+            for i, more in zip(seen, scores, strict=True):
+                found[i] = replace(found[i], judged={**found[i].judged, **more})
         return found
 
 
@@ -140,9 +142,13 @@ def _masked(guide: Guide) -> Guide | None:
     return None if guide.mask is None else guide
 
 
-def _clip(spec: Spec, diffuser: Diffuser) -> Any:
+def _judges(spec: Spec, diffuser: Diffuser) -> dict[str, Any]:
+    """Return the recipe's scorers of redrawn images by their key in its section `[screen]`."""
     recipe = spec.maker.recipe
-    if recipe.screen.clip == NO_MODEL:
-        return None
     phrases = [each.phrase for each in recipe.backgrounds]
-    return ClipJudge(recipe.screen.clip, dict(spec.classes), phrases, diffuser.device, diffuser.dtype)
+    models = {"clip": (ClipJudge, recipe.screen.clip), "vlm": (VlmJudge, recipe.screen.vlm)}
+    return {
+        name: judge(model, dict(spec.classes), phrases, diffuser.device, diffuser.dtype)
+        for name, (judge, model) in models.items()
+        if model != NO_MODEL
+    }

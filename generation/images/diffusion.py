@@ -174,23 +174,43 @@ class ImageToImage:
         whole = whole.pin_memory() if self._kind == "cuda" else whole
         generators = [torch.Generator("cpu").manual_seed(seeds[i]) for i in order]
         with self._turn, torch.inference_mode():
-            images = self._drawn(whole, [prompts[i] for i in order], generators, strength)[:n]
+            texts, base = [prompts[i] for i in order], settings.strength if strength is None else strength
+            images = self._drawn(whole[..., :3], self._made(whole), texts, generators, base)
             if images.shape[-2:] != whole.shape[1:3]:
                 raise ModelError(
                     f"--model {settings.model} draws {images.shape[-1]} x {images.shape[-2]} pixels: expected a "
                     f"model that draws guide.size, {whole.shape[1]}"
                 )
-            finite = torch.isfinite(images).flatten(1).all(1)
-            levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+            levels, finite = self._levels(images)
             if settings.keeps_object:
-                from generation.images.kept import paste_back
+                levels, finite = self._kept(levels, finite, whole.to(self.device), texts, generators)
+        kept = zip(levels[:n].cpu().numpy(), finite[:n].cpu().tolist(), strict=True)
+        return [each if good else None for each, good in kept]
 
-                levels = paste_back(levels, whole[:n].to(self.device), settings.feather)
-        return [each if good else None for each, good in zip(levels.cpu().numpy(), finite.cpu().tolist(), strict=True)]
+    def _levels(self, images: Any) -> tuple[Any, Any]:
+        """Return images as uint8 (n, height, width, 3), and which of them are finite."""
+        levels = (images.nan_to_num() * 255).round().clamp(0, 255).to(self._torch.uint8).permute(0, 2, 3, 1)
+        return levels, self._torch.isfinite(images).flatten(1).all(1)
 
-    def _drawn(self, guides: Any, prompts: list[str], generators: list[Any], strength: float | None) -> Any:
-        """Return what the pipeline makes of guides: (n, 3, height, width) in [0, 1]."""
-        settings, pixels = self.settings, guides[..., :3]
+    def _kept(
+        self, levels: Any, finite: Any, guides: Any, prompts: list[str], generators: list[Any]
+    ) -> tuple[Any, Any]:
+        """Return inpainted images with the objects of their guides, the seams harmonised where the recipe says so."""
+        from generation.images.kept import blend_band, paste_back, seam_band
+
+        levels = paste_back(levels, guides, self.settings.feather)
+        if not self.settings.harmonise:
+            return levels, finite
+        images = self._drawn(levels, seam_band(guides), prompts, generators, self.settings.harmonise)
+        harmonised, whole = self._levels(images)
+        return blend_band(levels, harmonised, guides), finite & whole
+
+    def _drawn(self, pixels: Any, made: Any, prompts: list[str], generators: list[Any], strength: float) -> Any:
+        """Return what the pipeline makes of pictures, uint8 (n, height, width, 3): (n, 3, height, width) in [0, 1].
+
+        `made` is 1 at the pixels that an inpainting pipeline makes, (n, 1, height, width); else None.
+        """
+        settings = self.settings
         options = {
             "num_inference_steps": settings.steps,
             "output_type": "pt",
@@ -202,18 +222,16 @@ class ImageToImage:
         return self._pipe(
             image=self._image(pixels, generators),
             generator=generators,
-            strength=settings.strength if strength is None else strength,
+            strength=strength,
             guidance_scale=settings.guidance_scale,
-            **self._mask(guides),
+            **({} if made is None else {"mask_image": made}),
             **self._prompts.arguments(prompts),
             **options,
         ).images
 
-    def _mask(self, guides: Any) -> dict[str, Any]:
-        """Return the argument that says which pixels an inpainting pipeline makes: 1 outside the object's mask."""
-        if not self.settings.keeps_object:
-            return {}
-        return {"mask_image": (guides[..., 3].to(self.device)[:, None] == 0).float()}
+    def _made(self, guides: Any) -> Any:
+        """Return 1 at the pixels that an inpainting pipeline makes, those outside the object's mask; else None."""
+        return (guides[..., 3].to(self.device)[:, None] == 0).float() if self.settings.keeps_object else None
 
     def _accepted(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the options that this pipeline accepts: some need an explicit size, some have no eta."""

@@ -1,5 +1,7 @@
 """The object kept pixel for pixel: its own pixels over an inpainted image, blended into it outside the mask only.
 
+The seam may be made once more at a low strength (`generator.harmonise`): a band around the object, outside the mask.
+
 Torch half.
 """
 
@@ -12,6 +14,8 @@ from torch.nn import functional
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
+
+BAND = 16  # pixels around the mask that harmonising changes: two cells of the latents of most autoencoders
 
 
 def paste_back(
@@ -30,6 +34,29 @@ def paste_back(
     share = share_of_guide(masks[..., 0].float(), feather)[..., None]
     blended = (share * pixels + (1 - share) * images).round().to(torch.uint8)
     return torch.where(masks, pixels, blended)
+
+
+def seam_band(guides: UInt8[torch.Tensor, "n h w 4"]) -> Float[torch.Tensor, "n 1 h w"]:
+    """Return 1 at the pixels around each object that harmonising makes again: outside its mask, at most `BAND` away."""
+    masks = (guides[..., 3] == 255).float()
+    return ((share_of_guide(masks, BAND) > 0) & (masks == 0)).float()[:, None]
+
+
+def blend_band(
+    images: UInt8[torch.Tensor, "n h w 3"],
+    harmonised: UInt8[torch.Tensor, "n h w 3"],
+    guides: UInt8[torch.Tensor, "n h w 4"],
+) -> UInt8[torch.Tensor, "n h w 3"]:
+    """Return images with their harmonised bands, which fade into them with the distance from the object.
+
+    Args:
+        images: (n, height, width, 3) uint8, their objects pasted back.
+        harmonised: the same after a pass over the band.
+        guides: (n, height, width, 4) uint8, the fourth channel being the mask, 0 or 255.
+    """
+    band = seam_band(guides)[:, 0]
+    share = (share_of_guide((guides[..., 3] == 255).float(), BAND) * band)[..., None]
+    return (share * harmonised + (1 - share) * images).round().to(torch.uint8)
 
 
 def share_of_guide(masks: Float[torch.Tensor, "n h w"], feather: int) -> Float[torch.Tensor, "n h w"]:

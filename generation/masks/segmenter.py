@@ -6,15 +6,11 @@ and of models that divide a photo the part that covers most of its central ninth
 
 import inspect
 from collections.abc import Callable
-from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
-from generation.screening.networks import import_networks, placed, recorded_name
+from generation.screening.networks import complete, import_networks, loading, located, placed, recorded_name
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +39,7 @@ class Segmenter:
         self._torch, transformers = import_networks()
         loaded, self._processor, self._find = _load(transformers, model, revision)
         self._model, self.device = placed(loaded, device, self._torch.float32), device
-        self.name = recorded_name(_where(model, revision), f"{model}@{revision or 'main'}")
+        self.name = recorded_name(located(model, revision), f"{model}@{revision or 'main'}")
 
     def __call__(self, photo: Image.Image) -> tuple[Image.Image, float]:
         """Return the mask of an RGB photo's object, greyscale, white inside, and the confidence in it, 0 to 1."""
@@ -114,27 +110,15 @@ _KINDS: dict[str, Callable[[Any, Any, Image.Image, str], Found]] = {  # transfor
 
 def _load(transformers: Any, model: str, revision: str | None) -> tuple[Any, Any, Any]:
     """Return a model, its processor and how it is asked; raises ModelError in one line."""
-    from safetensors import SafetensorError
-
-    local = Path(model).is_dir()
     given: dict[str, Any] = {"trust_remote_code": False, **({"revision": revision} if revision else {})}
-    try:
-        with nullcontext() if local else cache_only_where_unreachable():
-            config = transformers.AutoConfig.from_pretrained(model, **given)
-            kind = _kind(transformers, config)
-            loaded, report = getattr(transformers, kind).from_pretrained(
-                model, use_safetensors=True, output_loading_info=True, **given
-            )
-            reader = "AutoProcessor" if kind == "AutoModelForMaskGeneration" else "AutoImageProcessor"
-            processor = getattr(transformers, reader).from_pretrained(model, **given)
-        if report["missing_keys"]:
-            raise ValueError(f"its weights lack {sorted(report['missing_keys'])[0]}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        if not local and isinstance(error, OSError) and "couldn't connect" in str(error).lower():
-            text = unreachable(f"the weights of {model}", "the folder of a segmentation model")
-            raise ModelError(f"mask.model {model}: no such folder, and as a Hub model {text}") from None
-        wanted = "expected the Hub id or folder of a segmentation model of transformers with safetensors weights"
-        raise ModelError(f"mask.model {model}: {wanted}: {one_line(error)}") from None
+    with loading("mask.model", model, "a segmentation model of transformers", "safetensors weights"):
+        kind = _kind(transformers, transformers.AutoConfig.from_pretrained(model, **given))
+        loaded, report = getattr(transformers, kind).from_pretrained(
+            model, use_safetensors=True, output_loading_info=True, **given
+        )
+        reader = "AutoProcessor" if kind == "AutoModelForMaskGeneration" else "AutoImageProcessor"
+        processor = getattr(transformers, reader).from_pretrained(model, **given)
+        complete(report)
     return loaded, processor, _KINDS[kind]
 
 
@@ -146,10 +130,3 @@ def _kind(transformers: Any, config: Any) -> str:
         if type(config) in known and known[type(config)].__name__ == own:
             return kind
     raise ValueError(f"it is {own or f'a {config.model_type} model'}, which does not segment")
-
-
-def _where(model: str, revision: str | None) -> str:
-    """Return the local folder or file that a model was loaded from, or nothing."""
-    from huggingface_hub import try_to_load_from_cache
-
-    return model if Path(model).is_dir() else str(try_to_load_from_cache(model, "config.json", revision=revision) or "")

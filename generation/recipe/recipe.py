@@ -82,6 +82,7 @@ class Recipe(Section):
             "generator.steps x generator.strength is less than one step": self.diffuses
             and self.generator.mode != "edit"
             and self.generator.steps * self.strength_of(levels[0]) < 1,
+            **self._harmonise_problems(),
             f"severity.of 'strength' is the generator's: {_OF}": of == "strength" and not self.diffuses,
             "severity.of 'background' needs a photo: expected guide.background 'photo'": of == "background"
             and self.guide.background == "none",
@@ -95,6 +96,16 @@ class Recipe(Section):
             if found:
                 raise ValueError(text)
         return self
+
+    def _harmonise_problems(self) -> dict[str, bool]:
+        settings = self.generator
+        return {
+            "generator.harmonise is for generator.mode 'inpaint': expected 0": settings.harmonise > 0
+            and settings.mode != "inpaint",
+            "generator.steps x generator.harmonise is less than one step: expected 0, or more": 0
+            < settings.steps * settings.harmonise
+            < 1,
+        }
 
     def _instruction_problems(self) -> dict[str, bool]:
         edits, prompt = self.generator.mode == "edit", self.prompt
@@ -152,9 +163,9 @@ class Recipe(Section):
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as recorded in a release, independent of file locations."""
-        screen = self.screen.model_copy(update={"clip": identified(self.screen.clip)})
         mask = self.mask.model_copy(update={"model": identified(self.mask.model)})
-        recorded = self.model_copy(update={"generator": self.generator.identified(), "screen": screen, "mask": mask})
+        models = {"generator": self.generator.identified(), "screen": self.screen.identified(), "mask": mask}
+        recorded = self.model_copy(update=models)
         return recorded.model_dump(mode="json")
 
     def changed(self, rows: int | None = None, model: str | None = None, clip: str | None = None) -> "Recipe":

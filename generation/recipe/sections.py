@@ -166,12 +166,14 @@ class Generator(Section):
 
     Mode `redraw` is image-to-image, as in the paper: the object is redrawn too. Mode `inpaint` makes everything but
     the object's mask anew; the object's own pixels are pasted back, blended into what is around them over `feather`
-    pixels outside the mask. Mode `edit` gives the guide and `prompt.instruction` to a model that edits by instruction;
-    it has no strength.
+    pixels outside the mask. With `harmonise` above 0 the 16 pixels around the mask are then made once more, at that
+    strength, and fade into the rest; the object stays as it is. Mode `edit` gives the guide and `prompt.instruction` to
+    a model that edits by instruction; it has no strength.
     """
 
     mode: Literal["redraw", "inpaint", "edit"] = "redraw"
     feather: Annotated[int, Field(ge=0, le=64)] = 4
+    harmonise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     model: ModelName = NO_MODEL
     revision: ModelName | None = None
     scheduler: Annotated[str, Field(pattern=r"^\w+Scheduler$", max_length=100)] | None = None
@@ -189,7 +191,8 @@ class Generator(Section):
     @model_serializer(mode="wrap")
     def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only other modes have: plans made before they were there keep their digest and their keys."""
-        unused = {"redraw": ("mode", "feather"), "inpaint": (), "edit": ("feather", "strength", "eta")}[self.mode]
+        modes = {"redraw": ("mode", "feather"), "inpaint": (), "edit": ("feather", "strength", "eta")}
+        unused = (*modes[self.mode], *(() if self.harmonise else ("harmonise",)))
         return {name: value for name, value in handler(self).items() if name not in unused}
 
     def identified(self) -> "Generator":
@@ -200,18 +203,29 @@ class Generator(Section):
 class Screen(Section):
     """Scorers of finished images, and the limits under which an image fails (`generation.screening.checks`).
 
-    `clip` is the Hub id or folder of a CLIP model, or `none`; `safety` runs the pipeline's safety checker.
-    Both score redrawn images only. All of 200 ImageNet photos, 30 background photos and 600 guides made of them pass
+    `clip` is the Hub id or folder of a CLIP model, or `none`; `safety` runs the pipeline's safety checker. `vlm` is the
+    Hub id or folder of a vision-language model, whose opinion is recorded and fails nothing.
+    These score redrawn images only. All of 200 ImageNet photos, 30 background photos and 600 guides made of them pass
     the default limits; blank, black and burnt-out images fail them.
     """
 
     clip: ModelName = NO_MODEL
+    vlm: ModelName = NO_MODEL
     safety: bool = True
     min_contrast: Annotated[float, Field(ge=0, le=127.5)] = 8.0
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_clip_foreground: Annotated[float, Field(ge=0, le=1)] = 0.0
     min_clip_background: Annotated[float, Field(ge=0, le=1)] = 0.0
     duplicate_bits: Annotated[int, Field(ge=0, le=8)] = 2
+
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a model that there is not: plans made before it was there keep their digest and their keys."""
+        return {name: value for name, value in handler(self).items() if name != "vlm" or value != NO_MODEL}
+
+    def identified(self) -> "Screen":
+        """Return the settings with local models identified by content instead of path."""
+        return self.model_copy(update={"clip": identified(self.clip), "vlm": identified(self.vlm)})
 
 
 class ImageFile(Section):

@@ -1,15 +1,19 @@
 """CLIP (arXiv 2103.00020) as a scorer of finished images: zero-shot probability of object and background."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
-from generation.screening.networks import import_networks, pictures, placed, recorded_name
+from generation.screening.networks import (
+    complete,
+    import_networks,
+    loading,
+    located,
+    pictures,
+    placed,
+    recorded_name,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +53,7 @@ class ClipJudge:
         self.device, self.dtype = device, dtype or self._torch.float32
         loaded, self._processor = _load(transformers, model, revision, self.dtype)
         self._model = placed(loaded, device, self.dtype)
-        self.name = recorded_name(_where(model, revision), f"{model}@{revision or 'main'}")
+        self.name = recorded_name(located(model, revision), f"{model}@{revision or 'main'}")
         self._place = {label: i for i, label in enumerate(foregrounds)}
         self._foregrounds = self._embedded([FOREGROUND_TEXT.format(each) for each in foregrounds.values()])
         self._backgrounds = self._embedded([BACKGROUND_TEXT.format(each) for each in phrases])
@@ -143,33 +147,15 @@ def _directions(embeddings: "torch.Tensor") -> "torch.Tensor":
 
 def _load(transformers: Any, model: str, revision: str | None, dtype: Any) -> tuple[Any, Any]:
     """Return a CLIP model and its processor; raises ModelError in one line."""
-    from safetensors import SafetensorError
-
-    local = Path(model).is_dir()
     given = {"revision": revision} if revision else {}
-    try:
-        with nullcontext() if local else cache_only_where_unreachable():
-            kind = transformers.AutoConfig.from_pretrained(model, **given).model_type
-            if kind != "clip":
-                raise ValueError(f"it is a {kind} model")
-            options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **given}
-            loaded, report = transformers.CLIPModel.from_pretrained(model, **options)
-            processor = transformers.CLIPProcessor.from_pretrained(model, **given)
-        if report["missing_keys"]:
-            raise ValueError(f"its weights lack {sorted(report['missing_keys'])[0]}")
+    with loading("CLIP model", model, "a CLIP model", "safetensors weights, tokenizer and image processor"):
+        kind = transformers.AutoConfig.from_pretrained(model, **given).model_type
+        if kind != "clip":
+            raise ValueError(f"it is a {kind} model")
+        options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **given}
+        loaded, report = transformers.CLIPModel.from_pretrained(model, **options)
+        processor = transformers.CLIPProcessor.from_pretrained(model, **given)
+        complete(report)
         if len(processor.tokenizer) <= len(processor.tokenizer.all_special_tokens):
             raise ValueError("its tokenizer has no words")  # transformers creates an empty one
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        if not local and isinstance(error, OSError) and "couldn't connect" in str(error).lower():
-            text = unreachable(f"the weights of {model}", "the folder of a CLIP model")
-            raise ModelError(f"CLIP model {model}: no such folder, and as a Hub model {text}") from None
-        wanted = "expected the Hub id or folder of a CLIP model with safetensors weights, tokenizer and image processor"
-        raise ModelError(f"CLIP model {model}: {wanted}: {one_line(error)}") from None
     return loaded, processor
-
-
-def _where(model: str, revision: str | None) -> str:
-    """Return the local folder or file that a model was loaded from, or nothing."""
-    from huggingface_hub import try_to_load_from_cache
-
-    return model if Path(model).is_dir() else str(try_to_load_from_cache(model, "config.json", revision=revision) or "")

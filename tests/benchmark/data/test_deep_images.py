@@ -35,7 +35,7 @@ def test_the_contact_sheet_shows_them_grey(deep):
 
 def test_the_gallery_shows_them_grey(deep):
     split = open_split(str(deep), "default", "validation")
-    shown = _small(split, 0, next(iter(split.images()))).partition(",")[2]
+    shown = _small(split, 0, next(iter(split.images())), None).partition(",")[2]
     with Image.open(io.BytesIO(base64.b64decode(shown))) as picture:
         assert picture.getpixel((5, 5)) == pytest.approx((96, 96, 96), abs=2)
 

@@ -14,7 +14,7 @@ from d3s_dataset.errors import ModelError
 from d3s_dataset.manifest import read
 from generation.execution.options import How
 from generation.images.diffusion import ImageToImage
-from generation.images.rows import Maker
+from generation.images.rows import Guide, Maker
 from generation.planning.plan import Plan
 from generation.recipe.recipe import load_recipe
 from generation.recipe.sections import Severity
@@ -281,7 +281,8 @@ def test_levels_of_strength_are_those_of_recipes_of_one_strength(settings, tmp_p
     assert check_release(tmp_path / "d3s") == []
     alone = ImageToImage(settings.model_copy(update={"strength": 0.5}), "cpu")
     own, made = [row for row in plan if row.severity == 0.5][:3], pixels(tmp_path / "d3s")
-    given = Maker(recipe, *(plan.foregrounds, plan.backgrounds)).guides(own), [row.prompt for row in own]
+    guides = Maker(recipe, *(plan.foregrounds, plan.backgrounds)).guides(own)
+    given = [each.pixels for each in guides if isinstance(each, Guide)], [row.prompt for row in own]
     drawn = redraw(alone, *given, [row.seed for row in own])
     assert apart(drawn, [made[row.key] for row in own]) <= 1
     assert apart(drawn, [each.pixels for each in alone(*given, [row.seed for row in own], 1.0)]) > 10
