@@ -18,6 +18,7 @@ def shown(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
     return [(each.output_type, each.data["text/plain"]) for each in outputs if each.output_type == "execute_result"]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # jupyter_client's own, about event loops and file systems
 def test_the_quickstart_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -39,6 +39,7 @@ def _top1(out) -> float:
     return top1
 
 
+@pytest.mark.long
 def test_real_weights_on_real_photos_give_what_a_plain_loop_gives(photos, real_weights, tmp_path, capsys):
     arguments = ["--model", "mobilenetv2_100", "--checkpoint", str(real_weights), "--dataset", str(photos)]
     run.main([*arguments, "--model-kwargs", "pad_type=same", "--precision", "fp32", "--out", str(tmp_path / "same")])

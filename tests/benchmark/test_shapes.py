@@ -160,7 +160,7 @@ def test_probes_and_folds_hold_their_shapes(monkeypatch):
     asked = leakage.Asked(("linear", "lda", "knn", "kernel", "mlp"), null=2)
     for name in ("foreground", "background"):
         for wanted, rows in targets.targets(made, name, "unseen_foreground", []):
-            list(leakage.read(made, "all", made.values, wanted, rows, "unseen_foreground", asked))
+            leakage.measure(made, "all", made.values, wanted, rows, "unseen_foreground", asked)
             readable.read_family(made, "all", made.values, wanted, rows, "unseen_foreground", asked)
     photos = leakage.photos_of(made, wanted, rows)
     folds.apart(photos, folds.three_sets(photos, 0), 0)

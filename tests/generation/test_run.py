@@ -267,7 +267,7 @@ BAD = {
     "an empty folder": ([*PHOTOS, "--foregrounds", "tests"], "--foregrounds: no photo found in tests"),
     "an unknown recipe": (
         ["--recipe", "papr", "--out", "x"],
-        "no recipe 'papr': expected fast, geography, keep-object",
+        "no recipe 'papr': expected edit, fast, geography, keep-object",
     ),
     "a device for nothing": (["--devices", "cuda", "--out", "x"], "diffuses nothing: leave it out"),
     "no --out": ([], "expected --out DIR"),

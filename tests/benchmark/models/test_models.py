@@ -113,6 +113,7 @@ def test_a_head_is_never_left_random(saved, tmp_path):
         load(f"local-dir:{folder}")
 
 
+@pytest.mark.long
 def test_weights_out_of_reach_are_said_within_ten_seconds(tmp_path):
     names = ["convnext_base", "hf-hub:timm/resnet18.a1_in1k", "zero-shot:openai/clip-vit-base-patch32"]
     names.append("transformers:google/vit-base-patch16-224")

@@ -50,12 +50,12 @@ class Waiting(StandIn):
     def __init__(self):
         self.calls, self.late, self.batch_size, self._turn = 0, [], BATCH, threading.Lock()
 
-    def __call__(self, guides, prompts, seeds):
+    def __call__(self, guides, prompts, seeds, strength=None):
         with self._turn:
             number, self.calls = self.calls, self.calls + 1
             if not PROGRESS.wait(guides=min(number + 2, CALLS), records=number):
                 self.late.append(number)
-        return [Redrawn(each[..., :3], {}, each[..., 3]) for each in guides]
+        return [Redrawn(each[..., :3], {}) for each in guides]
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def start(address: str, out: Path, *more: object) -> subprocess.Popen[str]:
     return subprocess.Popen(line, cwd=ROOT, env=os.environ | {"RAY_ADDRESS": address}, **pipes)
 
 
+@pytest.mark.long
 def test_two_nodes_one_of_them_killed_on_the_way(cluster, command, tmp_path):
     nodes, address, second = cluster
     process = start(address, tmp_path / "ray")

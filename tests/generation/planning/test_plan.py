@@ -225,6 +225,7 @@ def measured(rows: int) -> tuple[float, float, float]:
     return tuple(json.loads(result.stdout))
 
 
+@pytest.mark.long
 def test_a_million_rows_take_little_time_and_memory():
     short, long, megabytes = measured(1_000_000)
     assert long < 20

@@ -211,6 +211,7 @@ def test_which_configs_are_differences(images, redrawn, photos, tmp_path):
         as_differences(redrawn, held, {}, tmp_path)
 
 
+@pytest.mark.long
 def test_pushed_to_a_hub_and_made_whole_from_its_snapshot(images, redrawn, photos, tmp_path):
     """Over HTTP, with the real client: push, push again, snapshot, rebuild, push of the whole, and back."""
     with hub() as server:

@@ -218,7 +218,7 @@ def test_a_further_seed_that_gives_nothing_takes_nothing_away(tiny_model, tmp_pa
     before = rows_of(tmp_path / "d3s")
     asked = []
 
-    def nothing(self, guides, prompts, seeds):
+    def nothing(self, guides, prompts, seeds, strength):
         asked.extend(seeds)
         return [None] * len(guides)
 

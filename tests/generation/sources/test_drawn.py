@@ -135,6 +135,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_a_real_imagenet_network_recognises_the_objects(shared_data: Path) -> None:
     import timm

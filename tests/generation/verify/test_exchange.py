@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -246,4 +247,4 @@ def test_verdicts_by_other_rules_and_a_careless_worker(few_rounds, tasks_folder)
     report = (tasks_folder / "report.html").read_text()
     assert reason in report
     assert held.drawn in report
-    assert "ZOE" not in report
+    assert "ZOE" not in re.sub('base64,[^"]+', "", report)  # any letters may stand in a picture
