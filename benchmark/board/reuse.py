@@ -12,13 +12,13 @@ from typing import Any
 from benchmark.board.rules import Rules
 from benchmark.board.schema import Entry
 from benchmark.cache.blocks import load
-from benchmark.cache.cache import default_folder
 from benchmark.metrics.compute import METRICS_VERSION
 from benchmark.metrics.registry import versions
 from benchmark.schemas.metrics import Strict
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.paths import cache_folder
 
 _CHECKS = 3  # raised when submissions are checked for more, or an entry holds more
 
@@ -37,7 +37,7 @@ class Reuse:
     def __init__(self, rules: Rules, folder: Path | None = None) -> None:
         metrics = [METRICS_VERSION, versions()]
         about = {"metrics": metrics, "checks": _CHECKS, "rules": rules.model_dump(mode="json")}
-        self._folder = (folder or default_folder()) / "board" / digest(about)
+        self._folder = (folder or cache_folder()) / "board" / digest(about)
 
     def entry(self, name: str, content: str) -> Entry | None:
         """Return the entry of a submission with this id and content."""

@@ -13,7 +13,6 @@ A part that cannot be read counts as missing. Every file appears whole (`d3s_dat
 share a cache, and a killed run resumes. Needs no torch.
 """
 
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,8 @@ from benchmark.schemas.predictions import Answers
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.utils.paths import cache_folder
 
-VARIABLE = "D3S_CACHE"
 TRIAL_IMAGES = BLOCK  # `auto` compares precisions on the first part; fewer images make another choice
 _FORMAT = 1  # raised when what a part means changes
 _RACY_SECONDS = 2  # a file changed so lately can change again without its time telling
@@ -70,7 +69,7 @@ class Cache:
     """The folder of a cache (module docstring); nothing is made before something is kept."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or default_folder()
+        self._folder = folder or cache_folder()
 
     def digest_of(self, path: Path) -> str:
         """Return the SHA-256 of a file, computed again only where its size or time of change is another."""
@@ -115,12 +114,3 @@ class Cache:
 
     def _note(self, question: dict[str, Any]) -> Path:
         return self._folder / "models" / f"{digest({'format': _FORMAT, **question})}.json"
-
-
-def default_folder() -> Path:
-    """Return the folder named by D3S_CACHE, else `~/.cache/d3s`.
-
-    Not platformdirs': as the Hub's, the cache has one place on every system.
-    """
-    named = os.environ.get(VARIABLE)
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d3s"

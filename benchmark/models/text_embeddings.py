@@ -5,7 +5,6 @@ whole, so any number of processes may share the folder.
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from d3s_dataset.errors import WriteError
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.atomic import replacing
 from d3s_dataset.utils.cli import progress, warn
+from d3s_dataset.utils.paths import cache_folder
 
 # How each kind of model was trained: SigLIP attends to its padding.
 PADDING: dict[str, bool | str] = {"clip": True, "siglip": "max_length"}
@@ -59,13 +59,6 @@ def embeddings(
     answer = normalize(_embed(model, tokens, device).reshape(len(classes()), len(templates), -1).mean(1), dim=1)
     _keep(path, answer)
     return answer, key
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be computed again: `D3S_CACHE`, else `d3s` in the user's cache folder (XDG)."""
-    if own := os.environ.get("D3S_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d3s"
 
 
 def features(output: Any) -> torch.Tensor:

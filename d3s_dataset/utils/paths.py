@@ -1,7 +1,7 @@
 """Names and paths from untrusted files, and listing of photos in untrusted folders.
 
 Every name in a manifest, and every file that is opened or written under such a name, goes through here. Symlink loops
-end, FIFOs are not opened, and a name that Parquet or JSON cannot store is a one-line error.
+end, FIFOs are not opened, and a name that Parquet or JSON cannot store is a one-line error. Also the folder of caches.
 """
 
 import os
@@ -151,3 +151,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be computed again: `D3S_CACHE`, else `d3s` in the user's cache folder (XDG).
+
+    Not platformdirs': as the Hub's, the cache has one place on every system.
+    """
+    named = os.environ.get("D3S_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d3s"

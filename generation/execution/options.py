@@ -8,12 +8,13 @@ from d3s_dataset.errors import RecipeError
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.extras import late, require
+from d3s_dataset.utils.paths import cache_folder
 from generation.execution.scheduler import Engine, local_engine
 from generation.execution.worker import Spec
 from generation.images.pipeline import device_of
 from generation.images.rows import NO_MASK, Failed, Maker
 from generation.masks.finder import MaskFinder
-from generation.masks.store import MaskedSource, MaskStore, cache_folder
+from generation.masks.store import MaskedSource, MaskStore
 from generation.planning.plan import Plan, Row
 from generation.recipe.recipe import Recipe
 

@@ -9,10 +9,9 @@ from typing import NamedTuple
 from PIL import Image
 
 from d3s_dataset.errors import PhotoError
-from generation.sources.base import CONFIDENCE
+from generation.sources.base import CONFIDENCE, HALF
 
 GREY = (128, 128, 128)
-HALF = 128  # alpha from which a pixel is the object's
 Box = tuple[int, int, int, int]
 
 

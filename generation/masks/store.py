@@ -7,7 +7,6 @@ whole, so that several runs may share the folder. Nodes of a cluster compose gui
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from d3s_dataset.errors import PhotoError, one_line
 from d3s_dataset.utils.atomic import replacing
 from d3s_dataset.utils.pixels import UNREADABLE
-from generation.sources.base import CONFIDENCE, ImageSource, Photos
-
-HALF = 128  # from which a pixel is the object's, as in a cut-out's alpha
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be computed again: `D3S_CACHE`, else `d3s` in the user's cache folder (XDG)."""
-    if own := os.environ.get("D3S_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "d3s"
+from generation.sources.base import CONFIDENCE, HALF, ImageSource, Photos
 
 
 def is_exact(photo: Image.Image) -> bool:

@@ -19,6 +19,7 @@ from d3s_dataset.utils.pixels import UNREADABLE, eight_bits
 
 Photos = Mapping[int, Sequence[str]]
 CONFIDENCE = "mask_confidence"  # in the `info` of a photo whose alpha is not its own but a segmenter's: 0 to 1
+HALF = 128  # alpha from which a pixel is the object's
 
 
 class ImageSource(Protocol):

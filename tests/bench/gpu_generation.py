@@ -115,16 +115,19 @@ class Bench:
         self.found.cpu = self._cpu_side()
         for name, regions in (("ours, regions compiled", True), ("ours, compiled", False)):
             if not self._late(name):
-                with self._engine(compiled=not regions) as engine:
-                    if regions:
-                        engine.lanes[0].diffuser._pipe.unet.compile_repeated_blocks(dynamic=False)
-                    self._ours(name, engine)
+                self._optional(name, lambda name=name, regions=regions: self._compiled(name, regions))
         return self.found
+
+    def _compiled(self, name: str, regions: bool) -> None:
+        with self._engine(compiled=not regions) as engine:
+            if regions:
+                engine.lanes[0].diffuser._pipe.unet.compile_repeated_blocks(dynamic=False)
+            self._ours(name, engine)
 
     def _ours(self, name: str, engine: Engine) -> None:
         """Measure an engine, and how busy it keeps the GPU."""
-        self._way(name, lambda: self._rate(engine))
-        share = self._busy(lambda: self._few(engine)) if self.found.ways[name] else None
+        self.found.ways[name] = self._rate(engine)
+        share = self._busy(lambda: self._few(engine))
         self.found.busy |= {} if share is None else {name: share}
 
     def _late(self, name: str) -> bool:
@@ -133,13 +136,23 @@ class Bench:
         self.found.notes.append(f"{name}: left out for want of time")
         return True
 
-    def _way(self, name: str, measure: Callable[[], float]) -> None:
+    def _optional(self, name: str, measure: Callable[[], None]) -> None:
+        """Measure what not every device and build of torch has, a kernel or a compiler; else a line says why not.
+
+        A failure of plain calls or of ours without either is one of the bench, and ends it.
+        """
         note(f"bench-gpu: {name}")
         try:
-            self.found.ways[name] = measure()
-        except (RuntimeError, ModelError, NotImplementedError) as error:
+            measure()
+        except (RuntimeError, ModelError) as error:
             self.found.ways[name] = None
             self.found.notes.append(f"{name}: cannot run here: {one_line(error)[:120]}")
+
+    def _attend(self, name: str, engine: Engine) -> None:
+        def measure() -> None:
+            self.found.ways[name] = self._rate(engine)
+
+        self._optional(name, measure)
 
     def _engine(self, **more: Any) -> Engine:
         return local_engine(Spec(self.maker, self.found.batch, **more), [self.device], cores())
@@ -188,21 +201,20 @@ class Bench:
             for image in images:
                 image.save(io.BytesIO(), "jpeg", quality=95, subsampling=0)
 
-        self._way("diffusers, one call per row", lambda: self._seconds(lambda: call(1)))
-        alone = self.found.ways["diffusers, one call per row"]
-        while alone and self.found.batch > 2 and self.found.batch * alone > 4 * self.scale.batch_seconds:
+        alone = self.found.ways["diffusers, one call per row"] = self._seconds(lambda: call(1))
+        while self.found.batch > 2 and self.found.batch * alone > 4 * self.scale.batch_seconds:
             self.found.batch //= 2  # a batch is up to four times as fast
-        self._way("diffusers, one call per batch",
-                  lambda: self._seconds(lambda: call(self.found.batch)) / self.found.batch)  # fmt: skip
+        together = self._seconds(lambda: call(self.found.batch))
+        self.found.ways["diffusers, one call per batch"] = together / self.found.batch
 
     def _attention(self, engine: Engine) -> None:
         for name, kernel in ATTENTION.items():
             if not self._late(f"ours, {name}"):
                 with sdpa_kernel(kernel):
-                    self._way(f"ours, {name}", lambda: self._rate(engine))
+                    self._attend(f"ours, {name}", engine)
         if importlib.util.find_spec("xformers") and not self._late("ours, xformers"):
             engine.lanes[0].diffuser._pipe.enable_xformers_memory_efficient_attention()
-            self._way("ours, xformers", lambda: self._rate(engine))
+            self._attend("ours, xformers", engine)
             engine.lanes[0].diffuser._pipe.disable_xformers_memory_efficient_attention()
 
     def _parts(self, pipe: Any) -> None:

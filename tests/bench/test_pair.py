@@ -42,7 +42,8 @@ def test_the_curve(made, cached, shared_data):
                 assert weight < WEIGHT or read < 0.5 * left
             for width, weight in NECKS if division == DIVISIONS[0] else ():
                 neck, part = pair_study.neck(erm, division, weight, width)
-                shown(f"erm, then a neck of {width} with pair {weight:g}", division, neck, part)
+                read = shown(f"erm, then a neck of {width} with pair {weight:g}", division, neck, part)
+                assert weight < 10 or read < 0.5 * left
 
 
 def tuned(made, cached, shared_data, division: int, objective: str, weight: float) -> tuple[Study, float]:

@@ -128,9 +128,10 @@ def uninterrupted(tmp_path_factory):
     return out
 
 
-def test_kill_9_and_the_same_command_give_the_same_bytes(uninterrupted, tmp_path):
+@pytest.mark.parametrize("stops", [(1, 3), pytest.param((1, 3, 4), marks=pytest.mark.long)], ids=["twice", "thrice"])
+def test_kill_9_and_the_same_command_give_the_same_bytes(uninterrupted, tmp_path, stops):
     out = tmp_path / "d3s"
-    for shards in (1, 3):
+    for shards in stops:
         kill_at(out, shards)
         assert not (out / "manifest.json").exists()
     assert start(out).wait() == 0

@@ -33,7 +33,7 @@ def test_wilson_of_nothing_is_nan_and_of_all_ends_at_one():
     assert wilson(0, 6)[0] == 0
 
 
-@settings(max_examples=8, deadline=None)  # statsmodels collects all garbage in each call: half a second beside torch
+@settings(max_examples=20, deadline=None)  # statsmodels collects all garbage in each call: half a second beside torch
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12), missing=st.integers(0, 3))
 def test_holm_is_statsmodels(p, missing):
     found = holm([*p, *[math.nan] * missing])

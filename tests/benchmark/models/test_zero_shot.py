@@ -31,6 +31,7 @@ from benchmark.models.specs import Entry
 from benchmark.schemas import predictions, result
 from d3s_dataset.errors import ModelError
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
+from d3s_dataset.utils.paths import cache_folder
 
 TOWER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 EYE = {**TOWER, "image_size": 32, "patch_size": 8}
@@ -219,7 +220,7 @@ def test_a_cache_that_cannot_be_written_is_said(tiny, monkeypatch, tmp_path, cap
 def test_the_cache_folder_is_the_user_s(monkeypatch, tmp_path):
     monkeypatch.delenv("D3S_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert text_embeddings.cache_folder() == tmp_path / "d3s"
+    assert cache_folder() == tmp_path / "d3s"
 
 
 def test_names_and_templates():
