@@ -42,9 +42,9 @@ disentangle: $(INSTALLED)
 	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/disentangled
 	$(BIN)/python -m benchmark.train --model resnet10t --objective wasserstein --image-size 64 --epochs 8 \
 		--aligned-only sample --dataset demo/d3s --out demo/parts
-	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --erase leace \
+	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --null 5 --erase leace \
 		--dataset demo/d3s --out demo/disentangled
-	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 1 10 \
+	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 1 10 --null 5 \
 		--dataset demo/d3s --out demo/sweep
 	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --repeats 3 \
 		--dataset demo/d3s --out demo/disentangled
