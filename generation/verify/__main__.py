@@ -12,8 +12,7 @@ from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 from generation.verify.aggregate.consensus import METHODS
 from generation.verify.aggregate.rules import RULES, Rule
 from generation.verify.aggregate.worker_quality import Limits
-from generation.verify.crowds.base import CROWDS
-from generation.verify.crowds.exchange import exporting
+from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
 

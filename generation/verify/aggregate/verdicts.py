@@ -10,7 +10,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Verification, load_model, to_json
 from d3s_dataset.utils.atomic import write_atomic
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 FILE_NAME = "verdicts.json"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 @dataclass(frozen=True)

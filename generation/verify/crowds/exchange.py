@@ -5,16 +5,11 @@ from pathlib import Path
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.atomic import replacing
 from generation.verify.crowds.answers import Taken, take
-from generation.verify.crowds.base import CROWDS
+from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.crowds.csv_votes import header
 from generation.verify.prepare import tasks
 from generation.verify.prepare.tasks import IMAGES
 from generation.verify.votes.store import Store
-
-
-def exporting() -> list[str]:
-    """Return the names of the crowds that tasks or votes can be exported to."""
-    return [name for name, each in CROWDS.items() if each.export]
 
 
 def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]:

@@ -30,7 +30,7 @@ from generation.verify.server.security import policy
 from generation.verify.server.tokens import BadLink, Links
 from generation.verify.votes.assignments import Client, Closed, Desk, Taken
 from generation.verify.votes.secret import anonymous
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 from generation.verify.votes.writer import Writer
 
 _HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ from generation.verify.crowds.colleagues import shown_name
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.assignments import Desk
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 _RECENT = 600.0  # seconds over which the speed is measured
 _MOST = 24  # disputed images per question that are sent

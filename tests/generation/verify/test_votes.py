@@ -1,5 +1,6 @@
 """The file of votes: whatever comes, in whatever order, nobody counts twice and the last answer is the one."""
 
+import sqlite3
 import stat
 
 import pytest
@@ -10,7 +11,7 @@ from d3s_dataset.errors import VerifyError
 from generation.verify.prepare.tasks import Item, Task, Tasks
 from generation.verify.votes.assignments import Closed, Desk
 from generation.verify.votes.secret import anonymous, secret
-from generation.verify.votes.store import Store, Vote
+from generation.verify.votes.store import Kept, Store, Vote
 
 ANSWERS = st.sampled_from(["yes", "no", "unsure"])
 VOTES = st.builds(
@@ -170,3 +171,35 @@ def test_a_task_that_was_not_begun_comes_back_soon_and_one_under_way_does_not(tm
     assert office.seat("prolific:b", "prolific:2")  # the first one has answered nothing
     office.vote([Vote("prolific:b", "i0", "unsafe", "no", seconds=9.0)])
     assert office.seat("prolific:c", "prolific:3") is None
+
+
+OLDER = """
+CREATE TABLE votes (worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, revision INTEGER NOT NULL,
+    answer TEXT NOT NULL, seconds REAL, source TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (worker, item, question, revision)) {0};
+CREATE TABLE sittings (task TEXT NOT NULL, worker TEXT NOT NULL, session TEXT NOT NULL UNIQUE, begun REAL NOT NULL,
+    finished REAL, comment TEXT NOT NULL DEFAULT '', PRIMARY KEY (task, worker)) {0};
+CREATE TABLE imported (worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (worker, item, question, source)) {0};
+INSERT INTO votes VALUES ('person:a', 'i0', 'unsafe', 1, 'no', 2.5, 'page', 17e8);
+INSERT INTO sittings (task, worker, session, begun) VALUES ('t0', 'person:a', 'person:a:t0', 17e8);
+"""
+
+
+@pytest.mark.parametrize("options", ["STRICT, WITHOUT ROWID", ""])
+def test_a_file_of_an_older_version_opens_and_goes_on(tmp_path, options):
+    base = sqlite3.connect(tmp_path / "votes.sqlite")
+    base.executescript(OLDER.format(options))
+    before = base.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    base.close()
+    office = desk(tmp_path)
+    assert office.store.last() == [Vote("person:a", "i0", "unsafe", "no", 1, 2.5, "page", 17e8)]
+    assert [seat.answered for seat in office.sittings()] == [True]  # it has no visit
+    assert office.sitting("t0", "person:a") == office.sittings()[0]
+    assert office.sitting("t1", "person:a") is None
+    assert office.vote([Vote("person:a", "i0", "unsafe", "yes", 2)])[0] == Kept("new", "yes", 2)
+    assert office.seat("person:a").task == "t0"  # it goes on
+    office.store.close()
+    base = sqlite3.connect(tmp_path / "votes.sqlite")
+    assert set(before) <= set(base.execute("SELECT name, sql FROM sqlite_master").fetchall())
+    base.close()
