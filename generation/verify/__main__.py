@@ -16,6 +16,7 @@ from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
 
+_PAY = 1.0  # per task, where no pay is given
 late = partial(extras.late, extra="verify")
 
 
@@ -26,11 +27,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    wish = Wish(args.images, args.per_task, args.gold, args.annotators, args.seed, args.examples)
+    wish = Wish(args.images, args.per_task, args.gold, args.annotators, args.seed, args.examples, args.pay, args.fee)
     made = prepare(fetch_all(args.release), args.out, wish)
     known = len(made.items) - len(made.images)
+    pay = _PAY if args.pay is None else args.pay
     say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, and {known:,} gold questions")
-    for line in estimate(len(made.tasks), len(made.items), made.workers, Terms(args.pay, args.fee, args.seconds)):
+    for line in estimate(len(made.tasks), len(made.items), made.workers, Terms(pay, args.fee, args.seconds)):
         say(line)
     say(f"written: {args.out}")
 
@@ -39,7 +41,7 @@ def _serve(args: argparse.Namespace) -> None:
     page = late("generation.verify.server.serve")
     given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
     page_bounds = page.Bounds(args.open_per_address, args.floor)
-    given = (*given, args.connections_per_address, page_bounds)
+    given = (*given, args.connections_per_address, page_bounds, args.consent, args.minimum_age)
     page.serve(args.tasks, page.Counter(*given))
 
 
@@ -166,7 +168,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add("--annotators", type=natural, default=5, help="annotators per image")
     add("--seed", type=_whole, default=0, help="random seed of the sample")
     add("--examples", metavar="DIR", help="example photos in ImageNet's layout (default: cropped from the guides)")
-    add("--pay", type=_positive, default=1.0, help="payment per task, for the cost estimate")
+    add("--pay", type=_positive, help=f"payment per task, recorded for the monitor; else the estimate takes {_PAY:g}")
     add("--fee", type=_positive, default=20.0, help="platform fee in percent, for the cost estimate")
     add("--seconds", type=natural, default=8, help="seconds per image, for the time estimate")
 
@@ -175,7 +177,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.set_defaults(run=_serve)
     add("tasks", type=Path, help="tasks folder written by prepare; votes are stored in it")
-    add("--people", nargs="+", default=[], metavar="NAME", help="colleagues; one link is printed per name")
+    add(
+        "--people",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="colleagues: anna or 'anna=Anna Müller'; prints links",
+    )
     add("--completion-code", metavar="CODE", help="Prolific completion code; prints the study URL")
     add("--mturk", action="store_true", help="print the ExternalQuestion for Mechanical Turk")
     add("--host", default="127.0.0.1", help="address to bind")
@@ -185,6 +193,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--open-per-address", type=natural, default=10, help="open tasks per client address, for crowd workers")
     add("--floor", type=_positive, default=1.0, help="minimum seconds per image; faster tasks are held for review")
     add("--days", type=_positive, default=14.0, help="days until links expire")
+    add("--consent", type=Path, metavar="FILE", help="text (.txt or .md) that annotators agree to before they begin")
+    add("--minimum-age", type=natural, metavar="YEARS", help="age that crowd workers confirm before they begin")
 
 
 def _add_export(out: Parser) -> None:

@@ -27,6 +27,7 @@ from generation.verify.aggregate.verdicts import Verdicts
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.images import SPLIT
 from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes import annotators
 from generation.verify.votes.secret import anonymous, secret
 from generation.verify.votes.store import Store, Vote
 
@@ -61,11 +62,12 @@ def apply(release: Path, folder: Path, out: Path) -> Manifest:
 
 def _votes(folder: Path, found: Verdicts) -> list[Vote]:
     store = Store(folder)
-    votes = store.last()
+    votes, excluded = store.last(), annotators.excluded(store)
     store.close()
-    if results.votes_digest(votes) != found.votes_digest:
+    if results.votes_digest(votes, excluded) != found.votes_digest:
         raise VerifyError(
-            f"there are votes newer than the verdicts: type `python -m generation.verify aggregate {folder}` again"
+            "there are votes newer than the verdicts, or exclusions: type "
+            f"`python -m generation.verify aggregate {folder}` again"
         )
     return votes
 

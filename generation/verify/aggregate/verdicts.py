@@ -1,6 +1,6 @@
 """verdicts.json: output of aggregate and input of apply; annotators are anonymised."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -48,9 +48,10 @@ class Verdicts(_Strict):
     rows: dict[str, Verdict]
 
 
-def votes_digest(votes: Sequence[Vote]) -> str:
-    """Return a digest of votes, to detect newer ones."""
-    return digest(sorted([vote.worker, vote.item, vote.question, vote.answer] for vote in votes))
+def votes_digest(votes: Sequence[Vote], excluded: Iterable[str] = ()) -> str:
+    """Return a digest of votes and of the annotators whom the owner excluded, to detect newer ones."""
+    given = sorted([vote.worker, vote.item, vote.question, vote.answer] for vote in votes)
+    return digest([given, sorted(excluded)] if excluded else given)
 
 
 def read(folder: Path) -> Verdicts:

@@ -36,6 +36,8 @@ class Wish:
         workers: annotators per image.
         seed: random seed of the sample and its order.
         examples: folder of photos in ImageNet's layout; None crops them from the guides.
+        pay: payment per task, recorded for the monitor; None where it is not known.
+        fee: platform fee in percent, recorded with the pay.
     """
 
     images: int | None = None
@@ -44,6 +46,8 @@ class Wish:
     workers: int = 5
     seed: int = 0
     examples: str | None = None
+    pay: float | None = None
+    fee: float = 20.0
 
 
 def prepare(release: Path, out: Path, wish: Wish) -> Tasks:
@@ -83,6 +87,8 @@ def _fill(folder: Path, origin: Origin, rows: list[Candidate], wish: Wish) -> Ta
         name=origin.manifest.name,
         drawn=drawn,
         workers=wish.workers,
+        pay=wish.pay or None,
+        fee=wish.fee if wish.pay else None,
         backgrounds=origin.manifest.backgrounds,
         examples=_examples(folder / files.IMAGES, origin, rows, items, wish.examples),
         items=sorted(items, key=lambda item: item.id),

@@ -62,6 +62,7 @@ class Tasks(_Strict):
         name: name of the release.
         drawn: description of the sample, copied into the rows.
         workers: annotators per image.
+        pay: payment per task, in any currency; None where it was not given. `fee` comes on top, in percent.
         backgrounds: names of the labels.
         examples: class -> example photos, files in `images/`.
     """
@@ -71,6 +72,8 @@ class Tasks(_Strict):
     name: str
     drawn: str
     workers: int
+    pay: float | None = None
+    fee: float | None = None
     backgrounds: list[str]
     examples: dict[int, list[str]]
     items: list[Item]

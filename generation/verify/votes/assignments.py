@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, Table, Update, func, select, tuple_, 
 from d3s_dataset.errors import VerifyError
 from generation.verify.prepare.questions import QUESTIONS
 from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes.annotators import excluded_in
 from generation.verify.votes.store import Store, keep
 from generation.verify.votes.tables import HOLDERS, REFUSED, SITTINGS, VISITS, insert
 from generation.verify.votes.vote import Kept, Vote
@@ -101,14 +102,14 @@ class Desk:
                 None: the signed link holds the name.
 
         Returns:
-            the assignment; None where no task is left for this worker.
+            the assignment; None where no task is left for this worker, or the owner excluded them.
 
         Raises:
             Closed: the session is another worker's, or too many tasks are open for this address or browser.
             Taken: another browser owns the id.
         """
         if client:
-            self._claim(worker, client)
+            self.claim(worker, client)
         with self.store.transaction() as base:
             known = [Sitting(*row) for row in base.execute(_sittings())]
             for each in known:
@@ -116,7 +117,7 @@ class Desk:
                     raise Closed("this session belongs to another worker")
                 if each.worker == worker and (each.session == session or (session is None and not each.finished)):
                     return each
-            task = self._free(known, worker)
+            task = None if worker in excluded_in(base) else self._free(known, worker)
             if task is None:
                 return None
             if client:
@@ -127,7 +128,7 @@ class Desk:
             base.execute(VISITS.insert().values(task=task, worker=worker, address=address, holder=holder))
             return Sitting(task, worker, named, now, None, "")
 
-    def _claim(self, worker: str, client: Client) -> None:
+    def claim(self, worker: str, client: Client) -> None:
         """Record the first client with a worker id; raise Taken for any other, after counting it."""
         with self.store.transaction() as base:
             claim = insert(HOLDERS, base.dialect.name).values(worker=worker, holder=client.holder)

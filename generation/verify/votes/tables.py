@@ -54,6 +54,17 @@ VISITS = _table(
 # The browser that owns a worker id, and the number of other browsers' claims to it.
 HOLDERS = _table("holders", _key("worker"), _text("holder"))
 REFUSED = _table("refused", _key("worker"), _whole("times"))
+# About annotators: display names, agreements to texts with a confirmed age in years (0: none), exclusions and undos.
+NAMES = _table("names", _key("worker"), _text("name"))
+TEXTS = _table("texts", _key("digest"), _text("text"))
+AGREEMENTS = _table(
+    "agreements", _key("worker"), _key("text"), _whole("age", primary_key=True), _real("at", nullable=False)
+)
+EXCLUSIONS = _table(
+    "exclusions",
+    *(_key("worker"), _whole("number", primary_key=True), _whole("undone")),
+    *(_text("reason"), _real("at", nullable=False)),
+)
 
 
 def insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
