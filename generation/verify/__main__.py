@@ -10,11 +10,14 @@ from d3s_dataset.load import fetch_all
 from d3s_dataset.utils import extras
 from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 from generation.verify.aggregate.consensus import METHODS
-from generation.verify.aggregate.rules import RULES, Rule
+from generation.verify.aggregate.rules import RULES
+from generation.verify.aggregate.stopping import fewest
 from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
+from generation.verify.prepare.rounds import Rule, annotators, chosen, probability, rounds
+from generation.verify.prepare.tasks import read
 
 _PAY = 1.0  # per task, where no pay is given
 late = partial(extras.late, extra="verify")
@@ -27,12 +30,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    wish = Wish(args.images, args.per_task, args.gold, args.annotators, args.seed, args.examples, args.pay, args.fee)
+    rule = Rule(args.rule, args.least, args.ties, args.posterior)
+    workers, planned = annotators(args.rounds, args.annotators, rule), tuple(args.rounds or ())
+    wish = Wish(
+        *(args.images, args.per_task, args.gold, workers, planned, rule),
+        *(args.seed, args.examples, args.pay, args.fee),
+    )
     made = prepare(fetch_all(args.release), args.out, wish)
     known = len(made.items) - len(made.images)
     pay = _PAY if args.pay is None else args.pay
     say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, and {known:,} gold questions")
-    for line in estimate(len(made.tasks), len(made.items), made.workers, Terms(pay, args.fee, args.seconds)):
+    terms = Terms(pay, args.fee, args.seconds)
+    least = fewest(rule, workers) if made.stops else workers
+    for line in estimate(len(made.tasks), len(made.items), workers, terms, least):
         say(line)
     say(f"written: {args.out}")
 
@@ -72,7 +82,7 @@ def _aggregate(args: argparse.Namespace) -> None:
         say(f"written: {args.out} ({len(found):,} tasks, {undecided:,} of them ties without a label)")
         return
     limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
-    rule = Rule(args.rule, args.least, args.ties)
+    rule = chosen(read(args.tasks).rule, args.rule, args.least, args.ties)
     found = module.aggregate(args.tasks, rule, limits, args.count_fast)
     verdicts = [each.verified for each in found.rows.values()]
     say(f"{len(verdicts):,} images have votes: {verdicts.count(True):,} verified, {verdicts.count(False):,} not, "
@@ -80,6 +90,8 @@ def _aggregate(args: argparse.Namespace) -> None:
     for name, each in found.verification.agreement.items():
         interval = f", 95 % interval {each.low:.3f} to {each.high:.3f}" if each.low is not None else ""
         say(f"agreement on {name}: alpha {'undefined' if each.alpha is None else f'{each.alpha:.3f}'}{interval}")
+    for line in found.rounds.lines() if found.rounds else []:
+        say(line)
     for name, why in found.left_out.items():
         say(f"excluded: {name}: {why}")
     say(f"written: {args.tasks / 'verdicts.json'}, {args.tasks / module.REPORT}")
@@ -120,7 +132,11 @@ class _Commands(Parser):
 
 
 _EXAMPLES = {
-    "prepare": ("demo/d3s --out tasks", "org/d3s --out tasks --images 2000 --annotators 3"),
+    "prepare": (
+        "demo/d3s --out tasks",
+        "org/d3s --out tasks --images 2000 --annotators 3",
+        "org/d3s --out tasks --rounds 3+2 --rule majority",
+    ),
     "serve": (
         "tasks --people ada grace",
         "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
@@ -157,7 +173,7 @@ def parser() -> Parser:
     return parser
 
 
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
+def _add_prepare(parser: Parser) -> None:
     add = parser.add_argument
     parser.set_defaults(run=_prepare)
     add("release", help="folder or Hub repo such as org/d3s (read-only)")
@@ -165,12 +181,20 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add("--images", type=natural, help="number of images, sampled at random (default: all of validation)")
     add("--per-task", type=natural, default=25, help="images per task")
     add("--gold", type=_whole, default=3, help="gold (attention-check) questions per task, in addition")
-    add("--annotators", type=natural, default=5, help="annotators per image")
+    add("--annotators", type=natural, help="annotators per image (default: 5, or the sum of --rounds)")
+    add("--rounds", type=rounds, metavar="N+N", help="annotators per round, such as 3+2: images that are decided stop")
+    add("--rule", choices=RULES, default="full", help="decision rule, which the rounds stop for; aggregate's default")
+    add("--least", type=natural, default=3, help="minimum votes per image")
+    add("--ties", choices=("yes", "no"), help="majority: answer that wins a tie; by default ties have no verdict")
+    add("--posterior", type=probability, default=0.99, help="dawid-skene: probability at which an image stops")
     add("--seed", type=_whole, default=0, help="random seed of the sample")
     add("--examples", metavar="DIR", help="example photos in ImageNet's layout (default: cropped from the guides)")
     add("--pay", type=_positive, help=f"payment per task, recorded for the monitor; else the estimate takes {_PAY:g}")
     add("--fee", type=_positive, default=20.0, help="platform fee in percent, for the cost estimate")
     add("--seconds", type=natural, default=8, help="seconds per image, for the time estimate")
+    parser.only_with("--rule majority", "--ties")
+    parser.only_with("--rule dawid-skene", "--posterior")
+    parser.only_with("--rounds", "--posterior")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -218,8 +242,8 @@ def _add_aggregate(parser: Parser) -> None:
     add, rules = parser.add_argument, ", ".join(RULES)
     parser.set_defaults(run=_aggregate)
     add("tasks", type=Path, nargs="?", help="tasks folder")
-    add("--rule", choices=RULES, default="full", help=f"decision rule: {rules}")
-    add("--least", type=natural, default=3, help="minimum votes per image")
+    add("--rule", choices=RULES, help=f"decision rule: {rules} (default: as prepare recorded it)")
+    add("--least", type=natural, help="minimum votes per image (default: as prepare recorded it)")
     add("--ties", help="majority: label that wins a tie (yes or no for tasks); by default ties have no verdict")
     add("--min-gold", type=_positive, default=0.7, help="exclude annotators below this accuracy on gold questions")
     add("--min-agreement", type=_positive, default=0.5, help="exclude annotators below this majority agreement")
@@ -237,7 +261,7 @@ def _add_aggregate(parser: Parser) -> None:
     parser.only_with("--votes", "--method", "--out")
     parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")
     parser.only_where(
-        lambda args: (args.rule if args.votes is None else args.method) == "majority",
+        lambda args: (args.rule if args.votes is None else args.method) in (None, "majority"),
         "goes with --rule majority, or with --votes and --method majority",
         "--ties",
     )

@@ -9,20 +9,22 @@ from pathlib import Path
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.manifest import Agreement, Verification
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import warn
+from d3s_dataset.utils.cli import note, warn
 from d3s_dataset.utils.tables import csv_bytes
 from generation.verify.aggregate import verdicts as results
 from generation.verify.aggregate.agreement import alpha, interval, table
 from generation.verify.aggregate.consensus import Label, collect, dawid_skene, label
 from generation.verify.aggregate.disagreements import disputes
 from generation.verify.aggregate.report import Study, render
-from generation.verify.aggregate.rules import RULES, Rule, decide, speaks_for
-from generation.verify.aggregate.verdicts import Verdict, Verdicts
+from generation.verify.aggregate.rules import RULES, decide, speaks_for
+from generation.verify.aggregate.stopping import progress
+from generation.verify.aggregate.verdicts import Rounds, Verdict, Verdicts
 from generation.verify.aggregate.worker_quality import Limits, Quality, left_out, qualities
 from generation.verify.crowds.colleagues import shown_name
 from generation.verify.crowds.csv_votes import read_rows
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.questions import ANSWERS, NAMES
+from generation.verify.prepare.rounds import Rule, told
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes import annotators
 from generation.verify.votes.secret import anonymous, secret
@@ -75,8 +77,9 @@ def judge(
     quality = qualities(held, votes, excluded=excluded)
     without = left_out(quality, limits, fast, excluded)
     counted = [vote for vote in votes if vote.worker not in without]
-    posterior = _posteriors(counted)
+    posterior = posteriors(counted)
     rows = _verdicts(held, counted, posterior, rule)
+    rounds = _rounds(held, counted, posterior, rule, rows) if held.stops else None
     verification = Verification(
         release=held.release,
         drawn=held.drawn,
@@ -93,12 +96,40 @@ def judge(
         drawn=held.drawn,
         left_out={names[worker]: why for worker, why in without.items()},
         verification=verification,
+        rounds=rounds,
         rows=rows,
     )
     return found, {names[worker]: each for worker, each in quality.items()}
 
 
-def _posteriors(votes: Sequence[Vote]) -> dict[str, float]:
+def _rounds(
+    held: Tasks, votes: Sequence[Vote], posterior: Mapping[str, float], rule: Rule, rows: Mapping[str, Verdict]
+) -> Rounds:
+    """Return the votes saved; raises VerifyError where the rounds stopped before this rule had its verdicts."""
+    now = progress(held, votes, rule, posterior)
+    stopped = held.rule or Rule()
+    if rule != stopped:
+        early = now.open.keys() - progress(held, votes, stopped, posterior).open.keys()
+        if early:
+            raise VerifyError(
+                f"the rounds stopped for {told(stopped)}: expected that rule, as further votes could change the "
+                f"verdict of {len(early):,} finished images under {told(rule)}"
+            )
+        note(f"the rounds stopped for {told(stopped)}; no finished image can differ under {told(rule)}")
+    sure = [max(p, 1 - p) for row in rows.values() if row.verified is not None and (p := row.posterior) is not None]
+    by_posterior = rule.name == "dawid-skene" and sure
+    return Rounds(
+        plan=held.rounds,
+        wanted=now.wanted,
+        saved=now.saved,
+        decided=now.decided,
+        open=len(now.open),
+        errors=round(sum(1 - p for p in sure), 2) if by_posterior else None,
+        least_sure=min(sure) if by_posterior else None,
+    )
+
+
+def posteriors(votes: Sequence[Vote]) -> dict[str, float]:
     """Return the probability that all three questions support an item; gold questions inform worker confusion too."""
     found: dict[str, float] = defaultdict(lambda: 1.0)
     for question in NAMES:

@@ -15,6 +15,7 @@ from d3s_dataset.manifest import load_model, to_json
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from d3s_dataset.utils.atomic import write_atomic
 from generation.verify.prepare.questions import QUESTIONS
+from generation.verify.prepare.rounds import Rule
 
 FILE_NAME = "tasks.json"
 IMAGES = "images"
@@ -63,6 +64,9 @@ class Tasks(_Strict):
         drawn: description of the sample, copied into the rows.
         workers: annotators per image.
         pay: payment per task, in any currency; None where it was not given. `fee` comes on top, in percent.
+        rounds: annotators per round; empty for a single round of `workers`.
+        rule: decision rule, which the rounds stop for; None in older versions.
+        per_task: images of a task that is made up during the rounds; `gold` more are gold questions.
         backgrounds: names of the labels.
         examples: class -> example photos, files in `images/`.
     """
@@ -74,6 +78,10 @@ class Tasks(_Strict):
     workers: int
     pay: float | None = None
     fee: float | None = None
+    rounds: list[int] = []
+    rule: Rule | None = None
+    per_task: int = 25
+    gold: int = 3
     backgrounds: list[str]
     examples: dict[int, list[str]]
     items: list[Item]
@@ -93,6 +101,11 @@ class Tasks(_Strict):
     def task_of(self) -> dict[str, str]:
         """Item id -> task id."""
         return {item: task.id for task in self.tasks for item in task.items}
+
+    @property
+    def stops(self) -> bool:
+        """Whether images that further votes cannot change get none."""
+        return len(self.rounds) > 1
 
     @property
     def images(self) -> list[Item]:
