@@ -4,6 +4,7 @@ An item is an image of the release, or a gold question with its right answers in
 this file: pages and exports show items by their id, which does not reveal the kind.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -117,15 +118,15 @@ class Tasks(_Strict):
         name = self.backgrounds[item.background]
         return next((each.phrase for each in BACKGROUNDS if each.name == name), f"in this setting: {name}")
 
-    def pictures(self, task: str) -> set[str]:
-        """Return the files that a task may show."""
-        items = [self.by_id[each] for each in self.task_by_id[task].items]
-        shown = {name for item in items for name in (item.image, item.guide) if name}
-        return shown.union(*(self.examples.get(item.foreground, []) for item in items))
+    def pictures(self, items: Iterable[str]) -> set[str]:
+        """Return the files that an assignment of some items may show."""
+        found = [self.by_id[each] for each in items]
+        shown = {name for item in found for name in (item.image, item.guide) if name}
+        return shown.union(*(self.examples.get(item.foreground, []) for item in found))
 
     def all_pictures(self) -> list[str]:
         """Return all files that the tasks show, sorted."""
-        return sorted(set().union(*(self.pictures(task.id) for task in self.tasks)))
+        return sorted(self.pictures(item for task in self.tasks for item in task.items))
 
 
 def read(folder: Path) -> Tasks:
@@ -151,9 +152,9 @@ def thing(item: Item) -> str:
     return classes()[item.foreground].synonym
 
 
-def shown_items(tasks: Tasks, task: str, images: str) -> list[dict[str, Any]]:
-    """Return the views of a task's items in order; `images` is the base URL of their pictures."""
-    return [shown(tasks, tasks.by_id[name], images) for name in tasks.task_by_id[task].items]
+def shown_items(tasks: Tasks, items: Iterable[str], images: str) -> list[dict[str, Any]]:
+    """Return the views of some items in order; `images` is the base URL of their pictures."""
+    return [shown(tasks, tasks.by_id[name], images) for name in items]
 
 
 def shown(tasks: Tasks, item: Item, images: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Standing:
         self._fast: set[str] = set()
         self._left_out: set[str] = set()
         self._complete = {item.id: 0 for item in tasks.images}
+        self._tallies: dict[str, tuple[Tally, ...]] = dict.fromkeys(self._complete, ((0, 0),) * len(self._asked))
         # In an order that says nothing, so that images with equally many votes come in a random one.
         order = sorted(self._complete, key=lambda item: digest([tasks.release, "rounds", item]))
         self._levels: list[dict[str, None]] = [dict.fromkeys(order), *({} for _ in range(tasks.workers))]
@@ -87,8 +88,8 @@ class Standing:
             if item in self._complete:
                 self._levels[self._level(item)].pop(item, None)
                 self._complete[item] = sum(self._whole(item, worker) for worker in self._counted(item))
-                to_come = self.tasks.workers - self._complete[item]
-                if still_open(self.tally(item), to_come, self.rule, self.posterior.get(item)):
+                to_come, self._tallies[item] = self.tasks.workers - self._complete[item], self._tally(item)
+                if still_open(self._tallies[item], to_come, self.rule, self.posterior.get(item)):
                     self._levels[self._level(item)][item] = None
 
     def _level(self, item: str) -> int:
@@ -101,8 +102,7 @@ class Standing:
     def _whole(self, item: str, worker: str) -> bool:
         return self._asked <= self._given.get(item, {}).get(worker, {}).keys()
 
-    def tally(self, item: str) -> tuple[Tally, ...]:
-        """Return (supporting, all) answers that count, per question that the rule asks."""
+    def _tally(self, item: str) -> tuple[Tally, ...]:
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for worker in self._counted(item):
             for question, answer in self._given[item][worker].items():
@@ -112,6 +112,19 @@ class Standing:
     def open(self) -> dict[str, int]:
         """Return the open images and how many annotators' votes each of them has."""
         return {item: complete for complete, items in enumerate(self._levels) for item in items}
+
+    def tallies(self) -> dict[str, tuple[Tally, ...]]:
+        """Return the open images' (supporting, all) answers that count, per question that the rule asks."""
+        return {item: self._tallies[item] for items in self._levels for item in items}
+
+    def counted(self) -> list[Vote]:
+        """Return the votes that count."""
+        return [
+            Vote(worker, item, question, answer)
+            for item in self._given
+            for worker in self._counted(item)
+            for question, answer in self._given[item][worker].items()
+        ]
 
     def seen(self, worker: str) -> set[str]:
         """Return the items that an annotator has answered, in part at least."""

@@ -141,8 +141,8 @@ def create(office: Office) -> FastAPI:
         elif seat.finished:
             response = say(request, "Submitted", "Thank you! This task is submitted.", 200, **back)
         else:
-            items = shown_items(tasks, what["task"], f"/t/{token}/images")
-            mine = set(tasks.task_by_id[what["task"]].items)
+            mine = desk.items(what["task"])
+            items = shown_items(tasks, mine, f"/t/{token}/images")
             given: dict[str, dict[str, Any]] = {}
             for vote in desk.store.last(what["worker"]):
                 if vote.item in mine:
@@ -155,7 +155,7 @@ def create(office: Office) -> FastAPI:
     @app.post("/t/{token}/votes")
     async def vote(token: str, answer: Answer) -> Response:
         what = links.read("task", token)
-        if tasks.task_of.get(answer.item) != what["task"]:
+        if answer.item not in desk.items(what["task"]):
             raise BadLink("this link is for another task")
         given = Vote(
             what["worker"], answer.item, answer.question, answer.answer, answer.revision, answer.seconds, at=time.time()
@@ -172,7 +172,7 @@ def create(office: Office) -> FastAPI:
 
     @app.get("/t/{token}/images/{name}")
     def image(token: str, name: str) -> Response:
-        if name not in tasks.pictures(links.read("task", token)["task"]):
+        if name not in tasks.pictures(desk.items(links.read("task", token)["task"])):
             raise BadLink("this link is for another task")
         return office.picture(name)
 

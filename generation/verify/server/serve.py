@@ -15,6 +15,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.cli import say
 from generation.verify.crowds.colleagues import named, person, shown_name
 from generation.verify.prepare import tasks
+from generation.verify.rounds.assigner import AdaptiveAssigner
 from generation.verify.server.app import create
 from generation.verify.server.connections import BACKLOG, most_connections, protocol
 from generation.verify.server.consent import read_text
@@ -82,9 +83,9 @@ def serve(folder: Path, counter: Counter) -> None:
         base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
         store, links = Store(folder), Links(key, counter.days)
         _name_people(store, key, counter.people)
-        https = base.startswith("https:")
-        office = Office(Desk(held, store, counter.bounds), folder, links, key, counter.code, https, gate)
-        app = Guard(create(office), base)
+        https, assigner = base.startswith("https:"), AdaptiveAssigner(held, store) if held.stops else None
+        desk = Desk(held, store, counter.bounds, assigner=assigner)
+        app = Guard(create(Office(desk, folder, links, key, counter.code, https, gate)), base)
         for line in addresses(base, links, counter):
             say(line)
         before = signal.signal(signal.SIGTERM, _stop)

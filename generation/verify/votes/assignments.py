@@ -2,15 +2,19 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from sqlalchemy import Connection, Select, Table, Update, func, select, tuple_, update
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.identity import digest
 from generation.verify.prepare.questions import QUESTIONS
 from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes import drawn
 from generation.verify.votes.annotators import excluded_in
+from generation.verify.votes.drawn import Drawn
 from generation.verify.votes.store import Store, keep
 from generation.verify.votes.tables import HOLDERS, REFUSED, SITTINGS, VISITS, insert
 from generation.verify.votes.vote import Kept, Vote
@@ -70,6 +74,21 @@ class Sitting:
         return self.begun > now - (_PATIENCE if self.answered else min(_LEASE, _PATIENCE))
 
 
+class Assigner(Protocol):
+    """What a study with rounds hands out."""
+
+    def draw(self, base: Connection, worker: str, under_way: list[tuple[str, str]], without: set[str]) -> list[str]:
+        """Return the items of a worker's next assignment in display order; none where nothing is open for them.
+
+        Args:
+            base: the transaction in which the assignment is recorded.
+            worker: worker id.
+            under_way: (worker, item) of the assignments in progress.
+            without: items that this worker was assigned before.
+        """
+        ...
+
+
 class Desk:
     """Assigns tasks and records votes for open ones.
 
@@ -77,10 +96,20 @@ class Desk:
         tasks: all tasks.
         store: the votes.
         bounds: limits for crowd workers.
+        assigner: with rounds: makes up the assignments; without, they are those of `tasks`.
     """
 
-    def __init__(self, tasks: Tasks, store: Store, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, tasks: Tasks, store: Store, bounds: Bounds | None = None, assigner: Assigner | None = None
+    ) -> None:
         self.tasks, self.store, self.bounds = tasks, store, bounds or Bounds()
+        if tasks.stops and assigner is None:
+            raise TypeError("expected an assigner for a study with rounds")
+        self._assigner, self._drawn = assigner if tasks.stops else None, Drawn(store)
+
+    def items(self, task: str) -> Sequence[str]:
+        """Return the items of an assignment, in display order."""
+        return self._drawn.items(task) if self._assigner else self.tasks.task_by_id[task].items
 
     def sittings(self) -> list[Sitting]:
         """Return all assignments."""
@@ -117,12 +146,14 @@ class Desk:
                     raise Closed("this session belongs to another worker")
                 if each.worker == worker and (each.session == session or (session is None and not each.finished)):
                     return each
-            task = None if worker in excluded_in(base) else self._free(known, worker)
+            task, items = (None, []) if worker in excluded_in(base) else self._next(base, known, worker)
             if task is None:
                 return None
             if client:
                 self._check_open(known, client)
             named, now = session or f"{worker}:{task}", time.time()
+            if items:
+                drawn.write(base, task, worker, items)
             base.execute(SITTINGS.insert().values(task=task, worker=worker, session=named, begun=now))
             address, holder = (client.address, client.holder) if client else ("", "")
             base.execute(VISITS.insert().values(task=task, worker=worker, address=address, holder=holder))
@@ -150,6 +181,16 @@ class Desk:
         if sum(each.address == client.address for each in under_way) >= self.bounds.per_address:
             raise Closed("too many open tasks from your network address: try again in a few minutes")
 
+    def _next(self, base: Connection, known: list[Sitting], worker: str) -> tuple[str | None, list[str]]:
+        """Return a worker's next task, None where nothing is left, and its items where they were made up for it."""
+        if self._assigner is None:
+            return self._free(known, worker), []
+        now = time.time()
+        under_way = [(each.task, each.worker) for each in known if not each.finished and each.holds(now)]
+        given = self._drawn.among(base, under_way)
+        items = self._assigner.draw(base, worker, given, drawn.had(base, worker))
+        return digest([self.tasks.release, worker, items])[:12] if items else None, items
+
     def _free(self, known: list[Sitting], worker: str) -> str | None:
         now = time.time()
         taken = Counter(each.task for each in known if each.holds(now))
@@ -159,8 +200,9 @@ class Desk:
 
     def vote(self, votes: list[Vote]) -> list[Kept | Closed]:
         """Record votes in one transaction, each only if its task is open for its worker."""
-        named = [(self.tasks.task_of[vote.item], vote.worker) for vote in votes]
         with self.store.transaction() as base:
+            of = drawn.task_of(base, votes) if self._assigner else {}
+            named = [(of.get((v.worker, v.item), self.tasks.task_of[v.item]), v.worker) for v in votes]
             begun, now = _open_since(base, set(named)), time.time()
             # The client's clock is not trusted: at most the time elapsed on the server.
             timed = [_timed(vote, now - begun[each]) for vote, each in zip(votes, named, strict=True) if each in begun]
@@ -175,14 +217,14 @@ class Desk:
             Closed: it was submitted already.
         """
         answered = {(vote.item, vote.question) for vote in self.store.last(worker)}
-        missing = sum((item, q.name) not in answered for item in self.tasks.task_by_id[task].items for q in QUESTIONS)
+        missing = sum((item, q.name) not in answered for item in self.items(task) for q in QUESTIONS)
         if missing:
             return missing
         with self.store.transaction() as base:
             begun, now = _open_since(base, {(task, worker)}).get((task, worker)), time.time()
             if begun is None:
                 raise _closed()
-            pace = (now - begun) / len(self.tasks.task_by_id[task].items)
+            pace = (now - begun) / len(self.items(task))
             if pace < self.bounds.floor:
                 base.execute(_one(VISITS, task, worker).values(fast=pace))
             base.execute(_one(SITTINGS, task, worker).values(finished=now, comment=comment))

@@ -12,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, Select, Table, func, insert, select, tuple_
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, insert, select, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from generation.verify.votes.sqlite import File
-from generation.verify.votes.tables import IMPORTED, REFUSED, VISITS, VOTES
+from generation.verify.votes.tables import ARRIVALS, IMPORTED, REFUSED, VISITS, VOTES
 from generation.verify.votes.vote import PAGE, Kept, Vote
 
 __all__ = ["FILE_NAME", "PAGE", "Kept", "Store", "Vote", "keep"]
@@ -85,10 +85,7 @@ class Store:
 
     def last(self, worker: str | None = None) -> list[Vote]:
         """Return the final votes, of one worker where given, in a fixed order."""
-        newer = VOTES.alias("newer")
-        same = [newer.c[name] == VOTES.c[name] for name in ("worker", "item", "question")]
-        most = select(func.max(newer.c.revision)).where(*same).scalar_subquery()
-        query = select(*(VOTES.c[name] for name in Vote.__dataclass_fields__)).where(VOTES.c.revision == most)
+        query = _final()
         if worker is not None:
             query = query.where(VOTES.c.worker == worker)
         return [Vote(*row) for row in self.read(query.order_by(VOTES.c.item, VOTES.c.question, VOTES.c.worker))]
@@ -120,8 +117,22 @@ def keep(base: Connection, votes: Sequence[Vote]) -> list[Kept]:
         given[vote.revision] = vote.answer
         new.append(vote)
         kept.append(Kept("new", vote.answer, vote.revision))
-    _insert(base, VOTES, [vars(vote) for vote in new])
+    _add(base, [vars(vote) for vote in new])
     return kept
+
+
+def arrived(base: Connection, after: int) -> tuple[int, list[Vote]]:
+    """Return the number of the last answer that came, and those that came after one, in order."""
+    same = [ARRIVALS.c[name] == VOTES.c[name] for name in ("worker", "item", "question", "revision")]
+    query = select(ARRIVALS.c.number, *_fields()).join(VOTES, and_(*same)).where(ARRIVALS.c.number > after)
+    rows = base.execute(query.order_by(ARRIVALS.c.number)).all()
+    return max([after, *(row.number for row in rows)]), [Vote(*row[1:]) for row in rows]
+
+
+def all_arrived(base: Connection) -> tuple[int, list[Vote]]:
+    """Return the number of the last answer that came, and the final votes."""
+    rows = base.execute(_final())
+    return base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one(), [Vote(*r) for r in rows]
 
 
 def _import(base: Connection, votes: Sequence[Vote]) -> int:
@@ -140,8 +151,28 @@ def _import(base: Connection, votes: Sequence[Vote]) -> int:
             given[last + 1] = vote.answer
             new.append({**vars(vote), "revision": last + 1})
     _insert(base, IMPORTED, sources)
-    _insert(base, VOTES, new)
+    _add(base, new)
     return len(new)
+
+
+def _add(base: Connection, votes: Sequence[dict[str, Any]]) -> None:
+    _insert(base, VOTES, votes)
+    last = base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one() if votes else 0
+    named = ("worker", "item", "question", "revision")
+    rows = [{"number": n} | {name: vote[name] for name in named} for n, vote in enumerate(votes, last + 1)]
+    _insert(base, ARRIVALS, rows)
+
+
+def _fields() -> list[Column[Any]]:
+    return [VOTES.c[name] for name in Vote.__dataclass_fields__]
+
+
+def _final() -> Select:
+    """Return the query of the final votes."""
+    newer = VOTES.alias("newer")
+    same = [newer.c[name] == VOTES.c[name] for name in ("worker", "item", "question")]
+    most = select(func.max(newer.c.revision)).where(*same).scalar_subquery()
+    return select(*_fields()).where(VOTES.c.revision == most)
 
 
 def _answers(base: Connection, votes: Sequence[Vote]) -> dict[tuple[str, str, str], dict[int, str]]:

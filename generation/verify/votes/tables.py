@@ -51,6 +51,17 @@ VISITS = _table(
     *(_key("task"), _key("worker"), _text("address"), _text("holder")),
     *(_whole("answered", server_default="0"), _real("fast")),
 )
+# Items of assignments that were made up during the rounds, in display order: nobody gets an item twice.
+ASSIGNED = _table(
+    "assigned",
+    *(_key("worker"), _key("item"), _text("task"), _whole("place")),
+    UniqueConstraint("task", "place"),
+)
+# Answers in the order in which they came, so that an index in memory reads what is new to it.
+ARRIVALS = _table(
+    "arrivals",
+    *(_whole("number", primary_key=True), _text("worker"), _text("item"), _text("question"), _whole("revision")),
+)
 # The browser that owns a worker id, and the number of other browsers' claims to it.
 HOLDERS = _table("holders", _key("worker"), _text("holder"))
 REFUSED = _table("refused", _key("worker"), _whole("times"))
