@@ -56,7 +56,9 @@ def _serve(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    for path in late("generation.verify.crowds.exchange").export(args.tasks, args.to, args.out, args.images_url):
+    present = late("generation.verify.rounds.open_items").present_round
+    export = late("generation.verify.crowds.exchange").export
+    for path in export(args.tasks, args.to, args.out, args.images_url, present):
         say(f"written: {path}")
 
 

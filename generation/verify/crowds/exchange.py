@@ -1,5 +1,6 @@
 """Export tasks to other tools, and import the answers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
@@ -8,11 +9,13 @@ from generation.verify.crowds.answers import Taken, take
 from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.crowds.csv_votes import header
 from generation.verify.prepare import tasks
-from generation.verify.prepare.tasks import IMAGES
+from generation.verify.prepare.tasks import IMAGES, Tasks
 from generation.verify.votes.store import Store
 
 
-def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]:
+def export(
+    folder: Path, form: str, out: Path, images: str | None, present: Callable[[Tasks, Store], Tasks] | None = None
+) -> list[Path]:
     """Write the files that another tool needs into a folder; return them.
 
     Args:
@@ -20,6 +23,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         form: a crowd of `CROWDS` that exports.
         out: output folder.
         images: base URL of the uploaded folder `images/`.
+        present: returns the tasks of the present round; None exports all tasks.
 
     Raises:
         VerifyError: a crowd without export, or no URL where the files show pictures.
@@ -31,6 +35,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         raise VerifyError(f"expected --images-url, the public URL of the uploaded folder {folder / IMAGES}")
     store = Store(folder)
     try:
+        held = present(held, store) if present and crowd.pictures else held
         contents = crowd.export(held, store.last(), (images or "").rstrip("/"))
     finally:
         store.close()
