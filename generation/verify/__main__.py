@@ -106,6 +106,15 @@ def _apply(args: argparse.Namespace) -> None:
     say(f"written: {args.out} ({rows} rows; {made.rows('votes', 'validation'):,} votes)")
 
 
+def _forget(args: argparse.Namespace) -> None:
+    for line in late("generation.verify.people").forget(args.tasks, args.worker, votes=args.votes):
+        say(line)
+
+
+def _exclude(args: argparse.Namespace) -> None:
+    say(late("generation.verify.people").exclude(args.tasks, args.worker, args.reason, undo=args.undo))
+
+
 def _positive(text: str) -> float:
     """Parse a number of at least zero (an argparse type)."""
     try:
@@ -151,6 +160,8 @@ _EXAMPLES = {
         "--votes votes.csv --out labels.csv --method dawid-skene",
     ),
     "apply": ("demo/d3s tasks --out verified", "org/d3s tasks --out verified"),
+    "exclude": ("tasks anna --reason 'answered without looking'", "tasks anna --undo"),
+    "forget": ("tasks anna", "tasks 9f2c4b1d0a3e5f67 --votes"),
 }
 
 
@@ -172,7 +183,27 @@ def parser() -> Parser:
     apply.add_argument("release", help="release that the tasks were made from (read-only)")
     apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
     apply.add_argument("--out", type=Path, required=True, help="folder of the new release")
+    _add_exclude(add("exclude", "annotator -> votes that do not count", "Exclude an annotator's votes, or undo it."))
+    _add_forget(add("forget", "annotator -> anonymous votes", "Remove an annotator's identity; votes stay."))
     return parser
+
+
+def _add_exclude(parser: Parser) -> None:
+    parser.set_defaults(run=_exclude)
+    _add_annotator(parser)
+    parser.add_argument("--reason", metavar="TEXT", help="why, recorded with the time; write no names")
+    parser.add_argument("--undo", action="store_true", help="count the votes again; the exclusion stays on record")
+
+
+def _add_forget(parser: Parser) -> None:
+    parser.set_defaults(run=_forget)
+    _add_annotator(parser)
+    parser.add_argument("--votes", action="store_true", help="remove the votes as well")
+
+
+def _add_annotator(parser: Parser) -> None:
+    parser.add_argument("tasks", type=Path, help="tasks folder")
+    parser.add_argument("worker", help="id, pseudonym of the report, or a colleague's name")
 
 
 def _add_prepare(parser: Parser) -> None:

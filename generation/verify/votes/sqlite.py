@@ -59,6 +59,19 @@ class File:
         finally:
             self.engine.dispose()
 
+    def scrub(self) -> None:
+        """Rewrite the file, so that it holds nothing that was deleted.
+
+        Raises:
+            VerifyError: another process reads the file for too long.
+        """
+        with self.engine.connect() as base:
+            base.exec_driver_sql("PRAGMA temp_store=MEMORY")  # the copy that VACUUM makes
+            base.exec_driver_sql("VACUUM")
+            busy, *_ = base.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise VerifyError(f"{self._path} is in use: stop the server, then the last of what was deleted leaves it")
+
 
 def _begin(base: Connection) -> None:
     # Not DEFERRED: a transaction that reads first could not become a writing one while another process writes.

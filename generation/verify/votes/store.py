@@ -48,6 +48,11 @@ class Store:
         with self._lock, self._one_line():
             self._database.close()
 
+    def scrub(self) -> None:
+        """Rewrite the database's file, so that it holds nothing that was deleted."""
+        with self._lock, self._one_line():
+            self._database.scrub()
+
     @contextmanager
     def _one_line(self) -> Iterator[None]:
         try:

@@ -32,7 +32,7 @@ def _real(name: str, *, nullable: bool = True) -> Column[float]:
     return Column(name, _REAL, nullable=nullable)
 
 
-# All revisions of all answers; rows are never changed or deleted.
+# All revisions of all answers; rows are never changed or deleted, but by `forget`.
 VOTES = _table(
     "votes",
     *(_key("worker"), _key("item"), _key("question"), _whole("revision", primary_key=True)),
