@@ -39,19 +39,20 @@ def _serve(args: argparse.Namespace) -> None:
     page = late("generation.verify.server.serve")
     given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
     page_bounds = page.Bounds(args.open_per_address, args.floor)
-    given = (*given, args.connections_per_address, page_bounds)
+    given = (*given, args.connections_per_address, page_bounds, args.database)
     page.serve(args.tasks, page.Counter(*given))
 
 
 def _export(args: argparse.Namespace) -> None:
-    for path in late("generation.verify.crowds.exchange").export(args.tasks, args.to, args.out, args.images_url):
+    exchange = late("generation.verify.crowds.exchange")
+    for path in exchange.export(args.tasks, args.to, args.out, args.images_url, args.database):
         say(f"written: {path}")
 
 
 def _import(args: argparse.Namespace) -> None:
     exchange = late("generation.verify.crowds.exchange")
     for path in args.files:
-        taken = exchange.take_file(args.tasks, path)
+        taken = exchange.take_file(args.tasks, path, args.database)
         say(f"{path}: {taken.new:,} new answers, {taken.there:,} imported before")
         for line in taken.left_out:
             warn(f"{path}: {line}")
@@ -71,7 +72,7 @@ def _aggregate(args: argparse.Namespace) -> None:
         return
     limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
     rule = Rule(args.rule, args.least, args.ties)
-    found = module.aggregate(args.tasks, rule, limits, args.count_fast)
+    found = module.aggregate(args.tasks, rule, limits, args.count_fast, args.database)
     verdicts = [each.verified for each in found.rows.values()]
     say(f"{len(verdicts):,} images have votes: {verdicts.count(True):,} verified, {verdicts.count(False):,} not, "
         f"{verdicts.count(None):,} without a verdict ({found.verification.rule_text})")  # fmt: skip
@@ -85,7 +86,7 @@ def _aggregate(args: argparse.Namespace) -> None:
 
 def _apply(args: argparse.Namespace) -> None:
     release = fetch_all(args.release)
-    made = late("generation.verify.apply").apply(release, args.tasks, args.out)
+    made = late("generation.verify.apply").apply(release, args.tasks, args.out, args.database)
     rows = ", ".join(f"{made.rows('default', split):,} {split}" for split in made.splits())
     say(f"written: {args.out} ({rows} rows; {made.rows('votes', 'validation'):,} votes)")
 
@@ -122,6 +123,7 @@ _EXAMPLES = {
     "serve": (
         "tasks --people ada grace",
         "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
+        "tasks --completion-code C1234 --port 8001 --database postgresql://d3s@db.example.org/votes",
     ),
     "export": ("tasks --to csv --out votes", "tasks --to mturk --out mturk --images-url https://example.org/images"),
     "import": ("tasks Batch_results.csv", "tasks labelstudio.json votes.csv"),
@@ -152,7 +154,13 @@ def parser() -> Parser:
     apply.add_argument("release", help="release that the tasks were made from (read-only)")
     apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
     apply.add_argument("--out", type=Path, required=True, help="folder of the new release")
+    _add_database(apply)
     return parser
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    about = "PostgreSQL database of the votes, postgresql://USER@HOST/DATABASE (default: votes.sqlite in the folder)"
+    parser.add_argument("--database", metavar="URL", help=about)
 
 
 def _add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +193,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--open-per-address", type=natural, default=10, help="open tasks per client address, for crowd workers")
     add("--floor", type=_positive, default=1.0, help="minimum seconds per image; faster tasks are held for review")
     add("--days", type=_positive, default=14.0, help="days until links expire")
+    _add_database(parser)
 
 
 def _add_export(out: Parser) -> None:
@@ -193,6 +202,7 @@ def _add_export(out: Parser) -> None:
     out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
     out.add_argument("--out", type=Path, required=True, help="output folder")
     out.add_argument("--images-url", metavar="URL", help="public URL of the uploaded folder images/")
+    _add_database(out)
     for name in exporting():
         if not CROWDS[name].pictures:
             out.never_with(f"--to {name}", "--images-url")
@@ -202,6 +212,7 @@ def _add_import(back: Parser) -> None:
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="tasks folder")
     back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")
+    _add_database(back)
 
 
 def _add_aggregate(parser: Parser) -> None:
@@ -224,8 +235,10 @@ def _add_aggregate(parser: Parser) -> None:
     add("--votes", type=Path, metavar="FILE", help="instead of a tasks folder: a CSV with worker, task, label")
     add("--method", choices=METHODS, default="majority", help="with --votes: aggregation method")
     add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
+    _add_database(parser)
     parser.only_with("--votes", "--method", "--out")
     parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")
+    parser.never_with("--votes", "--database")
     parser.only_where(
         lambda args: (args.rule if args.votes is None else args.method) == "majority",
         "goes with --rule majority, or with --votes and --method majority",

@@ -12,7 +12,7 @@ from generation.verify.prepare.tasks import IMAGES
 from generation.verify.votes.store import Store
 
 
-def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]:
+def export(folder: Path, form: str, out: Path, images: str | None, database: str | None = None) -> list[Path]:
     """Write the files that another tool needs into a folder; return them.
 
     Args:
@@ -20,6 +20,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         form: a crowd of `CROWDS` that exports.
         out: output folder.
         images: base URL of the uploaded folder `images/`.
+        database: URL of the votes' database (`Store`).
 
     Raises:
         VerifyError: a crowd without export, or no URL where the files show pictures.
@@ -29,7 +30,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         raise VerifyError(f"expected one of {', '.join(exporting())}, got {form!r}")
     if crowd.pictures and images is None:
         raise VerifyError(f"expected --images-url, the public URL of the uploaded folder {folder / IMAGES}")
-    store = Store(folder)
+    store = Store(folder, database)
     try:
         contents = crowd.export(held, store.last(), (images or "").rstrip("/"))
     finally:
@@ -42,7 +43,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
     return [out / name for name in contents]
 
 
-def take_file(folder: Path, path: Path) -> Taken:
+def take_file(folder: Path, path: Path, database: str | None = None) -> Taken:
     """Add the answers in a file to the votes of a tasks folder; a second import adds nothing.
 
     Raises:
@@ -56,7 +57,7 @@ def take_file(folder: Path, path: Path) -> Taken:
         columns = ", ".join(header(path)[:6]) or "none"
         raise VerifyError(f"{path}: expected {', '.join(some)} or {last}, got columns {columns}")
     found, left_out = crowd.ballots(path)
-    store = Store(folder)
+    store = Store(folder, database)
     try:
         taken = take(path, found, held, store)
     finally:

@@ -40,6 +40,7 @@ class Counter:
         code: Prolific's completion code; with it the study URL is printed.
         bounds: limits for crowd workers.
         per_address: connections per client address.
+        database: URL of the votes' database; None for the SQLite file in the tasks folder.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +52,7 @@ class Counter:
     code: str | None = None
     per_address: int = 100
     bounds: Bounds = Bounds()
+    database: str | None = None
 
 
 def serve(folder: Path, counter: Counter) -> None:
@@ -71,7 +73,7 @@ def serve(folder: Path, counter: Counter) -> None:
     key = secret(folder)
     with _listen(counter) as listener:
         base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
-        store, links = Store(folder), Links(key, counter.days)
+        store, links = Store(folder, counter.database), Links(key, counter.days)
         app = Guard(
             create(
                 Office(Desk(held, store, counter.bounds), folder, links, key, counter.code, base.startswith("https:"))
