@@ -67,17 +67,17 @@ OBEYED = {
     ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --annotators --seed --examples --pay "
     "--fee --seconds",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
-    "--connections-per-address --open-per-address --floor",
-    ("generation.verify", "export DIR --to csv --out DIR"): "",
-    ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url",
-    ("generation.verify", "import DIR file.csv"): "",
+    "--connections-per-address --open-per-address --floor --database",
+    ("generation.verify", "export DIR --to csv --out DIR"): "--database",
+    ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url --database",
+    ("generation.verify", "import DIR file.csv"): "--database",
     ("generation.verify", "aggregate DIR"): "--rule --least --min-gold --min-agreement --min-seconds --votes "
-    "--count-fast",
+    "--count-fast --database",
     ("generation.verify", "aggregate DIR --rule majority"): "--least --ties --min-gold --min-agreement --min-seconds "
-    "--count-fast",
+    "--count-fast --database",
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
-    ("generation.verify", "apply DIR DIR --out DIR"): "",
+    ("generation.verify", "apply DIR DIR --out DIR"): "--database",
     ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
     (
         "benchmark.run",

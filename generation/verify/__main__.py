@@ -51,21 +51,21 @@ def _serve(args: argparse.Namespace) -> None:
     page = late("generation.verify.server.serve")
     given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
     page_bounds = page.Bounds(args.open_per_address, args.floor)
-    given = (*given, args.connections_per_address, page_bounds, args.consent, args.minimum_age)
+    given = (*given, args.connections_per_address, page_bounds, args.consent, args.minimum_age, args.database)
     page.serve(args.tasks, page.Counter(*given))
 
 
 def _export(args: argparse.Namespace) -> None:
     present = late("generation.verify.rounds.open_items").present_round
     export = late("generation.verify.crowds.exchange").export
-    for path in export(args.tasks, args.to, args.out, args.images_url, present):
+    for path in export(args.tasks, args.to, args.out, args.images_url, present, args.database):
         say(f"written: {path}")
 
 
 def _import(args: argparse.Namespace) -> None:
     exchange = late("generation.verify.crowds.exchange")
     for path in args.files:
-        taken = exchange.take_file(args.tasks, path)
+        taken = exchange.take_file(args.tasks, path, args.database)
         say(f"{path}: {taken.new:,} new answers, {taken.there:,} imported before")
         for line in taken.left_out:
             warn(f"{path}: {line}")
@@ -85,7 +85,7 @@ def _aggregate(args: argparse.Namespace) -> None:
         return
     limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
     rule = chosen(read(args.tasks).rule, args.rule, args.least, args.ties)
-    found = module.aggregate(args.tasks, rule, limits, args.count_fast)
+    found = module.aggregate(args.tasks, rule, limits, args.count_fast, args.database)
     verdicts = [each.verified for each in found.rows.values()]
     say(f"{len(verdicts):,} images have votes: {verdicts.count(True):,} verified, {verdicts.count(False):,} not, "
         f"{verdicts.count(None):,} without a verdict ({found.verification.rule_text})")  # fmt: skip
@@ -101,18 +101,21 @@ def _aggregate(args: argparse.Namespace) -> None:
 
 def _apply(args: argparse.Namespace) -> None:
     release = fetch_all(args.release)
-    made = late("generation.verify.apply").apply(release, args.tasks, args.out)
+    made = late("generation.verify.apply").apply(release, args.tasks, args.out, args.database)
     rows = ", ".join(f"{made.rows('default', split):,} {split}" for split in made.splits())
     say(f"written: {args.out} ({rows} rows; {made.rows('votes', 'validation'):,} votes)")
 
 
 def _forget(args: argparse.Namespace) -> None:
-    for line in late("generation.verify.people").forget(args.tasks, args.worker, votes=args.votes):
+    for line in late("generation.verify.people").forget(
+        args.tasks, args.worker, votes=args.votes, database=args.database
+    ):
         say(line)
 
 
 def _exclude(args: argparse.Namespace) -> None:
-    say(late("generation.verify.people").exclude(args.tasks, args.worker, args.reason, undo=args.undo))
+    exclude = late("generation.verify.people").exclude
+    say(exclude(args.tasks, args.worker, args.reason, undo=args.undo, database=args.database))
 
 
 def _positive(text: str) -> float:
@@ -151,6 +154,7 @@ _EXAMPLES = {
     "serve": (
         "tasks --people ada grace",
         "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
+        "tasks --completion-code C1234 --port 8001 --database postgresql://d3s@db.example.org/votes",
     ),
     "export": ("tasks --to csv --out votes", "tasks --to mturk --out mturk --images-url https://example.org/images"),
     "import": ("tasks Batch_results.csv", "tasks labelstudio.json votes.csv"),
@@ -183,6 +187,7 @@ def parser() -> Parser:
     apply.add_argument("release", help="release that the tasks were made from (read-only)")
     apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
     apply.add_argument("--out", type=Path, required=True, help="folder of the new release")
+    _add_database(apply)
     _add_exclude(add("exclude", "annotator -> votes that do not count", "Exclude an annotator's votes, or undo it."))
     _add_forget(add("forget", "annotator -> anonymous votes", "Remove an annotator's identity; votes stay."))
     return parser
@@ -204,6 +209,12 @@ def _add_forget(parser: Parser) -> None:
 def _add_annotator(parser: Parser) -> None:
     parser.add_argument("tasks", type=Path, help="tasks folder")
     parser.add_argument("worker", help="id, pseudonym of the report, or a colleague's name")
+    _add_database(parser)
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    about = "PostgreSQL database of the votes, postgresql://USER@HOST/DATABASE (default: votes.sqlite in the folder)"
+    parser.add_argument("--database", metavar="URL", help=about)
 
 
 def _add_prepare(parser: Parser) -> None:
@@ -252,6 +263,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--days", type=_positive, default=14.0, help="days until links expire")
     add("--consent", type=Path, metavar="FILE", help="text (.txt or .md) that annotators agree to before they begin")
     add("--minimum-age", type=natural, metavar="YEARS", help="age that crowd workers confirm before they begin")
+    _add_database(parser)
 
 
 def _add_export(out: Parser) -> None:
@@ -260,6 +272,7 @@ def _add_export(out: Parser) -> None:
     out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
     out.add_argument("--out", type=Path, required=True, help="output folder")
     out.add_argument("--images-url", metavar="URL", help="public URL of the uploaded folder images/")
+    _add_database(out)
     for name in exporting():
         if not CROWDS[name].pictures:
             out.never_with(f"--to {name}", "--images-url")
@@ -269,6 +282,7 @@ def _add_import(back: Parser) -> None:
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="tasks folder")
     back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")
+    _add_database(back)
 
 
 def _add_aggregate(parser: Parser) -> None:
@@ -291,8 +305,10 @@ def _add_aggregate(parser: Parser) -> None:
     add("--votes", type=Path, metavar="FILE", help="instead of a tasks folder: a CSV with worker, task, label")
     add("--method", choices=METHODS, default="majority", help="with --votes: aggregation method")
     add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
+    _add_database(parser)
     parser.only_with("--votes", "--method", "--out")
     parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")
+    parser.never_with("--votes", "--database")
     parser.only_where(
         lambda args: (args.rule if args.votes is None else args.method) in (None, "majority"),
         "goes with --rule majority, or with --votes and --method majority",

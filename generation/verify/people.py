@@ -17,17 +17,17 @@ from generation.verify.votes.store import Store
 
 
 @contextmanager
-def _found(folder: Path, name: str) -> Iterator[tuple[Store, bytes, str]]:
+def _found(folder: Path, name: str, database: str | None) -> Iterator[tuple[Store, bytes, str]]:
     """Yield the votes, the secret and the id of an annotator."""
     files.read(folder)
-    key, store = secret(folder), Store(folder)
+    key, store = secret(folder), Store(folder, database)
     try:
         yield store, key, worker_of(key, annotators.everybody(store), name, annotators.names(store))
     finally:
         store.close()
 
 
-def exclude(folder: Path, name: str, reason: str | None, *, undo: bool = False) -> str:
+def exclude(folder: Path, name: str, reason: str | None, *, undo: bool = False, database: str | None = None) -> str:
     """Record that an annotator's votes count nowhere, or that they count again; return what to do next.
 
     Args:
@@ -35,6 +35,7 @@ def exclude(folder: Path, name: str, reason: str | None, *, undo: bool = False) 
         name: id, pseudonym, or a colleague's name.
         reason: recorded; needed for an exclusion.
         undo: count the votes again.
+        database: URL of the votes' database (`Store`).
 
     Raises:
         VerifyError: no tasks folder, nobody of this name, no reason, or no change.
@@ -42,24 +43,25 @@ def exclude(folder: Path, name: str, reason: str | None, *, undo: bool = False) 
     text = " ".join((reason or "").split())
     if not text and not undo:
         raise VerifyError("expected --reason TEXT, or --undo")
-    with _found(folder, name) as (store, _, worker):
+    with _found(folder, name, database) as (store, _, worker):
         annotators.exclude(store, worker, text, undo=undo)
     done = f"the votes of {name} count again" if undo else f"the votes of {name} count nowhere: {text}"
     return f"{done}; verdicts follow at the next `python -m generation.verify aggregate {folder}`"
 
 
-def forget(folder: Path, name: str, *, votes: bool = False) -> list[str]:
+def forget(folder: Path, name: str, *, votes: bool = False, database: str | None = None) -> list[str]:
     """Remove an annotator's identity, and with `votes` the votes too; return what was removed, in lines.
 
     Args:
         folder: tasks folder.
         name: id, pseudonym, or a colleague's name.
         votes: remove the votes, too.
+        database: URL of the votes' database (`Store`).
 
     Raises:
         VerifyError: no tasks folder, nobody of this name, or the file of votes is in use.
     """
-    with _found(folder, name) as (store, key, worker):
+    with _found(folder, name, database) as (store, key, worker):
         shown = annotators.names(store)
         names = {worker, worker.partition(":")[2], shown.get(worker, ""), anonymous(key, worker)} - {""}
         current = _current(folder, store)

@@ -33,14 +33,16 @@ from generation.verify.votes.store import Store, Vote
 REPORT = "report.html"
 
 
-def aggregate(folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str] = ()) -> Verdicts:
+def aggregate(
+    folder: Path, rule: Rule, limits: Limits, count_fast: Sequence[str] = (), database: str | None = None
+) -> Verdicts:
     """Write verdicts and a report into a tasks folder; return the verdicts.
 
     Raises:
         VerifyError: no tasks, or no votes.
     """
     held = files.read(folder)
-    store = Store(folder)
+    store = Store(folder, database)
     votes, fast, excluded = store.last(), store.fast(), annotators.excluded(store)
     named = partial(shown_name, secret(folder), names=annotators.names(store))
     store.close()

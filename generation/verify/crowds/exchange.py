@@ -14,7 +14,12 @@ from generation.verify.votes.store import Store
 
 
 def export(
-    folder: Path, form: str, out: Path, images: str | None, present: Callable[[Tasks, Store], Tasks] | None = None
+    folder: Path,
+    form: str,
+    out: Path,
+    images: str | None,
+    present: Callable[[Tasks, Store], Tasks] | None = None,
+    database: str | None = None,
 ) -> list[Path]:
     """Write the files that another tool needs into a folder; return them.
 
@@ -24,6 +29,7 @@ def export(
         out: output folder.
         images: base URL of the uploaded folder `images/`.
         present: returns the tasks of the present round; None exports all tasks.
+        database: URL of the votes' database (`Store`).
 
     Raises:
         VerifyError: a crowd without export, or no URL where the files show pictures.
@@ -33,7 +39,7 @@ def export(
         raise VerifyError(f"expected one of {', '.join(exporting())}, got {form!r}")
     if crowd.pictures and images is None:
         raise VerifyError(f"expected --images-url, the public URL of the uploaded folder {folder / IMAGES}")
-    store = Store(folder)
+    store = Store(folder, database)
     try:
         held = present(held, store) if present and crowd.pictures else held
         contents = crowd.export(held, store.last(), (images or "").rstrip("/"))
@@ -47,7 +53,7 @@ def export(
     return [out / name for name in contents]
 
 
-def take_file(folder: Path, path: Path) -> Taken:
+def take_file(folder: Path, path: Path, database: str | None = None) -> Taken:
     """Add the answers in a file to the votes of a tasks folder; a second import adds nothing.
 
     Raises:
@@ -61,7 +67,7 @@ def take_file(folder: Path, path: Path) -> Taken:
         columns = ", ".join(header(path)[:6]) or "none"
         raise VerifyError(f"{path}: expected {', '.join(some)} or {last}, got columns {columns}")
     found, left_out = crowd.ballots(path)
-    store = Store(folder)
+    store = Store(folder, database)
     try:
         taken = take(path, found, held, store)
     finally:

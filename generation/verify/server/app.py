@@ -17,6 +17,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.cli import warn
 from d3s_dataset.utils.pages import environment
 from generation.verify.crowds.base import CROWDS, Visitor
 from generation.verify.crowds.colleagues import PERSON, person
@@ -28,6 +29,7 @@ from generation.verify.server.office import Office
 from generation.verify.server.security import policy
 from generation.verify.server.tokens import BadLink
 from generation.verify.votes.assignments import Closed, Taken
+from generation.verify.votes.errors import Unavailable
 from generation.verify.votes.vote import Vote
 from generation.verify.votes.writer import Writer
 
@@ -50,7 +52,7 @@ class HandIn(BaseModel):
     """Request body: submission of a task."""
 
     model_config = ConfigDict(extra="forbid")
-    comment: Annotated[str, Field(max_length=1000)] = ""
+    comment: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""  # PostgreSQL stores no NUL
 
 
 def create(office: Office) -> FastAPI:
@@ -79,6 +81,9 @@ def create(office: Office) -> FastAPI:
     @app.exception_handler(VerifyError)
     def refused(request: Request, error: Exception) -> Response:
         status = {BadLink: 403, Closed: 410, Taken: 409}.get(type(error), 400)
+        if isinstance(error, Unavailable):  # the page sends again what was answered with 5xx; the cause is the owner's
+            warn(str(error))
+            return say(request, "Not now", "Votes cannot be saved at the moment: try again in a minute.", 503)
         return say(request, "This does not work", f"{str(error)[:1].upper()}{str(error)[1:]}.", status)
 
     @app.exception_handler(RequestValidationError)

@@ -47,6 +47,7 @@ class Counter:
         per_address: connections per client address.
         consent: file with the text that annotators agree to.
         minimum_age: age in years that crowd workers confirm.
+        database: URL of the votes' database; None for the SQLite file in the tasks folder.
     """
 
     host: str = "127.0.0.1"
@@ -60,6 +61,7 @@ class Counter:
     bounds: Bounds = Bounds()
     consent: Path | None = None
     minimum_age: int | None = None
+    database: str | None = None
 
 
 def serve(folder: Path, counter: Counter) -> None:
@@ -81,7 +83,7 @@ def serve(folder: Path, counter: Counter) -> None:
     key = secret(folder)
     with _listen(counter) as listener:
         base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
-        store, links = Store(folder), Links(key, counter.days)
+        store, links = Store(folder, counter.database), Links(key, counter.days)
         _name_people(store, key, counter.people)
         https, assigner = base.startswith("https:"), AdaptiveAssigner(held, store) if held.stops else None
         desk = Desk(held, store, counter.bounds, assigner=assigner)

@@ -5,10 +5,11 @@ import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from d3s_dataset.errors import VerifyError, one_line
+from d3s_dataset.errors import VerifyError
+from generation.verify.votes.errors import unusable
 from generation.verify.votes.tables import METADATA, POOL
 
 _PATIENCE = 30  # seconds that a transaction waits for another process
@@ -48,8 +49,7 @@ class File:
 
     def error(self, error: Exception) -> VerifyError:
         """Return an error of the database as one line."""
-        why = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        return VerifyError(f"{self._path} cannot be used as a file of votes: {one_line(why)}")
+        return unusable(f"{self._path} cannot be used as a file of votes", error)
 
     def close(self) -> None:
         """Checkpoint the write-ahead log into the file, so that a copy is complete; close it."""

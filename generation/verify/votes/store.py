@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, inser
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from generation.verify.votes.postgresql import Server
 from generation.verify.votes.sqlite import File
 from generation.verify.votes.tables import ARRIVALS, IMPORTED, REFUSED, VISITS, VOTES
 from generation.verify.votes.vote import PAGE, Kept, Vote
@@ -32,13 +33,15 @@ class Store:
 
     Args:
         folder: tasks folder.
+        url: a PostgreSQL database; None for the SQLite file in the folder.
 
     Raises:
-        VerifyError: the database is damaged, or holds something else.
+        VerifyError: the database is damaged, cannot be reached, or holds something else.
+        MissingExtra: no driver of PostgreSQL.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._database = File(folder / FILE_NAME)
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        self._database = File(folder / FILE_NAME) if url is None else Server(folder, url)
         self._engine = self._database.engine
         self._writer = self._engine.execution_options(writing=True)
         self._lock = threading.Lock()  # one writer per process: others wait here, not in the database

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from d3s_dataset.errors import VerifyError
+from generation.verify.prepare import tasks as files
 from generation.verify.prepare.tasks import Item, Task, Tasks
 from generation.verify.votes.assignments import Closed, Desk
 from generation.verify.votes.secret import anonymous, secret
@@ -25,10 +26,20 @@ VOTES = st.builds(
 )
 
 
+STORES = []
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    while STORES:
+        STORES.pop().close()
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.lists(VOTES, max_size=15))
-def test_votes_sent_again_count_once(tmp_path_factory, votes):
-    store = Store(tmp_path_factory.mktemp("votes"))
+def test_votes_sent_again_count_once(tmp_path_factory, new_database, votes):
+    store = opened(tmp_path_factory.mktemp("votes"), new_database())
     kept = [store.record([vote])[0] for vote in votes]
     before = store.last(), store.revisions()
     names = [(vote.worker, vote.item, vote.question) for vote in before[0]]
@@ -42,8 +53,8 @@ def test_votes_sent_again_count_once(tmp_path_factory, votes):
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(VOTES, max_size=8), max_size=4))
-def test_files_imported_again_add_nothing(tmp_path_factory, imports):
-    store = Store(tmp_path_factory.mktemp("votes"))
+def test_files_imported_again_add_nothing(tmp_path_factory, new_database, imports):
+    store = opened(tmp_path_factory.mktemp("votes"), new_database())
     for votes in imports:
         store.add_all(votes)
     before = store.last()
@@ -53,8 +64,8 @@ def test_files_imported_again_add_nothing(tmp_path_factory, imports):
     store.close()
 
 
-def test_a_changed_answer_is_a_revision_and_the_last_one_counts(tmp_path):
-    store = Store(tmp_path)
+def test_a_changed_answer_is_a_revision_and_the_last_one_counts(tmp_path, new_database):
+    store = opened(tmp_path, new_database())
     for revision, answer in enumerate(["yes", "no", "unsure"], 1):
         assert store.record([Vote("a", "i", "unsafe", answer, revision)])[0].how == "new"
     assert [(vote.answer, vote.revision) for vote in store.last()] == [("unsure", 3)]
@@ -63,33 +74,46 @@ def test_a_changed_answer_is_a_revision_and_the_last_one_counts(tmp_path):
     assert (late.how, late.answer, late.revision) == ("conflict", "unsure", 3)
 
 
-def desk(folder, workers=2, tasks=2):
+def desk(folder, url=None, workers=2, tasks=2):
+    held = write_tasks(folder, workers, tasks)
+    STORES.append(Store(folder, url))
+    return Desk(held, STORES[-1])
+
+
+def opened(folder, url):
+    write_tasks(folder)
+    STORES.append(Store(folder, url))
+    return STORES[-1]
+
+
+def write_tasks(folder, workers=2, tasks=2):
     items = [Item(id=f"i{n}", key=f"k{n}", image="a.jpg", guide=None, foreground=0, background=0) for n in range(tasks)]
     made = [Task(id=f"t{n}", items=[f"i{n}"]) for n in range(tasks)]
     held = Tasks(
         release="r", name="n", drawn="d", workers=workers, backgrounds=["grass"], examples={}, items=items, tasks=made
     )
-    return Desk(held, Store(folder))
+    files.write(folder, held)
+    return held
 
 
-def test_tasks_go_to_as_many_people_as_were_asked_for(tmp_path):
-    office = desk(tmp_path)
+def test_tasks_go_to_as_many_people_as_were_asked_for(tmp_path, new_database):
+    office = desk(tmp_path, new_database())
     seats = [office.seat(f"person:{n}") for n in range(4)]
     assert sorted(seat.task for seat in seats if seat) == ["t0", "t0", "t1", "t1"]
     assert office.seat("person:9") is None
     assert office.seat("person:0") == seats[0]  # who comes again goes on
 
 
-def test_a_place_that_was_left_goes_to_somebody_else(tmp_path, monkeypatch):
-    office = desk(tmp_path, workers=1, tasks=1)
+def test_a_place_that_was_left_goes_to_somebody_else(tmp_path, new_database, monkeypatch):
+    office = desk(tmp_path, new_database(), workers=1, tasks=1)
     assert office.seat("person:a")
     assert office.seat("person:b") is None
     monkeypatch.setattr("generation.verify.votes.assignments._PATIENCE", -1.0)
     assert office.seat("person:b")
 
 
-def test_a_session_is_one_persons(tmp_path):
-    office = desk(tmp_path)
+def test_a_session_is_one_persons(tmp_path, new_database):
+    office = desk(tmp_path, new_database())
     first = office.seat("mturk:a", "mturk:S1")
     assert office.seat("mturk:a", "mturk:S1") == first
     with pytest.raises(Closed):
@@ -100,8 +124,8 @@ def test_a_session_is_one_persons(tmp_path):
     assert second.task != first.task
 
 
-def test_a_task_is_submitted_whole_and_once(tmp_path):
-    office = desk(tmp_path, tasks=1)
+def test_a_task_is_submitted_whole_and_once(tmp_path, new_database):
+    office = desk(tmp_path, new_database(), tasks=1)
     assert office.seat("person:a")
     assert office.finish("t0", "person:a", "") == 3
     for question in ("foreground", "background", "unsafe"):
@@ -164,9 +188,9 @@ def test_a_damaged_file_of_votes_is_one_clear_line(tmp_path, change):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_task_that_was_not_begun_comes_back_soon_and_one_under_way_does_not(tmp_path, monkeypatch):
+def test_a_task_that_was_not_begun_comes_back_soon_and_one_under_way_does_not(tmp_path, new_database, monkeypatch):
     monkeypatch.setattr("generation.verify.votes.assignments._LEASE", -1.0)
-    office = desk(tmp_path, workers=1, tasks=1)
+    office = desk(tmp_path, new_database(), workers=1, tasks=1)
     assert office.seat("prolific:a", "prolific:1")
     assert office.seat("prolific:b", "prolific:2")  # the first one has answered nothing
     office.vote([Vote("prolific:b", "i0", "unsafe", "no", seconds=9.0)])
