@@ -4,9 +4,10 @@ The index of open images is kept in memory and brought up to date from the datab
 assignment is recorded, so two servers on one database hand out nothing twice.
 """
 
+import random
+
 from sqlalchemy import Connection, select
 
-from d3s_dataset.identity import digest
 from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.rounds.fits import Fits
@@ -15,6 +16,8 @@ from generation.verify.rounds.standing import Standing
 from generation.verify.votes.annotators import excluded_in
 from generation.verify.votes.store import Store, all_arrived, arrived
 from generation.verify.votes.tables import VISITS
+
+_CHANCE = random.SystemRandom()
 
 
 class AdaptiveAssigner:
@@ -65,5 +68,7 @@ class AdaptiveAssigner:
         images = self.standing.choose(self.standing.places(under_way), without, self.tasks.per_task)
         if not images:
             return []
-        fresh = sorted((item for item in self._gold if item not in without), key=lambda item: digest([worker, item]))
-        return sorted(images + fresh[: self.tasks.gold], key=lambda item: digest([worker, "show", item]))
+        # By chance, not by the worker's id: that of somebody who is forgotten must not be found again by trying ids.
+        fresh = [item for item in self._gold if item not in without]
+        shown = images + _CHANCE.sample(fresh, min(len(fresh), self.tasks.gold))
+        return _CHANCE.sample(shown, len(shown))

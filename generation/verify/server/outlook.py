@@ -37,14 +37,14 @@ def outlook(
         left: work that is left.
         now: Unix time.
     """
-    pace = _pace(votes)
+    pace, bound = _pace(votes), ", if no image is decided earlier" if tasks.stops else ""
     lines = [["median time per image, over all annotators", "not measured yet" if pace is None else f"{pace:.1f} s"]]
     if left.answers <= 0:
         lines.append(["work left", "none"])
     else:
         if pace is not None:
             hours = left.answers / len(NAMES) * pace / 3600
-            lines.append(["work left, at this time per image", _hours(hours)])
+            lines.append([f"work left, at this time per image{bound}", _hours(hours)])
         lines += [_time_left(votes, left, now, *window) for window in _WINDOWS]
     return [*lines, *(_money(tasks, sittings, left, pace, tasks.pay) if tasks.pay else [])]
 

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Table, delete, func, literal, select, update
 from generation.verify.votes.store import Store
 from generation.verify.votes.tables import (
     AGREEMENTS,
+    ARRIVALS,
+    ASSIGNED,
     EXCLUSIONS,
     HOLDERS,
     IMPORTED,
@@ -35,7 +37,7 @@ DELETED = {
     AGREEMENTS: "agreement",
     NAMES: "display name",
 }
-RENAMED = {VOTES: "answer", SITTINGS: "assignment", VISITS: "", EXCLUSIONS: "decision"}
+RENAMED = {VOTES: "answer", SITTINGS: "assignment", VISITS: "", ASSIGNED: "", ARRIVALS: "", EXCLUSIONS: "decision"}
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,15 @@ def _rename(base: Connection, worker: str, random: str, names: Sequence[str]) ->
     last = base.execute(select(func.max(VOTES.c.at)).where(VOTES.c.worker == worker)).scalar() or 0.0
     day = last // _DAY * _DAY
     own = (update(each).where(each.c.worker == worker) for each in RENAMED)
-    votes, sittings, visits, _ = own
+    votes, sittings, visits, assigned, arrivals, _ = own
     base.execute(votes.where(VOTES.c.source != PAGE).values(source=FORGOTTEN))
     base.execute(votes.values(worker=random, at=day))
     base.execute(sittings.where(SITTINGS.c.finished.is_not(None)).values(finished=day))
     session = literal(f"{random}:").concat(SITTINGS.c.task)
     base.execute(sittings.values(worker=random, session=session, begun=day, comment=""))
     base.execute(visits.values(worker=random, address="", holder=""))
+    base.execute(assigned.values(worker=random))
+    base.execute(arrivals.values(worker=random))
     for row in base.execute(select(EXCLUSIONS).where(EXCLUSIONS.c.worker == worker)).all():
         one = update(EXCLUSIONS).where(EXCLUSIONS.c.worker == worker, EXCLUSIONS.c.number == row.number)
         base.execute(one.values(worker=random, reason=without(names, row.reason)))

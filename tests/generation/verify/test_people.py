@@ -16,7 +16,7 @@ from generation.verify.votes.assignments import Client, Desk
 from generation.verify.votes.forgetting import DELETED, RENAMED, without
 from generation.verify.votes.secret import anonymous, secret
 from generation.verify.votes.store import Store, Vote
-from generation.verify.votes.tables import METADATA, SITTINGS, VOTES
+from generation.verify.votes.tables import ARRIVALS, ASSIGNED, METADATA, SITTINGS, VOTES
 from tests.generation.verify.conftest import last_votes, refused
 from tests.generation.verify.test_disagreements import CROWD, WRONG, votes_of
 
@@ -91,7 +91,9 @@ def with_everything(folder, worker):
         desk.seat(worker, "x", Client("a", "b"))
     with store.transaction() as base:
         base.execute(SITTINGS.update().values(finished=2e9, comment=f"I am {ID}, call me"))
-        base.execute(VOTES.update().where(VOTES.c.worker == CROWD).values(source=f"mturk:{ID}"))
+        base.execute(ARRIVALS.insert().values(number=9999, worker=worker, item="i", question="unsafe", revision=1))
+        base.execute(ASSIGNED.insert().values(task="drawn", worker=worker, item="item", place=0))
+        base.execute(VOTES.update().where(VOTES.c.worker == worker).values(source=f"mturk:{ID}"))
     annotators.agree(store, worker, "the text", 18)
     annotators.name(store, {worker: "Grace H."})
     annotators.exclude(store, worker, f"{ID} and Grace H. guessed")
