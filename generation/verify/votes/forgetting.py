@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Table, delete, func, literal, select, update
 
-from generation.verify.votes.store import Store
+from generation.verify.votes.store import Store, mark_changed
 from generation.verify.votes.tables import (
     AGREEMENTS,
+    ARRIVALS,
+    ASSIGNED,
     EXCLUSIONS,
     HOLDERS,
     IMPORTED,
@@ -35,7 +37,7 @@ DELETED = {
     AGREEMENTS: "agreement",
     NAMES: "display name",
 }
-RENAMED = {VOTES: "answer", SITTINGS: "assignment", VISITS: "", EXCLUSIONS: "decision"}
+RENAMED = {VOTES: "answer", SITTINGS: "assignment", VISITS: "", EXCLUSIONS: "decision", ASSIGNED: "", ARRIVALS: ""}
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def forget(store: Store, worker: str, names: Sequence[str], *, votes: bool = Fal
         votes: remove the votes, too.
     """
     with store.transaction() as base:
+        mark_changed(base)
         comments = _count(base, SITTINGS, SITTINGS.c.worker == worker, SITTINGS.c.comment != "")
         addresses = _count(base, VISITS, VISITS.c.worker == worker, VISITS.c.address != "")
         removed = [(comments, "comment"), (addresses, "address digest")]
@@ -78,12 +81,14 @@ def _rename(base: Connection, worker: str, random: str, names: Sequence[str]) ->
     last = base.execute(select(func.max(VOTES.c.at)).where(VOTES.c.worker == worker)).scalar() or 0.0
     day = last // _DAY * _DAY
     own = (update(each).where(each.c.worker == worker) for each in RENAMED)
-    votes, sittings, visits, _ = own
+    votes, sittings, visits, _, assigned, arrivals = own
     base.execute(votes.where(VOTES.c.source != PAGE).values(source=FORGOTTEN))
     base.execute(votes.values(worker=random, at=day))
     base.execute(sittings.where(SITTINGS.c.finished.is_not(None)).values(finished=day))
     session = literal(f"{random}:").concat(SITTINGS.c.task)
     base.execute(sittings.values(worker=random, session=session, begun=day, comment=""))
+    base.execute(assigned.values(worker=random))
+    base.execute(arrivals.values(worker=random))
     base.execute(visits.values(worker=random, address="", holder=""))
     for row in base.execute(select(EXCLUSIONS).where(EXCLUSIONS.c.worker == worker)).all():
         one = update(EXCLUSIONS).where(EXCLUSIONS.c.worker == worker, EXCLUSIONS.c.number == row.number)
