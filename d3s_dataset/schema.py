@@ -85,6 +85,9 @@ class Record:
     fidelity_seam: float | None = _column(
         pa.float32(), "mean step of the image's luminance across the mask's edge, of 255", default=None
     )
+    fidelity_features: float | None = _column(
+        pa.float32(), "cosine similarity of a vision network's features of image and guide there", default=None
+    )
     screen_contrast: float | None = _column(
         pa.float32(), "standard deviation of the luminance, 0 is blank", default=None
     )
@@ -141,7 +144,7 @@ class Ballot:
 
 NEWER = (  # columns that releases of earlier versions lack
     "mask", "mask_confidence", "ladder", "severity", "fidelity_ssim", "fidelity_colour", "fidelity_seam",
-    "screen_clip_object", "screen_clip_surroundings", "screen_vlm_object", "screen_vlm_background",
+    "fidelity_features", "screen_clip_object", "screen_clip_surroundings", "screen_vlm_object", "screen_vlm_background",
 )  # fmt: skip
 
 _RECORDS = {"votes": Ballot}  # every other config holds images

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Before anything imports huggingface_hub or datasets, which read them once.
 _CACHE = tempfile.TemporaryDirectory(prefix="d3s-test-cache-", ignore_cleanup_errors=True)
@@ -75,9 +76,11 @@ def sample_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from generation.release.build import generate
     from generation.run import open_sources
 
-    out = tmp_path_factory.mktemp("release") / "d3s"
+    processes = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
+    out = (processes or tmp_path_factory.mktemp("release")) / "sample" / "d3s"
     recipe = load_recipe("sample").changed(rows=480)
-    generate(Plan(recipe, *open_sources(recipe, None, None)), out, How(shard_rows=150))
+    with FileLock(f"{out.parent}.lock"):  # made by the first of the test processes that needs it
+        generate(Plan(recipe, *open_sources(recipe, None, None)), out, How(shard_rows=150))
     return out
 
 

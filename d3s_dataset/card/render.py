@@ -221,7 +221,9 @@ def _screening(manifest: Manifest, counts: Mapping[tuple[str, str], Counts]) -> 
         "the pipeline's own safety checker" if "safety" in judged else "no safety checker",
         f"CLIP `{limits['clip']}`" if "clip" in judged else "no CLIP",
     ]
-    opinion = f" Without a limit: the vision-language model `{limits['vlm']}`." if "vlm" in judged else ""
+    kinds = {"vlm": "the vision-language model", "features": "features of"}
+    named = [f"{what} `{limits[name]}`" for name, what in kinds.items() if name in judged]
+    opinion = f" Without a limit: {' and '.join(named)}." if named else ""
     return f"{table}\n\nScreens: {'; '.join(looked)}.{opinion} No row was dropped for failing one."
 
 

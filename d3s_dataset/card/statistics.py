@@ -15,6 +15,7 @@ _COLUMNS = (
     "screen_unsafe",
     "screen_clip_foreground",
     "screen_vlm_object",
+    "fidelity_features",
     "attempt",
     "verified",
 )
@@ -30,7 +31,7 @@ class Counts:
         foregrounds: rows per foreground label.
         failed: rows per failed screen.
         fail_any: rows that fail at least one.
-        judged: rows scored by a model: `safety`, `clip`, `vlm`.
+        judged: rows scored by a model: `safety`, `clip`, `vlm`, `features`.
         redrawn_again: rows made with a seed other than the planned one.
         verified: (annotated rows, verified rows).
     """
@@ -55,6 +56,7 @@ class Counts:
         self.fail_any += len(failed)
         self.judged["safety"] += sum(value is not None for value in columns["screen_unsafe"])
         self.judged["clip"] += sum(value is not None for value in columns["screen_clip_foreground"])
+        self.judged["features"] += sum(value is not None for value in columns.get("fidelity_features", ()))
         self.judged["vlm"] += sum(value is not None for value in columns.get("screen_vlm_object", ()))
         self.redrawn_again += sum(attempt > 0 for attempt in columns["attempt"])
         self.verified = (self.verified[0] + len(known), self.verified[1] + sum(known))

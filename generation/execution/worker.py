@@ -15,6 +15,7 @@ from generation.images.rows import Failed, Guide, Made, Maker, Redrawn
 from generation.planning.plan import Row
 from generation.recipe.recipe import NO_MODEL
 from generation.screening.clip import ClipJudge
+from generation.screening.features import FeatureJudge
 from generation.screening.vlm import VlmJudge
 
 NOT_FINITE = Failed("diffuse", "the generator gave values that are not finite")
@@ -129,9 +130,11 @@ class LocalLane:
         if not seen:
             return found
         labels = [rows[i].foreground for i in seen], [rows[i].background for i in seen]
-        masks = [found[i].guide and found[i].guide.mask for i in seen]
+        guides = [found[i].guide for i in seen]
+        masks = [each and each.mask for each in guides]
+        made_from = [each and each.pixels[..., :3] for each in guides]
         for judge in self.judges.values():
-            scores = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels, masks)
+            scores = diffuser.patiently(judge, [found[i].pixels for i in seen], *labels, masks, made_from)
             for i, more in zip(seen, scores, strict=True):
                 found[i] = replace(found[i], judged={**found[i].judged, **more})
         return found
@@ -146,7 +149,12 @@ def _judges(spec: Spec, diffuser: Diffuser) -> dict[str, Any]:
     """Return the recipe's scorers of redrawn images by their key in its section `[screen]`."""
     recipe = spec.maker.recipe
     phrases = [each.phrase for each in recipe.backgrounds]
-    models = {"clip": (ClipJudge, recipe.screen.clip), "vlm": (VlmJudge, recipe.screen.vlm)}
+    screens = recipe.screen
+    models = {
+        "clip": (ClipJudge, screens.clip),
+        "features": (FeatureJudge, screens.features),
+        "vlm": (VlmJudge, screens.vlm),
+    }
     return {
         name: judge(model, dict(spec.classes), phrases, diffuser.device, diffuser.dtype)
         for name, (judge, model) in models.items()

@@ -204,13 +204,15 @@ class Screen(Section):
     """Scorers of finished images, and the limits under which an image fails (`generation.screening.checks`).
 
     `clip` is the Hub id or folder of a CLIP model, or `none`; `safety` runs the pipeline's safety checker. `vlm` is the
-    Hub id or folder of a vision-language model, whose opinion is recorded and fails nothing.
+    Hub id or folder of a vision-language model, whose opinion is recorded and fails nothing; `features` that of a
+    vision model such as facebook/dinov2-base, in whose features an object with a mask is compared with its guide.
     These score redrawn images only. All of 200 ImageNet photos, 30 background photos and 600 guides made of them pass
     the default limits; blank, black and burnt-out images fail them.
     """
 
     clip: ModelName = NO_MODEL
     vlm: ModelName = NO_MODEL
+    features: ModelName = NO_MODEL
     safety: bool = True
     min_contrast: Annotated[float, Field(ge=0, le=127.5)] = 8.0
     max_clipped: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -220,12 +222,14 @@ class Screen(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a model that there is not: plans made before it was there keep their digest and their keys."""
-        return {name: value for name, value in handler(self).items() if name != "vlm" or value != NO_MODEL}
+        """Leave out a model that there is not: plans made before the key was there keep their digest and keys."""
+        newer = ("vlm", "features")
+        return {name: value for name, value in handler(self).items() if name not in newer or value != NO_MODEL}
 
     def identified(self) -> "Screen":
         """Return the settings with local models identified by content instead of path."""
-        return self.model_copy(update={"clip": identified(self.clip), "vlm": identified(self.vlm)})
+        models = {"clip": self.clip, "vlm": self.vlm, "features": self.features}
+        return self.model_copy(update={name: identified(model) for name, model in models.items()})
 
 
 class ImageFile(Section):

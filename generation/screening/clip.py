@@ -64,6 +64,7 @@ class ClipJudge:
         foregrounds: Sequence[int],
         backgrounds: Sequence[int],
         masks: Sequence[np.ndarray | None] | None = None,
+        guides: Sequence[np.ndarray | None] | None = None,
     ) -> list[dict[str, float]]:
         """Return the screen columns of a batch of images; each depends on its own image, mask and labels only.
 
@@ -72,6 +73,7 @@ class ClipJudge:
             foregrounds: foreground label of each, one of the constructor's.
             backgrounds: background label of each.
             masks: the object's pixels in each, bool (height, width), or None.
+            guides: not used; `FeatureJudge` takes them.
 
         Returns:
             `screen_clip_foreground` and `screen_clip_background`: probability of the image's own label, in [0, 1]. Of
@@ -119,14 +121,18 @@ class ClipJudge:
 
 def object_alone(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the square around the pixels under a mask, on grey; uint8 (side, side, 3)."""
+    return squared(without_object(image, ~mask), mask, _GREY)
+
+
+def squared(values: np.ndarray, mask: np.ndarray, fill: int) -> np.ndarray:
+    """Return the part of (height, width, ...) values around the pixels under a mask, filled up to a square."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    part = np.where(mask[box][..., None], image[box], np.uint8(_GREY))
+    part = values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     side = max(part.shape[:2])
-    alone = np.full((side, side, 3), _GREY, np.uint8)
+    found = np.full((side, side, *part.shape[2:]), fill, values.dtype)
     top, left = (side - part.shape[0]) // 2, (side - part.shape[1]) // 2
-    alone[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return alone
+    found[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return found
 
 
 def without_object(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -68,6 +68,7 @@ class VlmJudge:
         foregrounds: Sequence[int],
         backgrounds: Sequence[int],
         masks: Sequence[np.ndarray | None] | None = None,
+        guides: Sequence[np.ndarray | None] | None = None,
     ) -> list[dict[str, float | None]]:
         """Return the screen columns of a batch of images; each depends on its own image and labels only.
 
@@ -76,6 +77,7 @@ class VlmJudge:
             foregrounds: foreground label of each, one of the constructor's.
             backgrounds: background label of each.
             masks: not used: the model sees the whole image; `ClipJudge` takes them.
+            guides: not used; `FeatureJudge` takes them.
 
         Returns:
             `screen_vlm_object` and `screen_vlm_background`: probability of "yes", in [0, 1]; None where the model's

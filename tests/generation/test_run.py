@@ -1,6 +1,5 @@
 """The command: the same release whatever the workers, batches, order and kills; bad input is one clear line."""
 
-import filecmp
 import random
 import re
 import shutil
@@ -24,26 +23,15 @@ from generation.release.build import generate
 from generation.run import open_sources
 from tests.conftest import ROOT, one_line_error
 from tests.support.processes import kill_when
-from tests.support.releases import rows_of
+from tests.support.releases import rows_of, same_bytes, small_plan
 
-ROWS = 240
-
-
-def small_plan(rows=ROWS):
-    recipe = load_recipe("sample").changed(rows=rows)
-    recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": 64})})
-    return Plan(recipe, *open_sources(recipe, None, None))
-
-
-def same_bytes(one: Path, two: Path) -> bool:
-    files = [sorted(path.relative_to(each) for path in each.rglob("*") if path.is_file()) for each in (one, two)]
-    return files[0] == files[1] and all(filecmp.cmp(one / path, two / path, shallow=False) for path in files[0])
+ROWS, SHARD = 120, 25
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     out = tmp_path_factory.mktemp("reference") / "d3s"
-    generate(small_plan(), out, How(shard_rows=50, workers=1))
+    generate(small_plan(), out, How(shard_rows=SHARD, workers=1))
     return out
 
 
@@ -63,15 +51,15 @@ def shuffled(tasks):
     ids=["one by one", "large batches", "two workers", "shuffled shards"],
 )
 def test_the_release_does_not_depend_on_how_it_was_made(reference, tmp_path, options, order):
-    generate(small_plan(), tmp_path / "d3s", How(shard_rows=50, **{"workers": 1, **options}), order=order)
+    generate(small_plan(), tmp_path / "d3s", How(shard_rows=SHARD, **{"workers": 1, **options}), order=order)
     assert same_bytes(tmp_path / "d3s", reference)
 
 
-@pytest.mark.parametrize("limits", [[60, 240], [7, 61, 130, 240]])
+@pytest.mark.parametrize("limits", [[60, ROWS], [7, 31, 65, ROWS]])
 def test_a_larger_limit_extends_the_same_release(reference, tmp_path, limits):
     out, made = tmp_path / "d3s", set()
     for limit in limits:
-        generate(small_plan(), out, How(shard_rows=50, workers=1), limit=limit)
+        generate(small_plan(), out, How(shard_rows=SHARD, workers=1), limit=limit)
         assert check_release(out) == []
         keys = {key for path in out.glob("data/*") for key in pq.read_table(path)["key"].to_pylist()}
         assert len(keys) == limit
@@ -86,14 +74,14 @@ def test_a_larger_limit_makes_only_what_is_new(tmp_path, monkeypatch):
     out, composed = tmp_path / "d3s", []
     original = Maker.guide
     monkeypatch.setattr(Maker, "guide", lambda self, row: composed.append(row.key) or original(self, row))
-    for limit in (100, 240):
-        generate(small_plan(), out, How(shard_rows=50, workers=1), limit=limit)
+    for limit in (50, ROWS):
+        generate(small_plan(), out, How(shard_rows=SHARD, workers=1), limit=limit)
     assert len(composed) == len(set(composed)) == ROWS
 
 
 def test_a_finished_release_is_left_alone(reference):
     before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
-    assert generate(small_plan(), reference, How(shard_rows=50, workers=1)).already_finished
+    assert generate(small_plan(), reference, How(shard_rows=SHARD, workers=1)).already_finished
     assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
 
 
@@ -107,7 +95,7 @@ def start(out: Path) -> subprocess.Popen[bytes]:
         "--rows",
         ROWS,
         "--shard-rows",
-        50,
+        SHARD,
         "--out",
         out,
     ]
@@ -166,7 +154,7 @@ def test_a_finished_release_that_lost_a_shard_is_mended(reference, tmp_path):
     next(out.glob("data/train-00001-*")).unlink()
     lost = next(out.glob("data/validation-00000-*"))
     lost.write_bytes(lost.read_bytes()[:-9])
-    assert not generate(small_plan(), out, How(shard_rows=50, workers=1)).already_finished
+    assert not generate(small_plan(), out, How(shard_rows=SHARD, workers=1)).already_finished
     assert same_bytes(out, reference)
 
 
@@ -178,12 +166,12 @@ def test_a_shard_lost_or_cut_short_before_the_end_is_made_again(reference, tmp_p
 
     monkeypatch.setattr("generation.release.build.finish", killed)
     with pytest.raises(KeyboardInterrupt):
-        generate(small_plan(), out, How(shard_rows=50, workers=1))
+        generate(small_plan(), out, How(shard_rows=SHARD, workers=1))
     monkeypatch.undo()
     assert not (out / "manifest.json").exists()
     next(out.glob("data/train-00000-*")).write_bytes(b"")
     next(out.glob("data/train-00002-*")).unlink()
-    generate(small_plan(), out, How(shard_rows=50, workers=1))
+    generate(small_plan(), out, How(shard_rows=SHARD, workers=1))
     assert same_bytes(out, reference)
 
 
@@ -286,7 +274,7 @@ def test_a_folder_of_something_else_is_refused_and_kept(reference, tmp_path, com
     out = shutil.copytree(reference, tmp_path / "d3s")
     says = one_line_error(command("generation.run", "--recipe", "sample", "--rows", 60, "--out", out))
     assert "holds a release of recipe 'sample' with other settings or photos" in says
-    for rows, limit, words in ((60, None, "was begun with --shard-rows 50"), (50, 60, "can only grow")):
+    for rows, limit, words in ((60, None, "was begun with --shard-rows 25"), (25, 60, "can only grow")):
         with pytest.raises(ReleaseError, match=words):
             generate(small_plan(), out, How(shard_rows=rows), limit=limit)
     assert same_bytes(out, reference)

@@ -18,7 +18,7 @@ SIZE = 64
 CONTROLS = ("guides", "control_scale", "control_scale_guides", "control_original", "control_original_guides")
 
 
-def small_plan(rows: int = 240) -> Plan:
+def small_plan(rows: int = 120) -> Plan:
     """The drawn sample at 64 px."""
     recipe = load_recipe("sample").changed(rows=rows)
     recipe = recipe.model_copy(update={"guide": recipe.guide.model_copy(update={"size": SIZE})})

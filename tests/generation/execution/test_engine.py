@@ -40,9 +40,9 @@ def kill_a_child_when(seen) -> list[int]:
 
 
 def test_a_killed_worker_costs_nothing(tmp_path):
-    generate(small_plan(), tmp_path / "once", How(50, workers=1))
+    generate(small_plan(), tmp_path / "once", How(25, workers=1))
     killed = kill_a_child_when(lambda: any((tmp_path / "killed").glob("data/*.parquet")))
-    generate(small_plan(), tmp_path / "killed", How(50, workers=2))
+    generate(small_plan(), tmp_path / "killed", How(25, workers=2))
     assert killed
     assert same_bytes(tmp_path / "once", tmp_path / "killed")
 

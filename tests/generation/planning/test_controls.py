@@ -17,7 +17,7 @@ GREY = 128
 
 @pytest.fixture(scope="module")
 def plan(tiny_model):
-    return redrawn_plan(tiny_model, 66, CONTROLS)
+    return redrawn_plan(tiny_model, 36, CONTROLS)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from tests.conftest import ROOT, one_line_error
 from tests.support.releases import CPU, apart, decoded, redrawn_plan, rows_of, same_bytes, small_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-SHARDS = How(50, workers=1)
+SHARDS = How(25, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +107,12 @@ def test_two_runs_on_one_folder_are_refused(tmp_path, command):
 def test_parts_and_finish_give_the_same_release(reference, tmp_path):
     out = tmp_path / "d3s"
     for part in (3, 1):
-        summary = generate(small_plan(), out, How(50, workers=1, part=(part, 3)))
+        summary = generate(small_plan(), out, How(25, workers=1, part=(part, 3)))
         assert not (out / "manifest.json").exists()
         assert sum(summary.rows.values()) > 0
     with pytest.raises(ReleaseError, match=r"lacks 2 of 5 shards.*without --finish"):
         finish_parts(small_plan(), out, SHARDS)
-    generate(small_plan(), out, How(50, workers=1, part=(2, 3)))
+    generate(small_plan(), out, How(25, workers=1, part=(2, 3)))
     finish_parts(small_plan(), out, SHARDS)
     assert same_bytes(out, reference)
     assert finish_parts(small_plan(), out, SHARDS).already_finished
@@ -142,7 +142,7 @@ def test_parts_may_run_at_once(reference, tmp_path):
 
 
 def part_in_process(out: str, part: str) -> None:
-    generate(small_plan(), Path(out), How(50, workers=1, part=(int(part), 2)))
+    generate(small_plan(), Path(out), How(25, workers=1, part=(int(part), 2)))
 
 
 def blanked(release: Path, key: str) -> None:
@@ -242,11 +242,11 @@ def test_only_that_gives_nothing_keeps_what_was_there(reference, tmp_path, monke
 
 def test_only_takes_the_limit_of_the_release(tmp_path):
     out = tmp_path / "d3s"
-    generate(small_plan(), out, SHARDS, limit=60)
+    generate(small_plan(), out, SHARDS, limit=30)
     before = rows_of(out)
     make_again(small_plan(), out, SHARDS, None, next(iter(before)))
     assert rows_of(out) == before
-    assert generate(small_plan(), out, SHARDS, limit=60).already_finished
+    assert generate(small_plan(), out, SHARDS, limit=30).already_finished
 
 
 def test_a_finished_release_stays_finished_where_its_images_cannot_be_made(reference, tmp_path, command):
@@ -334,16 +334,16 @@ def test_a_dry_run_of_what_is_there_has_nothing_left(reference, tmp_path):
     from generation.release.estimate import estimate
 
     assert estimate(small_plan(), reference, SHARDS, None) is None
-    larger = estimate(small_plan(), tmp_path / "d3s", SHARDS, 100)
+    larger = estimate(small_plan(), tmp_path / "d3s", SHARDS, 50)
     assert larger is not None
-    assert larger.guides.rows == 100
+    assert larger.guides.rows == 50
     assert larger.guides.per_second > 0
 
 
 def test_a_contact_sheet_of_each_shard(tmp_path):
     from PIL import Image
 
-    generate(small_plan(60), tmp_path / "d3s", How(50, workers=1, sheets=tmp_path / "sheets"))
+    generate(small_plan(60), tmp_path / "d3s", How(25, workers=1, sheets=tmp_path / "sheets"))
     names = sorted(path.name for path in (tmp_path / "sheets").iterdir())
     assert names == ["data-train-00000-of-00001.jpg", "data-validation-00000-of-00001.jpg"]
     with Image.open(tmp_path / "sheets" / names[0]) as sheet:
@@ -361,7 +361,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path, command):
         "from d3s_dataset.utils.cli import run_command; from generation.run import main;"
         "run_command(main, sys.argv[1:])"
     )
-    few = ["--recipe", "sample", "--rows", "120", "--shard-rows", "300", "--out", str(tmp_path / "d3s")]
+    few = ["--recipe", "sample", "--rows", "60", "--shard-rows", "300", "--out", str(tmp_path / "d3s")]
     line = [sys.executable, "-c", code, *few, "--workers", "1"]
     result = subprocess.run(
         line, cwd=ROOT, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True
