@@ -83,7 +83,7 @@ OBEYED = {
     ("generation.verify", "apply DIR DIR --out DIR"): "--database",
     ("generation.verify", "exclude DIR anna --reason text"): "--undo --database",
     ("generation.verify", "exclude DIR anna --undo"): "--reason --database",
-    ("generation.verify", "forget DIR anna"): "--votes --database",
+    ("generation.verify", "forget DIR anna"): "--with-votes --database",
     ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
     (
         "benchmark.run",

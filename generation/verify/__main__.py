@@ -108,7 +108,7 @@ def _apply(args: argparse.Namespace) -> None:
 
 def _forget(args: argparse.Namespace) -> None:
     for line in late("generation.verify.people").forget(
-        args.tasks, args.worker, votes=args.votes, database=args.database
+        args.tasks, args.worker, votes=args.with_votes, database=args.database
     ):
         say(line)
 
@@ -165,7 +165,7 @@ _EXAMPLES = {
     ),
     "apply": ("demo/d3s tasks --out verified", "org/d3s tasks --out verified"),
     "exclude": ("tasks anna --reason 'answered without looking'", "tasks anna --undo"),
-    "forget": ("tasks anna", "tasks 9f2c4b1d0a3e5f67 --votes"),
+    "forget": ("tasks anna", "tasks 9f2c4b1d0a3e5f67 --with-votes"),
 }
 
 
@@ -203,7 +203,7 @@ def _add_exclude(parser: Parser) -> None:
 def _add_forget(parser: Parser) -> None:
     parser.set_defaults(run=_forget)
     _add_annotator(parser)
-    parser.add_argument("--votes", action="store_true", help="remove the votes as well")
+    parser.add_argument("--with-votes", action="store_true", help="remove the votes as well")
 
 
 def _add_annotator(parser: Parser) -> None:

@@ -20,7 +20,7 @@ _LASTING = {"cache-control": "private, max-age=86400, immutable"}
 
 @dataclass(frozen=True)
 class Gate:
-    """What a visitor agrees to before the first task.
+    """Terms that a visitor agrees to before the first task.
 
     Attributes:
         text: consent text, shown as it is; empty for none.

@@ -42,7 +42,7 @@ RENAMED = {VOTES: "answer", SITTINGS: "assignment", VISITS: "", ASSIGNED: "", AR
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was removed: (number, what), and the random id that the votes have now (None: they are removed too)."""
+    """Result: what was removed, as (number, what), and the random id of the votes (None: they are removed, too)."""
 
     worker: str | None
     removed: list[tuple[int, str]]

@@ -142,7 +142,7 @@ def test_forgotten_down_to_the_bytes_while_the_votes_stay(voted, capsys, called)
 def test_forgotten_with_the_votes(voted, capsys):
     with_everything(voted, CROWD).close()
     before = last_votes(voted)
-    main(["forget", str(voted), CROWD, "--votes"])
+    main(["forget", str(voted), CROWD, "--with-votes"])
     assert "132 answers, 1 assignment, 1 decision\n" in capsys.readouterr().out
     assert ID.encode() not in bytes_of(voted)
     assert last_votes(voted) == [vote for vote in before if vote.worker != CROWD]
