@@ -35,6 +35,7 @@ def test_votes_saved(shared_data):
     print("\nvotes saved in %, one by one / 3 + 2, of five")
     print(f"| votes | {' | '.join(RULES)} |")
     line("real", real((shared_data / "votes" / "labels.txt").read_text()), RULES)
+    exact = [name for name, rule in RULES.items() if rule.name != "dawid-skene"]
     for asked in (NAMES[:1], NAMES):
         for accuracy in ACCURACIES:
-            line(f"{accuracy:.2f}, {len(asked)} question(s)", simulated(1000, accuracy, asked), RULES)
+            line(f"{accuracy:.2f}, {len(asked)} question(s)", simulated(1000, accuracy, asked), exact)

@@ -1,4 +1,4 @@
-"""Which images further votes can still change: the rounds of a study stop at the others. Pure.
+"""Stopping: the images that votes still to come can change; the rounds of a study stop at the others. Pure.
 
 For `paper`, `full` and `majority` this is exact: a verdict is open if some answers of the annotators still to come give
 another one. A rule's verdict never sinks when an answer is changed into a supporting one, so the two extreme
@@ -14,7 +14,7 @@ from functools import lru_cache
 from generation.verify.aggregate.rules import ASKED, Tally, tallies, verdict
 from generation.verify.prepare.rounds import Rule
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 def still_open(given: tuple[Tally, ...], to_come: int, rule: Rule, probability: float | None = None) -> bool:

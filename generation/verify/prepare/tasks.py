@@ -105,7 +105,7 @@ class Tasks(_Strict):
 
     @property
     def stops(self) -> bool:
-        """Whether images that further votes cannot change get none."""
+        """True where images that further votes cannot change get none."""
         return len(self.rounds) > 1
 
     @property

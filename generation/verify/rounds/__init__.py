@@ -1,1 +1,1 @@
-"""Rounds of votes: which images are open at this moment, who gets which of them, and which of them matters most."""
+"""Rounds of votes: the open images, their assignment to annotators, and the value of a further vote on each."""

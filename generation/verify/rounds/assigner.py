@@ -1,4 +1,4 @@
-"""What the page hands out in a study with rounds: open images and gold questions, made up when somebody arrives.
+"""Assignments of a study with rounds: open images and gold questions, made up when somebody arrives.
 
 The index of open images is kept in memory and brought up to date from the database inside the transaction in which the
 assignment is recorded, so two servers on one database hand out nothing twice.

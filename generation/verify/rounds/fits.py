@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from generation.verify.aggregate.votes_to_verdicts import posteriors
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 _GROWTH, _FEWEST = 1.05, 50  # answers since the last fit that make a new one
 

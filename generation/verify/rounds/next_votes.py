@@ -1,4 +1,4 @@
-"""How much one further vote on an image would change, and how many votes it still needs: expectations of a model. Pure.
+"""Expected effect of one further vote on an image, and the expected number of votes that it still needs. Pure.
 
 The model: the next annotator's answer to a question supports the image with probability (g + 2 s) / (n + 2), by g of n
 supporting answers so far and the share s of supporting answers to this question over all images (a beta prior that
@@ -22,7 +22,7 @@ _WEIGHT = 2.0  # of the prior, in votes
 
 @dataclass(frozen=True)
 class Next:
-    """What further votes on an image are worth.
+    """Value of further votes on an image.
 
     Attributes:
         item: the image.

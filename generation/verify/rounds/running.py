@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from generation.verify.aggregate.worker_quality import Quality
 from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 class Running:
@@ -90,8 +90,8 @@ class Running:
         paces = self._paces[worker]
         middle = len(paces) // 2
         pace = (paces[middle] if len(paces) % 2 else (paces[middle - 1] + paces[middle]) / 2) if paces else None
-        named = ("answers", "known", "right", "compared", "agreed")
-        return Quality(*(self._figures[worker][name] for name in named), pace)
+        of = self._figures[worker]
+        return Quality(of["answers"], of["known"], of["right"], of["compared"], of["agreed"], pace)
 
 
 def _majority(counts: Mapping[str, int], own: str | None) -> str | None:

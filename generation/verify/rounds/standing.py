@@ -1,4 +1,4 @@
-"""Which images are open at this moment, in memory: updated by votes and exclusions, asked for the next assignment.
+"""Index of the open images, in memory: updated by votes and exclusions, asked for the next assignment.
 
 An image in round r takes at most as many annotators as the rounds up to r have in sum: those whose votes count and
 those who are at it. A vote of an excluded annotator does not count: an exclusion opens images, its undo closes them.
@@ -15,7 +15,7 @@ from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.prepare.rounds import Rule, room
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.rounds.running import Running
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 class Standing:

@@ -14,7 +14,9 @@ from generation.verify.aggregate.worker_quality import Limits, qualities
 from generation.verify.crowds.colleagues import shown_name
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Tasks
+from generation.verify.rounds.assigner import AdaptiveAssigner
 from generation.verify.server.outlook import Left, outlook
+from generation.verify.server.what_next import what_next
 from generation.verify.votes import annotators
 from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import anonymous
@@ -37,6 +39,11 @@ def figures(desk: Desk, key: bytes) -> dict[str, Any]:
     answers = sum(len(task.items) for task in tasks.tasks) * tasks.workers * len(NAMES)
     recent = sum(vote.at > now - _RECENT for vote in votes) / _RECENT * 60
     left = answers - len(votes)
+    rounds = None
+    if isinstance(desk.assigner, AdaptiveAssigner):
+        rounds, expected = what_next(desk.assigner)
+        left = round(expected * len(NAMES))
+        answers, wanted = len(votes) + left, len(finished) + -(-round(expected) // tasks.per_task)
     people = _people(tasks, everything, desk.store.fast(), excluded, shown)
     gold, _, pace = _LIMITS.lines()  # agreement with the majority takes too long to be computed at every look
     flagged = {each["worker"] for each in people if each["flags"]}
@@ -50,6 +57,7 @@ def figures(desk: Desk, key: bytes) -> dict[str, Any]:
         "hours_left": f"{left / recent / 60:.1f}" if recent and left > 0 else None,
         "done": left <= 0,
         "outlook": outlook(tasks, everything, sittings, Left(left, max(0, wanted - len(finished))), now),
+        "rounds": rounds,
         "questions": [_question(name, tasks, votes) for name in NAMES],
         "people": [_shown(key, each) for each in people],
         "limits": [gold, pace, f"a task submitted below {desk.bounds.floor:g} s per image"],

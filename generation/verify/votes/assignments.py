@@ -75,7 +75,7 @@ class Sitting:
 
 
 class Assigner(Protocol):
-    """What a study with rounds hands out."""
+    """Source of the assignments of a study with rounds."""
 
     def draw(self, base: Connection, worker: str, under_way: list[tuple[str, str]], without: set[str]) -> list[str]:
         """Return the items of a worker's next assignment in display order; none where nothing is open for them.
@@ -105,11 +105,11 @@ class Desk:
         self.tasks, self.store, self.bounds = tasks, store, bounds or Bounds()
         if tasks.stops and assigner is None:
             raise TypeError("expected an assigner for a study with rounds")
-        self._assigner, self._drawn = assigner if tasks.stops else None, Drawn(store)
+        self.assigner, self._drawn = assigner if tasks.stops else None, Drawn(store)
 
     def items(self, task: str) -> Sequence[str]:
         """Return the items of an assignment, in display order."""
-        return self._drawn.items(task) if self._assigner else self.tasks.task_by_id[task].items
+        return self._drawn.items(task) if self.assigner else self.tasks.task_by_id[task].items
 
     def sittings(self) -> list[Sitting]:
         """Return all assignments."""
@@ -183,12 +183,12 @@ class Desk:
 
     def _next(self, base: Connection, known: list[Sitting], worker: str) -> tuple[str | None, list[str]]:
         """Return a worker's next task, None where nothing is left, and its items where they were made up for it."""
-        if self._assigner is None:
+        if self.assigner is None:
             return self._free(known, worker), []
         now = time.time()
         under_way = [(each.task, each.worker) for each in known if not each.finished and each.holds(now)]
         given = self._drawn.among(base, under_way)
-        items = self._assigner.draw(base, worker, given, drawn.had(base, worker))
+        items = self.assigner.draw(base, worker, given, drawn.had(base, worker))
         # By chance: an id made of the worker's would give away somebody who is forgotten.
         return secrets.token_hex(6) if items else None, items
 
@@ -202,7 +202,7 @@ class Desk:
     def vote(self, votes: list[Vote]) -> list[Kept | Closed]:
         """Record votes in one transaction, each only if its task is open for its worker."""
         with self.store.transaction() as base:
-            of = drawn.task_of(base, votes) if self._assigner else {}
+            of = drawn.task_of(base, votes) if self.assigner else {}
             named = [(of.get((v.worker, v.item), self.tasks.task_of[v.item]), v.worker) for v in votes]
             begun, now = _open_since(base, set(named)), time.time()
             # The client's clock is not trusted: at most the time elapsed on the server.

@@ -133,8 +133,8 @@ def arrived(base: Connection, after: int) -> tuple[int, list[Vote]]:
     """Return the number of the last answer that came, and those that came after one, in order."""
     same = [ARRIVALS.c[name] == VOTES.c[name] for name in ("worker", "item", "question", "revision")]
     query = select(ARRIVALS.c.number, *_fields()).join(VOTES, and_(*same)).where(ARRIVALS.c.number > after)
-    rows = base.execute(query.order_by(ARRIVALS.c.number)).all()
-    return max([after, *(row.number for row in rows)]), [Vote(*row[1:]) for row in rows]
+    rows = [list(row) for row in base.execute(query.order_by(ARRIVALS.c.number))]
+    return rows[-1][0] if rows else after, [Vote(*row[1:]) for row in rows]
 
 
 def all_arrived(base: Connection) -> tuple[int, list[Vote]]:

@@ -13,6 +13,7 @@ from generation.verify.aggregate.worker_quality import Limits, qualities
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.rounds import Rule, room, round_of
 from generation.verify.prepare.tasks import Item, Task, Tasks
+from generation.verify.rounds.next_votes import next_votes
 from generation.verify.rounds.running import Running
 from generation.verify.rounds.standing import Standing
 from generation.verify.votes.store import Vote
@@ -179,3 +180,25 @@ def test_a_round_has_as_many_places_as_it_says(complete, most):
         standing.add(votes(str(worker), "i0", answer="yes" if worker else "no"))
     assert standing.choose({"i0": most - 1}, (), 1) == ["i0"]
     assert standing.choose({"i0": most}, (), 1) == []
+
+
+def test_what_a_vote_changes_is_a_martingale_and_the_disputed_image_comes_first():
+    """By hand: one question matters, a majority of three, after one vote each way the next decides."""
+    rule, sure = Rule("majority", 1), ((2, 2), (2, 2))
+    given_ = {"even": ((1, 2), *sure), "ahead": ((1, 1), (1, 1), (1, 1))}
+    found = {each.item: each for each in next_votes(given_, {"even": 2, "ahead": 1}, 3, rule, {})}
+    assert next(iter(found)) == "even"
+    share = 0.6  # three supporting answers of two and one, and the prior's two
+    chance = (1 + 2 * share) / 4
+    assert found["even"].verified == pytest.approx(chance)
+    assert found["even"].change == pytest.approx(2 * chance * (1 - chance))
+    assert found["even"].left == pytest.approx(1)
+    assert 1 < found["ahead"].left < 2
+
+
+def test_dawid_skene_s_next_votes_go_by_the_posterior():
+    rule, given_ = Rule("dawid-skene", 1), dict.fromkeys("abc", ((2, 3),) * 3)
+    found = next_votes(given_, dict.fromkeys("abc", 3), 5, rule, {"a": 0.9, "b": 0.45, "c": 0.02})
+    assert [each.item for each in found] == ["b", "a", "c"]
+    assert found[0].change == pytest.approx(2 * 0.45 * 0.55 * 0.6)
+    assert found[0].left == 2

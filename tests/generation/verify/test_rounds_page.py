@@ -75,6 +75,11 @@ def test_the_second_round_holds_undecided_images_only_and_an_exclusion_opens_mor
     assert nothing_left(page, "anna")  # nobody gets an image twice
     task = page.enter("cleo")
     assert [item for item in (each["id"] for each in data_of(page, task)["items"]) if item in first] == [first[0]]
+    shown = json.loads(page.ask(page.links["review"] + "/figures")[1])["rounds"]
+    assert ["open images", f"1 of {IMAGES}"] in shown["lines"]
+    assert ["in round 2", "1"] in shown["lines"]
+    assert ["expected votes left", "about 1"] in shown["lines"]
+    assert [row[1] for row in shown["next"]] == ["2"]
     store = Store(folder)
     annotators.exclude(store, "person:ben", "asked to leave")
     store.close()

@@ -116,6 +116,11 @@ function draw(found) {
     ["worker ids used from a second browser", Object.entries(found.refused).map((each) => each.join(": ")).join(", ") || "none"],
   ]));
   $("outlook").replaceChildren(...pairs(found.outlook));
+  $("rounds").hidden = !found.rounds;
+  if (found.rounds) {
+    $("round").replaceChildren(...pairs(found.rounds.lines));
+    $("next").replaceChildren(...(found.rounds.next.length ? found.rounds.next.map((each) => line(each)) : [empty("Every image is decided.", 5)]));
+  }
   people(found);
   $("agreement").replaceChildren(...found.questions.map((each) =>
     line([each.name, each.answers.yes, each.answers.no, each.answers.unsure, each.alpha ?? "not defined yet"])));
