@@ -30,15 +30,19 @@ class AdaptiveAssigner:
     """
 
     def __init__(self, tasks: Tasks, store: Store, limits: Limits | None = None) -> None:
-        self.tasks, self.standing, self._store = tasks, Standing(tasks, limits), store
+        self.tasks, self._store, self._limits = tasks, store, limits
         self._gold = [item.id for item in tasks.items if item.key is None]
         with store.transaction() as base:
-            self._seen, votes = all_arrived(base)
-            self.standing.add(votes)
-            self._exclude(base)
+            self._read_all(base)
         self._fits = Fits(self._seen) if self.standing.rule.name == "dawid-skene" else None
         if self._fits:
             self.standing.judge_all(self._fits.fit(self.standing.counted()))
+
+    def _read_all(self, base: Connection) -> None:
+        self.standing = Standing(self.tasks, self._limits)
+        self._seen, votes = all_arrived(base)
+        self.standing.add(votes)
+        self._exclude(base)
 
     def next_votes(self) -> list[Next]:
         """Return the open images, those on which a further vote changes most first."""
@@ -51,7 +55,11 @@ class AdaptiveAssigner:
     def refresh(self, base: Connection) -> None:
         """Take in what came since, by this server or another."""
         self._seen, votes = arrived(base, self._seen)
-        if votes:
+        if votes is None:
+            posterior = self.standing.posterior
+            self._read_all(base)
+            self.standing.judge_all(posterior)
+        elif votes:
             self.standing.add(votes)
         self._exclude(base)
         if self._fits and (fresh := self._fits.fresh(self._seen, self.standing.counted)) is not None:

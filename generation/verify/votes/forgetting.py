@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Table, delete, func, literal, select, update
 
-from generation.verify.votes.store import Store
+from generation.verify.votes.store import Store, mark_changed
 from generation.verify.votes.tables import (
     AGREEMENTS,
     ARRIVALS,
@@ -59,6 +59,7 @@ def forget(store: Store, worker: str, names: Sequence[str], *, votes: bool = Fal
         votes: remove the votes, too.
     """
     with store.transaction() as base:
+        mark_changed(base)
         comments = _count(base, SITTINGS, SITTINGS.c.worker == worker, SITTINGS.c.comment != "")
         addresses = _count(base, VISITS, VISITS.c.worker == worker, VISITS.c.address != "")
         removed = [(comments, "comment"), (addresses, "address digest")]

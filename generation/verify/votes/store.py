@@ -129,12 +129,22 @@ def keep(base: Connection, votes: Sequence[Vote]) -> list[Kept]:
     return kept
 
 
-def arrived(base: Connection, after: int) -> tuple[int, list[Vote]]:
-    """Return the number of the last answer that came, and those that came after one, in order."""
+def arrived(base: Connection, after: int) -> tuple[int, list[Vote] | None]:
+    """Return the number of the last answer that came, and those that came after one, in order.
+
+    The answers are None where earlier ones were removed or renamed since: all have to be read again.
+    """
     same = [ARRIVALS.c[name] == VOTES.c[name] for name in ("worker", "item", "question", "revision")]
-    query = select(ARRIVALS.c.number, *_fields()).join(VOTES, and_(*same)).where(ARRIVALS.c.number > after)
-    rows = [list(row) for row in base.execute(query.order_by(ARRIVALS.c.number))]
-    return rows[-1][0] if rows else after, [Vote(*row[1:]) for row in rows]
+    query = select(ARRIVALS.c.number, ARRIVALS.c.worker, *_fields()).outerjoin(VOTES, and_(*same))
+    rows = [list(row) for row in base.execute(query.where(ARRIVALS.c.number > after).order_by(ARRIVALS.c.number))]
+    last = rows[-1][0] if rows else after
+    return last, None if any(not row[1] for row in rows) else [Vote(*row[2:]) for row in rows]
+
+
+def mark_changed(base: Connection) -> None:
+    """Tell indexes in memory, of other servers too, that answers which they know are removed or renamed."""
+    last = base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one()
+    _insert(base, ARRIVALS, [{"number": last + 1, "worker": "", "item": "", "question": "", "revision": 0}])
 
 
 def all_arrived(base: Connection) -> tuple[int, list[Vote]]:

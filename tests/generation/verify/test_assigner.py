@@ -3,12 +3,15 @@
 import threading
 
 import pytest
+from sqlalchemy import select
 
 from generation.verify.aggregate.stopping import progress
 from generation.verify.prepare.rounds import Rule
 from generation.verify.rounds.assigner import AdaptiveAssigner
 from generation.verify.votes.assignments import Closed, Desk
+from generation.verify.votes.forgetting import forget
 from generation.verify.votes.store import Store, Vote
+from generation.verify.votes.tables import METADATA
 from tests.generation.verify.test_rounds import study, votes
 
 
@@ -107,6 +110,24 @@ def test_another_server_and_an_import_are_noticed(tmp_path):
     one.store.add_all(votes("c", "i0", "i1"))
     assert one.seat("d") is None  # two of three
     assert two.items(seat.task) == one.items(seat.task)
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["with the votes", "the name alone"])
+def test_who_is_forgotten_is_so_in_a_server_that_runs(tmp_path, gone):
+    held = study(images=1, gold=0, rounds=(1, 1, 1))
+    office = desk(tmp_path, held)
+    for worker in ("a", "b"):
+        answer(office, office.seat(worker))
+    assert office.seat("c") is None  # two of three
+    store = Store(tmp_path)
+    forget(store, "b", ["b"], votes=gone)
+    store.add_all(votes("d", "i0", answer="no") if gone else [])
+    rows = [row for table in METADATA.sorted_tables for row in store.read(select(table))]
+    assert rows
+    assert not [row for row in rows if "b" in row]
+    store.close()
+    seat = office.seat("c")
+    assert (seat is not None) == gone  # yes and no: the third one decides
 
 
 def test_a_restart_finds_the_same_assignments_and_open_images(tmp_path):

@@ -129,10 +129,11 @@ def test_the_index_is_what_a_look_at_all_votes_finds(stream, apart, cut, rule):
     held = study(rule=rule, rounds=(2, 1, 1))
     standing = Standing(held, STRICT)
     standing.add(stream[:cut])
-    standing.exclude({"a", "b"}, ())
+    standing.exclude({"a"}, {"a", "b"})
     standing.add(stream[cut:])
-    standing.exclude(apart, ())
-    out = apart | {name for name, each in qualities(held, final(stream)).items() if each.why_not(STRICT)}
+    standing.exclude({"a"}, apart)
+    figures = qualities(held, final(stream), excluded=apart)
+    out = {"a"} | apart | {name for name, each in figures.items() if each.why_not(STRICT)}
     assert standing.excluded >= apart
     counted = [vote for vote in final(stream) if vote.worker not in out]
     found = progress(held, counted, rule, {})
