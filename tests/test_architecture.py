@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
 PACKAGES = ("d3s_dataset", "generation", "benchmark")
-HEAVY = {"torch", "timm", "diffusers", "transformers", "datasets"}
+HEAVY = {"torch", "timm", "diffusers", "transformers", "datasets", "sqlalchemy"}
 
 
 def run(*line: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --width"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
+    "--rounds": "3+2", "--posterior": "0.95",
     "--part": "1/8", "--model-kwargs": "a=1", "--erase-kwargs": "strength=1", "--alias": "a=b", "--rho": "0.5",
     "--warm-up": "0.5", "--background-gradient": "0.5",
     **dict.fromkeys(("--discordance", "--foreground-correlation", "--background-correlation"), "0.1"),
@@ -41,6 +42,7 @@ RECIPE = "--recipe --foregrounds --backgrounds --rows --model --limit"
 MAKE = "--out --shard-rows --batch-size --workers --engine"
 REDRAW = "--devices --resample --compile --clip"
 INSTEAD = "--dry-run --only --finish"  # --plan-only goes without --out
+PREPARE = "--images --per-task --gold --annotators --least --seed --examples --pay --fee --seconds"
 BOARD = "--out --dataset --into"
 
 # (module, a command line in one of its modes) -> all flags that do something there, beside those of the line.
@@ -64,20 +66,21 @@ OBEYED = {
     ("generation.push", "DIR --repo-id a/b"): "--private --create-pr --with-guides --as-diffs --gated --dry-run",
     ("generation.push", "DIR --repo-id a/b --as-diffs"): "--private --create-pr --foregrounds --backgrounds --gated "
     "--dry-run",
-    ("generation.verify", "prepare DIR --out tasks"): "--images --per-task --gold --annotators --seed --examples --pay "
-    "--fee --seconds",
+    ("generation.verify", "prepare DIR --out tasks"): f"{PREPARE} --rounds --rule",
+    ("generation.verify", "prepare DIR --out tasks --rule majority"): f"{PREPARE} --rounds --ties",
+    ("generation.verify", "prepare DIR --out tasks --rounds 3+2 --rule dawid-skene"): f"{PREPARE} --posterior",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
-    "--connections-per-address --open-per-address --floor",
-    ("generation.verify", "export DIR --to csv --out DIR"): "",
-    ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url",
-    ("generation.verify", "import DIR file.csv"): "",
-    ("generation.verify", "aggregate DIR"): "--rule --least --min-gold --min-agreement --min-seconds --votes "
-    "--count-fast",
+    "--connections-per-address --open-per-address --floor --database",
+    ("generation.verify", "export DIR --to csv --out DIR"): "--database",
+    ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url --database",
+    ("generation.verify", "import DIR file.csv"): "--database",
+    ("generation.verify", "aggregate DIR"): "--rule --least --ties --min-gold --min-agreement --min-seconds --votes "
+    "--count-fast --database",
     ("generation.verify", "aggregate DIR --rule majority"): "--least --ties --min-gold --min-agreement --min-seconds "
-    "--count-fast",
+    "--count-fast --database",
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
-    ("generation.verify", "apply DIR DIR --out DIR"): "",
+    ("generation.verify", "apply DIR DIR --out DIR"): "--database",
     ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
     (
         "benchmark.run",

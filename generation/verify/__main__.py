@@ -10,13 +10,16 @@ from d3s_dataset.load import fetch_all
 from d3s_dataset.utils import extras
 from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
 from generation.verify.aggregate.consensus import METHODS
-from generation.verify.aggregate.rules import RULES, Rule
+from generation.verify.aggregate.rules import RULES
+from generation.verify.aggregate.stopping import fewest
 from generation.verify.aggregate.worker_quality import Limits
-from generation.verify.crowds.base import CROWDS
-from generation.verify.crowds.exchange import exporting
+from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
+from generation.verify.prepare.rounds import Rule, annotators, chosen, probability, rounds
+from generation.verify.prepare.tasks import read
 
+_PAY = 1.0  # per task, where no pay is given
 late = partial(extras.late, extra="verify")
 
 
@@ -27,11 +30,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    wish = Wish(args.images, args.per_task, args.gold, args.annotators, args.seed, args.examples)
+    rule = Rule(args.rule, args.least, args.ties, args.posterior)
+    workers, planned = annotators(args.rounds, args.annotators, rule), tuple(args.rounds or ())
+    wish = Wish(
+        *(args.images, args.per_task, args.gold, workers, planned, rule),
+        *(args.seed, args.examples, args.pay, args.fee),
+    )
     made = prepare(fetch_all(args.release), args.out, wish)
     known = len(made.items) - len(made.images)
+    pay = _PAY if args.pay is None else args.pay
     say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, and {known:,} gold questions")
-    for line in estimate(len(made.tasks), len(made.items), made.workers, Terms(args.pay, args.fee, args.seconds)):
+    terms = Terms(pay, args.fee, args.seconds)
+    least = fewest(rule, workers) if made.stops else workers
+    for line in estimate(len(made.tasks), len(made.items), workers, terms, least):
         say(line)
     say(f"written: {args.out}")
 
@@ -40,19 +51,21 @@ def _serve(args: argparse.Namespace) -> None:
     page = late("generation.verify.server.serve")
     given = (args.host, args.port, args.url, args.people, args.days, args.mturk, args.completion_code)
     page_bounds = page.Bounds(args.open_per_address, args.floor)
-    given = (*given, args.connections_per_address, page_bounds)
+    given = (*given, args.connections_per_address, page_bounds, args.consent, args.minimum_age, args.database)
     page.serve(args.tasks, page.Counter(*given))
 
 
 def _export(args: argparse.Namespace) -> None:
-    for path in late("generation.verify.crowds.exchange").export(args.tasks, args.to, args.out, args.images_url):
+    present = late("generation.verify.rounds.open_items").present_round
+    export = late("generation.verify.crowds.exchange").export
+    for path in export(args.tasks, args.to, args.out, args.images_url, present, args.database):
         say(f"written: {path}")
 
 
 def _import(args: argparse.Namespace) -> None:
     exchange = late("generation.verify.crowds.exchange")
     for path in args.files:
-        taken = exchange.take_file(args.tasks, path)
+        taken = exchange.take_file(args.tasks, path, args.database)
         say(f"{path}: {taken.new:,} new answers, {taken.there:,} imported before")
         for line in taken.left_out:
             warn(f"{path}: {line}")
@@ -71,14 +84,16 @@ def _aggregate(args: argparse.Namespace) -> None:
         say(f"written: {args.out} ({len(found):,} tasks, {undecided:,} of them ties without a label)")
         return
     limits = Limits(args.min_gold, args.min_agreement, args.min_seconds)
-    rule = Rule(args.rule, args.least, args.ties)
-    found = module.aggregate(args.tasks, rule, limits, args.count_fast)
+    rule = chosen(read(args.tasks).rule, args.rule, args.least, args.ties)
+    found = module.aggregate(args.tasks, rule, limits, args.count_fast, args.database)
     verdicts = [each.verified for each in found.rows.values()]
     say(f"{len(verdicts):,} images have votes: {verdicts.count(True):,} verified, {verdicts.count(False):,} not, "
         f"{verdicts.count(None):,} without a verdict ({found.verification.rule_text})")  # fmt: skip
     for name, each in found.verification.agreement.items():
         interval = f", 95 % interval {each.low:.3f} to {each.high:.3f}" if each.low is not None else ""
         say(f"agreement on {name}: alpha {'undefined' if each.alpha is None else f'{each.alpha:.3f}'}{interval}")
+    for line in found.rounds.lines() if found.rounds else []:
+        say(line)
     for name, why in found.left_out.items():
         say(f"excluded: {name}: {why}")
     say(f"written: {args.tasks / 'verdicts.json'}, {args.tasks / module.REPORT}")
@@ -86,9 +101,21 @@ def _aggregate(args: argparse.Namespace) -> None:
 
 def _apply(args: argparse.Namespace) -> None:
     release = fetch_all(args.release)
-    made = late("generation.verify.apply").apply(release, args.tasks, args.out)
+    made = late("generation.verify.apply").apply(release, args.tasks, args.out, args.database)
     rows = ", ".join(f"{made.rows('default', split):,} {split}" for split in made.splits())
     say(f"written: {args.out} ({rows} rows; {made.rows('votes', 'validation'):,} votes)")
+
+
+def _forget(args: argparse.Namespace) -> None:
+    for line in late("generation.verify.people").forget(
+        args.tasks, args.worker, votes=args.votes, database=args.database
+    ):
+        say(line)
+
+
+def _exclude(args: argparse.Namespace) -> None:
+    exclude = late("generation.verify.people").exclude
+    say(exclude(args.tasks, args.worker, args.reason, undo=args.undo, database=args.database))
 
 
 def _positive(text: str) -> float:
@@ -119,10 +146,15 @@ class _Commands(Parser):
 
 
 _EXAMPLES = {
-    "prepare": ("demo/d3s --out tasks", "org/d3s --out tasks --images 2000 --annotators 3"),
+    "prepare": (
+        "demo/d3s --out tasks",
+        "org/d3s --out tasks --images 2000 --annotators 3",
+        "org/d3s --out tasks --rounds 3+2 --rule majority",
+    ),
     "serve": (
         "tasks --people ada grace",
         "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
+        "tasks --completion-code C1234 --port 8001 --database postgresql://d3s@db.example.org/votes",
     ),
     "export": ("tasks --to csv --out votes", "tasks --to mturk --out mturk --images-url https://example.org/images"),
     "import": ("tasks Batch_results.csv", "tasks labelstudio.json votes.csv"),
@@ -132,6 +164,8 @@ _EXAMPLES = {
         "--votes votes.csv --out labels.csv --method dawid-skene",
     ),
     "apply": ("demo/d3s tasks --out verified", "org/d3s tasks --out verified"),
+    "exclude": ("tasks anna --reason 'answered without looking'", "tasks anna --undo"),
+    "forget": ("tasks anna", "tasks 9f2c4b1d0a3e5f67 --votes"),
 }
 
 
@@ -153,10 +187,37 @@ def parser() -> Parser:
     apply.add_argument("release", help="release that the tasks were made from (read-only)")
     apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
     apply.add_argument("--out", type=Path, required=True, help="folder of the new release")
+    _add_database(apply)
+    _add_exclude(add("exclude", "annotator -> votes that do not count", "Exclude an annotator's votes, or undo it."))
+    _add_forget(add("forget", "annotator -> anonymous votes", "Remove an annotator's identity; votes stay."))
     return parser
 
 
-def _add_prepare(parser: argparse.ArgumentParser) -> None:
+def _add_exclude(parser: Parser) -> None:
+    parser.set_defaults(run=_exclude)
+    _add_annotator(parser)
+    parser.add_argument("--reason", metavar="TEXT", help="why, recorded with the time; write no names")
+    parser.add_argument("--undo", action="store_true", help="count the votes again; the exclusion stays on record")
+
+
+def _add_forget(parser: Parser) -> None:
+    parser.set_defaults(run=_forget)
+    _add_annotator(parser)
+    parser.add_argument("--votes", action="store_true", help="remove the votes as well")
+
+
+def _add_annotator(parser: Parser) -> None:
+    parser.add_argument("tasks", type=Path, help="tasks folder")
+    parser.add_argument("worker", help="id, pseudonym of the report, or a colleague's name")
+    _add_database(parser)
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    about = "PostgreSQL database of the votes, postgresql://USER@HOST/DATABASE (default: votes.sqlite in the folder)"
+    parser.add_argument("--database", metavar="URL", help=about)
+
+
+def _add_prepare(parser: Parser) -> None:
     add = parser.add_argument
     parser.set_defaults(run=_prepare)
     add("release", help="folder or Hub repo such as org/d3s (read-only)")
@@ -164,19 +225,33 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add("--images", type=natural, help="number of images, sampled at random (default: all of validation)")
     add("--per-task", type=natural, default=25, help="images per task")
     add("--gold", type=_whole, default=3, help="gold (attention-check) questions per task, in addition")
-    add("--annotators", type=natural, default=5, help="annotators per image")
+    add("--annotators", type=natural, help="annotators per image (default: 5, or the sum of --rounds)")
+    add("--rounds", type=rounds, metavar="N+N", help="annotators per round, such as 3+2: images that are decided stop")
+    add("--rule", choices=RULES, default="full", help="decision rule, which the rounds stop for; aggregate's default")
+    add("--least", type=natural, default=3, help="minimum votes per image")
+    add("--ties", choices=("yes", "no"), help="majority: answer that wins a tie; by default ties have no verdict")
+    add("--posterior", type=probability, default=0.99, help="dawid-skene: probability at which an image stops")
     add("--seed", type=_whole, default=0, help="random seed of the sample")
     add("--examples", metavar="DIR", help="example photos in ImageNet's layout (default: cropped from the guides)")
-    add("--pay", type=_positive, default=1.0, help="payment per task, for the cost estimate")
+    add("--pay", type=_positive, help=f"payment per task, recorded for the monitor; else the estimate takes {_PAY:g}")
     add("--fee", type=_positive, default=20.0, help="platform fee in percent, for the cost estimate")
     add("--seconds", type=natural, default=8, help="seconds per image, for the time estimate")
+    parser.only_with("--rule majority", "--ties")
+    parser.only_with("--rule dawid-skene", "--posterior")
+    parser.only_with("--rounds", "--posterior")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.set_defaults(run=_serve)
     add("tasks", type=Path, help="tasks folder written by prepare; votes are stored in it")
-    add("--people", nargs="+", default=[], metavar="NAME", help="colleagues; one link is printed per name")
+    add(
+        "--people",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="colleagues: anna or 'anna=Anna Müller'; prints links",
+    )
     add("--completion-code", metavar="CODE", help="Prolific completion code; prints the study URL")
     add("--mturk", action="store_true", help="print the ExternalQuestion for Mechanical Turk")
     add("--host", default="127.0.0.1", help="address to bind")
@@ -186,6 +261,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     add("--open-per-address", type=natural, default=10, help="open tasks per client address, for crowd workers")
     add("--floor", type=_positive, default=1.0, help="minimum seconds per image; faster tasks are held for review")
     add("--days", type=_positive, default=14.0, help="days until links expire")
+    add("--consent", type=Path, metavar="FILE", help="text (.txt or .md) that annotators agree to before they begin")
+    add("--minimum-age", type=natural, metavar="YEARS", help="age that crowd workers confirm before they begin")
+    _add_database(parser)
 
 
 def _add_export(out: Parser) -> None:
@@ -194,6 +272,7 @@ def _add_export(out: Parser) -> None:
     out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
     out.add_argument("--out", type=Path, required=True, help="output folder")
     out.add_argument("--images-url", metavar="URL", help="public URL of the uploaded folder images/")
+    _add_database(out)
     for name in exporting():
         if not CROWDS[name].pictures:
             out.never_with(f"--to {name}", "--images-url")
@@ -203,14 +282,15 @@ def _add_import(back: Parser) -> None:
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="tasks folder")
     back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")
+    _add_database(back)
 
 
 def _add_aggregate(parser: Parser) -> None:
     add, rules = parser.add_argument, ", ".join(RULES)
     parser.set_defaults(run=_aggregate)
     add("tasks", type=Path, nargs="?", help="tasks folder")
-    add("--rule", choices=RULES, default="full", help=f"decision rule: {rules}")
-    add("--least", type=natural, default=3, help="minimum votes per image")
+    add("--rule", choices=RULES, help=f"decision rule: {rules} (default: as prepare recorded it)")
+    add("--least", type=natural, help="minimum votes per image (default: as prepare recorded it)")
     add("--ties", help="majority: label that wins a tie (yes or no for tasks); by default ties have no verdict")
     add("--min-gold", type=_positive, default=0.7, help="exclude annotators below this accuracy on gold questions")
     add("--min-agreement", type=_positive, default=0.5, help="exclude annotators below this majority agreement")
@@ -225,10 +305,12 @@ def _add_aggregate(parser: Parser) -> None:
     add("--votes", type=Path, metavar="FILE", help="instead of a tasks folder: a CSV with worker, task, label")
     add("--method", choices=METHODS, default="majority", help="with --votes: aggregation method")
     add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
+    _add_database(parser)
     parser.only_with("--votes", "--method", "--out")
     parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")
+    parser.never_with("--votes", "--database")
     parser.only_where(
-        lambda args: (args.rule if args.votes is None else args.method) == "majority",
+        lambda args: (args.rule if args.votes is None else args.method) in (None, "majority"),
         "goes with --rule majority, or with --votes and --method majority",
         "--ties",
     )

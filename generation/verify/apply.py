@@ -27,19 +27,21 @@ from generation.verify.aggregate.verdicts import Verdicts
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.images import SPLIT
 from generation.verify.prepare.tasks import Tasks
+from generation.verify.votes import annotators
 from generation.verify.votes.secret import anonymous, secret
 from generation.verify.votes.store import Store, Vote
 
 Record = dict[str, Any]
 
 
-def apply(release: Path, folder: Path, out: Path) -> Manifest:
+def apply(release: Path, folder: Path, out: Path, database: str | None = None) -> Manifest:
     """Write the verified version of a release into a new folder; return its manifest.
 
     Args:
         release: the release that the tasks were made from.
         folder: tasks folder with verdicts.
         out: the new folder.
+        database: URL of the votes' database (`Store`).
 
     Raises:
         VerifyError: `out` exists, another release, no verdicts, or votes newer than the verdicts.
@@ -54,18 +56,20 @@ def apply(release: Path, folder: Path, out: Path) -> Manifest:
             f"{folder} was prepared from release {held.release[:16]}: expected that one, got {release}, which is "
             f"{manifest.digest[:16]}"
         )
-    votes = _votes(folder, found)
+    votes = _votes(folder, found, database)
     with new_folder(out) as staging:
         return _write(release, manifest, staging, found, _ballots(held, votes, found, secret(folder)))
 
 
-def _votes(folder: Path, found: Verdicts) -> list[Vote]:
-    store = Store(folder)
-    votes = store.last()
+def _votes(folder: Path, found: Verdicts, database: str | None) -> list[Vote]:
+    store = Store(folder, database)
+    votes, excluded = store.last(), annotators.excluded(store)
     store.close()
-    if results.votes_digest(votes) != found.votes_digest:
+    if results.votes_digest(votes, excluded) != found.votes_digest:
+        rest = "" if database is None else " --database URL"
         raise VerifyError(
-            f"there are votes newer than the verdicts: type `python -m generation.verify aggregate {folder}` again"
+            "there are votes newer than the verdicts, or exclusions, or they are in another --database: type "
+            f"`python -m generation.verify aggregate {folder}{rest}` again"
         )
     return votes
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from generation.verify.prepare.questions import ANSWERS, QUESTIONS
 from generation.verify.prepare.tasks import Item, Tasks, thing
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def render(study: Study) -> str:
         .get_template("report.html")
         .render(
             about=found.verification,
+            rounds=found.rounds.lines() if found.rounds else [],
             name=f"{held.name} {held.release[:16]}",
             wanted=len(held.images),
             known=len(held.items) - len(held.images),

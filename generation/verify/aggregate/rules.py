@@ -6,9 +6,9 @@ An answer supports an image if it is `yes` for object or background, and anythin
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from generation.verify.prepare.questions import NAMES
+from generation.verify.prepare.rounds import Rule
 
 RULES = {
     "paper": "all see the object, nobody saw nudity or violence (the paper's rule)",
@@ -16,22 +16,15 @@ RULES = {
     "majority": "more than half support the image on each of the three questions",
     "dawid-skene": "the probability by Dawid-Skene that all three support the image is at least one half",
 }
-_ASKED = {"paper": ("foreground", "unsafe"), "full": NAMES, "majority": NAMES, "dawid-skene": NAMES}
+ASKED: dict[str, tuple[str, ...]] = {
+    "paper": ("foreground", "unsafe"),
+    "full": NAMES,
+    "majority": NAMES,
+    "dawid-skene": NAMES,
+}
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Decision rule and its parameters.
-
-    Attributes:
-        name: one of `RULES`.
-        least: minimum votes per image; fewer give no verdict.
-        ties: for `majority`: `yes` verifies a tie, `no` does not, None leaves it without a verdict.
-    """
-
-    name: str = "full"
-    least: int = 3
-    ties: str | None = None
+Tally = tuple[int, int]  # answers to one question that support the image, all answers
 
 
 def speaks_for(question: str, answer: str) -> bool:
@@ -47,19 +40,35 @@ def decide(counts: Mapping[str, Counter[str]], probability: float | None, rule: 
         probability: that the image is right, by Dawid-Skene.
         rule: decision rule.
     """
-    asked = _ASKED[rule.name]
-    if any(counts.get(question, Counter()).total() < rule.least for question in asked):
+    given = tallies(counts, rule)
+    if rule.name != "dawid-skene":
+        return verdict(given, rule)
+    few = any(total < rule.least for _, total in given)
+    return None if few or probability is None else probability >= 0.5
+
+
+def tallies(counts: Mapping[str, Counter[str]], rule: Rule) -> tuple[Tally, ...]:
+    """Return (supporting, all) answers to each question that the rule asks."""
+    return tuple(
+        (
+            sum(count for answer, count in counts.get(question, Counter()).items() if speaks_for(question, answer)),
+            counts.get(question, Counter()).total(),
+        )
+        for question in ASKED[rule.name]
+    )
+
+
+def verdict(given: tuple[Tally, ...], rule: Rule) -> bool | None:
+    """Return the verdict of a rule that counts votes; None for too few votes or an undecided tie.
+
+    Never sinks (False, None, True) when an answer that does not support the image becomes one that does.
+    """
+    if any(total < rule.least for _, total in given):
         return None
-    if rule.name == "dawid-skene":
-        return None if probability is None else probability >= 0.5
-    shares = []
-    for question in asked:
-        good = sum(count for answer, count in counts[question].items() if speaks_for(question, answer))
-        shares.append(good / counts[question].total())
     if rule.name != "majority":
-        return all(share == 1 for share in shares)
-    if any(share < 0.5 for share in shares):
+        return all(good == total for good, total in given)
+    if any(2 * good < total for good, total in given):
         return False
-    if any(share == 0.5 for share in shares):
+    if any(2 * good == total for good, total in given):
         return None if rule.ties is None else rule.ties == "yes"
     return True

@@ -1,6 +1,6 @@
 """verdicts.json: output of aggregate and input of apply; annotators are anonymised."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Verification, load_model, to_json
 from d3s_dataset.utils.atomic import write_atomic
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 FILE_NAME = "verdicts.json"
 
@@ -30,6 +30,41 @@ class Verdict(_Strict):
     posterior: float | None
 
 
+class Rounds(_Strict):
+    """Votes of a study with rounds.
+
+    Attributes:
+        plan: annotators per round.
+        wanted: images times annotators.
+        saved: votes that decided images did without.
+        decided: images that further votes cannot change; `open` is the number of the others.
+        errors: for `dawid-skene`: expected number of wrong verdicts, by the posterior; `least_sure` is the lowest
+            posterior of a verdict.
+    """
+
+    plan: list[int]
+    wanted: int
+    saved: int
+    decided: int
+    open: int
+    errors: float | None = None
+    least_sure: float | None = None
+
+    def lines(self) -> list[str]:
+        """Return these figures in words."""
+        plan, images = " + ".join(map(str, self.plan)), self.decided + self.open
+        lines = [
+            f"rounds of {plan}: {self.saved:,} of {self.wanted:,} votes saved ({100 * self.saved / self.wanted:.1f} %)"
+            f"; {self.decided:,} of {images:,} images are decided, further votes can change {self.open:,}"
+        ]
+        if self.errors is not None and self.least_sure is not None:
+            lines.append(
+                f"the rounds stopped by a posterior, which is not exact: {self.errors:.1f} wrong verdicts are expected"
+                f"; the least sure verdict has a posterior of {self.least_sure:.3f}"
+            )
+        return lines
+
+
 class Verdicts(_Strict):
     """All verdicts, key -> Verdict, with their provenance.
 
@@ -38,6 +73,7 @@ class Verdicts(_Strict):
         drawn: how the images were sampled.
         left_out: excluded annotators: anonymous name -> reason.
         verification: summary for the new release's manifest.
+        rounds: votes saved; None for a single round.
     """
 
     schema_version: Literal[1] = 1
@@ -45,12 +81,14 @@ class Verdicts(_Strict):
     drawn: str
     left_out: dict[str, str]
     verification: Verification
+    rounds: Rounds | None = None
     rows: dict[str, Verdict]
 
 
-def votes_digest(votes: Sequence[Vote]) -> str:
-    """Return a digest of votes, to detect newer ones."""
-    return digest(sorted([vote.worker, vote.item, vote.question, vote.answer] for vote in votes))
+def votes_digest(votes: Sequence[Vote], excluded: Iterable[str] = ()) -> str:
+    """Return a digest of votes and of the annotators whom the owner excluded, to detect newer ones."""
+    given = sorted([vote.worker, vote.item, vote.question, vote.answer] for vote in votes)
+    return digest([given, sorted(excluded)] if excluded else given)
 
 
 def read(folder: Path) -> Verdicts:

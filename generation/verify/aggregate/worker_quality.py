@@ -2,11 +2,11 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,58 @@ class Quality:
         return next(iter(self.flags(limits)), None)
 
 
-def qualities(tasks: Tasks, votes: Sequence[Vote], compare: bool = True) -> dict[str, Quality]:
+def left_out(
+    quality: Mapping[str, Quality],
+    limits: Limits,
+    fast: Mapping[str, float] | None = None,
+    excluded: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the annotators whose votes do not count: worker -> reason.
+
+    Args:
+        quality: of every annotator.
+        limits: exclusion thresholds.
+        fast: worker -> seconds per image, for submissions that are held until reviewed.
+        excluded: worker -> the owner's reason.
+    """
+    found = {worker: why for worker, each in quality.items() if (why := each.why_not(limits))}
+    for worker, pace in (fast or {}).items():
+        found[worker] = f"submitted a task at {pace:.2f} s per image: held until reviewed (--count-fast NAME)"
+    found |= {worker: f"excluded by the owner: {reason}" for worker, reason in (excluded or {}).items()}
+    return {worker: why for worker, why in found.items() if worker in quality}
+
+
+def qualities(
+    tasks: Tasks, votes: Sequence[Vote], compare: bool = True, excluded: Collection[str] = ()
+) -> dict[str, Quality]:
     """Return the quality of every annotator from the final votes.
 
     Args:
         tasks: all tasks.
         votes: the final votes.
         compare: also compare each answer with the others' majority, which takes most of the time.
+        excluded: annotators who are no part of the others' majority.
     """
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     own: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
-        if compare:
+        if compare and vote.worker not in excluded:
             counts[vote.item, vote.question][vote.answer] += 1
         own[vote.worker].append(vote)
-    return {worker: _quality(tasks, own[worker], counts if compare else None) for worker in sorted(own)}
+    given = counts if compare else None
+    return {worker: _quality(tasks, own[worker], given, worker in excluded) for worker in sorted(own)}
 
 
-def _quality(tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Counter[str]] | None) -> Quality:
+def majority(counts: Counter[str], own: str | None = None) -> str | None:
+    """Return the most frequent answer, without one's own where it is among them; None for a tie or no answer."""
+    others = counts - Counter([own])
+    best = [answer for answer, count in others.items() if count == max(others.values())]
+    return best[0] if len(best) == 1 else None
+
+
+def _quality(
+    tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Counter[str]] | None, excluded: bool
+) -> Quality:
     known = right = compared = agreed = 0
     for vote in votes:
         item = tasks.by_id[vote.item]
@@ -97,11 +131,10 @@ def _quality(tasks: Tasks, votes: list[Vote], counts: dict[tuple[str, str], Coun
             right += item.expected[vote.question] == vote.answer
         if counts is None:
             continue
-        others = counts[vote.item, vote.question] - Counter([vote.answer])
-        best = [answer for answer, count in others.items() if count == max(others.values())]
-        if item.key is not None and len(best) == 1:
+        best = majority(counts[vote.item, vote.question], None if excluded else vote.answer)
+        if item.key is not None and best is not None:
             compared += 1
-            agreed += best[0] == vote.answer
+            agreed += best == vote.answer
     return Quality(len(votes), known, right, compared, agreed, seconds_per_item(votes))
 
 

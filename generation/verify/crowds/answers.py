@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from d3s_dataset.errors import VerifyError, one_line
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Store, Vote
+from generation.verify.votes.vote import Vote
+
+if TYPE_CHECKING:
+    from generation.verify.votes.store import Store
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def duration(value: object) -> float | None:
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: Store) -> Taken:
+def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: "Store") -> Taken:
     """Add a file's ballots to the votes.
 
     Raises:

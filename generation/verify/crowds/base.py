@@ -9,7 +9,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.plugins import PluginTable
 from generation.verify.crowds.answers import Ballot
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 
@@ -77,3 +77,8 @@ CROWDS: PluginTable[Crowd] = PluginTable(
     },
     Crowd,
 )
+
+
+def exporting() -> list[str]:
+    """Return the names of the crowds that tasks or votes can be exported to."""
+    return [name for name, each in CROWDS.items() if each.export]

@@ -9,7 +9,7 @@ from d3s_dataset.utils.tables import csv_bytes
 from generation.verify.crowds.answers import Ballot, duration
 from generation.verify.crowds.base import Crowd
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 NEEDED = ("release", "worker", "item", "question", "answer")
 

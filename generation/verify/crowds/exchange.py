@@ -1,23 +1,26 @@
 """Export tasks to other tools, and import the answers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.atomic import replacing
 from generation.verify.crowds.answers import Taken, take
-from generation.verify.crowds.base import CROWDS
+from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.crowds.csv_votes import header
 from generation.verify.prepare import tasks
-from generation.verify.prepare.tasks import IMAGES
+from generation.verify.prepare.tasks import IMAGES, Tasks
 from generation.verify.votes.store import Store
 
 
-def exporting() -> list[str]:
-    """Return the names of the crowds that tasks or votes can be exported to."""
-    return [name for name, each in CROWDS.items() if each.export]
-
-
-def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]:
+def export(
+    folder: Path,
+    form: str,
+    out: Path,
+    images: str | None,
+    present: Callable[[Tasks, Store], Tasks] | None = None,
+    database: str | None = None,
+) -> list[Path]:
     """Write the files that another tool needs into a folder; return them.
 
     Args:
@@ -25,6 +28,8 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         form: a crowd of `CROWDS` that exports.
         out: output folder.
         images: base URL of the uploaded folder `images/`.
+        present: returns the tasks of the present round; None exports all tasks.
+        database: URL of the votes' database (`Store`).
 
     Raises:
         VerifyError: a crowd without export, or no URL where the files show pictures.
@@ -34,8 +39,9 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
         raise VerifyError(f"expected one of {', '.join(exporting())}, got {form!r}")
     if crowd.pictures and images is None:
         raise VerifyError(f"expected --images-url, the public URL of the uploaded folder {folder / IMAGES}")
-    store = Store(folder)
+    store = Store(folder, database)
     try:
+        held = present(held, store) if present and crowd.pictures else held
         contents = crowd.export(held, store.last(), (images or "").rstrip("/"))
     finally:
         store.close()
@@ -47,7 +53,7 @@ def export(folder: Path, form: str, out: Path, images: str | None) -> list[Path]
     return [out / name for name in contents]
 
 
-def take_file(folder: Path, path: Path) -> Taken:
+def take_file(folder: Path, path: Path, database: str | None = None) -> Taken:
     """Add the answers in a file to the votes of a tasks folder; a second import adds nothing.
 
     Raises:
@@ -61,7 +67,7 @@ def take_file(folder: Path, path: Path) -> Taken:
         columns = ", ".join(header(path)[:6]) or "none"
         raise VerifyError(f"{path}: expected {', '.join(some)} or {last}, got columns {columns}")
     found, left_out = crowd.ballots(path)
-    store = Store(folder)
+    store = Store(folder, database)
     try:
         taken = take(path, found, held, store)
     finally:

@@ -14,7 +14,7 @@ from generation.verify.crowds.base import Crowd
 from generation.verify.crowds.csv_votes import check_regular
 from generation.verify.prepare.questions import ANSWERS, QUESTIONS
 from generation.verify.prepare.tasks import Tasks, shown
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 
 def tasks_json(tasks: Tasks, images: str) -> bytes:

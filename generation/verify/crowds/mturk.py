@@ -19,7 +19,7 @@ from generation.verify.crowds.base import Crowd, Visitor, checked
 from generation.verify.crowds.csv_votes import has_columns, read_rows
 from generation.verify.prepare.questions import ANSWERS, INSTRUCTIONS, NAMES, QUESTIONS
 from generation.verify.prepare.tasks import Tasks, shown
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 ORIGINS = ("https://www.mturk.com", "https://workersandbox.mturk.com")  # allowed submission origins
 TURK = "mturk"

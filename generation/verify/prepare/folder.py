@@ -19,6 +19,7 @@ from generation.verify.prepare.images import (
     open_release,
     save_example,
 )
+from generation.verify.prepare.rounds import ANNOTATORS, Rule
 from generation.verify.prepare.sampling import Candidate, deal, sample, shuffled
 from generation.verify.prepare.tasks import Item, Task, Tasks
 
@@ -34,16 +35,24 @@ class Wish:
         per_task: images per task.
         gold: gold questions per task, in addition.
         workers: annotators per image.
+        rounds: annotators per round, `workers` in sum; empty for a single round.
+        rule: decision rule.
         seed: random seed of the sample and its order.
         examples: folder of photos in ImageNet's layout; None crops them from the guides.
+        pay: payment per task, recorded for the monitor; None where it is not known.
+        fee: platform fee in percent, recorded with the pay.
     """
 
     images: int | None = None
     per_task: int = 25
     gold: int = 3
-    workers: int = 5
+    workers: int = ANNOTATORS
+    rounds: tuple[int, ...] = ()
+    rule: Rule = Rule()
     seed: int = 0
     examples: str | None = None
+    pay: float | None = None
+    fee: float = 20.0
 
 
 def prepare(release: Path, out: Path, wish: Wish) -> Tasks:
@@ -83,6 +92,12 @@ def _fill(folder: Path, origin: Origin, rows: list[Candidate], wish: Wish) -> Ta
         name=origin.manifest.name,
         drawn=drawn,
         workers=wish.workers,
+        pay=wish.pay or None,
+        fee=wish.fee if wish.pay else None,
+        rounds=list(wish.rounds),
+        rule=wish.rule,
+        per_task=wish.per_task,
+        gold=wish.gold,
         backgrounds=origin.manifest.backgrounds,
         examples=_examples(folder / files.IMAGES, origin, rows, items, wish.examples),
         items=sorted(items, key=lambda item: item.id),

@@ -4,6 +4,7 @@ An item is an image of the release, or a gold question with its right answers in
 this file: pages and exports show items by their id, which does not reveal the kind.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from d3s_dataset.manifest import load_model, to_json
 from d3s_dataset.taxonomy import BACKGROUNDS, classes
 from d3s_dataset.utils.atomic import write_atomic
 from generation.verify.prepare.questions import QUESTIONS
+from generation.verify.prepare.rounds import Rule
 
 FILE_NAME = "tasks.json"
 IMAGES = "images"
@@ -62,6 +64,10 @@ class Tasks(_Strict):
         name: name of the release.
         drawn: description of the sample, copied into the rows.
         workers: annotators per image.
+        pay: payment per task, in any currency; None where it was not given. `fee` comes on top, in percent.
+        rounds: annotators per round; empty for a single round of `workers`.
+        rule: decision rule, which the rounds stop for; None in older versions.
+        per_task: images of a task that is made up during the rounds; `gold` more are gold questions.
         backgrounds: names of the labels.
         examples: class -> example photos, files in `images/`.
     """
@@ -71,6 +77,12 @@ class Tasks(_Strict):
     name: str
     drawn: str
     workers: int
+    pay: float | None = None
+    fee: float | None = None
+    rounds: list[int] = []
+    rule: Rule | None = None
+    per_task: int = 25
+    gold: int = 3
     backgrounds: list[str]
     examples: dict[int, list[str]]
     items: list[Item]
@@ -92,6 +104,11 @@ class Tasks(_Strict):
         return {item: task.id for task in self.tasks for item in task.items}
 
     @property
+    def stops(self) -> bool:
+        """True where images that further votes cannot change get none."""
+        return len(self.rounds) > 1
+
+    @property
     def images(self) -> list[Item]:
         """The items that are images of the release."""
         return [item for item in self.items if item.key is not None]
@@ -101,15 +118,15 @@ class Tasks(_Strict):
         name = self.backgrounds[item.background]
         return next((each.phrase for each in BACKGROUNDS if each.name == name), f"in this setting: {name}")
 
-    def pictures(self, task: str) -> set[str]:
-        """Return the files that a task may show."""
-        items = [self.by_id[each] for each in self.task_by_id[task].items]
-        shown = {name for item in items for name in (item.image, item.guide) if name}
-        return shown.union(*(self.examples.get(item.foreground, []) for item in items))
+    def pictures(self, items: Iterable[str]) -> set[str]:
+        """Return the files that an assignment of some items may show."""
+        found = [self.by_id[each] for each in items]
+        shown = {name for item in found for name in (item.image, item.guide) if name}
+        return shown.union(*(self.examples.get(item.foreground, []) for item in found))
 
     def all_pictures(self) -> list[str]:
         """Return all files that the tasks show, sorted."""
-        return sorted(set().union(*(self.pictures(task.id) for task in self.tasks)))
+        return sorted(self.pictures(item for task in self.tasks for item in task.items))
 
 
 def read(folder: Path) -> Tasks:
@@ -135,9 +152,9 @@ def thing(item: Item) -> str:
     return classes()[item.foreground].synonym
 
 
-def shown_items(tasks: Tasks, task: str, images: str) -> list[dict[str, Any]]:
-    """Return the views of a task's items in order; `images` is the base URL of their pictures."""
-    return [shown(tasks, tasks.by_id[name], images) for name in tasks.task_by_id[task].items]
+def shown_items(tasks: Tasks, items: Iterable[str], images: str) -> list[dict[str, Any]]:
+    """Return the views of some items in order; `images` is the base URL of their pictures."""
+    return [shown(tasks, tasks.by_id[name], images) for name in items]
 
 
 def shown(tasks: Tasks, item: Item, images: str) -> dict[str, Any]:

@@ -3,40 +3,38 @@
 A crowd worker's id is not authenticated, so the first browser that uses it gets a signed cookie and owns the id.
 """
 
-import ipaddress
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict, Field
 
 from d3s_dataset.errors import VerifyError
+from d3s_dataset.utils.cli import warn
 from d3s_dataset.utils.pages import environment
 from generation.verify.crowds.base import CROWDS, Visitor
 from generation.verify.crowds.colleagues import PERSON, person
 from generation.verify.prepare.questions import INSTRUCTIONS
-from generation.verify.prepare.tasks import IMAGES, MEDIA, shown_items
-from generation.verify.server.monitor import figures
+from generation.verify.prepare.tasks import shown_items
+from generation.verify.server import owner
+from generation.verify.server.consent import Door
+from generation.verify.server.office import Office
 from generation.verify.server.security import policy
-from generation.verify.server.tokens import BadLink, Links
-from generation.verify.votes.assignments import Client, Closed, Desk, Taken
-from generation.verify.votes.secret import anonymous
-from generation.verify.votes.store import Vote
+from generation.verify.server.tokens import BadLink
+from generation.verify.votes.assignments import Closed, Taken
+from generation.verify.votes.errors import Unavailable
+from generation.verify.votes.vote import Vote
 from generation.verify.votes.writer import Writer
 
 _HERE = Path(__file__).parent
-_COOKIE = "d3s_holder"
 _NO_BUTTON = dict.fromkeys(("code", "submit", "next"))  # names of message.html, of which a page passes one at most
-_LASTING = {"cache-control": "private, max-age=86400, immutable"}
 
 
 class Answer(BaseModel):
@@ -54,19 +52,7 @@ class HandIn(BaseModel):
     """Request body: submission of a task."""
 
     model_config = ConfigDict(extra="forbid")
-    comment: Annotated[str, Field(max_length=1000)] = ""
-
-
-@dataclass(frozen=True)
-class Office:
-    """State of the app: tasks and votes, pictures, links, secret, Prolific's completion code, HTTPS or not."""
-
-    desk: Desk
-    folder: Path
-    links: Links
-    key: bytes
-    code: str | None = None
-    https: bool = False
+    comment: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")] = ""  # PostgreSQL stores no NUL
 
 
 def create(office: Office) -> FastAPI:
@@ -82,7 +68,9 @@ def create(office: Office) -> FastAPI:
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     templates = Jinja2Templates(env=environment([_HERE / "templates", INSTRUCTIONS], "verify"))
     links, desk, tasks = office.links, office.desk, office.desk.tasks
-    all_pictures = frozenset(tasks.all_pictures())
+    door = Door(office, templates)
+    app.include_router(door.router)
+    app.include_router(owner.routes(office, templates))
 
     def say(request: Request, title: str, text: str, status: int, **more: Any) -> Response:
         if "application/json" in request.headers.get("content-type", ""):
@@ -93,6 +81,9 @@ def create(office: Office) -> FastAPI:
     @app.exception_handler(VerifyError)
     def refused(request: Request, error: Exception) -> Response:
         status = {BadLink: 403, Closed: 410, Taken: 409}.get(type(error), 400)
+        if isinstance(error, Unavailable):  # the page sends again what was answered with 5xx; the cause is the owner's
+            warn(str(error))
+            return say(request, "Not now", "Votes cannot be saved at the moment: try again in a minute.", 503)
         return say(request, "This does not work", f"{str(error)[:1].upper()}{str(error)[1:]}.", status)
 
     @app.exception_handler(RequestValidationError)
@@ -104,7 +95,9 @@ def create(office: Office) -> FastAPI:
         return JSONResponse({"error": " ".join(text.split())[:300]}, 422)
 
     def enter(request: Request, visitor: Visitor, until: int) -> Response:
-        client = None if visitor.session is None else _client(request, office)
+        if (first := door.closed(request, visitor, until)) is not None:
+            return first
+        client = None if visitor.session is None else office.client(request)
         seat = desk.seat(visitor.worker, visitor.session, client)
         if seat is None:
             return say(request, "All done", "There are no more tasks for you. Thank you!", 200)
@@ -112,7 +105,7 @@ def create(office: Office) -> FastAPI:
         token = links.sign("task", until, **what)
         response = RedirectResponse(f"/t/{token}", 303)
         if client:
-            _keep_holder(response, links.sign("holder", until, id=client.holder), office.https)
+            office.keep_holder(response, client, until)
         return response
 
     @app.get("/")
@@ -147,11 +140,14 @@ def create(office: Office) -> FastAPI:
         if seat is None:
             raise Closed("this task is not open")
         framed, back = bool(what["back"]), _way_back(what, office)
-        if seat.finished:
+        waiting = None if seat.finished else door.closed(request, _visitor(what), what["until"])
+        if waiting is not None:
+            response = waiting
+        elif seat.finished:
             response = say(request, "Submitted", "Thank you! This task is submitted.", 200, **back)
         else:
-            items = shown_items(tasks, what["task"], f"/t/{token}/images")
-            mine = set(tasks.task_by_id[what["task"]].items)
+            mine = desk.items(what["task"])
+            items = shown_items(tasks, mine, f"/t/{token}/images")
             given: dict[str, dict[str, Any]] = {}
             for vote in desk.store.last(what["worker"]):
                 if vote.item in mine:
@@ -164,7 +160,7 @@ def create(office: Office) -> FastAPI:
     @app.post("/t/{token}/votes")
     async def vote(token: str, answer: Answer) -> Response:
         what = links.read("task", token)
-        if tasks.task_of.get(answer.item) != what["task"]:
+        if answer.item not in desk.items(what["task"]):
             raise BadLink("this link is for another task")
         given = Vote(
             what["worker"], answer.item, answer.question, answer.answer, answer.revision, answer.seconds, at=time.time()
@@ -181,47 +177,17 @@ def create(office: Office) -> FastAPI:
 
     @app.get("/t/{token}/images/{name}")
     def image(token: str, name: str) -> Response:
-        if name not in tasks.pictures(links.read("task", token)["task"]) or Path(name).suffix not in MEDIA:
+        if name not in tasks.pictures(desk.items(links.read("task", token)["task"])):
             raise BadLink("this link is for another task")
-        return FileResponse(office.folder / IMAGES / name, media_type=MEDIA[Path(name).suffix], headers=_LASTING)
-
-    @app.get("/review/{token}")
-    def review(request: Request, token: str) -> Response:
-        links.read("review", token)
-        return templates.TemplateResponse(request, "review.html", {"title": "Progress"})
-
-    @app.get("/review/{token}/images/{name}")
-    def reviewed(token: str, name: str) -> Response:
-        links.read("review", token)
-        if name not in all_pictures:
-            raise BadLink("no picture of these tasks has this name")
-        return FileResponse(office.folder / IMAGES / name, media_type=MEDIA[Path(name).suffix], headers=_LASTING)
-
-    @app.get("/review/{token}/figures")
-    def numbers(token: str) -> Response:
-        links.read("review", token)
-        return JSONResponse(figures(desk, office.key), headers={"cache-control": "no-store"})
+        return office.picture(name)
 
     return app
 
 
-def _client(request: Request, office: Office) -> Client:
-    """Return a crowd worker's client; for a new one the caller sets the cookie."""
-    try:
-        holder = str(office.links.read("holder", request.cookies.get(_COOKIE, ""))["id"])
-    except BadLink:
-        holder = secrets.token_hex(16)
-    host = request.client.host if request.client else ""
-    with suppress(ValueError):
-        if (parsed := ipaddress.ip_address(host)).version == 6:
-            host = str(ipaddress.ip_network((parsed, 64), strict=False))  # one household has a whole /64
-    return Client(anonymous(office.key, f"address:{host}"), holder)
-
-
-def _keep_holder(response: Response, token: str, https: bool) -> None:
-    """Set the cookie; Mechanical Turk frames the page, where browsers accept cookies over HTTPS only."""
-    rest = "Secure; SameSite=None; Partitioned" if https else "SameSite=Lax"
-    response.headers.append("set-cookie", f"{_COOKIE}={token}; Path=/; HttpOnly; {rest}")
+def _visitor(what: dict[str, Any]) -> Visitor:
+    """Return the visitor of a task's link."""
+    colleague = what["worker"].startswith(f"{PERSON}:")
+    return Visitor(what["worker"], None if colleague else what["session"], what["back"])
 
 
 def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:

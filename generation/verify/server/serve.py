@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from collections import Counter as Counted
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,16 @@ import uvicorn
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.cli import say
-from generation.verify.crowds.colleagues import person
+from generation.verify.crowds.colleagues import named, person, shown_name
 from generation.verify.prepare import tasks
-from generation.verify.server.app import Office, create
+from generation.verify.rounds.assigner import AdaptiveAssigner
+from generation.verify.server.app import create
 from generation.verify.server.connections import BACKLOG, most_connections, protocol
+from generation.verify.server.consent import read_text
+from generation.verify.server.office import Gate, Office
 from generation.verify.server.security import Guard
 from generation.verify.server.tokens import Links
+from generation.verify.votes import annotators
 from generation.verify.votes.assignments import Bounds, Desk
 from generation.verify.votes.secret import secret
 from generation.verify.votes.store import Store
@@ -34,12 +39,15 @@ class Counter:
         host: address to bind.
         port: port to bind; 0 for any free port.
         url: public URL, where it differs (a name, a TLS proxy).
-        people: colleagues; one link each.
+        people: colleagues; one link each. `anna=Anna Müller` is shown as Anna Müller.
         days: days until links expire.
         mturk: print the ExternalQuestion for Mechanical Turk.
         code: Prolific's completion code; with it the study URL is printed.
         bounds: limits for crowd workers.
         per_address: connections per client address.
+        consent: file with the text that annotators agree to.
+        minimum_age: age in years that crowd workers confirm.
+        database: URL of the votes' database; None for the SQLite file in the tasks folder.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +59,9 @@ class Counter:
     code: str | None = None
     per_address: int = 100
     bounds: Bounds = Bounds()
+    consent: Path | None = None
+    minimum_age: int | None = None
+    database: str | None = None
 
 
 def serve(folder: Path, counter: Counter) -> None:
@@ -61,6 +72,7 @@ def serve(folder: Path, counter: Counter) -> None:
     """
     held = tasks.read(folder)
     _check(counter)
+    gate = Gate(read_text(counter.consent) if counter.consent else "", counter.minimum_age)
     lost = [name for name in held.all_pictures() if not _holds(folder / tasks.IMAGES / name)]
     if lost:
         raise VerifyError(f"{folder} lacks {len(lost)} pictures, such as {lost[0]}: run prepare again")
@@ -71,13 +83,11 @@ def serve(folder: Path, counter: Counter) -> None:
     key = secret(folder)
     with _listen(counter) as listener:
         base = (counter.url or f"http://{counter.host}:{listener.getsockname()[1]}").rstrip("/")
-        store, links = Store(folder), Links(key, counter.days)
-        app = Guard(
-            create(
-                Office(Desk(held, store, counter.bounds), folder, links, key, counter.code, base.startswith("https:"))
-            ),
-            base,
-        )
+        store, links = Store(folder, counter.database), Links(key, counter.days)
+        _name_people(store, key, counter.people)
+        https, assigner = base.startswith("https:"), AdaptiveAssigner(held, store) if held.stops else None
+        desk = Desk(held, store, counter.bounds, assigner=assigner)
+        app = Guard(create(Office(desk, folder, links, key, counter.code, https, gate)), base)
         for line in addresses(base, links, counter):
             say(line)
         before = signal.signal(signal.SIGTERM, _stop)
@@ -118,13 +128,25 @@ def _listen(counter: Counter) -> socket.socket:
 
 def _check(counter: Counter) -> None:
     """Raise VerifyError for unusable settings, before anything is opened."""
-    for name in counter.people:
-        person(name)
+    for each in counter.people:
+        named(each)
     if counter.url is None and counter.host not in _LOOPBACK:
         raise VerifyError(f"--host {counter.host}: expected --url as well, the public URL of this machine")
     parts = urlsplit((counter.url or "http://unused").rstrip("/"))
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
         raise VerifyError(f"--url: expected a URL such as https://verify.example.org, got {counter.url}")
+
+
+def _name_people(store: Store, key: bytes, people: Sequence[str]) -> None:
+    """Record the display names of colleagues; raises VerifyError where two people would be shown by the same one."""
+    given = {person(name).worker: shown for name, shown in map(named, people)}
+    names = {**annotators.names(store), **given}
+    everybody = annotators.everybody(store) | given.keys()
+    counts = Counted(shown_name(key, worker, names) for worker in everybody)
+    if twice := [shown for shown, count in counts.items() if count > 1]:
+        store.close()
+        raise VerifyError(f"--people: expected a name of its own for each person, got {min(twice)} twice")
+    annotators.name(store, given)
 
 
 def _holds(path: Path) -> bool:
@@ -133,8 +155,8 @@ def _holds(path: Path) -> bool:
 
 def addresses(base: str, links: Links, counter: Counter) -> list[str]:
     """Return the links to distribute, one per line."""
-    lines = [f"{name}: {base}/p/{links.sign('person', name=person(name).worker.partition(':')[2])}"
-             for name in counter.people]  # fmt: skip
+    people = dict(map(named, counter.people))
+    lines = [f"{shown}: {base}/p/{links.sign('person', name=name)}" for name, shown in people.items()]
     if counter.code:
         names = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
         query = "&".join(f"{name}={{{{%{name}%}}}}" for name in names)

@@ -1,14 +1,23 @@
 """Assignments (table `sittings`): which worker does which task, and whether it was submitted; one each per task."""
 
-import sqlite3
+import secrets
 import time
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
+
+from sqlalchemy import Connection, Select, Table, Update, func, select, tuple_, update
 
 from d3s_dataset.errors import VerifyError
 from generation.verify.prepare.questions import QUESTIONS
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.store import Kept, Store, Vote, keep
+from generation.verify.votes import drawn
+from generation.verify.votes.annotators import excluded_in
+from generation.verify.votes.drawn import Drawn
+from generation.verify.votes.store import Store, keep
+from generation.verify.votes.tables import HOLDERS, REFUSED, SITTINGS, VISITS, insert
+from generation.verify.votes.vote import Kept, Vote
 
 _PATIENCE = 2 * 3600.0  # seconds after which an unfinished assignment is released
 _LEASE = 300.0  # seconds after which one without any answer is released
@@ -65,6 +74,21 @@ class Sitting:
         return self.begun > now - (_PATIENCE if self.answered else min(_LEASE, _PATIENCE))
 
 
+class Assigner(Protocol):
+    """Source of the assignments of a study with rounds."""
+
+    def draw(self, base: Connection, worker: str, under_way: list[tuple[str, str]], without: set[str]) -> list[str]:
+        """Return the items of a worker's next assignment in display order; none where nothing is open for them.
+
+        Args:
+            base: the transaction in which the assignment is recorded.
+            worker: worker id.
+            under_way: (worker, item) of the assignments in progress.
+            without: items that this worker was assigned before.
+        """
+        ...
+
+
 class Desk:
     """Assigns tasks and records votes for open ones.
 
@@ -72,19 +96,29 @@ class Desk:
         tasks: all tasks.
         store: the votes.
         bounds: limits for crowd workers.
+        assigner: with rounds: makes up the assignments; without, they are those of `tasks`.
     """
 
-    def __init__(self, tasks: Tasks, store: Store, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, tasks: Tasks, store: Store, bounds: Bounds | None = None, assigner: Assigner | None = None
+    ) -> None:
         self.tasks, self.store, self.bounds = tasks, store, bounds or Bounds()
+        if tasks.stops and assigner is None:
+            raise TypeError("expected an assigner for a study with rounds")
+        self.assigner, self._drawn = assigner if tasks.stops else None, Drawn(store)
+
+    def items(self, task: str) -> Sequence[str]:
+        """Return the items of an assignment, in display order."""
+        return self._drawn.items(task) if self.assigner else self.tasks.task_by_id[task].items
 
     def sittings(self) -> list[Sitting]:
         """Return all assignments."""
-        with self.store.transaction() as base:
-            return _sittings(base)
+        return [Sitting(*row) for row in self.store.read(_sittings())]
 
     def sitting(self, task: str, worker: str) -> Sitting | None:
         """Return one worker's assignment to a task."""
-        return next((each for each in self.sittings() if (each.task, each.worker) == (task, worker)), None)
+        found = self.store.read(_sittings().where(SITTINGS.c.task == task, SITTINGS.c.worker == worker))
+        return Sitting(*found[0]) if found else None
 
     def seat(self, worker: str, session: str | None = None, client: Client | None = None) -> Sitting | None:
         """Assign a task to a worker: the one in progress, else the one with the fewest assignments.
@@ -97,44 +131,44 @@ class Desk:
                 None: the signed link holds the name.
 
         Returns:
-            the assignment; None where no task is left for this worker.
+            the assignment; None where no task is left for this worker, or the owner excluded them.
 
         Raises:
             Closed: the session is another worker's, or too many tasks are open for this address or browser.
             Taken: another browser owns the id.
         """
         if client:
-            self._claim(worker, client)
+            self.claim(worker, client)
         with self.store.transaction() as base:
-            known = _sittings(base)
+            known = [Sitting(*row) for row in base.execute(_sittings())]
             for each in known:
                 if each.session == session and each.worker != worker:
                     raise Closed("this session belongs to another worker")
                 if each.worker == worker and (each.session == session or (session is None and not each.finished)):
                     return each
-            task = self._free(known, worker)
+            task, items = (None, []) if worker in excluded_in(base) else self._next(base, known, worker)
             if task is None:
                 return None
             if client:
                 self._check_open(known, client)
             named, now = session or f"{worker}:{task}", time.time()
-            base.execute(
-                "INSERT INTO sittings (task, worker, session, begun) VALUES (?, ?, ?, ?)", (task, worker, named, now)
-            )
-            given = (client.address, client.holder) if client else ("", "")
-            base.execute(
-                "INSERT INTO visits (task, worker, address, holder) VALUES (?, ?, ?, ?)", (task, worker, *given)
-            )
+            if items:
+                drawn.write(base, task, worker, items)
+            base.execute(SITTINGS.insert().values(task=task, worker=worker, session=named, begun=now))
+            address, holder = (client.address, client.holder) if client else ("", "")
+            base.execute(VISITS.insert().values(task=task, worker=worker, address=address, holder=holder))
             return Sitting(task, worker, named, now, None, "")
 
-    def _claim(self, worker: str, client: Client) -> None:
+    def claim(self, worker: str, client: Client) -> None:
         """Record the first client with a worker id; raise Taken for any other, after counting it."""
         with self.store.transaction() as base:
-            base.execute("INSERT OR IGNORE INTO holders VALUES (?, ?)", (worker, client.holder))
-            (holder,) = base.execute("SELECT holder FROM holders WHERE worker = ?", (worker,)).fetchone()
+            claim = insert(HOLDERS, base.dialect.name).values(worker=worker, holder=client.holder)
+            base.execute(claim.on_conflict_do_nothing())
+            holder = base.execute(select(HOLDERS.c.holder).where(HOLDERS.c.worker == worker)).scalar_one()
             if holder != client.holder:
-                count = "INSERT INTO refused VALUES (?, 1) ON CONFLICT (worker) DO UPDATE SET times = times + 1"
-                base.execute(count, (worker,))
+                count = insert(REFUSED, base.dialect.name).values(worker=worker, times=1)
+                again = {"times": REFUSED.c.times + 1}
+                base.execute(count.on_conflict_do_update(index_elements=["worker"], set_=again))
         if holder != client.holder:
             raise Taken("this was started in another browser: continue there, or contact the requester")
 
@@ -147,6 +181,17 @@ class Desk:
         if sum(each.address == client.address for each in under_way) >= self.bounds.per_address:
             raise Closed("too many open tasks from your network address: try again in a few minutes")
 
+    def _next(self, base: Connection, known: list[Sitting], worker: str) -> tuple[str | None, list[str]]:
+        """Return a worker's next task, None where nothing is left, and its items where they were made up for it."""
+        if self.assigner is None:
+            return self._free(known, worker), []
+        now = time.time()
+        under_way = [(each.task, each.worker) for each in known if not each.finished and each.holds(now)]
+        given = self._drawn.among(base, under_way)
+        items = self.assigner.draw(base, worker, given, drawn.had(base, worker))
+        # By chance: an id made of the worker's would give away somebody who is forgotten.
+        return secrets.token_hex(6) if items else None, items
+
     def _free(self, known: list[Sitting], worker: str) -> str | None:
         now = time.time()
         taken = Counter(each.task for each in known if each.holds(now))
@@ -156,20 +201,15 @@ class Desk:
 
     def vote(self, votes: list[Vote]) -> list[Kept | Closed]:
         """Record votes in one transaction, each only if its task is open for its worker."""
-        found: list[Kept | Closed] = []
         with self.store.transaction() as base:
-            for vote in votes:
-                task = self.tasks.task_of[vote.item]
-                begun = _open_since(base, task, vote.worker)
-                if begun is None:
-                    found.append(_closed())
-                    continue
-                # The client's clock is not trusted: at most the time elapsed on the server.
-                seconds = None if vote.seconds is None else min(vote.seconds, max(0.0, time.time() - begun))
-                found.append(keep(base, replace(vote, seconds=seconds)))
-                named = (task, vote.worker)
-                base.execute("UPDATE visits SET answered = 1 WHERE task = ? AND worker = ? AND answered = 0", named)
-        return found
+            of = drawn.task_of(base, votes) if self.assigner else {}
+            named = [(of.get((v.worker, v.item), self.tasks.task_of[v.item]), v.worker) for v in votes]
+            begun, now = _open_since(base, set(named)), time.time()
+            # The client's clock is not trusted: at most the time elapsed on the server.
+            timed = [_timed(vote, now - begun[each]) for vote, each in zip(votes, named, strict=True) if each in begun]
+            kept = iter(keep(base, timed))
+            _mark_answered(base, begun)
+        return [next(kept) if each in begun else _closed() for each in named]
 
     def finish(self, task: str, worker: str, comment: str) -> int:
         """Submit a task; return 0, or the number of missing answers (then it stays open).
@@ -178,20 +218,17 @@ class Desk:
             Closed: it was submitted already.
         """
         answered = {(vote.item, vote.question) for vote in self.store.last(worker)}
-        missing = sum((item, q.name) not in answered for item in self.tasks.task_by_id[task].items for q in QUESTIONS)
+        missing = sum((item, q.name) not in answered for item in self.items(task) for q in QUESTIONS)
         if missing:
             return missing
         with self.store.transaction() as base:
-            begun, now = _open_since(base, task, worker), time.time()
+            begun, now = _open_since(base, {(task, worker)}).get((task, worker)), time.time()
             if begun is None:
                 raise _closed()
-            pace = (now - begun) / len(self.tasks.task_by_id[task].items)
+            pace = (now - begun) / len(self.items(task))
             if pace < self.bounds.floor:
-                base.execute("UPDATE visits SET fast = ? WHERE task = ? AND worker = ?", (pace, task, worker))
-            base.execute(
-                "UPDATE sittings SET finished = ?, comment = ? WHERE task = ? AND worker = ?",
-                (now, comment, task, worker),
-            )
+                base.execute(_one(VISITS, task, worker).values(fast=pace))
+            base.execute(_one(SITTINGS, task, worker).values(finished=now, comment=comment))
         return 0
 
 
@@ -199,17 +236,38 @@ def _closed() -> Closed:
     return Closed("this task was submitted already")
 
 
-def _open_since(base: sqlite3.Connection, task: str, worker: str) -> float | None:
-    """Return the start of an assignment by the server's clock; None where it is not open."""
-    given = "SELECT begun FROM sittings WHERE task = ? AND worker = ? AND finished IS NULL"
-    row = base.execute(given, (task, worker)).fetchone()
-    return None if row is None else row[0]
+def _timed(vote: Vote, most: float) -> Vote:
+    return vote if vote.seconds is None else replace(vote, seconds=min(vote.seconds, max(0.0, most)))
 
 
-def _sittings(base: sqlite3.Connection) -> list[Sitting]:
-    rows = base.execute(
-        "SELECT s.task, s.worker, session, begun, finished, comment, coalesce(answered, 1), fast, "
-        "coalesce(address, ''), coalesce(holder, '') FROM sittings AS s "
-        "LEFT JOIN visits AS v ON v.task = s.task AND v.worker = s.worker ORDER BY begun"
-    )  # assignments of older versions have no visit: they count as answered
-    return [Sitting(*row) for row in rows]
+def _one(table: Table, task: str, worker: str) -> Update:
+    return update(table).where(table.c.task == task, table.c.worker == worker)
+
+
+def _open_since(base: Connection, named: Collection[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """Return those of some (task, worker) whose assignment is open: -> its start by the server's clock."""
+    column = SITTINGS.c
+    query = select(column.task, column.worker, column.begun).where(
+        tuple_(column.task, column.worker).in_(named), column.finished.is_(None)
+    )
+    return {(task, worker): begun for task, worker, begun in base.execute(query)}
+
+
+def _mark_answered(base: Connection, named: Collection[tuple[str, str]]) -> None:
+    same = tuple_(VISITS.c.task, VISITS.c.worker).in_(named)
+    base.execute(update(VISITS).where(same, VISITS.c.answered == 0).values(answered=1))
+
+
+def _sittings() -> Select:
+    """Return the query of all assignments, oldest first, with the fields of `Sitting` in order."""
+    visit = VISITS.c
+    return (
+        select(
+            *(SITTINGS.c.task, SITTINGS.c.worker, SITTINGS.c.session, SITTINGS.c.begun, SITTINGS.c.finished),
+            # Assignments of older versions have no visit: they count as answered.
+            *(SITTINGS.c.comment, func.coalesce(visit.answered, 1), visit.fast),
+            *(func.coalesce(visit.address, ""), func.coalesce(visit.holder, "")),
+        )
+        .outerjoin(VISITS, (visit.task == SITTINGS.c.task) & (visit.worker == SITTINGS.c.worker))
+        .order_by(SITTINGS.c.begun)
+    )

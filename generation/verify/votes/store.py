@@ -1,215 +1,219 @@
-"""Votes in SQLite, append-only: a changed answer is a new revision, and the last one counts.
+"""Votes in a database, append-only: a changed answer is a new revision, and the last one counts.
 
-A vote is synced to disk before it is confirmed (WAL with synchronous FULL), and the table's key prevents duplicates: a
-vote that is sent again is recognised.
+A vote is on disk before it is confirmed, and the table's key prevents duplicates: a vote that is sent again is
+recognised. Transactions that write are serialised, those of other processes included.
 """
 
-import os
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
-from d3s_dataset.errors import VerifyError, one_line
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, insert, select, tuple_
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from generation.verify.votes.postgresql import Server
+from generation.verify.votes.sqlite import File
+from generation.verify.votes.tables import ARRIVALS, IMPORTED, REFUSED, VISITS, VOTES
+from generation.verify.votes.vote import PAGE, Kept, Vote
+
+__all__ = ["FILE_NAME", "PAGE", "Kept", "Store", "Vote", "keep"]
 
 FILE_NAME = "votes.sqlite"
-PAGE = "page"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS votes (
-    worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, revision INTEGER NOT NULL,
-    answer TEXT NOT NULL, seconds REAL, source TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (worker, item, question, revision)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sittings (
-    task TEXT NOT NULL, worker TEXT NOT NULL, session TEXT NOT NULL UNIQUE,
-    begun REAL NOT NULL, finished REAL, comment TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (task, worker)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS imported (
-    worker TEXT NOT NULL, item TEXT NOT NULL, question TEXT NOT NULL, source TEXT NOT NULL,
-    PRIMARY KEY (worker, item, question, source)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS visits (
-    task TEXT NOT NULL, worker TEXT NOT NULL, address TEXT NOT NULL, holder TEXT NOT NULL,
-    answered INTEGER NOT NULL DEFAULT 0, fast REAL, PRIMARY KEY (task, worker)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS holders (worker TEXT PRIMARY KEY, holder TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refused (worker TEXT PRIMARY KEY, times INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-"""
-_LAST = """
-SELECT worker, item, question, answer, revision, seconds, source, at FROM votes AS v
-WHERE revision = (SELECT max(revision) FROM votes WHERE (worker, item, question) = (v.worker, v.item, v.question))
-"""
-
-
-@dataclass(frozen=True)
-class Vote:
-    """One worker's answer to one question about one item; revision 1 is the first answer, a change the next.
-
-    `seconds` is the time since the item was shown, `source` the origin of the vote, `at` its Unix time.
-    """
-
-    worker: str
-    item: str
-    question: str
-    answer: str
-    revision: int = 1
-    seconds: float | None = None
-    source: str = PAGE
-    at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Result of recording a vote: `new`, `there` (sent before) or `conflict`, and the current answer and revision."""
-
-    how: str
-    answer: str
-    revision: int
+_AT_ONCE = 1000  # keys in one query
+_T = TypeVar("_T")
 
 
 class Store:
-    """Votes of a tasks folder: one connection for writing, one for concurrent reads.
+    """Votes of a tasks folder.
 
-    The file contains workers' own ids, so only its owner may read it; SQLite gives its -wal and -shm files that mode.
+    Args:
+        folder: tasks folder.
+        url: a PostgreSQL database; None for the SQLite file in the folder.
 
     Raises:
-        VerifyError: the file is damaged, or not a file of votes.
+        VerifyError: the database is damaged, cannot be reached, or holds something else.
+        MissingExtra: no driver of PostgreSQL.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
-        try:
-            private(self._path)
-            self._base = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False, isolation_level=None)
-            self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=FULL")
-            self._base.executescript(_SCHEMA)
-            self._check_whole()
-            self._reader = sqlite3.connect(folder / FILE_NAME, timeout=30, check_same_thread=False)
-        except (sqlite3.Error, OSError) as error:
-            raise _unusable(self._path, error) from None
-        self._lock, self._read_lock = threading.Lock(), threading.Lock()
-
-    def _check_whole(self) -> None:
-        """Raise DatabaseError for a damaged file: its votes would be counted in part."""
-        (first,) = self._base.execute("PRAGMA quick_check(1)").fetchone()
-        if first != "ok":
-            raise sqlite3.DatabaseError(" ".join(first.split()))
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        self._database = File(folder / FILE_NAME) if url is None else Server(folder, url)
+        self._engine = self._database.engine
+        self._writer = self._engine.execution_options(writing=True)
+        self._lock = threading.Lock()  # one writer per process: others wait here, not in the database
 
     def close(self) -> None:
-        """Checkpoint the write-ahead log into the file, so that a copy is complete; close it."""
-        with self._lock, self._read_lock:
-            self._reader.close()
-            try:
-                self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except sqlite3.Error as error:
-                raise _unusable(self._path, error) from None
-            finally:
-                self._base.close()
+        """Close all connections; a SQLite file is complete then."""
+        with self._lock, self._one_line():
+            self._database.close()
+
+    def scrub(self) -> None:
+        """Rewrite the database's file, so that it holds nothing that was deleted."""
+        with self._lock, self._one_line():
+            self._database.scrub()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection inside a transaction, which is synced to disk as a whole or rolled back."""
-        with self._lock:
-            try:
-                self._base.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._base
-                    self._base.execute("COMMIT")
-                except BaseException:
-                    if self._base.in_transaction:
-                        self._base.execute("ROLLBACK")
-                    raise
-            except sqlite3.DatabaseError as error:
-                raise _unusable(self._path, error) from None
+    def _one_line(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, NoConnection) as error:
+            raise self._database.error(error) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection inside a transaction, which is synced to disk as a whole or rolled back."""
+        with self._lock, self._one_line(), self._writer.begin() as base:
+            yield base
+
+    def read(self, query: Select) -> Sequence[Row]:
+        """Return the rows of a query; concurrent writers are not waited for."""
+        with self._one_line(), self._engine.connect() as base:
+            return base.execute(query).all()
 
     def record(self, votes: Iterable[Vote]) -> list[Kept]:
         """Add votes in one transaction; return the result of each."""
         with self.transaction() as base:
-            return [keep(base, vote) for vote in votes]
+            return keep(base, list(votes))
 
     def add_all(self, votes: Iterable[Vote]) -> tuple[int, int]:
         """Add imported votes, each as the next revision; return the numbers of new and of known ones.
 
         A vote imported from the same source before is known, whatever its later revisions.
         """
-        new = there = 0
+        new = total = 0
         with self.transaction() as base:
-            for vote in votes:
-                key = (vote.worker, vote.item, vote.question)
-                seen = base.execute("INSERT OR IGNORE INTO imported VALUES (?, ?, ?, ?)", (*key, vote.source))
-                rows = _revisions(base, key)
-                if not seen.rowcount or (rows and rows[-1][1] == vote.answer):
-                    there += 1
-                    continue
-                revision = rows[-1][0] + 1 if rows else 1
-                _insert(base, Vote(*key, vote.answer, revision, vote.seconds, vote.source, vote.at))
-                new += 1
-        return new, there
+            for some in _batched(votes):
+                new += _import(base, some)
+                total += len(some)
+        return new, total - new
 
     def last(self, worker: str | None = None) -> list[Vote]:
         """Return the final votes, of one worker where given, in a fixed order."""
-        chosen, given = (" AND worker = ?", (worker,)) if worker is not None else ("", ())
-        rows = self._read(_LAST + chosen + " ORDER BY item, question, worker", given)
-        return [Vote(*row) for row in rows]
+        query = _final()
+        if worker is not None:
+            query = query.where(VOTES.c.worker == worker)
+        return [Vote(*row) for row in self.read(query.order_by(VOTES.c.item, VOTES.c.question, VOTES.c.worker))]
 
     def revisions(self) -> int:
         """Return the number of all votes, changed ones included."""
-        return self._read("SELECT count(*) FROM votes")[0][0]
+        return self.read(select(func.count()).select_from(VOTES))[0][0]
 
     def fast(self) -> dict[str, float]:
         """Return submissions faster than the floor: worker -> minimum seconds per image, by the server's clock."""
-        return dict(self._read("SELECT worker, min(fast) FROM visits WHERE fast IS NOT NULL GROUP BY worker"))
+        query = select(VISITS.c.worker, func.min(VISITS.c.fast)).where(VISITS.c.fast.is_not(None))
+        return dict(map(tuple, self.read(query.group_by(VISITS.c.worker))))
 
     def refused(self) -> dict[str, int]:
         """Return the rejected claims of a worker id by another browser: worker -> count."""
-        return dict(self._read("SELECT worker, times FROM refused"))
-
-    def _read(self, query: str, given: tuple[str, ...] = ()) -> list[tuple]:
-        with self._read_lock:
-            try:
-                return self._reader.execute(query, given).fetchall()
-            except sqlite3.DatabaseError as error:
-                raise _unusable(self._path, error) from None
+        return dict(map(tuple, self.read(select(REFUSED.c.worker, REFUSED.c.times))))
 
 
-def private(path: Path) -> None:
-    """Create a file, or change an existing one, to be accessible by its owner only; raises OSError."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
-        if each.exists():
-            each.chmod(0o600)
+def keep(base: Connection, votes: Sequence[Vote]) -> list[Kept]:
+    """Add votes inside a transaction; return the result of each. Two statements, however many votes."""
+    answers, kept, new = _answers(base, votes), [], []
+    for vote in votes:
+        given = answers[vote.key]
+        last = max(given, default=0)
+        if vote.revision in given or vote.revision < last:
+            same = given.get(vote.revision) == vote.answer
+            kept.append(Kept("there" if same else "conflict", given[last], last))
+            continue
+        given[vote.revision] = vote.answer
+        new.append(vote)
+        kept.append(Kept("new", vote.answer, vote.revision))
+    _add(base, [vars(vote) for vote in new])
+    return kept
 
 
-def _unusable(path: Path, error: Exception) -> VerifyError:
-    return VerifyError(f"{path} cannot be used as a file of votes: {one_line(error)}")
+def arrived(base: Connection, after: int) -> tuple[int, list[Vote] | None]:
+    """Return the number of the last answer that came, and those that came after one, in order.
+
+    The answers are None where earlier ones were removed or renamed since: all have to be read again.
+    """
+    same = [ARRIVALS.c[name] == VOTES.c[name] for name in ("worker", "item", "question", "revision")]
+    query = select(ARRIVALS.c.number, ARRIVALS.c.worker, *_fields()).outerjoin(VOTES, and_(*same))
+    rows = [list(row) for row in base.execute(query.where(ARRIVALS.c.number > after).order_by(ARRIVALS.c.number))]
+    last = rows[-1][0] if rows else after
+    return last, None if any(not row[1] for row in rows) else [Vote(*row[2:]) for row in rows]
 
 
-def keep(base: sqlite3.Connection, vote: Vote) -> Kept:
-    """Add one vote inside a transaction; return the result."""
-    key = (vote.worker, vote.item, vote.question)
-    rows = _revisions(base, key)
-    there = dict(rows).get(vote.revision)
-    if there is not None:
-        return Kept("there" if there == vote.answer else "conflict", rows[-1][1], rows[-1][0])
-    if rows and vote.revision < rows[-1][0]:
-        return Kept("conflict", rows[-1][1], rows[-1][0])
-    _insert(base, vote)
-    return Kept("new", vote.answer, vote.revision)
+def mark_changed(base: Connection) -> None:
+    """Tell indexes in memory, of other servers too, that answers which they know are removed or renamed."""
+    last = base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one()
+    _insert(base, ARRIVALS, [{"number": last + 1, "worker": "", "item": "", "question": "", "revision": 0}])
 
 
-def _revisions(base: sqlite3.Connection, key: tuple[str, str, str]) -> list[tuple[int, str]]:
-    """Return one worker's answers to one question about one item: (revision, answer) in ascending order."""
-    given = "SELECT revision, answer FROM votes WHERE (worker, item, question) = (?, ?, ?) ORDER BY revision"
-    return base.execute(given, key).fetchall()
+def all_arrived(base: Connection) -> tuple[int, list[Vote]]:
+    """Return the number of the last answer that came, and the final votes."""
+    rows = base.execute(_final())
+    return base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one(), [Vote(*r) for r in rows]
 
 
-def _insert(base: sqlite3.Connection, vote: Vote) -> None:
-    base.execute(
-        "INSERT INTO votes (worker, item, question, answer, revision, seconds, source, at) VALUES (?,?,?,?,?,?,?,?)",
-        (vote.worker, vote.item, vote.question, vote.answer, vote.revision, vote.seconds, vote.source, vote.at),
-    )
+def _import(base: Connection, votes: Sequence[Vote]) -> int:
+    """Add imported votes, as `Store.add_all`; return the number of new ones."""
+    answers, new, sources = _answers(base, votes), [], []
+    before = _rows(base, IMPORTED, [(*vote.key, vote.source) for vote in votes])
+    seen = {(row.worker, row.item, row.question, row.source) for row in before}
+    for vote in votes:
+        given, named = answers[vote.key], (*vote.key, vote.source)
+        last = max(given, default=0)
+        if named in seen:
+            continue
+        seen.add(named)
+        sources.append(dict(zip(IMPORTED.c.keys(), named, strict=True)))
+        if given.get(last) != vote.answer:
+            given[last + 1] = vote.answer
+            new.append({**vars(vote), "revision": last + 1})
+    _insert(base, IMPORTED, sources)
+    _add(base, new)
+    return len(new)
+
+
+def _add(base: Connection, votes: Sequence[dict[str, Any]]) -> None:
+    _insert(base, VOTES, votes)
+    last = base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one() if votes else 0
+    named = ("worker", "item", "question", "revision")
+    rows = [{"number": n} | {name: vote[name] for name in named} for n, vote in enumerate(votes, last + 1)]
+    _insert(base, ARRIVALS, rows)
+
+
+def _fields() -> list[Column[Any]]:
+    return [VOTES.c[name] for name in Vote.__dataclass_fields__]
+
+
+def _final() -> Select:
+    """Return the query of the final votes."""
+    newer = VOTES.alias("newer")
+    same = [newer.c[name] == VOTES.c[name] for name in ("worker", "item", "question")]
+    most = select(func.max(newer.c.revision)).where(*same).scalar_subquery()
+    return select(*_fields()).where(VOTES.c.revision == most)
+
+
+def _answers(base: Connection, votes: Sequence[Vote]) -> dict[tuple[str, str, str], dict[int, str]]:
+    """Return all answers to some votes' questions: (worker, item, question) -> revision -> answer."""
+    found: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
+    for row in _rows(base, VOTES, [vote.key for vote in votes]):
+        found[row.worker, row.item, row.question][row.revision] = row.answer
+    return found
+
+
+def _rows(base: Connection, table: Table, keys: Iterable[tuple[str, ...]]) -> Iterator[Row]:
+    """Yield a table's rows whose first columns are one of some keys."""
+    for some in _batched(dict.fromkeys(keys)):
+        named = tuple_(*list(table.c)[: len(some[0])])
+        yield from base.execute(select(table).where(named.in_(some)))
+
+
+def _insert(base: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        base.execute(insert(table), rows)
+
+
+def _batched(values: Iterable[_T]) -> Iterator[list[_T]]:
+    remaining = iter(values)
+    while some := list(islice(remaining, _AT_ONCE)):
+        yield some

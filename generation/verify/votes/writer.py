@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from generation.verify.votes.assignments import Closed
-from generation.verify.votes.store import Kept, Vote
+from generation.verify.votes.vote import Kept, Vote
 
 _MOST = 200  # votes in one transaction
 

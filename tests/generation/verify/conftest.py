@@ -33,6 +33,7 @@ from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.store import Store, Vote
 from tests.conftest import ROOT
+from tests.generation.verify.postgres import Postgres, running
 
 PEOPLE = ("anna", "ben", "cleo")
 
@@ -120,9 +121,21 @@ def all_opinions(folder: Path, people: tuple[str, ...] = PEOPLE) -> list[tuple[s
     ]
 
 
-def last_votes(folder: Path, worker: str | None = None) -> list[Vote]:
-    """The votes in a folder that count."""
-    store = Store(folder)
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest) -> Callable[[], str | None]:
+    """A function: -> the URL of an empty database, None for the file in the folder."""
+    return request.getfixturevalue("postgres").new if request.param == "postgresql" else lambda: None
+
+
+def last_votes(folder: Path, worker: str | None = None, database: str | None = None) -> list[Vote]:
+    """The votes of a folder that count."""
+    store = Store(folder, database)
     found = store.last(worker)
     store.close()
     return found
@@ -136,6 +149,7 @@ class Served:
     base: str
     links: dict[str, str]
     folder: Path
+    database: str | None = None
     cookies: dict[str, str] = field(default_factory=dict)
 
     def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, str, Any]:
@@ -172,9 +186,11 @@ def start(
     port: int = 0,
     program: Sequence[str] = ("-m", "generation.verify"),
     preexec_fn: Callable[[], None] | None = None,
+    database: str | None = None,
 ) -> Served:
     """Serve a folder; wait until the links are printed."""
     line = [sys.executable, *program, "serve", str(folder), "--port", str(port), "--people", *PEOPLE, *more]
+    line += ["--database", database] if database else []
     process = subprocess.Popen(
         line,
         cwd=ROOT,
@@ -193,13 +209,17 @@ def start(
         links[name.split(" (")[0]] = re.sub(r"\{\{%.*?%\}\}", "", address)
     assert links.get("review"), f"the page did not start: {links}"
     base = links["review"].partition("/review/")[0]
-    return Served(process, base, links, folder)
+    return Served(process, base, links, folder, database)
+
+
+def start_for_all(folder: Path, database: str | None = None) -> Served:
+    """Serve tasks that colleagues and all crowds may do, as many as come."""
+    files.write(folder, files.read(folder).model_copy(update={"workers": 50}))
+    return start(folder, "--completion-code", "C0DE", "--mturk", "--open-per-address", "50", database=database)
 
 
 @pytest.fixture(scope="module")
 def served(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("served") / "tasks")
-    files.write(folder, files.read(folder).model_copy(update={"workers": 50}))
-    page = start(folder, "--completion-code", "C0DE", "--mturk", "--open-per-address", "50")
+    page = start_for_all(shutil.copytree(prepared, tmp_path_factory.mktemp("served") / "tasks"))
     yield page
     page.kill()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 import time
 
@@ -13,7 +14,16 @@ from generation.verify.aggregate.worker_quality import Limits
 from generation.verify.prepare import tasks as files
 from generation.verify.server.tokens import BadLink, Links
 from generation.verify.votes.secret import anonymous, secret
-from tests.generation.verify.conftest import last_votes, refused, start
+from tests.generation.verify.conftest import last_votes, refused, start, start_for_all
+
+
+@pytest.fixture(scope="module")
+def served(prepared, tmp_path_factory, new_database):
+    folder = shutil.copytree(prepared, tmp_path_factory.mktemp("served") / "tasks")
+    page = start_for_all(folder, new_database())
+    yield page
+    page.kill()
+
 
 PRO = "?PROLIFIC_PID={}&STUDY_ID=s&SESSION_ID={}"
 TURK = "?assignmentId={}&hitId=h&workerId={}&turkSubmitTo={}"
@@ -81,7 +91,7 @@ def test_a_colleague_goes_on_with_the_next_task(served):
     (address,) = re.findall(r'href="(/p/[^"]+)"', text)
     following = data_of(served, served.enter(address))["items"]
     held = files.read(served.folder)
-    done = {held.task_of[vote.item] for vote in last_votes(served.folder, "person:anna")}
+    done = {held.task_of[vote.item] for vote in last_votes(served.folder, "person:anna", database=served.database)}
     assert {held.task_of[item["id"]] for item in following} == {task.id for task in held.tasks} - done
 
 
@@ -91,7 +101,9 @@ def test_a_submitted_task_takes_no_more_votes(served):
     assert served.ask(f"{task}/finish", {})[0] == 200
     assert served.ask(f"{task}/votes", answer(items[0]["id"], said="no", revision=2))[0] == 410
     assert served.ask(f"{task}/finish", {})[0] == 410
-    last = {(v.item, v.question): v.answer for v in last_votes(served.folder, "prolific:pid7")}
+    last = {
+        (v.item, v.question): v.answer for v in last_votes(served.folder, "prolific:pid7", database=served.database)
+    }
     assert last[items[0]["id"], "unsafe"] == "yes"
 
 
@@ -259,7 +271,7 @@ def test_the_reviewer_sees_figures_and_no_worker(served):
     status, text, _ = served.ask(served.links["review"] + "/figures")
     found = json.loads(text)
     assert status == 200
-    assert found["answers"]["given"] == len(last_votes(served.folder))
+    assert found["answers"]["given"] == len(last_votes(served.folder, database=served.database))
     assert float(found["per_minute"]) > 0
     assert "<script>alert(1)</script> a comment" in found["comments"] or found["comments"] == []
     assert not [name for name in ("pid1", "A1") if re.search(rf"\b{name}\b", text)]

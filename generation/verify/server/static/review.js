@@ -32,12 +32,13 @@ function pairs(list) {
   });
 }
 
+const flaggedOf = (found) => found.people.filter((each) => each.flags.length && each.excluded === null);
 const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 function lead(found) {
   const { given, wanted } = found.answers;
   if (!given) return "Nobody has voted yet: send the links that serve printed.";
-  const flagged = found.people.filter((each) => each.flags.length).length;
+  const flagged = flaggedOf(found).length;
   const rest = found.done ? "nothing is left" : found.hours_left ? `about ${found.hours_left} hours left at the rate of the last ten minutes`
     : "nobody answered in the last ten minutes";
   const look = flagged ? `${plural(flagged, "annotator needs", "annotators need")} a look` : "no annotator is flagged";
@@ -45,14 +46,18 @@ function lead(found) {
 }
 
 function people(found) {
-  const flagged = found.people.filter((each) => each.flags.length);
+  const flagged = flaggedOf(found);
   $("flagged").textContent = !found.people.length ? "" : flagged.length
     ? `To look at first: ${flagged.map((each) => each.person).join(", ")}.` : "Nobody is flagged.";
   $("limits").textContent = found.limits.join("; ");
   $("people").replaceChildren(...found.people.map((each) => {
     const gold = each.known ? `${each.known_right} of ${each.known}` : "none yet";
-    const row = line([each.person, each.flags.join("; ") || "–", each.answers, gold, each.seconds], each.flags.length ? "flagged" : "");
+    const out = each.excluded !== null, why = out ? [`excluded: ${each.excluded}`] : each.flags;
+    const row = line(["", why.join("; ") || "–", each.answers, gold, each.seconds], out ? "gone" : why.length ? "flagged" : "");
     row.children[1].className = "text why";
+    const link = make("a", each.person, "person");
+    link.href = `${location.pathname}/people/${each.id}`;
+    row.firstChild.append(link);
     return row;
   }));
   if (!found.people.length) $("people").append(empty("Nobody has voted yet.", 5));
@@ -110,6 +115,12 @@ function draw(found) {
     ["submitted too fast, held for review", found.fast.join(", ") || "none"],
     ["worker ids used from a second browser", Object.entries(found.refused).map((each) => each.join(": ")).join(", ") || "none"],
   ]));
+  $("outlook").replaceChildren(...pairs(found.outlook));
+  $("rounds").hidden = !found.rounds;
+  if (found.rounds) {
+    $("round").replaceChildren(...pairs(found.rounds.lines));
+    $("next").replaceChildren(...(found.rounds.next.length ? found.rounds.next.map((each) => line(each)) : [empty("Every image is decided.", 5)]));
+  }
   people(found);
   $("agreement").replaceChildren(...found.questions.map((each) =>
     line([each.name, each.answers.yes, each.answers.no, each.answers.unsure, each.alpha ?? "not defined yet"])));
