@@ -1,1 +1,1 @@
-"""Votes on disk: assignments, all revisions of every answer, and the secret behind ids and links."""
+"""Votes in a database: assignments, all revisions of every answer, and the secret behind ids and links."""

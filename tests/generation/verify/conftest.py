@@ -152,6 +152,13 @@ class Served:
     database: str | None = None
     cookies: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        port = urlsplit(self.base).port
+        assert port
+        return port
+
     def ask(self, path: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, str, Any]:
         """Return (status, text, headers) of a request; a body is posted as JSON, bytes as they are."""
         path = path.removeprefix(self.base)
