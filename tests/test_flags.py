@@ -14,7 +14,7 @@ from tests.test_docs import MODULES
 NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cell --repeats --annotators --seed --epochs
     --image-size --lambdas --checkpoint-every --foreground-features --critic-steps --critic-lr --lambda --lr --images
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
-    --connections-per-address --attribution --null --price
+    --connections-per-address --minimum-age --attribution --null --price
     --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo
     --width"""
 # Values for flags whose type does not accept a plain word.
@@ -70,7 +70,7 @@ OBEYED = {
     ("generation.verify", "prepare DIR --out tasks --rule majority"): f"{PREPARE} --rounds --ties",
     ("generation.verify", "prepare DIR --out tasks --rounds 3+2 --rule dawid-skene"): f"{PREPARE} --posterior",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
-    "--connections-per-address --open-per-address --floor --database",
+    "--connections-per-address --open-per-address --floor --consent --minimum-age --database",
     ("generation.verify", "export DIR --to csv --out DIR"): "--database",
     ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url --database",
     ("generation.verify", "import DIR file.csv"): "--database",
@@ -81,6 +81,9 @@ OBEYED = {
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
     ("generation.verify", "apply DIR DIR --out DIR"): "--database",
+    ("generation.verify", "exclude DIR anna --reason text"): "--undo --database",
+    ("generation.verify", "exclude DIR anna --undo"): "--reason --database",
+    ("generation.verify", "forget DIR anna"): "--votes --database",
     ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
     (
         "benchmark.run",

@@ -115,7 +115,7 @@ def qualities(
 
 def majority(counts: Counter[str], own: str | None = None) -> str | None:
     """Return the most frequent answer, without one's own where it is among them; None for a tie or no answer."""
-    others = counts - Counter([own])
+    others = counts - Counter([] if own is None else [own])
     best = [answer for answer, count in others.items() if count == max(others.values())]
     return best[0] if len(best) == 1 else None
 
