@@ -173,6 +173,7 @@ def test_reading_a_release_needs_no_extra(installed, sample_release):
     assert here.python("-c", code).stdout.strip().isdecimal()
 
 
+@pytest.mark.long
 def test_predictions_of_any_framework_become_results_without_torch(installed, sample_release):
     here = installed("score")
     code = (

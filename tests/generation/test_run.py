@@ -55,7 +55,7 @@ def test_the_release_does_not_depend_on_how_it_was_made(reference, tmp_path, opt
     assert same_bytes(tmp_path / "d3s", reference)
 
 
-@pytest.mark.parametrize("limits", [[60, ROWS], [7, 31, 65, ROWS]])
+@pytest.mark.parametrize("limits", [pytest.param([60, ROWS], marks=pytest.mark.long), [7, 31, 65, ROWS]])
 def test_a_larger_limit_extends_the_same_release(reference, tmp_path, limits):
     out, made = tmp_path / "d3s", set()
     for limit in limits:

@@ -61,7 +61,7 @@ def guides(shared: Path) -> Guides:
         foreground.thumbnail((4 * side, 4 * side))
         for place, background in enumerate(backgrounds):
             left, top = map(int, np.random.default_rng((0, 0, photo, place)).integers(0, SIDE - side + 1, 2))
-            guide = compose(foreground, background, (left, top, left + side, top + side), SIDE)
+            guide = compose(foreground, background, (left, top, left + side, top + side), SIDE).image
             pixels[photo, place] = np.asarray(guide).transpose(2, 0, 1)
     labels = np.unique([path.parent.name for path in paths[1]], return_inverse=True)[1]
     return Guides(torch.from_numpy(pixels), np.arange(len(foregrounds)) * 5, labels)

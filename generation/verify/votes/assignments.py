@@ -3,11 +3,11 @@
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import Connection, Select, Table, Update, func, select, tuple_, update
+from sqlalchemy import Connection, Select, Table, Update, func, select, update
 
 from d3s_dataset.errors import VerifyError
 from generation.verify.prepare.questions import QUESTIONS
@@ -16,7 +16,7 @@ from generation.verify.votes import drawn
 from generation.verify.votes.annotators import excluded_in
 from generation.verify.votes.drawn import Drawn
 from generation.verify.votes.store import Store, keep
-from generation.verify.votes.tables import HOLDERS, REFUSED, SITTINGS, VISITS, insert
+from generation.verify.votes.tables import HOLDERS, REFUSED, SITTINGS, VISITS, among, insert
 from generation.verify.votes.vote import Kept, Vote
 
 _PATIENCE = 2 * 3600.0  # seconds after which an unfinished assignment is released
@@ -204,11 +204,13 @@ class Desk:
         with self.store.transaction() as base:
             of = drawn.task_of(base, votes) if self.assigner else {}
             named = [(of.get((v.worker, v.item), self.tasks.task_of[v.item]), v.worker) for v in votes]
-            begun, now = _open_since(base, set(named)), time.time()
+            opened, now = base.execute(_OPEN, {"keys": list(set(named))}).all(), time.time()
+            begun = {(task, worker): since for task, worker, since, _ in opened}
             # The client's clock is not trusted: at most the time elapsed on the server.
             timed = [_timed(vote, now - begun[each]) for vote, each in zip(votes, named, strict=True) if each in begun]
             kept = iter(keep(base, timed))
-            _mark_answered(base, begun)
+            if first := {(task, worker) for task, worker, _, answered in opened if not answered}:
+                base.execute(_ANSWERED, {"keys": list(first)})
         return [next(kept) if each in begun else _closed() for each in named]
 
     def finish(self, task: str, worker: str, comment: str) -> int:
@@ -222,10 +224,10 @@ class Desk:
         if missing:
             return missing
         with self.store.transaction() as base:
-            begun, now = _open_since(base, {(task, worker)}).get((task, worker)), time.time()
-            if begun is None:
+            opened, now = base.execute(_OPEN, {"keys": [(task, worker)]}).first(), time.time()
+            if opened is None:
                 raise _closed()
-            pace = (now - begun) / len(self.items(task))
+            pace = (now - opened.begun) / len(self.items(task))
             if pace < self.bounds.floor:
                 base.execute(_one(VISITS, task, worker).values(fast=pace))
             base.execute(_one(SITTINGS, task, worker).values(finished=now, comment=comment))
@@ -244,30 +246,24 @@ def _one(table: Table, task: str, worker: str) -> Update:
     return update(table).where(table.c.task == task, table.c.worker == worker)
 
 
-def _open_since(base: Connection, named: Collection[tuple[str, str]]) -> dict[tuple[str, str], float]:
-    """Return those of some (task, worker) whose assignment is open: -> its start by the server's clock."""
-    column = SITTINGS.c
-    query = select(column.task, column.worker, column.begun).where(
-        tuple_(column.task, column.worker).in_(named), column.finished.is_(None)
-    )
-    return {(task, worker): begun for task, worker, begun in base.execute(query)}
-
-
-def _mark_answered(base: Connection, named: Collection[tuple[str, str]]) -> None:
-    same = tuple_(VISITS.c.task, VISITS.c.worker).in_(named)
-    base.execute(update(VISITS).where(same, VISITS.c.answered == 0).values(answered=1))
+_PLACE = (SITTINGS.c.task, SITTINGS.c.worker)
+_VISIT = (VISITS.c.task == SITTINGS.c.task) & (VISITS.c.worker == SITTINGS.c.worker)
+_MARK = func.coalesce(VISITS.c.answered, 1)  # assignments of older versions have no visit: they count as answered
+_OPEN = (
+    select(*_PLACE, SITTINGS.c.begun, _MARK)
+    .outerjoin(VISITS, _VISIT)
+    .where(among(*_PLACE), SITTINGS.c.finished.is_(None))
+)
+_ANSWERED = update(VISITS).where(among(VISITS.c.task, VISITS.c.worker)).values(answered=1)
 
 
 def _sittings() -> Select:
     """Return the query of all assignments, oldest first, with the fields of `Sitting` in order."""
-    visit = VISITS.c
     return (
         select(
-            *(SITTINGS.c.task, SITTINGS.c.worker, SITTINGS.c.session, SITTINGS.c.begun, SITTINGS.c.finished),
-            # Assignments of older versions have no visit: they count as answered.
-            *(SITTINGS.c.comment, func.coalesce(visit.answered, 1), visit.fast),
-            *(func.coalesce(visit.address, ""), func.coalesce(visit.holder, "")),
+            *(*_PLACE, SITTINGS.c.session, SITTINGS.c.begun, SITTINGS.c.finished, SITTINGS.c.comment, _MARK),
+            *(VISITS.c.fast, func.coalesce(VISITS.c.address, ""), func.coalesce(VISITS.c.holder, "")),
         )
-        .outerjoin(VISITS, (visit.task == SITTINGS.c.task) & (visit.worker == SITTINGS.c.worker))
+        .outerjoin(VISITS, _VISIT)
         .order_by(SITTINGS.c.begun)
     )

@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, insert, select, tuple_
+from sqlalchemy import Column, Connection, Row, Select, Table, and_, func, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from generation.verify.votes.postgresql import Server
 from generation.verify.votes.sqlite import File
-from generation.verify.votes.tables import ARRIVALS, IMPORTED, REFUSED, VISITS, VOTES
+from generation.verify.votes.tables import ARRIVALS, IMPORTED, REFUSED, VISITS, VOTES, among
 from generation.verify.votes.vote import PAGE, Kept, Vote
 
 __all__ = ["FILE_NAME", "PAGE", "Kept", "Store", "Vote", "keep"]
@@ -26,6 +26,12 @@ __all__ = ["FILE_NAME", "PAGE", "Kept", "Store", "Vote", "keep"]
 FILE_NAME = "votes.sqlite"
 _AT_ONCE = 1000  # keys in one query
 _T = TypeVar("_T")
+# Built once: a batch of votes waits for less.
+_KEY = (VOTES.c.worker, VOTES.c.item, VOTES.c.question)
+_ANSWERS = select(*_KEY, VOTES.c.revision, VOTES.c.answer).where(among(*_KEY))
+_SEEN = select(IMPORTED).where(among(*IMPORTED.c))
+_ADD = {table: insert(table) for table in (VOTES, IMPORTED, ARRIVALS)}
+_LAST_NUMBER = select(func.coalesce(func.max(ARRIVALS.c.number), 0))
 
 
 class Store:
@@ -143,21 +149,20 @@ def arrived(base: Connection, after: int) -> tuple[int, list[Vote] | None]:
 
 def mark_changed(base: Connection) -> None:
     """Tell indexes in memory, of other servers too, that answers which they know are removed or renamed."""
-    last = base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one()
+    last = base.execute(_LAST_NUMBER).scalar_one()
     _insert(base, ARRIVALS, [{"number": last + 1, "worker": "", "item": "", "question": "", "revision": 0}])
 
 
 def all_arrived(base: Connection) -> tuple[int, list[Vote]]:
     """Return the number of the last answer that came, and the final votes."""
     rows = base.execute(_final())
-    return base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one(), [Vote(*r) for r in rows]
+    return base.execute(_LAST_NUMBER).scalar_one(), [Vote(*r) for r in rows]
 
 
 def _import(base: Connection, votes: Sequence[Vote]) -> int:
     """Add imported votes, as `Store.add_all`; return the number of new ones."""
     answers, new, sources = _answers(base, votes), [], []
-    before = _rows(base, IMPORTED, [(*vote.key, vote.source) for vote in votes])
-    seen = {(row.worker, row.item, row.question, row.source) for row in before}
+    seen = {tuple(row) for row in _rows(base, _SEEN, [(*vote.key, vote.source) for vote in votes])}
     for vote in votes:
         given, named = answers[vote.key], (*vote.key, vote.source)
         last = max(given, default=0)
@@ -175,7 +180,7 @@ def _import(base: Connection, votes: Sequence[Vote]) -> int:
 
 def _add(base: Connection, votes: Sequence[dict[str, Any]]) -> None:
     _insert(base, VOTES, votes)
-    last = base.execute(select(func.coalesce(func.max(ARRIVALS.c.number), 0))).scalar_one() if votes else 0
+    last = base.execute(_LAST_NUMBER).scalar_one() if votes else 0
     named = ("worker", "item", "question", "revision")
     rows = [{"number": n} | {name: vote[name] for name in named} for n, vote in enumerate(votes, last + 1)]
     _insert(base, ARRIVALS, rows)
@@ -196,21 +201,20 @@ def _final() -> Select:
 def _answers(base: Connection, votes: Sequence[Vote]) -> dict[tuple[str, str, str], dict[int, str]]:
     """Return all answers to some votes' questions: (worker, item, question) -> revision -> answer."""
     found: dict[tuple[str, str, str], dict[int, str]] = defaultdict(dict)
-    for row in _rows(base, VOTES, [vote.key for vote in votes]):
-        found[row.worker, row.item, row.question][row.revision] = row.answer
+    for worker, item, question, revision, answer in _rows(base, _ANSWERS, [vote.key for vote in votes]):
+        found[worker, item, question][revision] = answer
     return found
 
 
-def _rows(base: Connection, table: Table, keys: Iterable[tuple[str, ...]]) -> Iterator[Row]:
-    """Yield a table's rows whose first columns are one of some keys."""
+def _rows(base: Connection, query: Select, keys: Iterable[tuple[str, ...]]) -> Iterator[Row]:
+    """Yield the rows of a query that has `among` for some keys."""
     for some in _batched(dict.fromkeys(keys)):
-        named = tuple_(*list(table.c)[: len(some[0])])
-        yield from base.execute(select(table).where(named.in_(some)))
+        yield from base.execute(query, {"keys": some})
 
 
 def _insert(base: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
-        base.execute(insert(table), rows)
+        base.execute(_ADD[table], rows)
 
 
 def _batched(values: Iterable[_T]) -> Iterator[list[_T]]:

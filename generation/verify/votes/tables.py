@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import REAL, Column, Double, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    REAL,
+    Column,
+    ColumnElement,
+    Double,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 METADATA = MetaData()
@@ -81,3 +93,8 @@ EXCLUSIONS = _table(
 def insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
     """Return an INSERT that may have ON CONFLICT, in the words of a dialect (`connection.dialect.name`)."""
     return {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect](table)
+
+
+def among(*columns: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition that some columns are one of the tuples in the parameter `keys`."""
+    return tuple_(*columns).in_(bindparam("keys", expanding=True))

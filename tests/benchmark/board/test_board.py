@@ -186,6 +186,7 @@ def found_in(board):
     return {each.id: (each.state, each.reason) for each in board.entries}
 
 
+@pytest.mark.long
 def test_withdrawn_duplicate_and_not_reproduced(empty_board, release, measured, send, tmp_path):
     root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
     good, gone, false = (

@@ -85,6 +85,7 @@ def test_a_strangers_code_arguments_and_other_weights_are_not_run(measured, boar
     assert not (board / REPRODUCED).exists()
 
 
+@pytest.mark.long
 def test_a_model_too_large_for_the_bounds_is_one_line(small, release, tmp_path):
     """A config of a stranger's repo decides how large a network is: here 51 GB in one layer."""
     folder = shutil.copytree(small, tmp_path / "large")

@@ -173,7 +173,12 @@ def test_two_processes_train_the_same_network_as_one(toy, tmp_path, objective, p
 
 
 @pytest.mark.parametrize(
-    ("units", "chosen"), [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "fp32"), ({}, "fp32")]
+    ("units", "chosen"),
+    [
+        ({"amx_bf16": True}, "bf16"),
+        ({"avx512_bf16": True}, "fp32"),
+        pytest.param({}, "fp32", marks=pytest.mark.long),
+    ],
 )
 def test_the_precision_that_was_chosen_is_recorded(toy, tmp_path, monkeypatch, units, chosen):
     """A CPU with and without matrix units for bf16; what `auto` chose trains the same when it is typed."""

@@ -269,6 +269,7 @@ def test_an_unreachable_model_is_one_line(tmp_path, command):
     assert not (tmp_path / "d3s" / ".work").exists()
 
 
+@pytest.mark.long
 def test_levels_of_strength_are_those_of_recipes_of_one_strength(settings, tmp_path):
     """A ladder's rows have their level as strength, and the pixels that a recipe of that strength gives alone."""
     planned = plan_of(settings, rows=24)

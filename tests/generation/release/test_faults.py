@@ -129,6 +129,7 @@ def test_finishing_again_is_harmless_also_where_rows_failed(broken_model, tmp_pa
     assert (out / "manifest.json").read_bytes() == before
 
 
+@pytest.mark.long
 def test_parts_may_run_at_once(reference, tmp_path):
     line = [
         sys.executable,
@@ -249,6 +250,7 @@ def test_only_takes_the_limit_of_the_release(tmp_path):
     assert generate(small_plan(), out, SHARDS, limit=30).already_finished
 
 
+@pytest.mark.long
 def test_a_finished_release_stays_finished_where_its_images_cannot_be_made(reference, tmp_path, command):
     out = shutil.copytree(reference, tmp_path / "d3s")
     recipe = [*SAMPLE, "--out", tmp_path / "other"]
