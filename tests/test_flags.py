@@ -77,6 +77,8 @@ OBEYED = {
     "--count-fast",
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
+    ("generation.verify", "audit DIR"): "--images",
+    ("generation.verify", "audit DIR DIR"): "",
     ("generation.verify", "apply DIR DIR --out DIR"): "",
     ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
     (

@@ -1,4 +1,4 @@
-"""python -m generation.verify prepare|serve|export|import|aggregate|apply: human verification of a release."""
+"""python -m generation.verify prepare|serve|export|import|aggregate|audit|apply: human verification of a release."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
 from d3s_dataset.utils import extras
-from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, warn
 from generation.verify.aggregate.consensus import METHODS
 from generation.verify.aggregate.rules import RULES, Rule
 from generation.verify.aggregate.worker_quality import Limits
@@ -84,6 +84,21 @@ def _aggregate(args: argparse.Namespace) -> None:
     say(f"written: {args.tasks / 'verdicts.json'}, {args.tasks / module.REPORT}")
 
 
+def _audit(args: argparse.Namespace) -> None:
+    if args.tasks is None and args.images is None:
+        raise VerifyError("expected the tasks folder with votes, or --images N to plan an audit")
+    extras.require("verify", "sklearn")
+    module, release = late("generation.verify.aggregate.audit"), fetch_all(args.release)
+    found = module.plan(release, args.images) if args.tasks is None else module.audit(release, args.tasks)
+    for each in found.records():
+        record(**each)
+    for line in found.lines():
+        say(line)
+    if args.tasks is None:
+        say(f"next: python -m generation.verify prepare {args.release} --out tasks --images {args.images}")
+        say(f"then serve or export, aggregate tasks, and: python -m generation.verify audit {args.release} tasks")
+
+
 def _apply(args: argparse.Namespace) -> None:
     release = fetch_all(args.release)
     made = late("generation.verify.apply").apply(release, args.tasks, args.out)
@@ -131,6 +146,7 @@ _EXAMPLES = {
         "tasks --rule majority --least 5",
         "--votes votes.csv --out labels.csv --method dawid-skene",
     ),
+    "audit": ("org/d3s --images 1000", "org/d3s tasks"),
     "apply": ("demo/d3s tasks --out verified", "org/d3s tasks --out verified"),
 }
 
@@ -140,14 +156,16 @@ def parser() -> Parser:
     parser = _Commands("python -m generation.verify", description="Human verification of a release.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
 
-    def add(name: str, about: str, description: str) -> Parser:
-        return commands.add_parser(name, help=about, description=description, examples=_EXAMPLES[name])
+    def add(name: str, about: str, description: str, tables: bool = False) -> Parser:
+        given = {"help": about, "description": description, "examples": _EXAMPLES[name], "tables": tables}
+        return commands.add_parser(name, **given)
 
     _add_prepare(add("prepare", "release -> tasks", "Sample images, write tasks."))
     _add_serve(add("serve", "tasks -> annotation page", "Serve the annotation page."))
     _add_export(add("export", "tasks -> files for other tools", "Export tasks or votes."))
     _add_import(add("import", "files from other tools -> votes", "Import answers."))
     _add_aggregate(add("aggregate", "votes -> verdicts", "Aggregate votes."))
+    _add_audit(add("audit", "verdicts -> share of right images", "Estimate the share of right images.", tables=True))
     apply = add("apply", "verdicts -> new release", "Write a verified release.")
     apply.set_defaults(run=_apply)
     apply.add_argument("release", help="release that the tasks were made from (read-only)")
@@ -232,6 +250,14 @@ def _add_aggregate(parser: Parser) -> None:
         "goes with --rule majority, or with --votes and --method majority",
         "--ties",
     )
+
+
+def _add_audit(parser: Parser) -> None:
+    parser.set_defaults(run=_audit)
+    parser.add_argument("release", help="release that the tasks were made from, or to plan for (read-only)")
+    parser.add_argument("tasks", type=Path, nargs="?", help="tasks folder, after aggregate")
+    parser.add_argument("--images", type=natural, help="in place of a tasks folder: plan an audit of this many images")
+    parser.only_where(lambda args: args.tasks is None, "does nothing with a tasks folder", "--images")
 
 
 if __name__ == "__main__":

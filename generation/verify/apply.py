@@ -28,7 +28,7 @@ from generation.verify.prepare import tasks as files
 from generation.verify.prepare.images import SPLIT
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.secret import anonymous, secret
-from generation.verify.votes.store import Store, Vote
+from generation.verify.votes.store import Vote
 
 Record = dict[str, Any]
 
@@ -49,25 +49,10 @@ def apply(release: Path, folder: Path, out: Path) -> Manifest:
     manifest, held, found = manifests.read(release), files.read(folder), results.read(folder)
     if out.exists():
         raise VerifyError(f"{out} exists already: expected --out to name a new folder")
-    if manifest.digest != held.release:
-        raise VerifyError(
-            f"{folder} was prepared from release {held.release[:16]}: expected that one, got {release}, which is "
-            f"{manifest.digest[:16]}"
-        )
-    votes = _votes(folder, found)
+    files.check_release(folder, held, release, manifest.digest)
+    votes = results.current_votes(folder, found)
     with new_folder(out) as staging:
         return _write(release, manifest, staging, found, _ballots(held, votes, found, secret(folder)))
-
-
-def _votes(folder: Path, found: Verdicts) -> list[Vote]:
-    store = Store(folder)
-    votes = store.last()
-    store.close()
-    if results.votes_digest(votes) != found.votes_digest:
-        raise VerifyError(
-            f"there are votes newer than the verdicts: type `python -m generation.verify aggregate {folder}` again"
-        )
-    return votes
 
 
 def _write(release: Path, manifest: Manifest, out: Path, found: Verdicts, ballots: list[Record]) -> Manifest:

@@ -10,7 +10,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Verification, load_model, to_json
 from d3s_dataset.utils.atomic import write_atomic
-from generation.verify.votes.store import Vote
+from generation.verify.votes.store import Store, Vote
 
 FILE_NAME = "verdicts.json"
 
@@ -64,6 +64,18 @@ def read(folder: Path) -> Verdicts:
     if not path.is_file():
         raise VerifyError(f"{folder} has no {FILE_NAME}: type `python -m generation.verify aggregate {folder}` first")
     return load_model(Verdicts, path)
+
+
+def current_votes(folder: Path, found: Verdicts) -> list[Vote]:
+    """Return the final votes of a tasks folder; raises VerifyError if they are newer than the verdicts."""
+    store = Store(folder)
+    votes = store.last()
+    store.close()
+    if votes_digest(votes) != found.votes_digest:
+        raise VerifyError(
+            f"there are votes newer than the verdicts: type `python -m generation.verify aggregate {folder}` again"
+        )
+    return votes
 
 
 def write(folder: Path, verdicts: Verdicts) -> None:
