@@ -68,7 +68,7 @@ OBEYED = {
     "--fee --seconds",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
     "--connections-per-address --open-per-address --floor",
-    ("generation.verify", "export DIR --to csv --out DIR"): "",
+    ("generation.verify", "export DIR --to csv --out DIR"): "--anonymous",
     ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url",
     ("generation.verify", "import DIR file.csv"): "",
     ("generation.verify", "aggregate DIR"): "--rule --least --min-gold --min-agreement --min-seconds --votes "

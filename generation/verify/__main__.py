@@ -45,7 +45,8 @@ def _serve(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    for path in late("generation.verify.crowds.exchange").export(args.tasks, args.to, args.out, args.images_url):
+    given = (args.tasks, args.to, args.out, args.images_url, args.anonymous)
+    for path in late("generation.verify.crowds.exchange").export(*given):
         say(f"written: {path}")
 
 
@@ -139,7 +140,11 @@ _EXAMPLES = {
         "tasks --people ada grace",
         "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
     ),
-    "export": ("tasks --to csv --out votes", "tasks --to mturk --out mturk --images-url https://example.org/images"),
+    "export": (
+        "tasks --to csv --out votes",
+        "tasks --to csv --anonymous --out votes",
+        "tasks --to mturk --out mturk --images-url https://example.org/images",
+    ),
     "import": ("tasks Batch_results.csv", "tasks labelstudio.json votes.csv"),
     "aggregate": (
         "tasks",
@@ -212,6 +217,8 @@ def _add_export(out: Parser) -> None:
     out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
     out.add_argument("--out", type=Path, required=True, help="output folder")
     out.add_argument("--images-url", metavar="URL", help="public URL of the uploaded folder images/")
+    out.add_argument("--anonymous", action="store_true", help="csv: pseudonyms in place of worker ids, to publish")
+    out.only_with("--to csv", "--anonymous")
     for name in exporting():
         if not CROWDS[name].pictures:
             out.never_with(f"--to {name}", "--images-url")
@@ -220,7 +227,12 @@ def _add_export(out: Parser) -> None:
 def _add_import(back: Parser) -> None:
     back.set_defaults(run=_import)
     back.add_argument("tasks", type=Path, help="tasks folder")
-    back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")
+    back.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        help="results of Mechanical Turk, Prolific, Label Studio or Ground Truth, or votes as CSV",
+    )
 
 
 def _add_aggregate(parser: Parser) -> None:
