@@ -38,7 +38,7 @@ MODULES = (
     "benchmark.leaderboard",
 )
 VERIFY = "generation.verify"  # the command with subcommands: one block of help each
-SUBCOMMANDS = ("prepare", "serve", "export", "import", "aggregate", "apply", "exclude", "forget")
+SUBCOMMANDS = ("prepare", "serve", "export", "import", "aggregate", "audit", "apply", "exclude", "forget")
 # README -> the blocks of help that it must hold, in this order.
 HELP = {
     "d3s_dataset/README.md": [each for each in MODULES if each.startswith("d3s_dataset.")],

@@ -71,7 +71,7 @@ OBEYED = {
     ("generation.verify", "prepare DIR --out tasks --rounds 3+2 --rule dawid-skene"): f"{PREPARE} --posterior",
     ("generation.verify", "serve DIR"): "--people --completion-code --mturk --host --port --url --days "
     "--connections-per-address --open-per-address --floor --consent --minimum-age --database",
-    ("generation.verify", "export DIR --to csv --out DIR"): "--database",
+    ("generation.verify", "export DIR --to csv --out DIR"): "--anonymous --database",
     ("generation.verify", "export DIR --to mturk --out DIR"): "--images-url --database",
     ("generation.verify", "import DIR file.csv"): "--database",
     ("generation.verify", "aggregate DIR"): "--rule --least --ties --min-gold --min-agreement --min-seconds --votes "
@@ -80,6 +80,8 @@ OBEYED = {
     "--count-fast --database",
     ("generation.verify", "aggregate --votes FILE --out FILE"): "--method --ties",
     ("generation.verify", "aggregate --votes FILE --out FILE --method dawid-skene"): "",
+    ("generation.verify", "audit DIR"): "--images",
+    ("generation.verify", "audit DIR DIR"): "--database",
     ("generation.verify", "apply DIR DIR --out DIR"): "--database",
     ("generation.verify", "exclude DIR anna --reason text"): "--undo --database",
     ("generation.verify", "exclude DIR anna --undo"): "--reason --database",

@@ -113,8 +113,9 @@ class Parser(argparse.ArgumentParser):
                 self.refuse_typed(why, *each)
         global _output
         _output = "text"
-        if self._tables:
-            _output = "json" if found.json else "quiet" if found.quiet else "text"
+        if self._tables or self._subparsers:  # of a command with subcommands, some print tables
+            json_, quiet = getattr(found, "json", False), getattr(found, "quiet", False)
+            _output = "json" if json_ else "quiet" if quiet else "text"
         return found, rest
 
     def _in_mode(self, mode: str, args: argparse.Namespace) -> bool:

@@ -1,25 +1,21 @@
-"""python -m generation.verify prepare|serve|export|import|aggregate|apply: human verification of a release."""
+"""python -m generation.verify prepare|serve|...: human verification of a release."""
 
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from d3s_dataset.errors import VerifyError
 from d3s_dataset.load import fetch_all
 from d3s_dataset.utils import extras
-from d3s_dataset.utils.cli import Parser, natural, run_command, say, warn
-from generation.verify.aggregate.consensus import METHODS
-from generation.verify.aggregate.rules import RULES
+from d3s_dataset.utils.cli import Parser, record, run_command, say, warn
+from generation.verify import arguments
 from generation.verify.aggregate.stopping import fewest
 from generation.verify.aggregate.worker_quality import Limits
-from generation.verify.crowds.base import CROWDS, exporting
 from generation.verify.prepare.cost import Terms, estimate
 from generation.verify.prepare.folder import Wish, prepare
-from generation.verify.prepare.rounds import Rule, annotators, chosen, probability, rounds
+from generation.verify.prepare.rounds import Rule, annotators, chosen
 from generation.verify.prepare.tasks import read
 
-_PAY = 1.0  # per task, where no pay is given
 late = partial(extras.late, extra="verify")
 
 
@@ -38,7 +34,7 @@ def _prepare(args: argparse.Namespace) -> None:
     )
     made = prepare(fetch_all(args.release), args.out, wish)
     known = len(made.items) - len(made.images)
-    pay = _PAY if args.pay is None else args.pay
+    pay = arguments.PAY if args.pay is None else args.pay
     say(f"drawn: {made.drawn} validation images of {made.name} {made.release[:16]}, and {known:,} gold questions")
     terms = Terms(pay, args.fee, args.seconds)
     least = fewest(rule, workers) if made.stops else workers
@@ -57,8 +53,8 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     present = late("generation.verify.rounds.open_items").present_round
-    export = late("generation.verify.crowds.exchange").export
-    for path in export(args.tasks, args.to, args.out, args.images_url, present, args.database):
+    export, given = late("generation.verify.crowds.exchange").export, (args.tasks, args.to, args.out, args.images_url)
+    for path in export(*given, present, pseudonyms=args.anonymous, database=args.database):
         say(f"written: {path}")
 
 
@@ -99,6 +95,23 @@ def _aggregate(args: argparse.Namespace) -> None:
     say(f"written: {args.tasks / 'verdicts.json'}, {args.tasks / module.REPORT}")
 
 
+def _audit(args: argparse.Namespace) -> None:
+    if args.tasks is None and args.images is None:
+        raise VerifyError("expected the tasks folder with votes, or --images N to plan an audit")
+    extras.require("verify", "sklearn")
+    module, release = late("generation.verify.aggregate.audit"), fetch_all(args.release)
+    found = (
+        module.plan(release, args.images) if args.tasks is None else module.audit(release, args.tasks, args.database)
+    )
+    for each in found.records():
+        record(**each)
+    for line in found.lines():
+        say(line)
+    if args.tasks is None:
+        say(f"next: python -m generation.verify prepare {args.release} --out tasks --images {args.images}")
+        say(f"then serve or export, aggregate tasks, and: python -m generation.verify audit {args.release} tasks")
+
+
 def _apply(args: argparse.Namespace) -> None:
     release = fetch_all(args.release)
     made = late("generation.verify.apply").apply(release, args.tasks, args.out, args.database)
@@ -118,201 +131,20 @@ def _exclude(args: argparse.Namespace) -> None:
     say(exclude(args.tasks, args.worker, args.reason, undo=args.undo, database=args.database))
 
 
-def _positive(text: str) -> float:
-    """Parse a number of at least zero (an argparse type)."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
-    return value
-
-
-def _whole(text: str) -> int:
-    """Parse a whole number of at least zero (an argparse type)."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return int(text)
-
-
-class _Commands(Parser):
-    """A parser whose help includes the help of its subcommands."""
-
-    def format_help(self) -> str:
-        """Return the help of the command and its subcommands."""
-        below = self._subparsers._group_actions[0].choices if self._subparsers else {}  # pyright: ignore[reportAttributeAccessIssue]
-        return "\n".join([super().format_help(), *(each.format_help() for each in dict(below or {}).values())])
-
-
-_EXAMPLES = {
-    "prepare": (
-        "demo/d3s --out tasks",
-        "org/d3s --out tasks --images 2000 --annotators 3",
-        "org/d3s --out tasks --rounds 3+2 --rule majority",
-    ),
-    "serve": (
-        "tasks --people ada grace",
-        "tasks --completion-code C1234 --host 0.0.0.0 --url https://verify.example.org",
-        "tasks --completion-code C1234 --port 8001 --database postgresql://d3s@db.example.org/votes",
-    ),
-    "export": ("tasks --to csv --out votes", "tasks --to mturk --out mturk --images-url https://example.org/images"),
-    "import": ("tasks Batch_results.csv", "tasks labelstudio.json votes.csv"),
-    "aggregate": (
-        "tasks",
-        "tasks --rule majority --least 5",
-        "--votes votes.csv --out labels.csv --method dawid-skene",
-    ),
-    "apply": ("demo/d3s tasks --out verified", "org/d3s tasks --out verified"),
-    "exclude": ("tasks anna --reason 'answered without looking'", "tasks anna --undo"),
-    "forget": ("tasks anna", "tasks 9f2c4b1d0a3e5f67 --with-votes"),
-}
-
-
 def parser() -> Parser:
     """Return the command's parser."""
-    parser = _Commands("python -m generation.verify", description="Human verification of a release.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
-
-    def add(name: str, about: str, description: str) -> Parser:
-        return commands.add_parser(name, help=about, description=description, examples=_EXAMPLES[name])
-
-    _add_prepare(add("prepare", "release -> tasks", "Sample images, write tasks."))
-    _add_serve(add("serve", "tasks -> annotation page", "Serve the annotation page."))
-    _add_export(add("export", "tasks -> files for other tools", "Export tasks or votes."))
-    _add_import(add("import", "files from other tools -> votes", "Import answers."))
-    _add_aggregate(add("aggregate", "votes -> verdicts", "Aggregate votes."))
-    apply = add("apply", "verdicts -> new release", "Write a verified release.")
-    apply.set_defaults(run=_apply)
-    apply.add_argument("release", help="release that the tasks were made from (read-only)")
-    apply.add_argument("tasks", type=Path, help="tasks folder, after aggregate")
-    apply.add_argument("--out", type=Path, required=True, help="folder of the new release")
-    _add_database(apply)
-    _add_exclude(add("exclude", "annotator -> votes that do not count", "Exclude an annotator's votes, or undo it."))
-    _add_forget(add("forget", "annotator -> anonymous votes", "Remove an annotator's identity; votes stay."))
-    return parser
-
-
-def _add_exclude(parser: Parser) -> None:
-    parser.set_defaults(run=_exclude)
-    _add_annotator(parser)
-    parser.add_argument("--reason", metavar="TEXT", help="why, recorded with the time; write no names")
-    parser.add_argument("--undo", action="store_true", help="count the votes again; the exclusion stays on record")
-
-
-def _add_forget(parser: Parser) -> None:
-    parser.set_defaults(run=_forget)
-    _add_annotator(parser)
-    parser.add_argument("--with-votes", action="store_true", help="remove the votes as well")
-
-
-def _add_annotator(parser: Parser) -> None:
-    parser.add_argument("tasks", type=Path, help="tasks folder")
-    parser.add_argument("worker", help="id, pseudonym of the report, or a colleague's name")
-    _add_database(parser)
-
-
-def _add_database(parser: argparse.ArgumentParser) -> None:
-    about = "PostgreSQL database of the votes, postgresql://USER@HOST/DATABASE (default: votes.sqlite in the folder)"
-    parser.add_argument("--database", metavar="URL", help=about)
-
-
-def _add_prepare(parser: Parser) -> None:
-    add = parser.add_argument
-    parser.set_defaults(run=_prepare)
-    add("release", help="folder or Hub repo such as org/d3s (read-only)")
-    add("--out", type=Path, required=True, help="new folder for the tasks")
-    add("--images", type=natural, help="number of images, sampled at random (default: all of validation)")
-    add("--per-task", type=natural, default=25, help="images per task")
-    add("--gold", type=_whole, default=3, help="gold (attention-check) questions per task, in addition")
-    add("--annotators", type=natural, help="annotators per image (default: 5, or the sum of --rounds)")
-    add("--rounds", type=rounds, metavar="N+N", help="annotators per round, such as 3+2: images that are decided stop")
-    add("--rule", choices=RULES, default="full", help="decision rule, which the rounds stop for; aggregate's default")
-    add("--least", type=natural, default=3, help="minimum votes per image")
-    add("--ties", choices=("yes", "no"), help="majority: answer that wins a tie; by default ties have no verdict")
-    add("--posterior", type=probability, default=0.99, help="dawid-skene: probability at which an image stops")
-    add("--seed", type=_whole, default=0, help="random seed of the sample")
-    add("--examples", metavar="DIR", help="example photos in ImageNet's layout (default: cropped from the guides)")
-    add("--pay", type=_positive, help=f"payment per task, recorded for the monitor; else the estimate takes {_PAY:g}")
-    add("--fee", type=_positive, default=20.0, help="platform fee in percent, for the cost estimate")
-    add("--seconds", type=natural, default=8, help="seconds per image, for the time estimate")
-    parser.only_with("--rule majority", "--ties")
-    parser.only_with("--rule dawid-skene", "--posterior")
-    parser.only_with("--rounds", "--posterior")
-
-
-def _add_serve(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    parser.set_defaults(run=_serve)
-    add("tasks", type=Path, help="tasks folder written by prepare; votes are stored in it")
-    add(
-        "--people",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="colleagues: anna or 'anna=Anna Müller'; prints links",
-    )
-    add("--completion-code", metavar="CODE", help="Prolific completion code; prints the study URL")
-    add("--mturk", action="store_true", help="print the ExternalQuestion for Mechanical Turk")
-    add("--host", default="127.0.0.1", help="address to bind")
-    add("--port", type=_whole, default=8000, help="port to bind; 0 for any free port")
-    add("--url", help="public URL, such as https://verify.example.org, where it differs")
-    add("--connections-per-address", type=natural, default=100, help="per client address (a TLS proxy counts as one)")
-    add("--open-per-address", type=natural, default=10, help="open tasks per client address, for crowd workers")
-    add("--floor", type=_positive, default=1.0, help="minimum seconds per image; faster tasks are held for review")
-    add("--days", type=_positive, default=14.0, help="days until links expire")
-    add("--consent", type=Path, metavar="FILE", help="text (.txt or .md) that annotators agree to before they begin")
-    add("--minimum-age", type=natural, metavar="YEARS", help="age that crowd workers confirm before they begin")
-    _add_database(parser)
-
-
-def _add_export(out: Parser) -> None:
-    out.set_defaults(run=_export)
-    out.add_argument("tasks", type=Path, help="tasks folder")
-    out.add_argument("--to", choices=exporting(), required=True, help="target format; csv: the votes, with worker ids")
-    out.add_argument("--out", type=Path, required=True, help="output folder")
-    out.add_argument("--images-url", metavar="URL", help="public URL of the uploaded folder images/")
-    _add_database(out)
-    for name in exporting():
-        if not CROWDS[name].pictures:
-            out.never_with(f"--to {name}", "--images-url")
-
-
-def _add_import(back: Parser) -> None:
-    back.set_defaults(run=_import)
-    back.add_argument("tasks", type=Path, help="tasks folder")
-    back.add_argument("files", type=Path, nargs="+", help="Mechanical Turk results, Label Studio JSON, or votes as CSV")
-    _add_database(back)
-
-
-def _add_aggregate(parser: Parser) -> None:
-    add, rules = parser.add_argument, ", ".join(RULES)
-    parser.set_defaults(run=_aggregate)
-    add("tasks", type=Path, nargs="?", help="tasks folder")
-    add("--rule", choices=RULES, help=f"decision rule: {rules} (default: as prepare recorded it)")
-    add("--least", type=natural, help="minimum votes per image (default: as prepare recorded it)")
-    add("--ties", help="majority: label that wins a tie (yes or no for tasks); by default ties have no verdict")
-    add("--min-gold", type=_positive, default=0.7, help="exclude annotators below this accuracy on gold questions")
-    add("--min-agreement", type=_positive, default=0.5, help="exclude annotators below this majority agreement")
-    add("--min-seconds", type=_positive, default=1.0, help="exclude annotators below this median time per image")
-    add(
-        "--count-fast",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="annotators (names in the report) to include although fast",
-    )
-    add("--votes", type=Path, metavar="FILE", help="instead of a tasks folder: a CSV with worker, task, label")
-    add("--method", choices=METHODS, default="majority", help="with --votes: aggregation method")
-    add("--out", type=Path, metavar="FILE", help="with --votes: a CSV with task, label, probability")
-    _add_database(parser)
-    parser.only_with("--votes", "--method", "--out")
-    parser.never_with("--votes", "--rule", "--least", "--min-gold", "--min-agreement", "--min-seconds", "--count-fast")
-    parser.never_with("--votes", "--database")
-    parser.only_where(
-        lambda args: (args.rule if args.votes is None else args.method) in (None, "majority"),
-        "goes with --rule majority, or with --votes and --method majority",
-        "--ties",
+    return arguments.parser(
+        {
+            "prepare": _prepare,
+            "serve": _serve,
+            "export": _export,
+            "import": _import,
+            "aggregate": _aggregate,
+            "audit": _audit,
+            "apply": _apply,
+            "exclude": _exclude,
+            "forget": _forget,
+        }
     )
 
 

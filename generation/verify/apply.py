@@ -27,9 +27,8 @@ from generation.verify.aggregate.verdicts import Verdicts
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.images import SPLIT
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes import annotators
 from generation.verify.votes.secret import anonymous, secret
-from generation.verify.votes.store import Store, Vote
+from generation.verify.votes.store import Vote
 
 Record = dict[str, Any]
 
@@ -51,27 +50,10 @@ def apply(release: Path, folder: Path, out: Path, database: str | None = None) -
     manifest, held, found = manifests.read(release), files.read(folder), results.read(folder)
     if out.exists():
         raise VerifyError(f"{out} exists already: expected --out to name a new folder")
-    if manifest.digest != held.release:
-        raise VerifyError(
-            f"{folder} was prepared from release {held.release[:16]}: expected that one, got {release}, which is "
-            f"{manifest.digest[:16]}"
-        )
-    votes = _votes(folder, found, database)
+    files.check_release(folder, held, release, manifest.digest)
+    votes = results.current_votes(folder, found, database)
     with new_folder(out) as staging:
         return _write(release, manifest, staging, found, _ballots(held, votes, found, secret(folder)))
-
-
-def _votes(folder: Path, found: Verdicts, database: str | None) -> list[Vote]:
-    store = Store(folder, database)
-    votes, excluded = store.last(), annotators.excluded(store)
-    store.close()
-    if results.votes_digest(votes, excluded) != found.votes_digest:
-        rest = "" if database is None else " --database URL"
-        raise VerifyError(
-            "there are votes newer than the verdicts, or exclusions, or they are in another --database: type "
-            f"`python -m generation.verify aggregate {folder}{rest}` again"
-        )
-    return votes
 
 
 def _write(release: Path, manifest: Manifest, out: Path, found: Verdicts, ballots: list[Record]) -> Manifest:

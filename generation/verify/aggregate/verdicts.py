@@ -10,6 +10,8 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.identity import digest
 from d3s_dataset.manifest import Verification, load_model, to_json
 from d3s_dataset.utils.atomic import write_atomic
+from generation.verify.votes import annotators
+from generation.verify.votes.store import Store
 from generation.verify.votes.vote import Vote
 
 FILE_NAME = "verdicts.json"
@@ -102,6 +104,26 @@ def read(folder: Path) -> Verdicts:
     if not path.is_file():
         raise VerifyError(f"{folder} has no {FILE_NAME}: type `python -m generation.verify aggregate {folder}` first")
     return load_model(Verdicts, path)
+
+
+def current_votes(folder: Path, found: Verdicts, database: str | None = None) -> list[Vote]:
+    """Return the final votes of a tasks folder; raises VerifyError if they, or exclusions, are newer than verdicts.
+
+    Args:
+        folder: tasks folder.
+        found: its verdicts.
+        database: URL of the votes' database (`Store`).
+    """
+    store = Store(folder, database)
+    votes, excluded = store.last(), annotators.excluded(store)
+    store.close()
+    if votes_digest(votes, excluded) != found.votes_digest:
+        rest = "" if database is None else " --database URL"
+        raise VerifyError(
+            "there are votes newer than the verdicts, or exclusions, or they are in another --database: type "
+            f"`python -m generation.verify aggregate {folder}{rest}` again"
+        )
+    return votes
 
 
 def write(folder: Path, verdicts: Verdicts) -> None:

@@ -112,12 +112,13 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: "Store") ->
     unknown: set[str] = set()
     twice: dict[str, str] = {}
     said: dict[tuple[str, str, str], str] = {}
-    nobody = nothing = 0
+    nobody = nothing = empty = 0
     for ballot in ballots:
         if not ballot.worker:
             nobody += 1
             continue
         _check(path, ballot, tasks)
+        empty += not ballot.answers
         for item, question, answer in ballot.answers:
             if not item:
                 nothing += 1
@@ -130,7 +131,11 @@ def take(path: Path, ballots: Sequence[Ballot], tasks: Tasks, store: "Store") ->
                 twice.setdefault(ballot.worker, ballot.where)
             last[name] = Vote(*name, answer, seconds=ballot.seconds, source=ballot.source)
     taken = Taken(*store.add_all(last.values()))
-    for count, what in ((nobody, "rows without a worker"), (nothing, "answers without an item")):
+    for count, what in (
+        (nobody, "rows without a worker"),
+        (nothing, "answers without an item"),
+        (empty, "submissions without answers"),
+    ):
         if count:
             taken.left_out.append(f"{count} {what} were skipped")
     if unknown:

@@ -142,6 +142,15 @@ def read(folder: Path) -> Tasks:
     return load_model(Tasks, path)
 
 
+def check_release(folder: Path, tasks: Tasks, release: Path, digest: str) -> None:
+    """Raise VerifyError where the tasks of a folder were made from another release than the one of this digest."""
+    if digest != tasks.release:
+        raise VerifyError(
+            f"{folder} was prepared from release {tasks.release[:16]}: expected that one, got {release}, which is "
+            f"{digest[:16]}"
+        )
+
+
 def write(folder: Path, tasks: Tasks) -> None:
     """Write `tasks.json`, atomically."""
     write_atomic(folder / FILE_NAME, to_json(tasks))

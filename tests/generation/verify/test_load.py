@@ -14,13 +14,17 @@ from dataclasses import dataclass, field
 from itertools import cycle
 
 import pytest
+from sqlalchemy import select
 
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.questions import NAMES
+from generation.verify.prepare.rounds import Rule
 from generation.verify.server.tokens import Links
 from generation.verify.votes.assignments import Desk
+from generation.verify.votes.drawn import Drawn
 from generation.verify.votes.secret import secret
 from generation.verify.votes.store import Store
+from generation.verify.votes.tables import SITTINGS
 from tests.generation.verify.conftest import start
 
 ANNOTATORS = 50
@@ -145,25 +149,41 @@ def entered(pages, guest):
     return f"prolific:p{guest}", headers["location"].removeprefix("/t/")
 
 
-def two_servers(folder, url, votes, at):
+def two_servers(folder, url, votes, at, rounds=()):
     """Fifty people and ten too many at two servers, one of which is killed; return the crowd."""
     held = files.read(folder)
-    held = held.model_copy(update={"workers": ANNOTATORS // len(held.tasks)})
+    wanted = ANNOTATORS // len(held.tasks)
+    made_up = {"rounds": list(rounds), "rule": Rule("majority", 3), "per_task": 20, "gold": 2} if rounds else {}
+    held = held.model_copy(update={"workers": sum(rounds) or wanted, **made_up})
     files.write(folder, held)
     pages = [start(folder, "--completion-code", "C", "--open-per-address", "99", database=url) for _ in range(2)]
     with ThreadPoolExecutor(60) as guests:
         given = [each for each in guests.map(lambda guest: entered(pages, guest), range(60)) if each]
-    links = Links(secret(folder))
-    people = [(*each, held.task_by_id[links.read("task", each[1])["task"]].items) for each in given]
+    assert len(given) == ANNOTATORS
+    places, links = placed(folder, url), Links(secret(folder))
+    people = [(*each, places[links.read("task", each[1])["task"], each[0]]) for each in given]
     crowd = Crowd([page.port for page in pages])
     asyncio.run(crowd_of(crowd, people, votes, at, pages[0].kill))
-    assert entered(pages[1:], 99) is None
+    assert rounds or entered(pages[1:], 99) is None
     pages[1].kill()
-    store = Store(folder, url)
-    places = Counter(seat.task for seat in Desk(held, store).sittings())
-    assert places == dict.fromkeys(held.task_by_id, held.workers)  # of 60 who came at once, no one more
-    all_there(store, crowd, votes)
+    per_image = Counter(item for items in placed(folder, url).values() for item in items if held.by_id[item].key)
+    assert per_image == {item.id: wanted for item in held.images}  # of 60 who came at once, no one more
+    all_there(Store(folder, url), crowd, votes)
     return crowd
+
+
+def placed(folder, url):
+    """(task, worker) -> items, of all assignments."""
+    held, store = files.read(folder), Store(folder, url)
+    items = Drawn(store).items if held.stops else lambda task: held.task_by_id[task].items
+    found = {(task, worker): items(task) for task, worker in store.read(select(SITTINGS.c.task, SITTINGS.c.worker))}
+    store.close()
+    return found
+
+
+@pytest.mark.long
+def test_kill_9_of_one_of_two_servers_in_rounds(tasks_folder, postgres):
+    two_servers(tasks_folder, postgres.new(), votes=40, at=600, rounds=(25, 5))
 
 
 def test_kill_9_of_one_of_two_servers_loses_and_doubles_nothing(tasks_folder, postgres):
