@@ -126,7 +126,7 @@ def _undecided(count: int, right: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an audit of some images will show; half widths of 95 % intervals by share and correlation of the screens."""
+    """Expected precision of an audit: half widths of 95 % intervals by share and correlation of the screens."""
 
     name: str
     rows: list[Candidate]

@@ -268,5 +268,5 @@ def test_votes_held_for_review_are_not_among_the_anonymised_ones(answered, tmp_p
     folder = shutil.copytree(answered, tmp_path / "from")
     monkeypatch.setattr(Store, "fast", lambda self: {"person:anna": 0.2})
     main(["export", str(folder), "--to", "csv", "--anonymous", "--out", str(tmp_path / "open")])
-    assert "votes of 1 annotators who submitted a task too fast are left out" in capsys.readouterr().err
+    assert "votes of 1 annotators who are excluded or submitted a task too fast are left out" in capsys.readouterr().err
     assert len((tmp_path / "open" / "votes.csv").read_text().splitlines()) == 1 + 44 * 3 * 2

@@ -195,7 +195,7 @@ SAYS = {
     "half-written": "truncated?",
     "half a line": "truncated?",
     "no option": "expected yes, no, unsure as the answer to",
-    "another file": "expected Mechanical Turk's results",
+    "another file": "Mechanical Turk's results",
 }
 
 

@@ -44,20 +44,26 @@ def verdicts(folder):
     return {key: each.verified for key, each in found.rows.items()}
 
 
+@pytest.fixture(scope="module")
+def expected(prepared, tmp_path_factory):
+    """The verdicts of the votes themselves."""
+    other = shutil.copytree(prepared, tmp_path_factory.mktemp("other") / "tasks")
+    store = Store(other)
+    store.add_all([Vote(worker, item, question, answer) for worker, _, item, question, answer in all_opinions(other)])
+    store.close()
+    return verdicts(other)
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_its_answers_give_the_verdicts_of_the_votes_themselves(tasks_folder, prepared, tmp_path, form):
+def test_its_answers_give_the_verdicts_of_the_votes_themselves(tasks_folder, expected, form):
     export(tasks_folder, "ground-truth", tasks_folder / "out", "s3://bucket/images")
     path = tasks_folder / "output.manifest"
     path.write_text(labelled(tasks_folder, form))
     taken = take_file(tasks_folder, path)
     assert (taken.new, taken.there, taken.left_out) == (44 * 3 * 3, 0, [])
     assert take_file(tasks_folder, path).new == 0
-    other = shutil.copytree(prepared, tmp_path / "other")
-    store = Store(other)
-    store.add_all([Vote(worker, item, question, answer) for worker, _, item, question, answer in all_opinions(other)])
-    store.close()
     found = verdicts(tasks_folder)
-    assert found == verdicts(other)
+    assert found == expected
     assert {True, False} <= set(found.values())
 
 
