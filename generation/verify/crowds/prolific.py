@@ -25,7 +25,7 @@ from generation.verify.crowds.base import Crowd, Visitor, checked
 from generation.verify.crowds.csv_votes import header, read_rows
 from generation.verify.prepare.questions import ANSWERS, QUESTIONS
 from generation.verify.prepare.tasks import Tasks, shown
-from generation.verify.votes.store import Vote
+from generation.verify.votes.vote import Vote
 
 PROLIFIC = "prolific"
 NEEDED = ("participant id", "META_release", "META_item")
