@@ -94,6 +94,7 @@ HELP = """
 import contextlib, io, json, runpy, sys
 said = {}
 for module in sys.argv[1:]:
+    sys.modules.pop(module, None)  # imported by one before it: runpy would warn
     sys.argv, out, err = [module, "--help"], io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -127,10 +128,13 @@ NEEDS = {
     "generation.run --rows 60 --out d3s": "generation",
     "generation.run --recipe paper --foregrounds a --backgrounds b --dry-run": "generation",
     "generation.verify serve tasks": "verify",
-    "generation.verify export tasks --to csv --out votes": "",
-    "generation.verify import tasks votes.csv": "",
+    "generation.verify export tasks --to csv --out votes": "verify",
+    "generation.verify import tasks votes.csv": "verify",
     "generation.verify aggregate tasks": "verify",
-    "generation.verify apply {release} tasks --out d3s-verified": "",
+    "generation.verify apply {release} tasks --out d3s-verified": "verify",
+    "generation.verify audit {release} --images 9": "verify",
+    "generation.verify exclude tasks anna --undo": "verify",
+    "generation.verify forget tasks anna": "verify",
     "benchmark.run --model resnet18 --dataset {release}": "benchmark",
     "benchmark.run --model packaged:tf_efficientnet_lite0 --dataset {release}": "benchmark",
     "benchmark.run --from a.json --dataset {release}": "benchmark",
