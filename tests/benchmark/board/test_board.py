@@ -219,6 +219,7 @@ def test_equal_models_rank_by_when_they_were_run_first(empty_board, release, mea
     assert ranks == {first.name: 1, later.name: 2}
 
 
+@pytest.mark.long
 def test_only_the_same_hub_repo_run_again_later_supersedes(empty_board, release, measured, send, tmp_path):
     root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
     names = ["hf-hub:lab/model", "hf-hub:lab/model", "hf-hub:lab/model@old", "hf-hub:rival/model", "hf-hub:rival/other"]
@@ -299,6 +300,7 @@ def test_a_mended_metric_is_computed_anew(five, release, tmp_path, monkeypatch):
     assert len(calls) == 5
 
 
+@pytest.mark.long
 def test_twenty_submissions_in_processes(empty_board, release, measured, send, copies, tmp_path):
     root = shutil.copytree(empty_board, tmp_path / "submissions")
     send(measured(tmp_path / "results", "toy", 0.5), root)

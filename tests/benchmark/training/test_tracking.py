@@ -218,7 +218,10 @@ def test_a_missing_tracker_is_one_line_before_any_work(tmp_path, fails, monkeypa
 
 @pytest.mark.parametrize(
     ("variables", "says"),
-    [({"WANDB_MODE": "online"}, "No API key configured"), ({"WANDB_MODE": "sideways"}, "Input should be 'online'")],
+    [
+        ({"WANDB_MODE": "online"}, "No API key configured"),
+        pytest.param({"WANDB_MODE": "sideways"}, "Input should be 'online'", marks=pytest.mark.long),
+    ],
 )
 def test_weights_and_biases_that_refuses_is_one_line(toy, tmp_path, variables, says):
     line = [*SMALL, "--dataset", str(toy), "--out", str(tmp_path / "model"), "--wandb"]

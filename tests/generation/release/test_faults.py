@@ -345,7 +345,7 @@ def test_a_dry_run_of_what_is_there_has_nothing_left(reference, tmp_path):
 def test_a_contact_sheet_of_each_shard(tmp_path):
     from PIL import Image
 
-    generate(small_plan(60), tmp_path / "d3s", How(25, workers=1, sheets=tmp_path / "sheets"))
+    generate(small_plan(60), tmp_path / "d3s", How(50, workers=1, sheets=tmp_path / "sheets"))
     names = sorted(path.name for path in (tmp_path / "sheets").iterdir())
     assert names == ["data-train-00000-of-00001.jpg", "data-validation-00000-of-00001.jpg"]
     with Image.open(tmp_path / "sheets" / names[0]) as sheet:
