@@ -148,15 +148,12 @@ def _masked(guide: Guide) -> Guide | None:
 def _judges(spec: Spec, diffuser: Diffuser) -> dict[str, Any]:
     """Return the recipe's scorers of redrawn images by their key in its section `[screen]`."""
     recipe = spec.maker.recipe
-    phrases = [each.phrase for each in recipe.backgrounds]
-    screens = recipe.screen
-    models = {
-        "clip": (ClipJudge, screens.clip),
-        "features": (FeatureJudge, screens.features),
-        "vlm": (VlmJudge, screens.vlm),
+    labels = dict(spec.classes), [each.phrase for each in recipe.backgrounds]
+    where = diffuser.device, diffuser.dtype
+    made = {
+        "clip": lambda model: ClipJudge(model, *labels, *where),
+        "features": lambda model: FeatureJudge(model, *where),
+        "vlm": lambda model: VlmJudge(model, *labels, *where),
     }
-    return {
-        name: judge(model, dict(spec.classes), phrases, diffuser.device, diffuser.dtype)
-        for name, (judge, model) in models.items()
-        if model != NO_MODEL
-    }
+    models = {name: getattr(recipe.screen, name) for name in made}
+    return {name: made[name](model) for name, model in models.items() if model != NO_MODEL}

@@ -3,7 +3,7 @@
 Like the other columns `fidelity_*`, it sees the pixels under the mask alone, on grey.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +25,6 @@ class FeatureJudge:
     Args:
         model: Hub id or local folder, weights as safetensors, with its image processor: a model whose last hidden state
             is a grid, as patches after other tokens or as a map.
-        foregrounds: not used, as labels are not; the other scorers take them.
-        phrases: not used either.
         device: a torch device.
         dtype: type of the weights; None is float32.
 
@@ -35,10 +33,7 @@ class FeatureJudge:
         ModelError: no such model, weights missing or not available, no grid of features, or an unusable device.
     """
 
-    def __init__(
-        self, model: str, foregrounds: Mapping[int, str], phrases: Sequence[str],
-        device: str = "cpu", dtype: "torch.dtype | None" = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, model: str, device: str = "cpu", dtype: "torch.dtype | None" = None) -> None:
         self._torch, transformers = import_networks()
         self.device, self.dtype = device, dtype or self._torch.float32
         with loading("screen.features", model, *_KIND):
@@ -61,7 +56,7 @@ class FeatureJudge:
 
         Args:
             images: uint8 (height, width, 3).
-            foregrounds: not used.
+            foregrounds: not used; the other scorers take labels.
             backgrounds: not used.
             masks: the object's pixels in each, bool (height, width), or None.
             guides: what each was made from, of its shape, or None.

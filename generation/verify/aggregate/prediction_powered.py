@@ -73,7 +73,7 @@ class Predictions:
     fold: np.ndarray
 
 
-def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(share: np.ndarray | float, n: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     """Return Wilson's 95 % interval of shares on (effective) numbers of images, each of the shape of `share`."""
     z2 = QUANTILE**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)

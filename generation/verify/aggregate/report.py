@@ -5,7 +5,6 @@ Colleagues are shown by name, crowd workers by pseudonym.
 
 import base64
 import io
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from PIL import Image
 from d3s_dataset.manifest import Agreement
 from d3s_dataset.utils.pages import environment
 from generation.verify.aggregate.disagreements import Dispute
+from generation.verify.aggregate.prediction_powered import wilson
 from generation.verify.aggregate.rules import RULES
 from generation.verify.aggregate.verdicts import Verdict, Verdicts
 from generation.verify.aggregate.worker_quality import Limits, Quality
 from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.tasks import IMAGES, Tasks
 
-_Z = 1.959964  # of a 95 % interval
 _MOST = 12  # disputed images per question that are shown
 _SIDE = 192  # pixels of a picture's longer side
 
@@ -89,7 +88,7 @@ def _lead(verdicts: list[Verdict]) -> str:
     if not decided:
         return "No image has a verdict yet: the rule needs more votes per image."
     good, n = sum(decided), len(decided)
-    low, high = _wilson(good, n)
+    low, high = map(float, wilson(good / n, n))
     return (
         f"{_percent(good / n)} % of the images with a verdict are verified "
         f"({good} of {n}; 95 % interval {_percent(low)} to {_percent(high)})."
@@ -160,18 +159,11 @@ def _backgrounds(held: Tasks, found: Verdicts) -> list[dict[str, Any]]:
         verdicts = [found.rows[key].verified for key in keys if key is not None]
         decided = [verdict for verdict in verdicts if verdict is not None]
         if decided:
-            share, (low, high) = sum(decided) / len(decided), _wilson(sum(decided), len(decided))
+            share = sum(decided) / len(decided)
+            low, high = map(float, wilson(share, len(decided)))
             rows.append({"name": name, "n": len(decided), "share": share, "low": low, "high": high,
                          "text": f"{_percent(share)} %"})  # fmt: skip
     return rows
-
-
-def _wilson(good: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share (Wilson, JASA 22, 1927)."""
-    share, square = good / n, _Z**2
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = _Z * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _spread(verdicts: list[Verdict], question: str) -> list[tuple[str, int, float]]:

@@ -113,11 +113,15 @@ def qualities(
     return {worker: _quality(tasks, own[worker], given, worker in excluded) for worker in sorted(own)}
 
 
-def majority(counts: Counter[str], own: str | None = None) -> str | None:
+def majority(counts: Mapping[str, int], own: str | None = None) -> str | None:
     """Return the most frequent answer, without one's own where it is among them; None for a tie or no answer."""
-    others = counts - Counter([] if own is None else [own])
-    best = [answer for answer, count in others.items() if count == max(others.values())]
-    return best[0] if len(best) == 1 else None
+    most, best = 0, None
+    for answer, count in counts.items():
+        others = count - (answer == own)
+        if others >= most:
+            best = answer if others > most else None
+            most = others
+    return best
 
 
 def _quality(

@@ -10,6 +10,11 @@ PERSON = "person"
 _LONGEST = 80  # characters of a display name
 
 
+def is_colleague(worker: str) -> bool:
+    """Return whether an id is that of a colleague."""
+    return worker.startswith(f"{PERSON}:")
+
+
 def person(name: str) -> Visitor:
     """Return a colleague as a visitor; raises VerifyError for an invalid name."""
     return Visitor(f"{PERSON}:{checked('name', name)}")

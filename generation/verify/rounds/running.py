@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from generation.verify.aggregate.worker_quality import Quality
+from generation.verify.aggregate.worker_quality import Quality, majority
 from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.vote import Vote
@@ -77,9 +77,9 @@ class Running:
     def _compare(self, given: Mapping[str, str], sign: int) -> None:
         """Add or take away one question's comparison of every answer with the others' majority."""
         counts = Counter(answer for worker, answer in given.items() if worker not in self._excluded)
-        best = {own: _majority(counts, own) for own in counts}
+        best = {own: majority(counts, own) for own in counts}
         for worker, answer in given.items():
-            others = best[answer] if worker not in self._excluded else _majority(counts, None)
+            others = best[answer] if worker not in self._excluded else majority(counts)
             if others is not None:
                 figures = self._figures[worker]
                 figures["compared"] += sign
@@ -92,14 +92,3 @@ class Running:
         pace = (paces[middle] if len(paces) % 2 else (paces[middle - 1] + paces[middle]) / 2) if paces else None
         of = self._figures[worker]
         return Quality(of["answers"], of["known"], of["right"], of["compared"], of["agreed"], pace)
-
-
-def _majority(counts: Mapping[str, int], own: str | None) -> str | None:
-    """Return the most frequent answer without one's own; None for a tie or no other answer."""
-    most, best = 0, None
-    for answer, count in counts.items():
-        others = count - (answer == own)
-        if others >= most:
-            best = answer if others > most else None
-            most = others
-    return best

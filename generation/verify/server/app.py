@@ -20,7 +20,7 @@ from d3s_dataset.errors import VerifyError
 from d3s_dataset.utils.cli import warn
 from d3s_dataset.utils.pages import environment
 from generation.verify.crowds.base import CROWDS, Visitor
-from generation.verify.crowds.colleagues import PERSON, person
+from generation.verify.crowds.colleagues import PERSON, is_colleague, person
 from generation.verify.prepare.questions import INSTRUCTIONS
 from generation.verify.prepare.tasks import shown_items
 from generation.verify.server import owner
@@ -186,8 +186,8 @@ def create(office: Office) -> FastAPI:
 
 def _visitor(what: dict[str, Any]) -> Visitor:
     """Return the visitor of a task's link."""
-    colleague = what["worker"].startswith(f"{PERSON}:")
-    return Visitor(what["worker"], None if colleague else what["session"], what["back"])
+    session = None if is_colleague(what["worker"]) else what["session"]
+    return Visitor(what["worker"], session, what["back"])
 
 
 def _way_back(what: dict[str, Any], office: Office) -> dict[str, str]:

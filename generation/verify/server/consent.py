@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from d3s_dataset.errors import VerifyError
 from generation.verify.crowds.base import Visitor
-from generation.verify.crowds.colleagues import PERSON
+from generation.verify.crowds.colleagues import is_colleague
 from generation.verify.server.office import Office
 from generation.verify.server.security import policy
 from generation.verify.votes import annotators
@@ -64,7 +64,7 @@ class Door:
 
     def age(self, worker: str) -> int:
         """Return the age that a worker confirms: 0 for colleagues, and where none is asked."""
-        return 0 if worker.startswith(f"{PERSON}:") else self.office.gate.minimum_age or 0
+        return 0 if is_colleague(worker) else self.office.gate.minimum_age or 0
 
     def closed(self, request: Request, visitor: Visitor, until: int) -> Response | None:
         """Return the consent page, or None for those who have agreed and where there is nothing to agree to."""

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generation.verify.crowds.colleagues import PERSON
+from generation.verify.crowds.colleagues import is_colleague
 from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.votes.assignments import Sitting
@@ -76,7 +76,7 @@ def _hours(hours: float) -> str:
 def _money(tasks: Tasks, sittings: Sequence[Sitting], left: Left, pace: float | None, pay: float) -> list[list[str]]:
     """Return what a crowd was and will be paid; excluded annotators were paid as well, colleagues are not."""
     with_fee = pay * (1 + (tasks.fee or 0.0) / 100)
-    paid = sum(1 for each in sittings if each.finished and not each.worker.startswith(f"{PERSON}:"))
+    paid = sum(1 for each in sittings if each.finished and not is_colleague(each.worker))
     lines = [
         ["paid so far, with the fee", f"{paid * with_fee:,.2f} ({paid:,} assignments at {pay:.2f})"],
         ["to pay to the end, with the fee", f"{left.assignments * with_fee:,.2f} ({left.assignments:,} assignments)"],

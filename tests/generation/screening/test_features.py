@@ -1,10 +1,12 @@
 """Similarity of object and guide in a vision network's features: 1 where it was kept, the same in any batch, null."""
 
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from d3s_dataset.check import check_release
 from d3s_dataset.errors import ModelError
@@ -13,7 +15,7 @@ from generation.execution.options import How
 from generation.release.build import generate
 from generation.screening.clip import object_alone
 from generation.screening.features import FeatureJudge
-from tests.support.releases import CPU, redrawn_plan, rows_of
+from tests.support.releases import CPU, decoded, redrawn_plan, rows_of
 from tests.support.tiny_clip import build_clip, pictures
 from tests.support.tiny_vision import build_convnext, build_dino, build_vit
 
@@ -26,7 +28,7 @@ def model(tmp_path_factory):
 
 
 def opened(model):
-    return FeatureJudge(str(model), {}, [])
+    return FeatureJudge(str(model))
 
 
 def rows(n):
@@ -64,27 +66,23 @@ def test_a_kept_object_has_similarity_one_whatever_is_behind_it_and_any_batch_gi
 
 def test_the_similarity_is_that_of_the_patches_under_the_mask(model):
     import torch
-    from PIL import Image
     from transformers import AutoImageProcessor, AutoModel
 
-    (image,), (guide,), (mask,) = rows(1)
+    (image,), (guide,), _ = rows(1)
+    mask = np.zeros((48, 48), bool)
+    mask[5:37, 10:26] = True  # in a square of 4 x 4 patches its margins are a column of them on either side
     processor, network = AutoImageProcessor.from_pretrained(model), AutoModel.from_pretrained(model).eval()
     tokens = []
     for each in (image, guide):
-        view = Image.fromarray(object_alone(each, mask)).resize((32, 32), Image.Resampling.BICUBIC)
+        view = Image.fromarray(object_alone(each, mask))
         with torch.inference_mode():
             found = network(**processor(view, do_resize=False, do_center_crop=False, return_tensors="pt"))
         tokens.append(found.last_hidden_state[0, 1:].numpy())  # after the class token: 4 x 4 patches
     one, other = tokens
     alike = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
-    side = 38  # of the square around the rectangle, whose grey margins count for nothing
-    margin = (side - 25) // 2
-    covered = np.zeros((side, side))
-    covered[:, margin : margin + 25] = 1
-    strips = np.array_split(covered, 4)
-    cells = [block.mean() for strip in strips for block in np.array_split(strip, 4, axis=1)]
-    expected = np.average(alike, weights=cells)
-    assert scored(opened(model), [image], [guide], [mask])[0] == pytest.approx(expected, abs=0.01)
+    expected = alike.reshape(4, 4)[:, 1:3].mean()
+    assert scored(opened(model), [image], [guide], [mask])[0] == pytest.approx(expected, abs=1e-5)
+    assert abs(expected - alike.mean()) > 1e-3  # the grey margins would make a difference
 
 
 def test_values_that_are_not_finite_are_null(model, tmp_path):
@@ -136,9 +134,15 @@ def test_a_whole_run_records_the_similarity_of_rows_with_a_mask(model, tiny_mode
     plan = redrawn_plan(tiny_model, 6, ("guides",), features=str(model))
     generate(plan, tmp_path / "d3s", How(4, workers=1, devices=CPU))
     assert check_release(tmp_path / "d3s") == []
-    found = [row[COLUMN] for row in rows_of(tmp_path / "d3s").values()]
-    assert all(-1 <= value < 1 for value in found)
-    assert {row[COLUMN] for row in rows_of(tmp_path / "d3s", "guides").values()} == {None}
+    guides, judge = rows_of(tmp_path / "d3s", "guides"), opened(model)
+    assert {row[COLUMN] for row in guides.values()} == {None}
+    rows = rows_of(tmp_path / "d3s")
+    assert guides.keys() <= rows.keys()
+    for key, guide in guides.items():
+        seen = [[decoded(each).astype(np.uint8)] for each in (rows[key], guide)]
+        mask = np.asarray(Image.open(io.BytesIO(rows[key]["mask"]["bytes"])))
+        assert scored(judge, *seen, [mask]) == pytest.approx(rows[key][COLUMN], abs=1e-5)
+    assert all(-1 <= row[COLUMN] < 0.9999 for row in rows.values())
     manifest, card = read(tmp_path / "d3s"), (tmp_path / "d3s" / "README.md").read_text()
     assert f"features of `{manifest.environment['features']}`" in card
     assert "features" not in redrawn_plan(tiny_model, 6).recipe.to_json()["screen"]  # keeps its digest
