@@ -1,10 +1,22 @@
-"""`make bench`: votes that rounds save, by replay of 5,000 real votes and of simulated crowds, as a Markdown table."""
+"""`make bench`: votes that rounds save, by replay of 5,000 real votes and of simulated crowds, as a Markdown table.
+
+And the wait for an assignment where fifty annotators arrive in the same instant.
+"""
+
+import os
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
 from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.rounds import Rule
-from tests.support.replay import real, replay, simulated
+from generation.verify.rounds.assigner import AdaptiveAssigner
+from generation.verify.votes.assignments import Desk
+from generation.verify.votes.store import Store
+from tests.support.replay import real, replay, simulated, study
 
 pytestmark = pytest.mark.bench
 PLANS = ((1, 1, 1, 1, 1), (3, 2))
@@ -39,3 +51,25 @@ def test_votes_saved(shared_data):
     for asked in (NAMES[:1], NAMES):
         for accuracy in ACCURACIES:
             line(f"{accuracy:.2f}, {len(asked)} question(s)", simulated(1000, accuracy, asked), exact)
+
+
+def test_fifty_arrivals_in_the_same_instant(tmp_path):
+    """Of a study of 20,000 images nobody has begun, on SQLite; without the page's own part of a request."""
+    store, people = Store(tmp_path), 50
+    held = study({f"i{number}": {} for number in range(20_000)}, (3, 2), Rule("majority"))
+    desk, gate = Desk(held, store, assigner=AdaptiveAssigner(held, store)), Barrier(people)
+
+    def arrive(number):
+        gate.wait()
+        began = time.perf_counter()
+        assert desk.seat(f"person:p{number}")
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(people) as pool:
+        waits = list(pool.map(arrive, range(people)))
+    given = [item for seat in desk.sittings() for item in desk.items(seat.task)]
+    assert len(given) == people * held.per_task
+    p95 = 1000 * statistics.quantiles(waits, n=20)[-1]
+    print(f"\nassignment of 50 arrivals at once: median {1000 * statistics.median(waits):.0f} ms, "
+          f"p95 {p95:.0f} ms, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    store.close()

@@ -18,6 +18,7 @@ from generation.verify.votes.store import Store, all_arrived, arrived
 from generation.verify.votes.tables import VISITS
 
 _CHANCE = random.SystemRandom()
+_FAST = select(VISITS.c.worker).where(VISITS.c.fast.is_not(None)).distinct()
 
 
 class AdaptiveAssigner:
@@ -66,7 +67,7 @@ class AdaptiveAssigner:
             self.standing.judge_all(fresh)
 
     def _exclude(self, base: Connection) -> None:
-        fast = base.execute(select(VISITS.c.worker).where(VISITS.c.fast.is_not(None)).distinct()).scalars()
+        fast = base.execute(_FAST).scalars()
         self.standing.exclude(set(fast), excluded_in(base).keys())
 
     def draw(self, base: Connection, worker: str, under_way: list[tuple[str, str]], without: set[str]) -> list[str]:

@@ -132,8 +132,12 @@ class Standing:
 
     def places(self, under_way: Iterable[tuple[str, str]]) -> Counter[str]:
         """Return how many annotators are at each image, from (worker, item) of assignments in progress."""
-        out = self.excluded
-        return Counter(item for worker, item in under_way if worker not in out and not self._whole(item, worker))
+        out, given = self.excluded, self._given
+        return Counter(
+            item
+            for worker, item in under_way
+            if worker not in out and not (item in given and self._whole(item, worker))
+        )
 
     def choose(self, places: Mapping[str, int], without: Collection[str], most: int) -> list[str]:
         """Return up to `most` open images with a free place, those with the fewest votes first.
@@ -144,12 +148,21 @@ class Standing:
             most: number of images.
         """
         found: list[str] = []
-        taken: dict[int, list[str]] = defaultdict(list)  # images with people at them, by all their annotators
+        taken: dict[int, list[str]] = {}
+        for number, items in enumerate(self._levels[:-1]):
+            if number == 1:  # nobody is at an image that has no annotator: most arrivals end before this
+                taken = self._taken(places)
+            free = chain((item for item in items if not places.get(item)), taken.get(number, ()))
+            found += islice((item for item in free if item not in without), most - len(found))
+            if len(found) == most:
+                break
+        return found
+
+    def _taken(self, places: Mapping[str, int]) -> dict[int, list[str]]:
+        """Return the open images with people at them and a free place, by the number of all their annotators."""
+        found: dict[int, list[str]] = defaultdict(list)
         for item in places.keys() & self._complete.keys():
             complete, people = self._complete[item], places[item]
             if item in self._levels[self._level(item)] and complete + people < room(self.plan, complete):
-                taken[complete + people].append(item)
-        for number, items in enumerate(self._levels[:-1]):
-            free = chain((item for item in items if not places.get(item)), taken[number])
-            found += islice((item for item in free if item not in without), most - len(found))
+                found[complete + people].append(item)
         return found

@@ -7,12 +7,22 @@ import hashlib
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from d3s_dataset.errors import VerifyError
 from generation.verify.votes import tables
 from generation.verify.votes.store import Store
 from generation.verify.votes.tables import AGREEMENTS, EXCLUSIONS, METADATA, NAMES, TEXTS
+
+# Built once, as it is asked at every arrival: the last decision on each annotator, where it is an exclusion.
+_NEWEST = (
+    select(EXCLUSIONS.c.worker, func.max(EXCLUSIONS.c.number).label("number")).group_by(EXCLUSIONS.c.worker).subquery()
+)
+_EXCLUDED = (
+    select(EXCLUSIONS.c.worker, EXCLUSIONS.c.reason)
+    .join(_NEWEST, (EXCLUSIONS.c.worker == _NEWEST.c.worker) & (EXCLUSIONS.c.number == _NEWEST.c.number))
+    .where(EXCLUSIONS.c.undone == 0)
+)
 
 
 @dataclass(frozen=True)
@@ -32,19 +42,12 @@ def everybody(store: Store) -> set[str]:
 
 def excluded(store: Store) -> dict[str, str]:
     """Return the annotators whose votes count nowhere, by the owner's decision: worker -> reason."""
-    return {row.worker: row.reason for row in store.read(_excluded())}
+    return {row.worker: row.reason for row in store.read(_EXCLUDED)}
 
 
 def excluded_in(base: Connection) -> dict[str, str]:
     """Return the excluded annotators inside a transaction, as `excluded`."""
-    return {row.worker: row.reason for row in base.execute(_excluded())}
-
-
-def _excluded() -> Select:
-    newest = select(EXCLUSIONS.c.worker, func.max(EXCLUSIONS.c.number).label("number")).group_by(EXCLUSIONS.c.worker)
-    last = newest.subquery()
-    same = (EXCLUSIONS.c.worker == last.c.worker) & (EXCLUSIONS.c.number == last.c.number)
-    return select(EXCLUSIONS.c.worker, EXCLUSIONS.c.reason).join(last, same).where(EXCLUSIONS.c.undone == 0)
+    return {row.worker: row.reason for row in base.execute(_EXCLUDED)}
 
 
 def history(store: Store, worker: str) -> list[Exclusion]:

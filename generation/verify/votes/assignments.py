@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import Connection, Select, Table, Update, func, select, update
+from sqlalchemy import Connection, Table, Update, func, select, update
 
 from d3s_dataset.errors import VerifyError
 from generation.verify.prepare.questions import QUESTIONS
@@ -113,11 +113,11 @@ class Desk:
 
     def sittings(self) -> list[Sitting]:
         """Return all assignments."""
-        return [Sitting(*row) for row in self.store.read(_sittings())]
+        return [Sitting(*row) for row in self.store.read(_SITTINGS)]
 
     def sitting(self, task: str, worker: str) -> Sitting | None:
         """Return one worker's assignment to a task."""
-        found = self.store.read(_sittings().where(SITTINGS.c.task == task, SITTINGS.c.worker == worker))
+        found = self.store.read(_SITTINGS.where(SITTINGS.c.task == task, SITTINGS.c.worker == worker))
         return Sitting(*found[0]) if found else None
 
     def seat(self, worker: str, session: str | None = None, client: Client | None = None) -> Sitting | None:
@@ -140,7 +140,7 @@ class Desk:
         if client:
             self.claim(worker, client)
         with self.store.transaction() as base:
-            known = [Sitting(*row) for row in base.execute(_sittings())]
+            known = [Sitting(*row) for row in base.execute(_SITTINGS)]
             for each in known:
                 if each.session == session and each.worker != worker:
                     raise Closed("this session belongs to another worker")
@@ -255,15 +255,12 @@ _OPEN = (
     .where(among(*_PLACE), SITTINGS.c.finished.is_(None))
 )
 _ANSWERED = update(VISITS).where(among(VISITS.c.task, VISITS.c.worker)).values(answered=1)
-
-
-def _sittings() -> Select:
-    """Return the query of all assignments, oldest first, with the fields of `Sitting` in order."""
-    return (
-        select(
-            *(*_PLACE, SITTINGS.c.session, SITTINGS.c.begun, SITTINGS.c.finished, SITTINGS.c.comment, _MARK),
-            *(VISITS.c.fast, func.coalesce(VISITS.c.address, ""), func.coalesce(VISITS.c.holder, "")),
-        )
-        .outerjoin(VISITS, _VISIT)
-        .order_by(SITTINGS.c.begun)
+# All assignments, oldest first, with the fields of `Sitting` in order.
+_SITTINGS = (
+    select(
+        *(*_PLACE, SITTINGS.c.session, SITTINGS.c.begun, SITTINGS.c.finished, SITTINGS.c.comment, _MARK),
+        *(VISITS.c.fast, func.coalesce(VISITS.c.address, ""), func.coalesce(VISITS.c.holder, "")),
     )
+    .outerjoin(VISITS, _VISIT)
+    .order_by(SITTINGS.c.begun)
+)
