@@ -5,7 +5,7 @@ Every number is rounded here, and sent as text.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ def annotator(desk: Desk, key: bytes, worker: str) -> dict[str, Any]:
         "history": [(_date(each.at), "counted again" if each.undone else "excluded", each.reason)
                     for each in annotators.history(store, worker)],
         "agreements": [(_date(at), text[:16], age) for text, age, at in annotators.agreements(store, worker)],
-        "flags": quality.flags(Limits()) + _fast(sittings),
+        "flags": quality.flags(Limits()) + too_fast(store.fast(), worker),
         "totals": _totals(quality, sittings, own),
         "questions": [_question(tasks, name, own, counts) for name in NAMES],
         "comments": [each.comment for each in sittings if each.comment],
@@ -60,8 +60,9 @@ def annotator(desk: Desk, key: bytes, worker: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fast(sittings: Sequence[Sitting]) -> list[str]:
-    return [f"submitted a task at {each.fast:.1f} s per image" for each in sittings if each.fast is not None]
+def too_fast(fast: Mapping[str, float], worker: str) -> list[str]:
+    """Return why an annotator's votes are held for review, if they are; `fast` as in `Store.fast`."""
+    return [f"submitted a task at {fast[worker]:.1f} s per image: held for review"] if worker in fast else []
 
 
 def _totals(quality: Quality, sittings: Sequence[Sitting], own: Sequence[Vote]) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from generation.verify.crowds.colleagues import shown_name
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Tasks
 from generation.verify.rounds.assigner import AdaptiveAssigner
+from generation.verify.server.annotator import too_fast
 from generation.verify.server.outlook import Left, outlook
 from generation.verify.server.what_next import what_next
 from generation.verify.votes import annotators
@@ -86,9 +87,7 @@ def _people(
     """Return the annotators, those to look at first; `flags` say why, in words. The excluded ones come last."""
     found = []
     for worker, each in qualities(tasks, votes, compare=False).items():
-        flags = each.flags(_LIMITS)
-        if worker in fast:
-            flags.append(f"submitted a task at {fast[worker]:.1f} s per image: held for review")
+        flags = each.flags(_LIMITS) + too_fast(fast, worker)
         found.append(
             {
                 "worker": worker,

@@ -69,7 +69,7 @@ def _time_left(votes: Sequence[Vote], left: Left, now: float, window: str, secon
 
 def _hours(hours: float) -> str:
     if hours < 1:
-        return f"{60 * hours:.0f} minutes"
+        return "1 minute" if round(60 * hours) == 1 else f"{60 * hours:.0f} minutes"
     return f"{hours:,.1f} hours" if hours < 48 else f"{hours / 24:,.1f} days"
 
 

@@ -53,6 +53,13 @@ class Postgres:
     def url(self, user: str = "tests", database: str = "postgres", more: str = "") -> str:
         return f"postgresql://{user}@/{database}?host={self.folder}{more}"
 
+    def tables(self) -> bytes:
+        """Return all bytes of the files of tables and indexes; its logs of changes are others."""
+        with psycopg.connect(self.url(), autocommit=True) as base:
+            base.execute("CHECKPOINT")
+        files = sorted((self.folder / "data" / "base").rglob("*"))
+        return b"".join(path.read_bytes() for path in files if path.is_file())
+
     def new(self) -> str:
         """Return the URL of a schema of its own: quicker to make than a database."""
         name = f"votes_{next(_NAMES)}"

@@ -80,9 +80,9 @@ def test_the_monitor_and_the_majority_are_without_the_excluded(voted):
     store.close()
 
 
-def with_everything(folder, worker):
+def with_everything(folder, worker, database=None):
     """Give an annotator something in every table."""
-    store = Store(folder)
+    store = Store(folder, database)
     desk = Desk(files.read(folder), store)
     stranger = Client("digest-of-an-address", "content-of-a-cookie")
     seat = desk.seat(worker, f"prolific:session-of-{ID}", stranger)
@@ -146,6 +146,21 @@ def test_forgotten_with_the_votes(voted, capsys):
     assert "132 answers, 1 assignment, 1 decision\n" in capsys.readouterr().out
     assert ID.encode() not in bytes_of(voted)
     assert last_votes(voted) == [vote for vote in before if vote.worker != CROWD]
+
+
+def test_forgotten_in_the_tables_and_files_of_postgresql(tasks_folder, few_rounds, postgres, capsys):
+    database = postgres.new()
+    store = Store(tasks_folder, database)
+    store.add_all(votes_of(tasks_folder))
+    store.close()
+    with_everything(tasks_folder, CROWD, database).close()
+    assert ID.encode() in postgres.tables()
+    main(["forget", str(tasks_folder), CROWD, "--database", database])
+    assert "kept: 132 answers, 1 assignment, 1 decision, under the random name " in capsys.readouterr().out
+    for traces in (ID, "Grace H", "digest-of-an-address", "content-of-a-cookie"):
+        assert traces.encode() not in postgres.tables(), traces
+    assert sum(vote.worker.startswith("forgotten:") for vote in last_votes(tasks_folder, database=database)) == 132
+    assert "no annotator is called" in refused("forget", tasks_folder, CROWD, "--database", database)
 
 
 def test_what_left_the_house_before_holds_pseudonyms_alone(voted):
