@@ -149,11 +149,10 @@ def _judges(spec: Spec, diffuser: Diffuser) -> dict[str, Any]:
     """Return the recipe's scorers of redrawn images by their key in its section `[screen]`."""
     recipe = spec.maker.recipe
     labels = dict(spec.classes), [each.phrase for each in recipe.backgrounds]
-    where = diffuser.device, diffuser.dtype
     made = {
-        "clip": lambda model: ClipJudge(model, *labels, *where),
-        "features": lambda model: FeatureJudge(model, *where),
-        "vlm": lambda model: VlmJudge(model, *labels, *where),
+        "clip": lambda model: ClipJudge(model, *labels, diffuser.device, diffuser.dtype),
+        "features": lambda model: FeatureJudge(model, diffuser.device, diffuser.dtype),
+        "vlm": lambda model: VlmJudge(model, *labels, diffuser.device, diffuser.dtype),
     }
     models = {name: getattr(recipe.screen, name) for name in made}
     return {name: made[name](model) for name, model in models.items() if model != NO_MODEL}
