@@ -14,6 +14,7 @@ from generation.verify.rounds.fits import Fits
 from generation.verify.rounds.next_votes import Next, next_votes
 from generation.verify.rounds.standing import Standing
 from generation.verify.votes.annotators import excluded_in
+from generation.verify.votes.seating import Draw
 from generation.verify.votes.store import Store, all_arrived, arrived
 from generation.verify.votes.tables import VISITS
 
@@ -70,14 +71,20 @@ class AdaptiveAssigner:
         fast = base.execute(_FAST).scalars()
         self.standing.exclude(set(fast), excluded_in(base).keys())
 
-    def draw(self, base: Connection, worker: str, under_way: list[tuple[str, str]], without: set[str]) -> list[str]:
-        """Return a worker's next items, as `votes.assignments.Assigner`."""
+    def draws(self, base: Connection, under_way: list[tuple[str, str]]) -> Draw:
+        """Return what draws assignments in a transaction, as `votes.seating.Assigner`."""
         self.refresh(base)
-        without = without | self.standing.seen(worker)
-        images = self.standing.choose(self.standing.places(under_way), without, self.tasks.per_task)
-        if not images:
-            return []
-        # By chance, not by the worker's id: that of somebody who is forgotten must not be found again by trying ids.
-        fresh = [item for item in self._gold if item not in without]
-        shown = images + _CHANCE.sample(fresh, min(len(fresh), self.tasks.gold))
-        return _CHANCE.sample(shown, len(shown))
+        places = self.standing.places(under_way)
+
+        def draw(worker: str, had: set[str]) -> list[str]:
+            without = had | self.standing.seen(worker)
+            images = self.standing.choose(places, without, self.tasks.per_task)
+            if not images:
+                return []
+            places.update(self.standing.places([(worker, item) for item in images]))
+            # By chance, not by the worker's id: somebody who is forgotten must not be found again by trying ids.
+            fresh = [item for item in self._gold if item not in without]
+            shown = images + _CHANCE.sample(fresh, min(len(fresh), self.tasks.gold))
+            return _CHANCE.sample(shown, len(shown))
+
+        return draw

@@ -14,8 +14,9 @@ from generation.verify.crowds.colleagues import shown_name
 from generation.verify.prepare.questions import ANSWERS, NAMES
 from generation.verify.prepare.tasks import Item, Tasks, thing
 from generation.verify.votes import annotators
-from generation.verify.votes.assignments import Desk, Sitting
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import anonymous
+from generation.verify.votes.sittings import Sitting
 from generation.verify.votes.vote import Vote
 
 _RECENT = 12  # images that are shown

@@ -3,6 +3,7 @@
 A crowd worker's id is not authenticated, so the first browser that uses it gets a signed cookie and owns the id.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -28,8 +29,9 @@ from generation.verify.server.consent import Door
 from generation.verify.server.office import Office
 from generation.verify.server.security import policy
 from generation.verify.server.tokens import BadLink
-from generation.verify.votes.assignments import Closed, Taken
 from generation.verify.votes.errors import Unavailable
+from generation.verify.votes.seating import Arrival
+from generation.verify.votes.sittings import Closed, Taken
 from generation.verify.votes.vote import Vote
 from generation.verify.votes.writer import Writer
 
@@ -57,12 +59,13 @@ class HandIn(BaseModel):
 
 def create(office: Office) -> FastAPI:
     """Return the app."""
-    writer = Writer(office.desk.vote)
+    votes, arrivals = Writer("votes", office.desk.vote), Writer("arrivals", office.desk.seat_all)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         yield
-        writer.close()
+        votes.close()
+        arrivals.close()
 
     app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
@@ -98,7 +101,7 @@ def create(office: Office) -> FastAPI:
         if (first := door.closed(request, visitor, until)) is not None:
             return first
         client = None if visitor.session is None else office.client(request)
-        seat = desk.seat(visitor.worker, visitor.session, client)
+        seat = arrivals.put(Arrival(visitor.worker, visitor.session, client)).result()
         if seat is None:
             return say(request, "All done", "There are no more tasks for you. Thank you!", 200)
         what = {"worker": visitor.worker, "task": seat.task, "session": seat.session, "back": visitor.back}
@@ -165,7 +168,7 @@ def create(office: Office) -> FastAPI:
         given = Vote(
             what["worker"], answer.item, answer.question, answer.answer, answer.revision, answer.seconds, at=time.time()
         )
-        kept = await writer.record(given)
+        kept = await asyncio.wrap_future(votes.put(given))
         body = {"answer": kept.answer, "revision": kept.revision}
         return JSONResponse(body, 409 if kept.how == "conflict" else 200)
 

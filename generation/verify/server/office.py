@@ -11,8 +11,9 @@ from fastapi.responses import FileResponse, Response
 
 from generation.verify.prepare.tasks import IMAGES, MEDIA
 from generation.verify.server.tokens import BadLink, Links
-from generation.verify.votes.assignments import Client, Desk
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import anonymous
+from generation.verify.votes.sittings import Client
 
 _COOKIE = "d3s_holder"
 _LASTING = {"cache-control": "private, max-age=86400, immutable"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from generation.verify.crowds.colleagues import is_colleague
 from generation.verify.prepare.questions import NAMES
 from generation.verify.prepare.tasks import Tasks
-from generation.verify.votes.assignments import Sitting
+from generation.verify.votes.sittings import Sitting
 from generation.verify.votes.vote import Vote
 
 _WINDOWS = (("the last ten minutes", 600.0), ("the last 24 hours", 86_400.0))

@@ -23,8 +23,9 @@ from generation.verify.server.office import Gate, Office
 from generation.verify.server.security import Guard
 from generation.verify.server.tokens import Links
 from generation.verify.votes import annotators
-from generation.verify.votes.assignments import Bounds, Desk
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import secret
+from generation.verify.votes.sittings import Bounds
 from generation.verify.votes.store import Store
 
 _GRACE = 5  # seconds for incomplete requests at shutdown

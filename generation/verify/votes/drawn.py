@@ -8,6 +8,8 @@ from generation.verify.votes.store import Store
 from generation.verify.votes.tables import ASSIGNED
 from generation.verify.votes.vote import Vote
 
+_ADD = insert(ASSIGNED)
+
 
 class Drawn:
     """Items of assignments. They never change once written, so each is read once.
@@ -44,10 +46,15 @@ def _query(tasks: Collection[str]) -> Select:
     return select(ASSIGNED.c.task, ASSIGNED.c.item).where(ASSIGNED.c.task.in_(tasks)).order_by(ASSIGNED.c.place)
 
 
-def write(base: Connection, task: str, worker: str, items: Sequence[str]) -> None:
-    """Record an assignment's items; raises IntegrityError where the annotator had one of them before."""
-    rows = [{"task": task, "worker": worker, "item": item, "place": place} for place, item in enumerate(items)]
-    base.execute(insert(ASSIGNED), rows)
+def write(base: Connection, assignments: Iterable[tuple[str, str, Sequence[str]]]) -> None:
+    """Record the (task, worker, items) of assignments; raises IntegrityError for an item that a worker had before."""
+    rows = [
+        {"task": task, "worker": worker, "item": item, "place": place}
+        for task, worker, items in assignments
+        for place, item in enumerate(items)
+    ]
+    if rows:
+        base.execute(_ADD, rows)
 
 
 def had(base: Connection, worker: str) -> set[str]:

@@ -1,42 +1,41 @@
-"""Group commit: many concurrent votes, one sync to disk; a vote is confirmed when its transaction is on disk."""
+"""Group commit: many concurrent votes or arrivals, one sync to disk; each is answered when its transaction is there."""
 
-import asyncio
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Generic, TypeVar
 
-from generation.verify.votes.assignments import Closed
-from generation.verify.votes.vote import Kept, Vote
+from generation.verify.votes.sittings import Closed
 
-_MOST = 200  # votes in one transaction
+_MOST = 200  # in one transaction
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
-class Writer:
-    """A thread that writes in one batch all votes that arrived during the previous write.
+class Writer(Generic[Asked, Answer]):
+    """A thread that writes in one batch all that arrived during the previous write.
 
     Args:
-        write: records votes in one transaction, and returns the result of each.
+        name: of the thread.
+        write: writes a batch in one transaction, and returns the answer to each.
     """
 
-    def __init__(self, write: Callable[[list[Vote]], list[Kept | Closed]]) -> None:
+    def __init__(self, name: str, write: Callable[[list[Asked]], Sequence[Answer | Closed]]) -> None:
         self._write = write
-        self._waiting: queue.SimpleQueue[tuple[Vote, Future[Any]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="votes", daemon=True)
+        self._waiting: queue.SimpleQueue[tuple[Asked, Future[Answer]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def record(self, vote: Vote) -> Kept:
-        """Return the result of a vote once it is on disk; raises Closed."""
-        done: Future[Kept | Closed] = Future()
-        self._waiting.put((vote, done))
-        kept = await asyncio.wrap_future(done)
-        if isinstance(kept, Closed):
-            raise kept
-        return kept
+    def put(self, asked: Asked) -> Future[Answer]:
+        """Return what will be the answer once it is on disk, or raise Closed."""
+        done: Future[Answer] = Future()
+        self._waiting.put((asked, done))
+        return done
 
     def close(self) -> None:
-        """Write the queued votes and stop the thread."""
+        """Write what is queued and stop the thread."""
         self._waiting.put(None)
         self._thread.join()
 
@@ -53,12 +52,15 @@ class Writer:
             if last:
                 return
 
-    def _settle(self, batch: list[tuple[Vote, Future[Any]]]) -> None:
+    def _settle(self, batch: list[tuple[Asked, Future[Answer]]]) -> None:
         try:
-            kept = self._write([vote for vote, _ in batch])
+            answers = self._write([asked for asked, _ in batch])
         except Exception as error:  # noqa: BLE001 - any error must reach the waiting callers
             for _, done in batch:
                 done.set_exception(error)
             return
-        for (_, done), each in zip(batch, kept, strict=True):
-            done.set_result(each)
+        for (_, done), each in zip(batch, answers, strict=True):
+            if isinstance(each, Closed):
+                done.set_exception(each)
+            else:
+                done.set_result(each)

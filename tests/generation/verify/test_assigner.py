@@ -8,8 +8,10 @@ from sqlalchemy import select
 from generation.verify.aggregate.stopping import progress
 from generation.verify.prepare.rounds import Rule
 from generation.verify.rounds.assigner import AdaptiveAssigner
-from generation.verify.votes.assignments import Closed, Desk
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.forgetting import forget
+from generation.verify.votes.seating import Arrival
+from generation.verify.votes.sittings import Client, Closed, Taken
 from generation.verify.votes.store import Store, Vote
 from generation.verify.votes.tables import METADATA
 from tests.generation.verify.test_rounds import study, votes
@@ -37,7 +39,7 @@ def images(items):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """No submission is too fast: these annotators take no time."""
-    monkeypatch.setattr("generation.verify.votes.assignments.Bounds.__init__.__defaults__", (10, 0.0))
+    monkeypatch.setattr("generation.verify.votes.sittings.Bounds.__init__.__defaults__", (10, 0.0))
 
 
 def test_the_second_round_holds_undecided_images_only(tmp_path):
@@ -74,11 +76,38 @@ def test_a_session_keeps_its_items_and_a_vote_on_another_one_is_refused(tmp_path
     assert office.finish(first.task, "mturk:a", "") == 6
 
 
+def test_who_comes_in_the_same_moment_is_assigned_one_after_the_other(tmp_path):
+    office = desk(tmp_path, study(images=4, gold=0, rounds=(1, 1), per_task=2))
+    client, other = Client("home", "hers"), Client("work", "his")
+    first, second, thief, stolen, third, late = office.seat_all([
+        Arrival("mturk:a", "mturk:1", client), Arrival("mturk:a", "mturk:2", Client("home", "hers")),
+        Arrival("mturk:a", "mturk:3", other), Arrival("mturk:b", "mturk:1", other),
+        Arrival("person:c"), Arrival("person:d"),
+    ])  # fmt: skip
+    assert len(set(office.items(first.task) + office.items(third.task))) == 4
+    assert isinstance(second, Closed)
+    assert "in this browser" in str(second)
+    assert isinstance(thief, Taken)
+    assert isinstance(stolen, Closed)
+    assert office.store.refused() == {"mturk:a": 1}
+    assert late is None
+    assert office.seat("mturk:a", "mturk:1", client) == first
+    assert [each.task for each in office.sittings()] == [first.task, third.task]
+
+
+def test_nobody_gets_an_item_twice_in_the_same_moment(tmp_path):
+    office = desk(tmp_path, study(images=4, gold=0, rounds=(2, 1), per_task=3))
+    seats = office.seat_all([Arrival("mturk:a", f"mturk:{number}") for number in range(3)])
+    assert [len(office.items(seat.task)) for seat in seats[:2]] == [3, 1]
+    assert len(set(office.items(seats[0].task) + office.items(seats[1].task))) == 4
+    assert seats[2] is None
+
+
 def test_a_place_that_was_left_is_free_again(tmp_path, monkeypatch):
     office = desk(tmp_path, study(images=1, gold=0))
     assert office.seat("a")
     assert office.seat("b") is None
-    monkeypatch.setattr("generation.verify.votes.assignments._LEASE", -1.0)
+    monkeypatch.setattr("generation.verify.votes.sittings._LEASE", -1.0)
     assert office.seat("b")
 
 
@@ -92,7 +121,7 @@ def test_gold_failed_or_handed_in_too_fast_the_images_are_open_again(tmp_path, m
     answer(office, office.seat("good"))
     third = office.seat("c")  # bad's vote does not count, so a place is free
     assert images(office.items(third.task)) == {"i0"}
-    monkeypatch.setattr("generation.verify.votes.assignments.Bounds.__init__.__defaults__", (10, 1.0))
+    monkeypatch.setattr("generation.verify.votes.sittings.Bounds.__init__.__defaults__", (10, 1.0))
     hasty = desk(tmp_path, held)
     for item in hasty.items(third.task):
         hasty.vote(votes("c", item, **held.by_id[item].expected))

@@ -16,8 +16,9 @@ from generation.verify.server.outlook import Left, outlook
 from generation.verify.server.security import Guard
 from generation.verify.server.tokens import Links
 from generation.verify.votes import annotators
-from generation.verify.votes.assignments import Desk, Sitting
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import anonymous, secret
+from generation.verify.votes.sittings import Sitting
 from generation.verify.votes.store import Store, Vote
 from tests.generation.verify.conftest import refused
 from tests.generation.verify.test_disagreements import votes_of

@@ -12,9 +12,10 @@ from generation.verify.aggregate.worker_quality import Limits, qualities
 from generation.verify.prepare import tasks as files
 from generation.verify.server.monitor import figures
 from generation.verify.votes import annotators
-from generation.verify.votes.assignments import Client, Desk
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.forgetting import DELETED, RENAMED, without
 from generation.verify.votes.secret import anonymous, secret
+from generation.verify.votes.sittings import Client
 from generation.verify.votes.store import Store, Vote
 from generation.verify.votes.tables import ARRIVALS, ASSIGNED, METADATA, SITTINGS, VOTES
 from tests.generation.verify.conftest import last_votes, refused

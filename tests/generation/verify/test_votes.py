@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from d3s_dataset.errors import VerifyError
 from generation.verify.prepare import tasks as files
 from generation.verify.prepare.tasks import Item, Task, Tasks
-from generation.verify.votes.assignments import Closed, Desk
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import anonymous, secret
+from generation.verify.votes.sittings import Closed
 from generation.verify.votes.store import Kept, Store, Vote
 
 ANSWERS = st.sampled_from(["yes", "no", "unsure"])
@@ -108,7 +109,7 @@ def test_a_place_that_was_left_goes_to_somebody_else(tmp_path, new_database, mon
     office = desk(tmp_path, new_database(), workers=1, tasks=1)
     assert office.seat("person:a")
     assert office.seat("person:b") is None
-    monkeypatch.setattr("generation.verify.votes.assignments._PATIENCE", -1.0)
+    monkeypatch.setattr("generation.verify.votes.sittings._PATIENCE", -1.0)
     assert office.seat("person:b")
 
 
@@ -189,7 +190,7 @@ def test_a_damaged_file_of_votes_is_one_clear_line(tmp_path, change):
 
 
 def test_a_task_that_was_not_begun_comes_back_soon_and_one_under_way_does_not(tmp_path, new_database, monkeypatch):
-    monkeypatch.setattr("generation.verify.votes.assignments._LEASE", -1.0)
+    monkeypatch.setattr("generation.verify.votes.sittings._LEASE", -1.0)
     office = desk(tmp_path, new_database(), workers=1, tasks=1)
     assert office.seat("prolific:a", "prolific:1")
     assert office.seat("prolific:b", "prolific:2")  # the first one has answered nothing
