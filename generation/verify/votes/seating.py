@@ -1,4 +1,4 @@
-"""Who gets which task: annotators who arrive in the same moment are assigned one after the other, in one transaction.
+"""Assignment of tasks: annotators who arrive in the same moment are looked at in turn, in one transaction.
 
 Each of them sees what those before got. The database is asked and written once for all, and no further than needed:
 whoever continues a task costs one query.
