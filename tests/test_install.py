@@ -10,14 +10,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from d3s_dataset.utils.cli import cores
 from generation.verify.prepare.questions import QUESTIONS
 from tests.conftest import ROOT, one_line_error
 from tests.support.photos import draw_photos
@@ -90,37 +88,39 @@ def installed(request, wheel: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return install
 
 
-HELP = """
-import contextlib, io, json, runpy, sys
+ALL = """
+import contextlib, io, json, runpy, shlex, sys
 said = {}
-for module in sys.argv[1:]:
+for line in sys.argv[1:]:
+    module, *rest = shlex.split(line)
     sys.modules.pop(module, None)  # imported by one before it: runpy would warn
-    sys.argv, out, err = [module, "--help"], io.StringIO(), io.StringIO()
+    sys.argv, out, err, code = [module, *rest], io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         except SystemExit as end:
-            said[module] = [end.code, out.getvalue(), err.getvalue()]
+            code = end.code
+    said[line] = [code, out.getvalue(), err.getvalue()]
 print(json.dumps(said))
 """
 
 
-def all_of(here: Installed, lines: list[str]) -> dict[str, subprocess.CompletedProcess[str]]:
-    with ThreadPoolExecutor(cores()) as pool:
-        return dict(zip(lines, pool.map(here.run, lines), strict=True))
+def all_of(here: Installed, lines: Iterable[str]) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Run commands in one process, as each of them imports much the same."""
+    done = here.python("-c", ALL, *lines)
+    assert (done.returncode, done.stderr) == (0, "")
+    return {line: subprocess.CompletedProcess(line, *said) for line, said in json.loads(done.stdout).items()}
 
 
 @pytest.mark.parametrize("extra", ["", pytest.param("score", marks=pytest.mark.long)])
 def test_every_help_works(installed, extra):
     here = installed(extra)
     assert here.has() == ({"scipy"} if extra else set())
-    done = here.python("-c", HELP, *MODULES)  # one process: each of them imports much the same
-    assert (done.returncode, done.stderr) == (0, "")
-    found = json.loads(done.stdout)
-    assert found.keys() == set(MODULES)
-    for module, (code, out, err) in found.items():
-        assert (code, err) == (0, ""), module
-        assert out.startswith("usage: python -m ")
+    found = all_of(here, [f"{module} --help" for module in MODULES])
+    assert len(found) == len(MODULES)
+    for line, done in found.items():
+        assert (done.returncode, done.stderr) == (0, ""), line
+        assert done.stdout.startswith("usage: python -m ")
 
 
 # Which extras do, the one that is named first; `{release}` is a sample, and no other file exists.
@@ -157,7 +157,9 @@ def test_a_command_without_its_packages_is_one_line_with_its_extra(installed, sa
     here = installed(extra)
     lines = {line.format(release=sample_release): needs for line, needs in NEEDS.items()}
     before = list(here.home.iterdir())
-    for line, done in all_of(here, list(lines)).items():
+    found = all_of(here, lines)
+    assert found.keys() == lines.keys()
+    for line, done in found.items():
         said = one_line_error(done)
         enough = lines[line].split()
         if not enough or extra in enough:
