@@ -1,5 +1,6 @@
 """Fixtures of all tests: private caches, the folder of real data, releases made once per session, a browser."""
 
+import gc
 import os
 import re
 import shutil
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files; inside a file the order stays (`sort` is stable)."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of garbage collection: some libraries collect in each call, half a second of torch."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,11 @@
 """Plain statistics against statsmodels, and when an interval is doubted."""
 
-import gc
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 from statsmodels.stats.multitest import multipletests
@@ -34,17 +33,9 @@ def test_wilson_of_nothing_is_nan_and_of_all_ends_at_one():
     assert wilson(0, 6)[0] == 0
 
 
-@pytest.fixture
-def little_garbage():
-    """Statsmodels collects all garbage in each call: half a second beside torch, unless what is there is left out."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None)
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=12), missing=st.integers(0, 3))
-def test_holm_is_statsmodels(little_garbage, p, missing):
+def test_holm_is_statsmodels(p, missing):
     found = holm([*p, *[math.nan] * missing])
     np.testing.assert_allclose(found[: len(p)], multipletests(p, method="holm")[1], atol=1e-12)
     assert np.isnan(found[len(p) :]).all()

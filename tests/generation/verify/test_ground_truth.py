@@ -54,7 +54,7 @@ def expected(prepared, tmp_path_factory):
     return verdicts(other)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["text", *(pytest.param(each, marks=pytest.mark.long) for each in ("flags", "label"))])
 def test_its_answers_give_the_verdicts_of_the_votes_themselves(tasks_folder, expected, form):
     export(tasks_folder, "ground-truth", tasks_folder / "out", "s3://bucket/images")
     path = tasks_folder / "output.manifest"
