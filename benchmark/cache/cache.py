@@ -3,6 +3,7 @@
     CACHE/                                   $D3S_CACHE, else ~/.cache/d3s
       files/<place>.json                     a file's digest, valid while size and time of change are the same
       models/<question>.json                 a model's facts, valid while every file it was read from is the same
+      images/<content>/alike.npz             which rows of a split hold the same image
       predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
         00000000-00000256.npz                predictions on a span of rows
@@ -108,6 +109,10 @@ class Cache:
     def best(self, **content: Any) -> Store[Best]:
         """Return the best classes computed from `content`."""
         return Store(Best, self._place("best", content))
+
+    def images(self, **content: Any) -> Store[Best]:
+        """Return where it is kept which images of `content` are alike: no parts, one array of all rows."""
+        return Store(Best, self._place("images", content))
 
     def _place(self, kind: str, content: dict[str, Any]) -> Path:
         return self._folder / kind / digest({"format": _FORMAT, **content})

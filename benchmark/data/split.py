@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +178,11 @@ class Rows:
 
     def images(self, start: int = 0) -> Iterator[bytes | None]:
         """Yield the encoded images from row `start` on."""
-        wanted = set(self.chosen[start:].tolist())
-        last = int(self.chosen[-1])
-        for place, content in enumerate(self.split.images()):
-            if place in wanted:
-                yield content
-            if place == last:
-                return
+        wanted = self.chosen[start:]
+        first = int(wanted[0]) if len(wanted) else 0
+        images = self.split.images(first)
+        for skipped in np.diff(wanted, prepend=first - 1) - 1:
+            yield next(islice(images, int(skipped), None))
 
     def where(self, index: int) -> str:
         """Return shard and key of an image, for errors."""

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cache.blocks import Finished, Store
 from benchmark.cache.cache import TRIAL_IMAGES, Cache, KnownModel, Options
 from benchmark.data.decode import Images
+from benchmark.data.distinct import distinct
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split
 from benchmark.metrics.accuracy import hits, mean
 from benchmark.metrics.compute import result_of
 from benchmark.models import metadata as known
 from benchmark.schemas import result as results
-from benchmark.schemas.predictions import BEST, Answers, Predictions
+from benchmark.schemas.predictions import BEST, Answers, Predictions, at
 from d3s_dataset.utils.cli import cores, working
 
 if TYPE_CHECKING:
@@ -99,19 +100,23 @@ class Subject:
 def answers(subject: Subject, source: Images, options: Options, started: float) -> tuple[Answers, Finished]:
     """Return a model's predictions on images, and their settings: from the cache if all of them are there.
 
+    Rows of a split that hold the same image are run once.
+
     Raises:
         ModelError: the model cannot be loaded, or not be run.
         ReleaseError: an image that cannot be read.
     """
-    store = _store(subject, source, options)
-    finished = store.finished(source.n)
+    images, place = distinct(source, subject.cache)
+    store = _store(subject, images, options)
+    finished = store.finished(images.n)
     if finished is None:
         from benchmark.inference.predict import answer
 
-        run = answer(subject.classifier, source, options, store)
+        run = answer(subject.classifier, images, options, store)
         finished = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
-        store.finish(source.n, finished)
-    return store.all(source.n), finished
+        store.finish(images.n, finished)
+    found = store.all(images.n)
+    return (found if images is source else at(found, place)), finished
 
 
 def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]:
