@@ -6,14 +6,15 @@ models' names, then weights.
 """
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from benchmark.cache.cache import Cache, Options
+from benchmark.cache.decoded import Decoded
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split, add_dataset_flags, open_split
+from benchmark.inference.ahead import in_turn, to_be_run
 from benchmark.inference.evaluate import measure_one, process_start
 from benchmark.inference.occlusion import attribute
 from benchmark.inference.rerun import run_again
@@ -65,18 +66,18 @@ def measure(
     """
     started = time.monotonic() if started is None else started
     results.make_folder(out)
-    failed = []
-    options = options or Options()
-    waiting = deque(subjects(models, checkpoint, cache, options.devices))
-    while waiting:
-        each = waiting.popleft()  # whose weights no one else holds
+    failed, options = [], options or Options()
+    if len(models) > 1:
+        options = replace(options, decoded=Decoded())
+    found = subjects(models, checkpoint, cache, options.devices)
+    for each in in_turn(found, lambda model: attribution is not None or to_be_run(model, splits, options)):
         try:
             for split in splits:
                 result, predictions = measure_one(each, split, options, started, imagenet)
                 path = write_files(out, result, predictions)
                 if attribution:
-                    found = attribute(each, split, predictions, attribution, options)
-                    write_atomic(attribution_path(path), to_json(found))
+                    looked = attribute(each, split, predictions, attribution, options)
+                    write_atomic(attribution_path(path), to_json(looked))
                 yield result, path
                 started = time.monotonic()
         except ModelError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cache.blocks import BLOCK, Best, Pooled, Store, load
+from benchmark.cache.decoded import Decoded
 from benchmark.schemas.metrics import Strict
 from benchmark.schemas.predictions import Answers
 from d3s_dataset.identity import digest, file_digest
@@ -35,11 +36,15 @@ _RACY_SECONDS = 2  # a file changed so lately can change again without its time 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of inference: precision (`auto`, `fp32`, `bf16`), whether to compile, devices by name or None."""
+    """Options of inference: precision (`auto`, `fp32`, `bf16`), whether to compile, devices by name or None.
+
+    `decoded` holds images for the next model that prepares them alike; None: nothing.
+    """
 
     precision: str = "auto"
     compile: bool = True
     devices: Sequence[str] | None = None
+    decoded: Decoded | None = None
 
 
 class KnownFile(Strict):

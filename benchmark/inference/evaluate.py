@@ -28,6 +28,8 @@ from benchmark.schemas.predictions import BEST, Answers, Predictions, at
 from d3s_dataset.utils.cli import cores, working
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from benchmark.models.classifier import Classifier
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
@@ -46,6 +48,7 @@ class Subject:
     cache: Cache | None = None  # None: nothing is read or stored
     devices: Sequence[str] | None = None  # torch names; the first also computes what loading a model needs
     loaded: "Classifier | None" = None
+    coming: "Future[Classifier] | None" = None  # being loaded in another thread (`ahead`)
 
     @property
     def label(self) -> str:
@@ -69,6 +72,10 @@ class Subject:
         Raises:
             ModelError: it cannot be.
         """
+        return self.load() if self.coming is None else self.coming.result()
+
+    def load(self) -> "Classifier":
+        """Load the model; raises ModelError where it cannot be."""
         if self.loaded is not None:
             return self.loaded
         from benchmark.inference.devices import choose_devices
@@ -107,19 +114,21 @@ def answers(subject: Subject, source: Images, options: Options, started: float) 
         ReleaseError: an image that cannot be read.
     """
     images, place = distinct(source, subject.cache)
-    store = _store(subject, images, options)
+    store = store_of(subject, images, options)
     finished = store.finished(images.n)
     if finished is None:
         from benchmark.inference.predict import answer
 
-        run = answer(subject.classifier, images, options, store)
+        same = images.content(subject.cache) if subject.cache else None
+        run = answer(subject.classifier, images, options, store, same)
         finished = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
         store.finish(images.n, finished)
     found = store.all(images.n)
     return (found if images is source else at(found, place)), finished
 
 
-def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]:
+def store_of(subject: Subject, source: Images, options: Options) -> Store[Answers]:
+    """Return where a model's predictions on images are kept: in its cache, in memory without one."""
     if subject.cache is None:
         return Store(Answers)
     trial = min(source.n, TRIAL_IMAGES) if options.precision == "auto" else None

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from benchmark.cache.blocks import Span, Store
 from benchmark.cache.cache import TRIAL_IMAGES, Options
-from benchmark.data.decode import Images, blocks
+from benchmark.data.decode import Images, blocks, shared_blocks
 from benchmark.data.split import Split
 from benchmark.inference.devices import choose_devices, fast_bf16
 from benchmark.inference.runner import Forward, divide, forwards, pays
@@ -40,12 +40,18 @@ def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tu
     return split.predictions(store.all(split.n)), run
 
 
-def answer(classifier: Classifier, source: Images, options: Options, store: Store[Answers]) -> Run:
+def answer(
+    classifier: Classifier, source: Images, options: Options, store: Store[Answers], content: str | None = None
+) -> Run:
     """Run a model over the images that a store lacks; raises ModelError also for logits that are not finite.
 
     Otherwise as `fill`.
     """
-    return fill(classifier, source, options, store, lambda rows, logits: _reduce(classifier.name, logits, source, rows))
+
+    def reduce(rows: slice, logits: torch.Tensor) -> Answers:
+        return _reduce(classifier.name, logits, source, rows)
+
+    return fill(classifier, source, options, store, reduce, content)
 
 
 def fill(
@@ -54,6 +60,7 @@ def fill(
     options: Options,
     store: Store[P],
     reduce: Callable[[slice, torch.Tensor], P],
+    content: str | None = None,
 ) -> Run:
     """Run a model over the images that a store lacks.
 
@@ -63,6 +70,7 @@ def fill(
         options: how.
         store: where parts go, block by block; an earlier part's precision and compilation are kept.
         reduce: rows, and what the network gave for them (float32, on the device), to a part.
+        content: the digest of the images, by which `options.decoded` holds them; None: it does not.
 
     Returns:
         How it ran.
@@ -78,7 +86,10 @@ def fill(
     runners = forwards(classifier.name, classifier.network, choose_devices(options.devices), finish)
     # Decoding in parallel with the network would slow a CPU's own threads down (`decode`).
     ahead = 0 if runners[0].device.type == "cpu" else 1
-    stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
+    if options.decoded is None or content is None:
+        stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
+    else:
+        stream = shared_blocks(source, prepare, spans, options.decoded, content, ahead=ahead, held=len(runners))
     left = sum(stop - start for start, stop in spans)
     with progress(total=source.n, label=classifier.name) as bar:
         bar.update(source.n - left)
