@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.cache.cache import Cache, Options
+from benchmark.cache.cache import PRECISIONS, Cache, Options
 from benchmark.cache.decoded import Decoded
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split, add_dataset_flags, open_split
-from benchmark.inference.ahead import in_turn, to_be_run
+from benchmark.inference.ahead import in_turn, loads_ahead
 from benchmark.inference.evaluate import measure_one, process_start
 from benchmark.inference.occlusion import attribute
 from benchmark.inference.rerun import run_again
@@ -70,7 +70,7 @@ def measure(
     if len(models) > 1:
         options = replace(options, decoded=Decoded())
     found = subjects(models, checkpoint, cache, options.devices)
-    for each in in_turn(found, lambda model: attribution is not None or to_be_run(model, splits, options)):
+    for each in in_turn(found, lambda model: loads_ahead(model, splits, options)):
         try:
             for split in splits:
                 result, predictions = measure_one(each, split, options, started, imagenet)
@@ -99,9 +99,9 @@ def describe_run(run: results.Run) -> str:
     """Return how a model was run, and why in that precision, on one line."""
     parts = [f"precision {run.precision}"]
     if run.agreement is not None:
-        why = "too few" if run.precision == "fp32" else "enough"
+        tried, why = ("bf16", "too few") if run.precision == "fp32" else (run.precision, "enough")
         share = f"{percent(run.agreement)} % of the first images"
-        parts = [f"precision {run.precision}: bf16 and fp32 give the same top-1 on {share}, {why} for bf16"]
+        parts = [f"precision {run.precision}: {tried} and fp32 give the same top-1 on {share}, {why} for {tried}"]
     parts.append(f"batch {run.batch_size} on {', '.join(run.devices)}")
     return "; ".join([*parts, *(["compiled"] if run.compiled else [])])
 
@@ -124,7 +124,7 @@ def parser() -> Parser:
     add("--models-file", metavar="FILE", help=lines, default=None)
     add_dataset_flags(answer, configs=True)
     add_model_flags(answer)
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
+    add("--precision", choices=PRECISIONS, default="auto", help="auto: bf16, or tf32 on a GPU, where it changes little")
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet validation folder: measure on it too, and the drop")
     add("--attribution", type=natural, metavar="N",

@@ -30,13 +30,14 @@ from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.paths import cache_folder
 
 TRIAL_IMAGES = BLOCK  # `auto` compares precisions on the first part; fewer images make another choice
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")  # tf32: of GPUs, named in the result as any
 _FORMAT = 1  # raised when what a part means changes
 _RACY_SECONDS = 2  # a file changed so lately can change again without its time telling
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of inference: precision (`auto`, `fp32`, `bf16`), whether to compile, devices by name or None.
+    """Options of inference: precision (of `PRECISIONS`), whether to compile, devices by name or None.
 
     `decoded` holds images for the next model that prepares them alike; None: nothing.
     """

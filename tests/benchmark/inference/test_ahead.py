@@ -9,7 +9,7 @@ import pytest
 from benchmark import run
 from benchmark.cache.cache import Cache, Options
 from benchmark.data.split import open_split
-from benchmark.inference.ahead import in_turn, to_be_run
+from benchmark.inference.ahead import in_turn, loads_ahead
 from benchmark.inference.evaluate import Subject, answers
 from benchmark.models import registry
 from benchmark.schemas import result
@@ -70,14 +70,14 @@ def test_a_model_with_cached_answers_is_not_loaded(toy, small, tmp_path, loads):
     ended, _ = loads
     split, options, cache = open_split(toy, "default", "validation"), Options("fp32"), Cache(tmp_path)
     model = Subject(f"local-dir:{small}", cache=cache)
-    assert to_be_run(model, [split], options)
+    assert loads_ahead(model, [split], options)
     answers(model, split, options, 0.0)
     assert len(ended) == 1
     again = [Subject(f"local-dir:{small}", cache=cache) for _ in range(3)]
-    for each in in_turn(again, lambda model: to_be_run(model, [split], options)):
+    for each in in_turn(again, lambda model: loads_ahead(model, [split], options)):
         answers(each, split, options, 0.0)
     assert len(ended) == 1
-    assert to_be_run(again[0], [split, open_split(toy, "default", "train")], options)
+    assert loads_ahead(again[0], [split, open_split(toy, "default", "train")], options)
 
 
 def test_one_model_is_loaded_where_it_is_used(small, loads):
