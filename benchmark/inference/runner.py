@@ -181,7 +181,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 class _Float32:
-    """Whether GPUs multiply float32 in TF32: a setting of the process, so threads that run at once share it.
+    """TF32 on or off in the float32 products of GPUs: a setting of the process, so threads that run at once share it.
 
     Off unless asked for: it is cuDNN's default for "fp32" convolutions, with ten bits of mantissa.
     """
