@@ -9,7 +9,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.cache.cache import Cache, Options
+from benchmark.cache.cache import PRECISIONS, Cache, Options
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects
 from benchmark.models.specs import Entry
 from benchmark.schemas.result import make_folder
@@ -71,7 +71,7 @@ def parser() -> Parser:
     add("--folder", type=Path, metavar="DIR", help="where that set lies, in its published layout")
     add("--model", nargs="+", metavar="NAME", help="as in benchmark.run")
     add_model_flags(made)
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
+    add("--precision", choices=PRECISIONS, default="auto", help="auto: bf16, or tf32 on a GPU, where it changes little")
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add("--out", type=Path, help="JSON file for the comparison; with --measure, folder for results (default: results)")
     made.only_with("--measure", "--folder", "--model", "--checkpoint", "--model-kwargs", "--devices", "--precision",

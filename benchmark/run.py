@@ -1,8 +1,8 @@
 """Measure models on a release: `python -m benchmark.run --model NAME [NAME ...]`.
 
-Writes one predictions Parquet and one result JSON per model, and prints its table. Cached predictions are used
-without torch. Errors that cost nothing come first: arguments, then the data set, then (with torch loaded) the models'
-names, then weights.
+Writes one predictions Parquet and one result JSON per model and config, and prints its table. Cached predictions are
+used without torch. Errors that cost nothing come first: arguments, then the data set, then (with torch loaded) the
+models' names, then weights.
 """
 
 import time
@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.cache.cache import Cache, Options
+from benchmark.cache.cache import PRECISIONS, Cache, Options
+from benchmark.cache.decoded import Decoded
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split, add_dataset_flags, open_split
+from benchmark.inference.ahead import in_turn, loads_ahead
 from benchmark.inference.evaluate import measure_one, process_start
 from benchmark.inference.occlusion import attribute
 from benchmark.inference.rerun import run_again
@@ -31,7 +33,7 @@ from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, war
 
 
 def measure(
-    split: Split,
+    splits: Sequence[Split],
     models: Sequence[Entry],
     *,
     checkpoint: Path | None = None,
@@ -42,10 +44,10 @@ def measure(
     out: Path = Path("results"),
     started: float | None = None,
 ) -> Iterator[tuple[results.Result, Path]]:
-    """Run models over a split, one after the other, writing predictions and result of each.
+    """Run models over splits, one model after the other, writing predictions and result of each on each.
 
     Args:
-        split: the images.
+        splits: the images: of a config each.
         models: names, arguments and files of weights.
         checkpoint: a file of weights, for a single model without one of its own.
         options: precision, compilation, devices.
@@ -60,27 +62,30 @@ def measure(
 
     Raises:
         ModelError: before any work, for a name that cannot be a model. A model that fails when its turn comes is
-            told at once, the others go on, and the error at the end counts such models.
+            told at once and not run on the splits left, the others go on, and the error at the end counts such models.
     """
     started = time.monotonic() if started is None else started
     results.make_folder(out)
-    failed = []
-    options = options or Options()
-    for each in subjects(models, checkpoint, cache, options.devices):
+    failed, options = [], options or Options()
+    if len(models) > 1:
+        options = replace(options, decoded=Decoded())
+    found = subjects(models, checkpoint, cache, options.devices)
+    for each in in_turn(found, lambda model: loads_ahead(model, splits, options)):
         try:
-            result, predictions = measure_one(each, split, options, started, imagenet)
+            for split in splits:
+                result, predictions = measure_one(each, split, options, started, imagenet)
+                path = write_files(out, result, predictions)
+                if attribution:
+                    looked = attribute(each, split, predictions, attribution, options)
+                    write_atomic(attribution_path(path), to_json(looked))
+                yield result, path
+                started = time.monotonic()
         except ModelError as error:
             if len(models) == 1:
                 raise
             failed.append(each.label)
             warn(str(error))
-        else:
-            path = write_files(out, result, predictions)
-            if attribution:
-                found = attribute(each, split, predictions, attribution, options)
-                write_atomic(attribution_path(path), to_json(found))
-            yield result, path
-        started = time.monotonic()
+            started = time.monotonic()
     if failed:
         raise ModelError(f"{len(failed)} of {len(models)} models could not be measured: {', '.join(failed)}")
 
@@ -94,9 +99,9 @@ def describe_run(run: results.Run) -> str:
     """Return how a model was run, and why in that precision, on one line."""
     parts = [f"precision {run.precision}"]
     if run.agreement is not None:
-        why = "too few" if run.precision == "fp32" else "enough"
+        tried, why = ("bf16", "too few") if run.precision == "fp32" else (run.precision, "enough")
         share = f"{percent(run.agreement)} % of the first images"
-        parts = [f"precision {run.precision}: bf16 and fp32 give the same top-1 on {share}, {why} for bf16"]
+        parts = [f"precision {run.precision}: {tried} and fp32 give the same top-1 on {share}, {why} for {tried}"]
     parts.append(f"batch {run.batch_size} on {', '.join(run.devices)}")
     return "; ".join([*parts, *(["compiled"] if run.compiled else [])])
 
@@ -108,6 +113,7 @@ def parser() -> Parser:
         "--model convnext_base resnet50.a1_in1k --dataset org/d3s --out results",
         "--model packaged:tf_efficientnet_lite0 --dataset demo/d3s",
         "--model local-dir:demo/model --dataset demo/d3s --config guides",
+        "--model resnet50.a1_in1k --config default control_scale guides",
         "--from results/RESULT.json",
     )
     about = "Measure models on a release of D3S."
@@ -116,9 +122,9 @@ def parser() -> Parser:
     add("--model", nargs="+", metavar="NAME", help=forms(), default=None)
     lines = "paper, realism, or a file with one NAME [checkpoint=FILE] [K=V ...] per line"
     add("--models-file", metavar="FILE", help=lines, default=None)
-    add_dataset_flags(answer)
+    add_dataset_flags(answer, configs=True)
     add_model_flags(answer)
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where it changes little")
+    add("--precision", choices=PRECISIONS, default="auto", help="auto: bf16, or tf32 on a GPU, where it changes little")
     add("--no-compile", action="store_true", help="never torch.compile, which long work on a machine tries")
     add("--imagenet", type=Path, metavar="DIR", help="ImageNet validation folder: measure on it too, and the drop")
     add("--attribution", type=natural, metavar="N",
@@ -149,13 +155,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if bool(args.model) == bool(args.models_file):
         made.error("expected one of the arguments --model, --models-file, --from")
     names = [Entry(name) for name in args.model or ()] or read_list(args.models_file)
-    split = open_split(args.dataset, args.config, args.split, args.limit)
-    say(describe(split.facts()))
+    if again := sorted({name for name in args.config if args.config.count(name) > 1}):
+        made.error(f"--config names {again[0]} twice: expected each once")
+    splits = [open_split(args.dataset, config, args.split, args.limit) for config in args.config]
+    for split in splits:
+        say(describe(split.facts()))
     imagenet = Folder(args.imagenet) if args.imagenet else None
     models = [replace(each, kwargs=dict(args.model_kwargs) | each.kwargs) for each in names]
     sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
-    for result, path in measure(split, models, **sources, attribution=args.attribution, out=args.out, started=started):
-        _show(result, path)
+    for result, path in measure(splits, models, **sources, attribution=args.attribution, out=args.out, started=started):
+        _show(result, path, result.dataset.config if len(splits) > 1 else None)
         if args.attribution:
             there = attribution_path(path)
             looked = results.parse(Attributed, results.content_of(there), str(there))
@@ -164,10 +173,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             record(attribution=looked, path=there)
 
 
-def _show(result: results.Result, path: Path) -> None:
+def _show(result: results.Result, path: Path, config: str | None) -> None:
     used = f"; {describe_run(result.run)}" if result.run else ""
     file = f" with {result.model.checkpoint}" if result.model.checkpoint else ""
-    say(f"\n{labels([result.model])[0]}{file}{used}; {result.seconds:.1f} s")
+    where = f" on {config}" if config else ""
+    say(f"\n{labels([result.model])[0]}{file}{where}{used}; {result.seconds:.1f} s")
     say(table(result.metrics))
     if result.imagenet and result.imagenet.top1 is not None and result.drop is not None:
         n, top1 = result.imagenet.n, result.imagenet.top1

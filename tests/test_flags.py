@@ -30,7 +30,7 @@ VALUES = {
 INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}}
 
 # One value where a command reads one model, several where it compares them.
-ONE_OR_SEVERAL = {"--model", "--erase"}
+ONE_OR_SEVERAL = {"--model", "--erase", "--config"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
 ERASING = "--erase-label --cut --erase-kwargs"

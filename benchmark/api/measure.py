@@ -47,7 +47,8 @@ def evaluate(
             it, the batch is a list of PIL images. For a name, none: the model has its own.
         config: `default` or another config.
         split: `validation`, `train`, ...
-        precision: of a name or module: `auto` (bf16 where it changes little), `fp32` or `bf16`.
+        precision: of a name or module: `auto` (bf16, or tf32 on a GPU, where it changes little), `fp32`, `tf32` or
+            `bf16`.
         devices: of a name or module: torch names such as `cuda:0`; None for all GPUs, else the CPU.
         limit: use the first so many images only.
         cache: whether a name's predictions are read from the cache and kept there; those of an object never are.

@@ -3,6 +3,7 @@
     CACHE/                                   $D3S_CACHE, else ~/.cache/d3s
       files/<place>.json                     a file's digest, valid while size and time of change are the same
       models/<question>.json                 a model's facts, valid while every file it was read from is the same
+      images/<content>/alike.npz             which rows of a split hold the same image
       predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
         00000000-00000256.npz                predictions on a span of rows
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.cache.blocks import BLOCK, Best, Pooled, Store, load
+from benchmark.cache.decoded import Decoded
 from benchmark.schemas.metrics import Strict
 from benchmark.schemas.predictions import Answers
 from d3s_dataset.identity import digest, file_digest
@@ -28,17 +30,22 @@ from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.paths import cache_folder
 
 TRIAL_IMAGES = BLOCK  # `auto` compares precisions on the first part; fewer images make another choice
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")  # tf32: of GPUs, named in the result as any
 _FORMAT = 1  # raised when what a part means changes
 _RACY_SECONDS = 2  # a file changed so lately can change again without its time telling
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of inference: precision (`auto`, `fp32`, `bf16`), whether to compile, devices by name or None."""
+    """Options of inference: precision (of `PRECISIONS`), whether to compile, devices by name or None.
+
+    `decoded` holds images for the next model that prepares them alike; None: nothing.
+    """
 
     precision: str = "auto"
     compile: bool = True
     devices: Sequence[str] | None = None
+    decoded: Decoded | None = None
 
 
 class KnownFile(Strict):
@@ -108,6 +115,10 @@ class Cache:
     def best(self, **content: Any) -> Store[Best]:
         """Return the best classes computed from `content`."""
         return Store(Best, self._place("best", content))
+
+    def images(self, **content: Any) -> Store[Best]:
+        """Return where it is kept which images of `content` are alike: no parts, one array of all rows."""
+        return Store(Best, self._place("images", content))
 
     def _place(self, kind: str, content: dict[str, Any]) -> Path:
         return self._folder / kind / digest({"format": _FORMAT, **content})

@@ -7,6 +7,7 @@ holds the blocks under way, however many images there are.
 
 import mmap
 import multiprocessing
+import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,9 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from benchmark.cache.blocks import Span
 from benchmark.cache.cache import Cache
+from benchmark.cache.decoded import Decoded
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.pixels import rgb
@@ -78,8 +81,8 @@ class Source(Protocol):
 
 
 def blocks(
-    source: Source, prepare: Prepare, spans: Sequence[tuple[int, int]], *, ahead: int = 0, held: int = 1
-) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    source: Source, prepare: Prepare, spans: Sequence[Span], *, ahead: int = 0, held: int = 1
+) -> Iterator[tuple[Span, np.ndarray]]:
     """Yield each span of rows with its images, ready for the network.
 
     Args:
@@ -105,6 +108,42 @@ def blocks(
                 yield _finish(source, fill, under_way.popleft())
         while under_way:
             yield _finish(source, fill, under_way.popleft())
+
+
+def shared_blocks(
+    source: Source,
+    prepare: Prepare,
+    spans: Sequence[Span],
+    decoded: Decoded,
+    content: str,
+    *,
+    ahead: int = 0,
+    held: int = 1,
+) -> Iterator[tuple[Span, np.ndarray]]:
+    """Yield as `blocks` does; what a model before decoded alike is taken from memory.
+
+    Args:
+        source: the images.
+        prepare: as of `blocks`.
+        spans: as of `blocks`.
+        decoded: the memory.
+        content: the digest of the images.
+        ahead: as of `blocks`.
+        held: as of `blocks`.
+    """
+    try:
+        transform = pickle.dumps(prepare)  # equal bytes, equal transforms
+    except (pickle.PicklingError, AttributeError, TypeError):
+        yield from blocks(source, prepare, spans, ahead=ahead, held=held)
+        return
+    there = {span: decoded.get(content, transform, span) for span in spans}
+    fresh = blocks(source, prepare, [each for each in spans if there[each] is None], ahead=ahead, held=held)
+    for span in spans:
+        pixels = there.pop(span)
+        if pixels is None:
+            _, pixels = next(fresh)
+            decoded.put(content, transform, span, pixels)
+        yield span, pixels
 
 
 class _Fill:

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +178,11 @@ class Rows:
 
     def images(self, start: int = 0) -> Iterator[bytes | None]:
         """Yield the encoded images from row `start` on."""
-        wanted = set(self.chosen[start:].tolist())
-        last = int(self.chosen[-1])
-        for place, content in enumerate(self.split.images()):
-            if place in wanted:
-                yield content
-            if place == last:
-                return
+        wanted = self.chosen[start:]
+        first = int(wanted[0]) if len(wanted) else 0
+        images = self.split.images(first)
+        for skipped in np.diff(wanted, prepend=first - 1) - 1:
+            yield next(islice(images, int(skipped), None))
 
     def where(self, index: int) -> str:
         """Return shard and key of an image, for errors."""
@@ -258,11 +256,22 @@ def _read_columns(path: Path, columns: tuple[str, ...]) -> pa.Table:
         raise ReleaseError(f"{path} cannot be read: {one_line(error)}") from None
 
 
-def add_dataset_flags(parser: ArgumentParser, *, split: bool = True) -> None:
-    """Add `--dataset` and `--config`; with `split` also `--split` and `--limit`, for commands that read one split."""
+def add_dataset_flags(parser: ArgumentParser, *, split: bool = True, configs: bool = False) -> None:
+    """Add `--dataset` and `--config`.
+
+    Args:
+        parser: the command's.
+        split: also `--split` and `--limit`, for commands that read one split.
+        configs: `--config` takes several names, and gives a list.
+    """
     add = parser.add_argument
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="folder or Hub repo of a release")
-    add("--config", default="default", metavar="NAME", help="config of the release: default, guides, a control set")
+    about = "config of the release: default, guides, a control set"
+    if configs:
+        about += "; of several, each model is loaded once"
+        add("--config", nargs="+", default=["default"], metavar="NAME", help=about)
+    else:
+        add("--config", default="default", metavar="NAME", help=about)
     if split:
         add("--split", default="validation", metavar="NAME", help="train, validation, ...")
         add("--limit", type=natural, metavar="N", help="use the first N images only")

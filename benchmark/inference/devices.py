@@ -1,4 +1,4 @@
-"""Available devices, and whether they have bf16 units.
+"""Available devices, and which precisions they have units for.
 
 Torch half.
 """
@@ -33,6 +33,11 @@ def fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return _cpu_has("amx_bf16") or _cpu_has("avx512_bf16")
+
+
+def has_tf32(device: torch.device) -> bool:
+    """Return whether a device multiplies float32 in TF32: GPUs of compute capability 8.0 (Ampere) and above."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def trains_in_bf16(device: torch.device) -> bool:

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING, Any
 from benchmark.cache.blocks import Finished, Store
 from benchmark.cache.cache import TRIAL_IMAGES, Cache, KnownModel, Options
 from benchmark.data.decode import Images
+from benchmark.data.distinct import distinct
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split
 from benchmark.metrics.accuracy import hits, mean
 from benchmark.metrics.compute import result_of
 from benchmark.models import metadata as known
 from benchmark.schemas import result as results
-from benchmark.schemas.predictions import BEST, Answers, Predictions
+from benchmark.schemas.predictions import BEST, Answers, Predictions, at
 from d3s_dataset.utils.cli import cores, working
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from benchmark.models.classifier import Classifier
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "pyarrow")
@@ -45,6 +48,7 @@ class Subject:
     cache: Cache | None = None  # None: nothing is read or stored
     devices: Sequence[str] | None = None  # torch names; the first also computes what loading a model needs
     loaded: "Classifier | None" = None
+    coming: "Future[Classifier] | None" = None  # being loaded in another thread (`ahead`)
 
     @property
     def label(self) -> str:
@@ -68,6 +72,10 @@ class Subject:
         Raises:
             ModelError: it cannot be.
         """
+        return self.load() if self.coming is None else self.coming.result()
+
+    def load(self) -> "Classifier":
+        """Load the model; raises ModelError where it cannot be."""
         if self.loaded is not None:
             return self.loaded
         from benchmark.inference.devices import choose_devices
@@ -99,22 +107,28 @@ class Subject:
 def answers(subject: Subject, source: Images, options: Options, started: float) -> tuple[Answers, Finished]:
     """Return a model's predictions on images, and their settings: from the cache if all of them are there.
 
+    Rows of a split that hold the same image are run once.
+
     Raises:
         ModelError: the model cannot be loaded, or not be run.
         ReleaseError: an image that cannot be read.
     """
-    store = _store(subject, source, options)
-    finished = store.finished(source.n)
+    images, place = distinct(source, subject.cache)
+    store = store_of(subject, images, options)
+    finished = store.finished(images.n)
     if finished is None:
         from benchmark.inference.predict import answer
 
-        run = answer(subject.classifier, source, options, store)
+        same = images.content(subject.cache) if subject.cache else None
+        run = answer(subject.classifier, images, options, store, same)
         finished = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
-        store.finish(source.n, finished)
-    return store.all(source.n), finished
+        store.finish(images.n, finished)
+    found = store.all(images.n)
+    return (found if images is source else at(found, place)), finished
 
 
-def _store(subject: Subject, source: Images, options: Options) -> Store[Answers]:
+def store_of(subject: Subject, source: Images, options: Options) -> Store[Answers]:
+    """Return where a model's predictions on images are kept: in its cache, in memory without one."""
     if subject.cache is None:
         return Store(Answers)
     trial = min(source.n, TRIAL_IMAGES) if options.precision == "auto" else None

@@ -12,6 +12,8 @@ import numpy as np
 
 from benchmark.cache.blocks import Finished, Pooled, Store
 from benchmark.cache.cache import Options
+from benchmark.data.decode import Images
+from benchmark.data.distinct import distinct
 from benchmark.data.split import Split
 from benchmark.inference.evaluate import Subject, content, environment
 from benchmark.metrics.groups import codes
@@ -74,16 +76,18 @@ def features_of(subject: Subject, split: Split, options: Options) -> Features:
     """
     partition = _partition(subject.name)
     options = replace(options, precision="fp32")
+    images, place = distinct(split, subject.cache)
     store = Store(Pooled)
     if subject.cache is not None:
-        store = subject.cache.features(**content(subject, split, subject.cache), compile=options.compile)
-    made = store.finished(split.n)
+        store = subject.cache.features(**content(subject, images, subject.cache), compile=options.compile)
+    made = store.finished(images.n)
     if made is None or store.kept(_HEAD, "weight", "bias") is None:
         started = time.monotonic()
-        run = _compute(subject, split, options, store)
+        run = _compute(subject, images, options, store)
         made = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
-        store.finish(split.n, made)
-    values = store.all(split.n).values
+        store.finish(images.n, made)
+    values = store.all(images.n).values
+    values = values if images is split else values[place]
     if partition is not None and partition.size != values.shape[1]:
         raise ModelError(
             f"{subject.name} gives {values.shape[1]} features, its {partitions.FILE} splits {partition.size}"
@@ -109,7 +113,7 @@ def _partition(name: str) -> Partition | None:
     return partitions.read(folder) if folder and source_of(name).records else None
 
 
-def _compute(subject: Subject, split: Split, options: Options, store: Store[Pooled]) -> Run:
+def _compute(subject: Subject, images: Images, options: Options, store: Store[Pooled]) -> Run:
     from benchmark.inference.predict import fill
     from benchmark.models.backbone import pooled
 
@@ -124,4 +128,4 @@ def _compute(subject: Subject, split: Split, options: Options, store: Store[Pool
             )
         return Pooled(values.cpu().numpy())
 
-    return fill(replace(classifier, network=network), split, options, store, reduce)
+    return fill(replace(classifier, network=network), images, options, store, reduce)

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.data.decode import Images
+from benchmark.data.distinct import distinct
 from benchmark.data.external import from_logits
 from benchmark.data.split import Split
-from benchmark.schemas.predictions import Answers
+from benchmark.schemas.predictions import Answers, at
 from d3s_dataset.errors import ModelError, ReleaseError, one_line
 from d3s_dataset.taxonomy import classes
 from d3s_dataset.utils.cli import progress
@@ -20,7 +22,7 @@ BATCH = 32  # images
 def answers_of(
     function: Callable[[Any], Any], name: str, split: Split, transform: Callable[[Any], Any] | None = None
 ) -> Answers:
-    """Return a function's predictions on a split.
+    """Return a function's predictions on a split; rows that hold the same image are answered once.
 
     Args:
         function: from a batch of b images to (b, 1000) logits, as anything that numpy takes or a tensor.
@@ -33,23 +35,25 @@ def answers_of(
         ModelError: another shape, or logits that are not finite.
         ReleaseError: an image that cannot be read.
     """
-    parts, start = [], 0
-    with progress(total=split.n, label=name) as bar:
-        for images in _batches(split):
+    shown, place = distinct(split)
+    truth, parts, start = shown.foreground, [], 0
+    with progress(total=shown.n, label=name) as bar:
+        for images in _batches(shown):
             logits = _logits(function(_stacked(images, transform)), name, len(images))
-            parts.append(from_logits(logits, split.foreground[start : start + len(images)]))
+            parts.append(from_logits(logits, truth[start : start + len(images)]))
             start += len(images)
             bar.update(len(images))
-    return Answers(**{each: np.concatenate([vars(part)[each] for part in parts]) for each in vars(parts[0])})
+    found = {each: np.concatenate([vars(part)[each] for part in parts]) for each in vars(parts[0])}
+    return at(Answers(**found), place)
 
 
-def _batches(split: Split) -> Iterator[list[Any]]:
+def _batches(split: Images) -> Iterator[list[Any]]:
     contents = enumerate(islice(split.images(), split.n))
     while some := list(islice(contents, BATCH)):
         yield [_image(split, index, content) for index, content in some]
 
 
-def _image(split: Split, index: int, content: bytes | None) -> Any:
+def _image(split: Images, index: int, content: bytes | None) -> Any:
     try:
         return rgb(content)
     except ValueError as error:

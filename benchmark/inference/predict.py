@@ -5,20 +5,22 @@ Torch half. The work is cut into the cache's parts; those that a store already h
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from benchmark.cache.blocks import Span, Store
-from benchmark.cache.cache import TRIAL_IMAGES, Options
-from benchmark.data.decode import Images, blocks
+from benchmark.cache.cache import Options
+from benchmark.data.decode import Images, blocks, shared_blocks
 from benchmark.data.split import Split
-from benchmark.inference.devices import choose_devices, fast_bf16
+from benchmark.inference.devices import choose_devices, fast_bf16, has_tf32
 from benchmark.inference.runner import Forward, divide, forwards, pays
 from benchmark.models.classifier import Classifier
 from benchmark.schemas.predictions import BEST, Answers, Predictions
@@ -26,11 +28,22 @@ from benchmark.schemas.result import Run
 from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import progress
 
-PRECISIONS = ("auto", "fp32", "bf16")
 LEAST_AGREEMENT = 0.98  # of top-1 between bf16 and fp32, for `auto` to take bf16
+LEAST_AGREEMENT_TF32 = 0.995
+TF32_IMAGES = 512  # on which tf32 is compared; with fewer `auto` does not take it
 
 P = TypeVar("P")
+_More = Callable[[Span], np.ndarray]  # prepares a span of the images
 _Blocks = Iterator[tuple[Span, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A precision that `auto` takes where it gives fp32's top-1 on `least` of the first `images` images or more."""
+
+    precision: str
+    least: float
+    images: int
 
 
 def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tuple[Predictions, Run]:
@@ -40,12 +53,18 @@ def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tu
     return split.predictions(store.all(split.n)), run
 
 
-def answer(classifier: Classifier, source: Images, options: Options, store: Store[Answers]) -> Run:
+def answer(
+    classifier: Classifier, source: Images, options: Options, store: Store[Answers], content: str | None = None
+) -> Run:
     """Run a model over the images that a store lacks; raises ModelError also for logits that are not finite.
 
     Otherwise as `fill`.
     """
-    return fill(classifier, source, options, store, lambda rows, logits: _reduce(classifier.name, logits, source, rows))
+
+    def reduce(rows: slice, logits: torch.Tensor) -> Answers:
+        return _reduce(classifier.name, logits, source, rows)
+
+    return fill(classifier, source, options, store, reduce, content)
 
 
 def fill(
@@ -54,6 +73,7 @@ def fill(
     options: Options,
     store: Store[P],
     reduce: Callable[[slice, torch.Tensor], P],
+    content: str | None = None,
 ) -> Run:
     """Run a model over the images that a store lacks.
 
@@ -63,6 +83,7 @@ def fill(
         options: how.
         store: where parts go, block by block; an earlier part's precision and compilation are kept.
         reduce: rows, and what the network gave for them (float32, on the device), to a part.
+        content: the digest of the images, by which `options.decoded` holds them; None: it does not.
 
     Returns:
         How it ran.
@@ -76,20 +97,31 @@ def fill(
         return before
     prepare, finish = divide(classifier.transform)
     runners = forwards(classifier.name, classifier.network, choose_devices(options.devices), finish)
+    _check(options.precision if before is None else before.precision, runners)
     # Decoding in parallel with the network would slow a CPU's own threads down (`decode`).
     ahead = 0 if runners[0].device.type == "cpu" else 1
-    stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
+    if options.decoded is None or content is None:
+        stream = blocks(source, prepare, spans, ahead=ahead, held=len(runners))
+    else:
+        stream = shared_blocks(source, prepare, spans, options.decoded, content, ahead=ahead, held=len(runners))
     left = sum(stop - start for start, stop in spans)
+    more = partial(_prepared, source, prepare) if source.n >= TF32_IMAGES else None
     with progress(total=source.n, label=classifier.name) as bar:
         bar.update(source.n - left)
-        agreement, first = _settle(runners, stream, left, options, store, bar.update)
+        agreement, first = _settle(runners, stream, left, options, store, more, bar.update)
         for span, logits in chain(first, _spread(runners, stream, bar.update)):
             store.write(span, reduce(slice(*span), logits))
     return _run(runners, agreement)
 
 
 def _settle(
-    runners: list[Forward], stream: _Blocks, n: int, options: Options, store: Store[P], done: Callable[[int], object]
+    runners: list[Forward],
+    stream: _Blocks,
+    n: int,
+    options: Options,
+    store: Store[P],
+    more: _More | None,
+    done: Callable[[int], object],
 ) -> tuple[float | None, list[tuple[Span, torch.Tensor]]]:
     """Choose precision and compilation on the first block, or take an earlier part's; compile what that one did not.
 
@@ -99,15 +131,17 @@ def _settle(
         n: how many images are to be run.
         options: how.
         store: the record of the settings of earlier parts.
+        more: prepares other images for a longer trial; None where there are too few.
         done: called after each batch with its number of images.
 
     Returns:
-        On which share of the block bf16 and fp32 agreed (None: not compared), and its span with its logits.
+        On which share of the trial's images the precision and fp32 agreed (None: not compared), and the block's span
+        with its logits.
     """
     span, pixels = next(stream)
     before, begun = store.run, time.perf_counter()
     if before is None:
-        precision, agreement, logits = _try(runners[0], pixels[:TRIAL_IMAGES], options.precision, done)
+        precision, agreement, logits = _try(runners[0], pixels, options.precision, more, done)
     else:
         precision, agreement = before.precision, before.agreement
         _set(runners, precision, before.compiled)
@@ -123,18 +157,75 @@ def _settle(
 
 
 def _try(
-    runner: Forward, pixels: np.ndarray, precision: str, done: Callable[[int], object]
+    runner: Forward,
+    pixels: np.ndarray,
+    precision: str,
+    more: _More | None,
+    done: Callable[[int], object],
 ) -> tuple[str, float | None, torch.Tensor]:
-    """Return the precision to use, on which share bf16 and fp32 agree (None: not compared), and its logits."""
-    wanted = precision if precision != "auto" else "bf16" if fast_bf16(runner.device) else "fp32"
-    runner.precision = wanted
-    logits = runner.logits(pixels, done)
-    if wanted == precision or wanted == "fp32":
-        return wanted, None, logits
-    runner.precision = "fp32"
-    exact = runner.logits(pixels)
-    agreement = float((logits.argmax(1) == exact.argmax(1)).double().mean())
-    return ("bf16", agreement, logits) if agreement >= LEAST_AGREEMENT else ("fp32", agreement, exact)
+    """Return the precision to use, on which share it and fp32 agree (None: not compared), and the block's logits."""
+    made: dict[tuple[str, int], torch.Tensor] = {}
+
+    def run(precision: str, images: int) -> torch.Tensor:
+        if (precision, images) not in made:
+            runner.precision = precision
+            if more is None or images <= len(pixels):
+                found = runner.logits(pixels[:images], *([] if made else [done]))
+            else:
+                found = torch.cat([run(precision, len(pixels)), runner.logits(more((len(pixels), images)))])
+            made[precision, images] = found
+        return made[precision, images]
+
+    tried = trials(runner.device, len(pixels), longer=more is not None)
+    chosen, agreement = choose(tried, run) if precision == "auto" else (precision, None)
+    logits = run(chosen, len(pixels))
+    runner.precision = chosen
+    return chosen, agreement, logits
+
+
+def trials(device: torch.device, images: int, *, longer: bool) -> list[Trial]:
+    """Return the precisions that `auto` tries on a device.
+
+    Args:
+        device: where.
+        images: how many there are in the first block.
+        longer: whether there are enough for tf32.
+    """
+    made = [Trial("bf16", LEAST_AGREEMENT, images)] if fast_bf16(device) else []
+    return [*made, *([Trial("tf32", LEAST_AGREEMENT_TF32, TF32_IMAGES)] if longer and has_tf32(device) else [])]
+
+
+def choose(trials: Sequence[Trial], run: Callable[[str, int], torch.Tensor]) -> tuple[str, float | None]:
+    """Return the first precision that agrees with fp32, else fp32, and on which share of the images it did.
+
+    Args:
+        trials: precisions, the quickest first.
+        run: from a precision and a number m of images to the (m, k) logits of the first of them.
+
+    Returns:
+        For fp32 the share is that of the first trial, None where there is none.
+    """
+    shares = []
+    for each in trials:
+        same = run(each.precision, each.images).argmax(1) == run("fp32", each.images).argmax(1)
+        shares.append(float(same.double().mean()))
+        if shares[-1] >= each.least:
+            return each.precision, shares[-1]
+    return "fp32", shares[0] if shares else None
+
+
+def _prepared(source: Images, prepare: Callable[[Any], Any], span: Span) -> np.ndarray:
+    ((_, pixels),) = blocks(source, prepare, [span])
+    return pixels
+
+
+def _check(precision: str, runners: list[Forward]) -> None:
+    lacking = [str(each.device) for each in runners if precision == "tf32" and not has_tf32(each.device)]
+    if lacking:
+        raise ModelError(
+            f"precision tf32 is of NVIDIA GPUs of compute capability 8.0 and above, got {lacking[0]}: expected "
+            "--precision fp32, or such a GPU in --devices"
+        )
 
 
 def _set(runners: list[Forward], precision: str, compiled: bool) -> None:

@@ -6,7 +6,8 @@ Torch half.
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Forward:
 
     Attributes:
         device: where.
-        precision: `fp32` or `bf16`; may be changed between calls.
+        precision: `fp32`, `bf16` or, on a GPU, `tf32`; may be changed between calls.
         batch_size: the largest that fits, as far as tried.
         compiled: whether whole batches go through torch.compile.
     """
@@ -59,7 +60,7 @@ class Forward:
             ModelError: logits of another shape, or a single image does not fit into the memory.
         """
         answers, start = [], 0
-        with torch.inference_mode(), _true_fp32():
+        with torch.inference_mode(), _float32(self.precision == "tf32"):
             while start < len(pixels):
                 try:
                     answers.append(self._batch(pixels[start : start + self.batch_size]))
@@ -179,11 +180,36 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-@contextmanager
-def _true_fp32() -> Iterator[None]:
-    # cuDNN's default for "fp32" convolutions is TF32, with ten bits of mantissa.
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield
+class _Float32:
+    """TF32 on or off in the float32 products of GPUs: a setting of the process, so threads that run at once share it.
+
+    Off unless asked for: it is cuDNN's default for "fp32" convolutions, with ten bits of mantissa.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._before = ExitStack()
+
+    @contextmanager
+    def __call__(self, tf32: bool) -> Iterator[None]:
+        matmul = torch.backends.cuda.matmul
+        with self._lock:
+            if not self._users:
+                self._before.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=tf32))
+                self._before.callback(setattr, matmul, "allow_tf32", matmul.allow_tf32)
+                matmul.allow_tf32 = tf32
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._before.close()
+
+
+_float32 = _Float32()
 
 
 def _packed(device: torch.device) -> AbstractContextManager[object]:

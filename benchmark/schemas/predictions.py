@@ -106,6 +106,11 @@ class Answers:
         return len(self.prediction)
 
 
+def at(answers: Answers, rows: np.ndarray) -> Answers:
+    """Return some rows of answers, in the given order, repeats included: `rows` is (m,) int."""
+    return replace(answers, **{name: each[rows] for name, each in vars(answers).items() if each is not None})
+
+
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
     """Return some rows of predictions, in the given order: `rows` is (m,) int."""
     columns = {name: values[rows] for name in _NAMES if (values := getattr(predictions, name)) is not None}

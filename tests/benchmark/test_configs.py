@@ -3,15 +3,21 @@
 import json
 import os
 import re
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmark import report, run
 from benchmark.compare import main as compare_main
+from benchmark.models import registry
 from benchmark.schemas import result
+from benchmark.schemas.predictions import read
 from benchmark.score import main as score_main
 from d3s_dataset import manifest as manifests
+from d3s_dataset.errors import ModelError
 
 CONFIGS, PRECISIONS = ("default", "control_scale"), ("fp32", "bf16")
 
@@ -37,6 +43,44 @@ def test_every_run_has_its_own_files(runs, controlled):
         facts = result.read(path).dataset
         assert (facts.digest, facts.release) == (manifest.digest_of(config), manifest.digest)
         assert f"-{config}-validation--{precision}--" in path.name
+
+
+def test_several_configs_in_one_command_give_the_files_of_single_ones(runs, controlled, small, tmp_path, monkeypatch):
+    """A model is loaded once, and only the seconds differ."""
+    monkeypatch.setenv("D3S_CACHE", str(tmp_path / "cache"))
+    loaded, load = [], registry.load
+    monkeypatch.setattr(registry, "load", lambda name, *others: loaded.append(name) or load(name, *others))
+    line = ["--model", f"local-dir:{small}", "--dataset", str(controlled), "--out", str(tmp_path / "out")]
+    run.main([*line, "--precision", "fp32", "--config", *CONFIGS])
+    assert len(loaded) == 1
+    for config in CONFIGS:
+        single = runs.paths[config, "fp32"]
+        one, other = (json.loads(path.read_text()) for path in (single, tmp_path / "out" / single.name))
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+        one, other = (vars(read(path.with_suffix(".parquet"))) for path in (single, tmp_path / "out" / single.name))
+        for name in one.keys() - {"provenance"}:
+            np.testing.assert_array_equal(one[name], other[name])
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [(("default", "none"), "'none'"), (("default", "default"), "default twice")]
+)
+def test_a_wrong_config_among_several_is_told_before_any_work(controlled, small, tmp_path, fails, typed, said):
+    line = ["--model", f"local-dir:{small}", "--dataset", str(controlled), "--out", str(tmp_path / "out")]
+    assert said in fails(run.main, [*line, "--config", *typed])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_fails_is_told_once_for_all_configs(controlled, small, tmp_path, capsys):
+    """The other model is measured on each."""
+    damaged = Path(shutil.copytree(small, tmp_path / "damaged"))
+    (damaged / "model.safetensors").write_bytes(b"no weights")
+    line = ["--dataset", str(controlled), "--out", str(tmp_path / "out"), "--precision", "fp32"]
+    with pytest.raises(ModelError, match="1 of 2 models"):
+        run.main([*line, "--model", f"local-dir:{damaged}", f"local-dir:{small}", "--config", *CONFIGS])
+    assert capsys.readouterr().err.count("warning: ") == 1
+    assert {result.read(path).dataset.config for path in (tmp_path / "out").glob("*.json")} == set(CONFIGS)
 
 
 @pytest.mark.parametrize("config", CONFIGS)

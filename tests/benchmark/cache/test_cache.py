@@ -53,7 +53,7 @@ def test_a_second_call_on_17000_images_takes_seconds(make, small, tmp_path, caps
             "foreground_source": f"foreground-{i // 10}",
             "background_source": f"background-{i % 10}-{backgrounds[i]}",
         }
-        return make.record(i, images[i % 10], i // 17 % 1000, i % 10, **sources)
+        return make.record(i, images[i % 10] + i.to_bytes(2), i // 17 % 1000, i % 10, **sources)
 
     release = make.write_release(
         tmp_path / "d3s", {"validation": map(row, range(17000))}, shard_rows=4000, group_rows=200
