@@ -19,7 +19,7 @@ from benchmark.distribute.queue import Queue
 from benchmark.distribute.task import Task
 from benchmark.distribute.worker import Block, Worker
 from benchmark.inference.features import HEAD
-from d3s_dataset.errors import D3SError, ModelError
+from d3s_dataset.errors import ModelError
 from d3s_dataset.utils.cli import progress, warn
 from d3s_dataset.utils.processes import connect
 
@@ -44,7 +44,7 @@ class Engine:
         self._lock = threading.Lock()
         self._workers: dict[threading.Thread, str] = {}  # and its node
         self._deaths = 0
-        self._error: D3SError | None = None
+        self._error: Exception | None = None
         self.failed: list[str] = []
 
     def run(self) -> None:
@@ -122,7 +122,7 @@ class Engine:
             except ModelError as error:
                 wanted.clear()
                 self._fail(held, error)
-            except D3SError as error:
+            except Exception as error:  # noqa: BLE001 - `run` raises it
                 self._end(error)
             finally:
                 self._queue.done(held, wanted)
@@ -168,7 +168,7 @@ class Engine:
                 self.failed.append(label)
                 warn(str(error))
 
-    def _end(self, error: D3SError) -> None:
+    def _end(self, error: Exception) -> None:
         self._error = self._error or error
         self._queue.stop()
 

@@ -79,7 +79,8 @@ class Task:
             return features.compute(self.subject, self.images, options, store, wanted)
         from benchmark.inference.predict import answer
 
-        return answer(loaded, self.images, options, store, wanted)
+        same = self.images.content(self.subject.cache) if self.subject.cache else None
+        return answer(loaded, self.images, options, store, same, wanted)
 
 
 def tasks_of(subjects: Sequence[Subject], splits: Sequence[Split], options: Options, features: bool) -> list[Task]:

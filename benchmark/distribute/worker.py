@@ -19,13 +19,18 @@ class Outbox(Store[Any]):
 
     Args:
         kind: of the parts.
+        wanted: the rows of each.
         run: settings that are decided already.
     """
 
-    def __init__(self, kind: type[Any], run: Run | None) -> None:
+    def __init__(self, kind: type[Any], wanted: Sequence[Span], run: Run | None) -> None:
         super().__init__(kind)
-        self._run = run
+        self._wanted, self._run = list(wanted), run
         self.sent: queue.SimpleQueue[Block | BaseException | None] = queue.SimpleQueue()
+
+    def missing(self, n: int) -> list[Span]:
+        """Return the spans that are wanted, of however many rows the caller's blocks are."""
+        return self._wanted
 
     def write(self, span: Span, part: Any, made: Made | None = None) -> None:
         """Pass on what a span of rows gave."""
@@ -65,7 +70,7 @@ class Worker:
         assert self._task is not None
         if self._task.subject.facts.digest != digest:
             raise ModelError(f"{task.subject.label} has other weights on a node than here: expected the same files")
-        outbox = Outbox(kind, run)
+        outbox = Outbox(kind, wanted, run)
         threading.Thread(target=_fill, args=(self._task, list(wanted), outbox), daemon=True).start()
         while (said := outbox.sent.get()) is not None:
             if isinstance(said, BaseException):
