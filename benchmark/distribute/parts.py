@@ -1,7 +1,9 @@
 """One part of an evaluation: its blocks, into the cache."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from benchmark.cache.decoded import Decoded
 from benchmark.distribute.task import Task
 from benchmark.distribute.units import Share, share
 from d3s_dataset.errors import ModelError
@@ -22,9 +24,10 @@ def run_part(tasks: Sequence[Task], part: tuple[int, int]) -> tuple[int, int]:
         ModelError: models that failed: each is reported at once, the others go on.
     """
     mine, done, failed = share([each.images.n for each in tasks], *part), 0, []
-    task = None
+    task, decoded = None, Decoded() if len(mine) > 1 else None
     for at, wanted in mine:
         task = tasks[at].fresh(task)
+        task = replace(task, options=replace(task.options, decoded=decoded))
         try:
             done += _run(task, wanted, part[1])
         except ModelError as error:
