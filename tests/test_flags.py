@@ -29,8 +29,8 @@ VALUES = {
 # Which models: one of these, as test_run says.
 INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}}
 
-# One value where a command reads one model, several where it compares them.
-ONE_OR_SEVERAL = {"--model", "--erase", "--config"}
+# One value where a command reads one model, several where it compares them; --finish takes folders where parts have some.
+ONE_OR_SEVERAL = {"--model", "--erase", "--config", "--finish"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
 RUN = f"{MODEL} --features --part --finish --engine --launch"

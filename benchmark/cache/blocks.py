@@ -45,7 +45,7 @@ class Finished(Strict):
 
 
 class Made(Strict):
-    """How a part of the work was made on one of several machines: settings, machine, seconds, and of how many parts."""
+    """Conditions under which a block was computed: settings, machine, seconds, and of how many parts it was a block."""
 
     run: Run
     environment: dict[str, str]
@@ -140,7 +140,7 @@ class Store(Generic[P]):
     def made(self, span: Span) -> Made | None:
         """Return how a part was made; None where it does not say so."""
         found = None if self._folder is None else _unpacked(self.path(span), [_MADE])
-        return found and Made.model_validate_json(found[_MADE].tobytes())
+        return None if found is None else Made.model_validate_json(found[_MADE].tobytes())
 
     def read(self, span: Span) -> P | None:
         """Return what a span of rows gave, or None where there is nothing that can be read."""

@@ -1,4 +1,4 @@
-"""Which blocks a worker gets next: of the model that it holds, else of one that nobody runs, else the longest."""
+"""The blocks that a worker gets next: of the model that it holds, else of one that nobody runs, else the longest."""
 
 import math
 from collections.abc import Sequence

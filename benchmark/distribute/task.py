@@ -40,8 +40,9 @@ class Task:
 
     def fresh(self, other: "Task | None" = None) -> "Task":
         """Return the same task, with the network of another one of the same model, else with none in memory."""
-        same = other is not None and other.subject == self.subject
-        return replace(self, subject=other.subject if same else replace(self.subject))
+        if other is not None and other.subject == self.subject:
+            return replace(self, subject=other.subject)
+        return replace(self, subject=replace(self.subject))
 
     def finished(self) -> bool:
         """Return whether a run on one machine would find all of it in the cache."""

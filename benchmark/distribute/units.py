@@ -1,4 +1,4 @@
-"""Which blocks of which models are whose. No torch."""
+"""The blocks of each part. No torch."""
 
 from collections.abc import Iterator, Sequence
 

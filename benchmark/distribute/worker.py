@@ -40,7 +40,7 @@ class Outbox(Store[Any]):
 
 
 class Worker:
-    """What runs on a node, as a Ray actor."""
+    """A Ray actor that runs blocks of one model after the other."""
 
     def __init__(self) -> None:
         self._number, self._task = -1, None

@@ -128,7 +128,7 @@ def test_features_in_parts_are_those_of_one_run(line, evaluate, tmp_path, capsys
     for part in ("1/2", "2/2"):
         evaluate("parts", *line, "--part", part, out=False)
     evaluate("parts", *line, "--finish", out=False)
-    assert "features of 90 images in the cache" in capsys.readouterr().out
+    assert "features of 90 images of default" in capsys.readouterr().out
     values = []
     for name in ("whole", "parts"):
         (folder,) = (tmp_path / "caches" / name / "features").iterdir()
