@@ -29,7 +29,7 @@ VALUES = {
 # Which models: one of these, as test_run says.
 INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}}
 
-# One value where a command reads one model, several where it compares them; --finish takes folders where parts have some.
+# One value where a command reads one model, several where it compares them; --finish takes folders of parts, if any.
 ONE_OR_SEVERAL = {"--model", "--erase", "--config", "--finish"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"

@@ -1,9 +1,7 @@
-"""An evaluation on one machine to compare with, and how files are compared."""
+"""What is evaluated, in how many blocks, into which cache."""
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from benchmark import run
 from benchmark.cache import blocks
-from benchmark.schemas.predictions import read, write
 
 
 @pytest.fixture
@@ -55,33 +52,3 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., P
         return tmp_path / name
 
     return go
-
-
-def same_files(one: Path, other: Path) -> bool:
-    """Return whether two folders hold the same results and predictions to the byte, their seconds set to 0."""
-    return _bytes(one) == _bytes(other)
-
-
-def _bytes(folder: Path) -> dict[str, bytes]:
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".parquet":
-            predictions = read(path)
-            before = path.read_bytes()
-            write(path, predictions)
-            assert path.read_bytes() == before  # writing again changes nothing, so what follows compares the file
-            write(path, replace(predictions, provenance=predictions.provenance | {"seconds": 0.0}))
-            found[path.name] = path.read_bytes()
-            path.write_bytes(before)
-        else:
-            content = json.loads(path.read_text())
-            assert content["seconds"] > 0
-            found[path.name] = json.dumps(content | {"seconds": 0.0}).encode()
-    assert found
-    return found
-
-
-@pytest.fixture(scope="session")
-def same() -> Callable[[Path, Path], bool]:
-    """See `same_files`."""
-    return same_files

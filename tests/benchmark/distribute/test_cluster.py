@@ -9,6 +9,7 @@ import pytest
 
 from benchmark import run
 from tests.conftest import ROOT
+from tests.support.evaluations import same_files
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # as on a node with one core
 
@@ -31,7 +32,7 @@ def cluster(monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_three_nodes_one_of_them_lost_on_the_way(cluster, toy, small, other, tmp_path, same):
+def test_three_nodes_one_of_them_lost_on_the_way(cluster, toy, small, other, tmp_path):
     nodes, third = cluster
     line = [sys.executable, "-m", "benchmark.run", "--model", f"local-dir:{small}", f"local-dir:{other}"]
     line += ["--dataset", toy, "--split", "train", "--precision", "fp32"]
@@ -54,7 +55,7 @@ def test_three_nodes_one_of_them_lost_on_the_way(cluster, toy, small, other, tmp
     alone = start("alone")
     _, said = alone.communicate(timeout=300)
     assert alone.returncode == 0, said
-    assert same(tmp_path / "ray", tmp_path / "alone")
+    assert same_files(tmp_path / "ray", tmp_path / "alone")
 
 
 def test_a_cluster_that_cannot_be_reached_is_one_line(line, fails, monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ from benchmark.inference import predict
 from benchmark.schemas.predictions import Answers
 from benchmark.schemas.result import Run
 from tests.conftest import ROOT
+from tests.support.evaluations import same_files
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
@@ -24,20 +25,20 @@ def parts_of(cache) -> list:
     return sorted(cache.glob("predictions/*/*-*.npz"))
 
 
-def test_parts_on_one_disk_give_the_files_of_one_run(two, evaluate, same, tmp_path, capsys):
+def test_parts_on_one_disk_give_the_files_of_one_run(two, evaluate, tmp_path, capsys):
     whole = evaluate("whole", *two)
     for part in ("2/3", "3/3", "1/3"):
         evaluate("parts", *two, "--part", part, out=False)
     assert "part 1 of 3: 4 blocks, 0 of them were there already" in capsys.readouterr().out
     assert len(parts_of(tmp_path / "caches" / "parts")) == 12
-    assert same(whole, evaluate("parts", *two, "--finish"))
+    assert same_files(whole, evaluate("parts", *two, "--finish"))
     content = json.loads(next((tmp_path / "parts").glob("*.json")).read_text())
     assert content["environment"] == json.loads(next(whole.glob("*.json")).read_text())["environment"]
     evaluate("parts", *two, "--part", "1/3", out=False)
     assert "part 1 of 3: 4 blocks, 4 of them were there already" in capsys.readouterr().out
 
 
-def test_parts_of_several_disks_are_brought_together(line, evaluate, same, fails, tmp_path, capsys, monkeypatch):
+def test_parts_of_several_disks_are_brought_together(line, evaluate, fails, tmp_path, capsys, monkeypatch):
     whole = evaluate("whole", *line)
     for part in (1, 2, 3):
         evaluate(f"c{part}", *line, "--part", f"{part}/3", out=False)
@@ -58,7 +59,7 @@ def test_parts_of_several_disks_are_brought_together(line, evaluate, same, fails
     damaged.write_bytes(before)
     assert "no block of these models" in fails(run.main, [*line, "--finish", str(tmp_path)])
     capsys.readouterr()
-    assert same(whole, evaluate("here", *line, "--finish", *map(str, caches)))
+    assert same_files(whole, evaluate("here", *line, "--finish", *map(str, caches)))
     assert "1 blocks copied" in capsys.readouterr().out
 
 
@@ -71,7 +72,7 @@ def test_parts_of_other_settings_are_refused(line, evaluate, fails, tmp_path):
     assert "was run with precision fp32 there, bf16 in this cache: expected the same settings" in said
 
 
-def test_auto_is_tried_on_the_first_block_whichever_part_begins(line, evaluate, same, tmp_path, monkeypatch):
+def test_auto_is_tried_on_the_first_block_whichever_part_begins(line, evaluate, tmp_path, monkeypatch):
     monkeypatch.setattr(predict, "fast_bf16", lambda device: True)
     line = line[:-2]
     whole = evaluate("whole", *line)
@@ -79,7 +80,7 @@ def test_auto_is_tried_on_the_first_block_whichever_part_begins(line, evaluate, 
     rows = [path.name[:8] for path in parts_of(tmp_path / "caches" / "parts")]
     assert rows == ["00000000", "00000048", "00000064", "00000080"]
     evaluate("parts", *line, "--part", "1/2", out=False)
-    assert same(whole, evaluate("parts", *line, "--finish"))
+    assert same_files(whole, evaluate("parts", *line, "--finish"))
 
 
 def test_the_first_to_record_settings_decides_for_all(tmp_path):
@@ -164,7 +165,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.long
-def test_killed_parts_go_on_and_two_may_run_at_once(two, evaluate, same, tmp_path):
+def test_killed_parts_go_on_and_two_may_run_at_once(two, evaluate, tmp_path):
     whole = evaluate("whole", *two)
     environment = os.environ | {"D3S_CACHE": str(tmp_path / "caches" / "parts")}
 
@@ -184,4 +185,4 @@ def test_killed_parts_go_on_and_two_may_run_at_once(two, evaluate, same, tmp_pat
     for each in [start("1/2", 0), start("2/2", 0), start("2/2", 0)]:
         each.communicate(timeout=200)
         assert each.returncode == 0
-    assert same(whole, evaluate("parts", *two, "--finish"))
+    assert same_files(whole, evaluate("parts", *two, "--finish"))

@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.distribute.slurm import script
 from tests.conftest import ROOT
+from tests.support.evaluations import same_files
 
 # Runs each job where it is submitted; an array one after the other.
 SBATCH = """#!/bin/bash
@@ -48,7 +49,7 @@ def test_the_script_quotes_what_was_typed(monkeypatch, tmp_path):
 
 
 @pytest.mark.long
-def test_its_jobs_in_order_give_the_files_of_one_run(line, evaluate, same, tmp_path):
+def test_its_jobs_in_order_give_the_files_of_one_run(line, evaluate, tmp_path):
     whole = evaluate("whole", *line)
     (tmp_path / "sbatch").write_text(SBATCH)
     (tmp_path / "sbatch").chmod(0o755)
@@ -60,4 +61,4 @@ def test_its_jobs_in_order_give_the_files_of_one_run(line, evaluate, same, tmp_p
     done = subprocess.run(["bash"], input=printed.stdout, cwd=ROOT, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"afterok:42" in done.stderr
-    assert same(whole, tmp_path / "slurm")
+    assert same_files(whole, tmp_path / "slurm")
