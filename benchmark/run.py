@@ -5,17 +5,23 @@ used without torch. Errors that cost nothing come first: arguments, then the dat
 models' names, then weights.
 """
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from benchmark.cache.cache import PRECISIONS, Cache, Options
 from benchmark.cache.decoded import Decoded
 from benchmark.data.imagenet import Folder
 from benchmark.data.split import Split, add_dataset_flags, open_split
+from benchmark.distribute.flags import add_flags, check_engine, distribute
+from benchmark.distribute.slurm import script
+from benchmark.distribute.task import tasks_of
 from benchmark.inference.ahead import in_turn, loads_ahead
-from benchmark.inference.evaluate import measure_one, process_start
+from benchmark.inference.evaluate import Subject, measure_one, process_start
+from benchmark.inference.features import features_of
 from benchmark.inference.occlusion import attribute
 from benchmark.inference.rerun import run_again
 from benchmark.inference.subjects import add_model_flags, check_installed, subjects
@@ -132,8 +138,9 @@ def parser() -> Parser:
     )  # fmt: skip
     add("--from", type=Path, metavar="RESULT", dest="from_", help="run a result's model again; does it say the same?")
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for predictions and results")
+    add_flags(answer)
     kept = ("--models-file", "--config", "--split", "--limit", "--model-kwargs", "--precision", "--imagenet", "--out",
-            "--attribution")  # fmt: skip
+            "--attribution", "--features", "--part", "--finish", "--engine", "--launch")  # fmt: skip
     answer.never_with("--from", *kept)  # the result says which images and how
     return answer
 
@@ -143,7 +150,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     started = process_start()
     made = parser()
     args = made.parse_args(argv)
+    if args.launch:
+        say(script(sys.argv[1:] if argv is None else argv, args.parts))
+        return
     check_installed()
+    check_engine(args.engine)
     options = Options(args.precision, not args.no_compile, args.devices)
     if args.from_:
         if len(args.model or ()) > 1:
@@ -162,7 +173,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(describe(split.facts()))
     imagenet = Folder(args.imagenet) if args.imagenet else None
     models = [replace(each, kwargs=dict(args.model_kwargs) | each.kwargs) for each in names]
-    sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": Cache()}
+    cache = Cache()
+    if args.features or args.part or args.finish is not None or args.engine == "ray":
+        found = subjects(models, args.checkpoint, cache, args.devices)
+        ready = distribute(tasks_of(found, splits, options, args.features), args)
+        if ready and args.features:
+            _compute_features(found, splits, options)
+        if not ready or args.features:
+            return
+    sources = {"checkpoint": args.checkpoint, "imagenet": imagenet, "options": options, "cache": cache}
     for result, path in measure(splits, models, **sources, attribution=args.attribution, out=args.out, started=started):
         _show(result, path, result.dataset.config if len(splits) > 1 else None)
         if args.attribution:
@@ -171,6 +190,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             say(show_attribution(looked))
             say(f"attribution {there}")
             record(attribution=looked, path=there)
+
+
+def _compute_features(models: Sequence[Subject], splits: Sequence[Split], options: Options) -> None:
+    for each, split in product(models, splits):
+        found = features_of(replace(each), split, options)
+        size = found.values.shape[1]
+        say(f"{each.label}: {size} features of {split.n} images of {split.config}; {found.made.seconds:.1f} s")
+        record(features=size, model=found.model, dataset=found.dataset, run=found.made.run)
 
 
 def _show(result: results.Result, path: Path, config: str | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from d3s_dataset import manifest as manifests
 from d3s_dataset.errors import D3SError, RecipeError
 from d3s_dataset.schema import not_d3s
-from d3s_dataset.utils.cli import Parser, natural, natural_to, note, positive, run_command, say, warn
+from d3s_dataset.utils.cli import Parser, natural, natural_to, note, part, positive, run_command, say, warn
 from generation.execution.options import SHARD_ROWS, How, check_installed
 from generation.planning import power
 from generation.planning.plan import Plan
@@ -149,14 +149,6 @@ def _report(summary: Summary, args: argparse.Namespace) -> None:
         )
 
 
-def _part(text: str) -> tuple[int, int]:
-    """Parse I/N (an argparse type)."""
-    first, _, last = text.partition("/")
-    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise argparse.ArgumentTypeError(f"expected I/N such as 1/8, with I from 1 to N, got {text!r}")
-    return int(first), int(last)
-
-
 def parser() -> Parser:
     """Return the command's parser."""
     examples = (
@@ -181,7 +173,7 @@ def parser() -> Parser:
     add("--only", metavar="KEY", help="regenerate the images of one row of a release")
     add("--resample", type=natural_to(1000), metavar="N", help="new seeds per redrawn image that fails a screen")
     add("--engine", choices=("local", "ray"), default="local", help="this machine, or the Ray cluster at RAY_ADDRESS")
-    add("--part", type=_part, metavar="I/N", help="make part I of N of the shards; the parts may run in parallel")
+    add("--part", type=part, metavar="I/N", help="make part I of N of the shards; the parts may run in parallel")
     add("--finish", action="store_true", help="write card and manifest of a release made in parts")
     add("--batch-size", type=natural_to(100_000), help="rows per batch (chosen automatically)")
     add("--shard-rows", type=natural, default=SHARD_ROWS, help="rows per shard")

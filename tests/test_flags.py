@@ -16,7 +16,7 @@ NUMBERS = """--rows --limit --resample --batch-size --shard-rows --workers --cel
     --per-task --gold --pay --fee --seconds --port --days --least --min-gold --min-agreement --min-seconds
     --connections-per-address --minimum-age --attribution --null --price
     --open-per-address --floor --n --foreground-photos --background-photos --freeze --readers --images-per-photo
-    --width"""
+    --width --parts"""
 # Values for flags whose type does not accept a plain word.
 VALUES = {
     "--rounds": "3+2", "--posterior": "0.95",
@@ -29,10 +29,12 @@ VALUES = {
 # Which models: one of these, as test_run says.
 INSTEAD_OF_EACH_OTHER = {"benchmark.run": {"--model", "--models-file", "--from"}}
 
-# One value where a command reads one model, several where it compares them.
-ONE_OR_SEVERAL = {"--model", "--erase", "--config"}
+# One value where a command reads one model, several where it compares them; --finish takes folders of parts, if any.
+ONE_OR_SEVERAL = {"--model", "--erase", "--config", "--finish"}
 
 MODEL = "--dataset --config --checkpoint --model-kwargs --devices --out"
+RUN = f"{MODEL} --features --part --finish --engine --launch"
+BLOCKS = "--dataset --config --split --limit --checkpoint --model-kwargs --no-compile"
 ERASING = "--erase-label --cut --erase-kwargs"
 TRAIN = "--dataset --config --imagenet --aligned-only --checkpoint --out --epochs --image-size --batch-size --seed "
 TRAIN += "--checkpoint-every --lr --objective --precision --no-tensorboard --wandb --model-kwargs --freeze "
@@ -86,11 +88,22 @@ OBEYED = {
     ("generation.verify", "exclude DIR anna --reason text"): "--undo --database",
     ("generation.verify", "exclude DIR anna --undo"): "--reason --database",
     ("generation.verify", "forget DIR anna"): "--with-votes --database",
-    ("benchmark.run", "--model a"): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
+    ("benchmark.run", "--model a"): f"{RUN} --split --precision --no-compile --imagenet --limit --attribution",
     (
         "benchmark.run",
         "--models-file paper",
-    ): f"{MODEL} --split --precision --no-compile --imagenet --limit --attribution",
+    ): f"{RUN} --split --precision --no-compile --imagenet --limit --attribution",
+    ("benchmark.run", "--model a --part 1/2"): f"{BLOCKS} --devices --precision --features",
+    (
+        "benchmark.run",
+        "--model a --finish",
+    ): f"{BLOCKS} --devices --precision --features --out --imagenet --attribution",
+    ("benchmark.run", "--model a --engine ray"): f"{BLOCKS} --precision --features --out --imagenet --attribution",
+    ("benchmark.run", "--model a --features"): f"{BLOCKS} --devices --part --finish --engine --launch",
+    (
+        "benchmark.run",
+        "--model a --launch slurm",
+    ): f"{MODEL} --features --split --precision --no-compile --imagenet --limit --attribution --parts",
     ("benchmark.run", "--from RESULT"): "--dataset --checkpoint --devices --no-compile",
     ("benchmark.score", "FILE"): "--out --dataset",
     ("benchmark.score", "FILE --dataset d3s"): "--out --model-name --config --split",

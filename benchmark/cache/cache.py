@@ -6,7 +6,7 @@
       images/<content>/alike.npz             which rows of a split hold the same image
       predictions/<content>/                 of weights, arguments, data, transform, precision and --no-compile
         run.json, finished-<n>.json          how it is run; how all of n rows were
-        00000000-00000256.npz                predictions on a span of rows
+        00000000-00000256.npz                predictions on a span of rows; of a part, how they were made
       best/<content>/                        the same for best classes alone
       features/<content>/                    the same for pooled features, and head.npz, the model's own
 

@@ -5,12 +5,13 @@ to compute.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.cache.blocks import Finished, Pooled, Store
+from benchmark.cache.blocks import Finished, Pooled, Span, Store
 from benchmark.cache.cache import Options
 from benchmark.data.decode import Images
 from benchmark.data.distinct import distinct
@@ -26,7 +27,7 @@ from d3s_dataset.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-_HEAD = "head"
+HEAD = "head"  # the name under which a store of features keeps it
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +78,11 @@ def features_of(subject: Subject, split: Split, options: Options) -> Features:
     partition = _partition(subject.name)
     options = replace(options, precision="fp32")
     images, place = distinct(split, subject.cache)
-    store = Store(Pooled)
-    if subject.cache is not None:
-        store = subject.cache.features(**content(subject, images, subject.cache), compile=options.compile)
+    store = store_of(subject, images, options)
     made = store.finished(images.n)
-    if made is None or store.kept(_HEAD, "weight", "bias") is None:
+    if made is None or not has_head(store):
         started = time.monotonic()
-        run = _compute(subject, images, options, store)
+        run = compute(subject, images, options, store)
         made = Finished(run=run, environment=environment(), seconds=time.monotonic() - started)
         store.finish(images.n, made)
     values = store.all(images.n).values
@@ -92,7 +91,7 @@ def features_of(subject: Subject, split: Split, options: Options) -> Features:
         raise ModelError(
             f"{subject.name} gives {values.shape[1]} features, its {partitions.FILE} splits {partition.size}"
         )
-    head = store.kept(_HEAD, "weight", "bias")
+    head = store.kept(HEAD, "weight", "bias")
     return Features(
         values,
         split.key,
@@ -108,18 +107,44 @@ def features_of(subject: Subject, split: Split, options: Options) -> Features:
     )
 
 
+def store_of(subject: Subject, source: Images, options: Options) -> Store[Pooled]:
+    """Return where a model's pooled features of images are kept: in its cache, in memory without one."""
+    if subject.cache is None:
+        return Store(Pooled)
+    return subject.cache.features(**content(subject, source, subject.cache), compile=options.compile)
+
+
+def has_head(store: Store[Pooled]) -> bool:
+    """Return whether the model's own head, empty where it is not linear, is kept with the features."""
+    return store.kept(HEAD, "weight", "bias") is not None
+
+
 def _partition(name: str) -> Partition | None:
     folder = folder_of(name)
     return partitions.read(folder) if folder and source_of(name).records else None
 
 
-def _compute(subject: Subject, images: Images, options: Options, store: Store[Pooled]) -> Run:
+def compute(
+    subject: Subject, source: Images, options: Options, store: Store[Pooled], wanted: Sequence[Span] | None = None
+) -> Run:
+    """Compute the pooled features that a store lacks, and the model's head.
+
+    Args:
+        subject: the model.
+        source: the images.
+        options: devices, and whether to compile; the precision is `fp32`.
+        store: where they go.
+        wanted: the blocks to compute; None: all.
+
+    Raises:
+        ModelError, ReleaseError: as `features_of`.
+    """
     from benchmark.inference.predict import fill
     from benchmark.models.backbone import pooled
 
     classifier = subject.classifier
     network = pooled(subject.name, classifier.network, classifier.transform)
-    store.keep(_HEAD, weight=network.weight, bias=network.bias)
+    store.keep(HEAD, weight=network.weight, bias=network.bias)
 
     def reduce(rows: slice, values: "torch.Tensor") -> Pooled:
         if not values.isfinite().all():
@@ -128,4 +153,4 @@ def _compute(subject: Subject, images: Images, options: Options, store: Store[Po
             )
         return Pooled(values.cpu().numpy())
 
-    return fill(replace(classifier, network=network), images, options, store, reduce)
+    return fill(replace(classifier, network=network), source, options, store, reduce, wanted=wanted)

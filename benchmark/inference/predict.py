@@ -54,7 +54,12 @@ def predict(classifier: Classifier, split: Split, precision: str = "auto") -> tu
 
 
 def answer(
-    classifier: Classifier, source: Images, options: Options, store: Store[Answers], content: str | None = None
+    classifier: Classifier,
+    source: Images,
+    options: Options,
+    store: Store[Answers],
+    content: str | None = None,
+    wanted: Sequence[Span] | None = None,
 ) -> Run:
     """Run a model over the images that a store lacks; raises ModelError also for logits that are not finite.
 
@@ -64,7 +69,7 @@ def answer(
     def reduce(rows: slice, logits: torch.Tensor) -> Answers:
         return _reduce(classifier.name, logits, source, rows)
 
-    return fill(classifier, source, options, store, reduce, content)
+    return fill(classifier, source, options, store, reduce, content, wanted)
 
 
 def fill(
@@ -74,6 +79,7 @@ def fill(
     store: Store[P],
     reduce: Callable[[slice, torch.Tensor], P],
     content: str | None = None,
+    wanted: Sequence[Span] | None = None,
 ) -> Run:
     """Run a model over the images that a store lacks.
 
@@ -84,6 +90,7 @@ def fill(
         store: where parts go, block by block; an earlier part's precision and compilation are kept.
         reduce: rows, and what the network gave for them (float32, on the device), to a part.
         content: the digest of the images, by which `options.decoded` holds them; None: it does not.
+        wanted: the blocks to run; None: all.
 
     Returns:
         How it ran.
@@ -92,7 +99,8 @@ def fill(
         ModelError: an output of another shape, or not enough memory for one image.
         ReleaseError: an image that cannot be read.
     """
-    before, spans = store.run, store.missing(source.n)
+    chosen = None if wanted is None else set(wanted)
+    before, spans = store.run, [each for each in store.missing(source.n) if chosen is None or each in chosen]
     if before is not None and not spans:
         return before
     prepare, finish = divide(classifier.transform)
@@ -106,8 +114,9 @@ def fill(
         stream = shared_blocks(source, prepare, spans, options.decoded, content, ahead=ahead, held=len(runners))
     left = sum(stop - start for start, stop in spans)
     more = partial(_prepared, source, prepare) if source.n >= TF32_IMAGES else None
-    with progress(total=source.n, label=classifier.name) as bar:
-        bar.update(source.n - left)
+    total = source.n if wanted is None else left
+    with progress(total=total, label=classifier.name) as bar:
+        bar.update(total - left)
         agreement, first = _settle(runners, stream, left, options, store, more, bar.update)
         for span, logits in chain(first, _spread(runners, stream, bar.update)):
             store.write(span, reduce(slice(*span), logits))
@@ -152,7 +161,10 @@ def _settle(
     if mine and pays(seconds * n / len(pixels) / len(runners), runners[0].device):
         runners[0].compile(pixels, n // len(runners))
         _set(runners, precision, runners[0].compiled)
-    store.begin(_run(runners, agreement))
+    kept = store.begin(_run(runners, agreement), before)
+    if kept.precision != precision:  # another process has chosen first
+        _set(runners, kept.precision, kept.compiled)
+        agreement, logits = kept.agreement, runners[0].logits(pixels)
     return agreement, [(span, logits)]
 
 

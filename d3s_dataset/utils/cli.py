@@ -226,6 +226,14 @@ def natural_to(most: int) -> Callable[[str], int]:
     return parse
 
 
+def part(text: str) -> tuple[int, int]:
+    """Parse I/N (an argparse type)."""
+    first, _, last = text.partition("/")
+    if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"expected I/N such as 1/8, with I from 1 to N, got {text!r}")
+    return int(first), int(last)
+
+
 def permutations(text: str) -> int:
     """Parse a number of permutations: 0, or from 2 to 10,000, since one shows no spread."""
     if text.strip("0") == "" and text:

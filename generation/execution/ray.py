@@ -6,18 +6,14 @@ through Ray; only this process writes the release, so the nodes need no access t
 nodes are dropped, and their batches are rescheduled.
 """
 
-import logging
-import os
-import socket
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from d3s_dataset.errors import D3SError, GenerationError, SourceError, one_line
+from d3s_dataset.errors import D3SError, GenerationError, SourceError
 from d3s_dataset.utils.cli import note
-from d3s_dataset.utils.extras import late
+from d3s_dataset.utils.processes import connect
 from generation.execution.scheduler import Engine, Lanes
 from generation.execution.worker import LaneDied, LocalLane, Spec
 from generation.images.rows import Failed, Made
@@ -25,7 +21,6 @@ from generation.planning.plan import Row
 
 _LOOK = 10.0  # seconds between queries of the node list
 _SAY = 30.0  # seconds of waiting after which the reason is printed
-_KNOCK = 10.0  # seconds within which a cluster must respond
 
 
 class RemoteLane:
@@ -128,28 +123,8 @@ def ray_engine(spec: Spec, probe: Row) -> "RayEngine":
         ModelError: a model cannot be loaded.
         SourceError: a node cannot read the photos.
     """
-    ray = late("ray", "ray")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            _knock(os.environ.get("RAY_ADDRESS", ""))
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=False)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise GenerationError(
-                f"--engine ray: the cluster cannot be reached: {one_line(error)}; expected RAY_ADDRESS=host:port of a "
-                "running one (ray start --head), or none to start one here"
-            ) from None
+    ray = connect(GenerationError)
     return RayEngine(ray, spec, probe)
-
-
-def _knock(address: str) -> None:
-    """Raise OSError if nothing listens at host:port: Ray itself would retry for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        try:
-            socket.create_connection((host, int(port)), timeout=_KNOCK).close()
-        except OSError as error:
-            raise OSError(f"{address}: {error.strerror or error}") from None
 
 
 class RayEngine(Engine):
