@@ -14,11 +14,11 @@ from benchmark.cache.blocks import Finished, Pooled, Store
 from benchmark.cache.cache import Options
 from benchmark.data.split import Split
 from benchmark.inference.evaluate import Subject, content, environment
-from benchmark.metrics.groups import codes
 from benchmark.models import training_record as partitions
 from benchmark.models.registry import folder_of, source_of
 from benchmark.models.training_record import Partition
 from benchmark.schemas.result import Dataset, Model, Run
+from benchmark.schemas.text import codes
 from d3s_dataset.errors import ModelError
 
 if TYPE_CHECKING:
