@@ -19,7 +19,7 @@ from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, worst_of
 from benchmark.schemas import metrics as scores
 from benchmark.schemas import result
 from benchmark.schemas.predictions import BEST, Predictions, take, without_answers
-from benchmark.schemas.text import codes, order_of, stored
+from benchmark.schemas.text import codes, order_of, release, stored
 from d3s_dataset.errors import ResultError
 
 METRICS_VERSION = 3  # raised whenever the same predictions give another number: boards then compute anew
@@ -143,6 +143,7 @@ def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> res
         raise ResultError(f"{where}: expected {facts.dataset.n} rows, the images that it is of, got {len(predictions)}")
     said = _answered(predictions, facts.dataset.backgrounds)
     del predictions  # where nobody else holds them, their memory is the bootstrap's
+    release()
     metrics = _metrics(said, fine)
     whole = facts.imagenet.top1 if facts.imagenet else None
     return result.Result(

@@ -21,7 +21,7 @@ from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas import result
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions, take, without_answers
-from benchmark.schemas.text import arrow, common, order_of, stored, taken
+from benchmark.schemas.text import arrow, common, order_of, release, stored, taken
 from d3s_dataset.errors import ResultError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
 def _changes(right: list[np.ndarray], images: Predictions, backgrounds: Sequence[str]) -> dict[str, Change]:
     groups = by_background(images, backgrounds)
     sample = sample_of(images, groups)
-    found = difference_intervals(right[1].astype(np.float64) - right[0], sample)
+    found = difference_intervals(right[1].astype(np.int8) - right[0], sample)
     corrected = [*holm(found.p[:-1]), found.p[-1]]
     means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
     answer: dict[str, Change] = {}
@@ -152,6 +152,7 @@ def comparison(first: Predictions, second: Predictions, names: Sequence[str]) ->
     right = [hits(each.foreground, each.prediction)[own] for each, own in zip(tables, rows, strict=True)]
     images = take(without_answers(second), rows[1])
     del first, second, tables, rows  # where nobody else holds them, their memory is the bootstrap's
+    release()
     return result.Comparison(
         first=facts[0].model,
         second=facts[1].model,

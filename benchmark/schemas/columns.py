@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.schemas.text import arrow, order_of
+from benchmark.schemas.text import arrow, order_of, release
 from d3s_dataset.errors import ResultError, one_line
 
 _PIECE = 1 << 17  # rows
@@ -123,6 +123,8 @@ class Reader:
                 yield batch.column(0)
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from None
+        finally:
+            release()
 
     def _unreadable(self, error: Exception) -> ResultError:
         return ResultError(f"{self.path} cannot be read as a Parquet file of predictions: {one_line(error)}")

@@ -67,6 +67,11 @@ def arrow(values: Strings) -> pa.Array | pa.ChunkedArray:
     return values if values.type == pa.large_string() else values.cast(pa.large_string())
 
 
+def release() -> None:
+    """Give memory that Arrow is done with back: by itself it keeps as much as it ever took, for a while."""
+    pa.default_memory_pool().release_unused()
+
+
 def codes(values: Strings) -> Int[np.ndarray, " n"]:
     """Return (n,) strings as int64 codes in sorted order, -1 where a value is None."""
     if isinstance(values, np.ndarray):
