@@ -6,7 +6,9 @@ from tests.bench import ratios
 
 
 def pytest_addoption(parser):
-    parser.addoption("--ratios", choices=("record", "check"), help="keep the benches' ratios, or compare with kept ones")
+    parser.addoption(
+        "--ratios", choices=("record", "check"), help="keep the benches' ratios, or compare with kept ones"
+    )
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
 """Predictions of any number of rows, and what a command on them takes: peak memory and processor seconds.
 
 python -m tests.support.scale write N SEED FILE         a file of N rows
-python -m tests.support.scale score|compare FILE ...    run the command; print its peak in MB and its seconds as JSON
+python -m tests.support.scale score|compare LISTS       run the command on each list of files, see `taken`
 """
 
 import contextlib
 import io
 import json
-import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from benchmark.schemas.predictions import BEST, SCHEMA
 from d3s_dataset.taxonomy import background_names
 from tests.support.results import dataset, model
 
+_STATUS = Path("/proc/self/status")
 _CHUNK = 100_000
 _BACKGROUNDS, _CLASSES = 10, 1000
 
@@ -82,22 +83,46 @@ def _lists(values: np.ndarray) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, values.reshape(-1))
 
 
-def taken(command: str, *files: Path) -> dict[str, float]:
-    """Run `benchmark.score` or `benchmark.compare` on files in a process of its own.
+def taken(command: str, *runs: Sequence[Path], quick: bool = False) -> list[dict[str, float]]:
+    """Run `benchmark.score` or `benchmark.compare` in a process of its own, once for each list of files.
+
+    Args:
+        command: `score` or `compare`.
+        runs: the files of each run, the smallest first.
+        quick: with 10 resamples and 2 splits: as much memory, less time.
 
     Returns:
-        `peak`, MB of resident memory at the highest; `seconds` of processor time.
+        After each run `peak`, MB of resident memory at the highest so far, and `seconds` of processor time.
     """
-    line = [sys.executable, "-m", "tests.support.scale", command, *map(str, files)]
+    lists = json.dumps([[str(path) for path in files] for files in runs])
+    line = [sys.executable, "-m", "tests.support.scale", command, lists, *["quick"] * quick]
     return json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
 
 
-def _run(command: str, files: Sequence[str]) -> None:
-    with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
-        to = out if command == "score" else f"{out}/comparison.json"
-        import_module(f"benchmark.{command}").main([*files, "--out", to])
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    sys.stdout.write(json.dumps({"peak": used.ru_maxrss / 1024, "seconds": used.ru_utime + used.ru_stime}))
+def peak() -> float:
+    """Return MB of this process's resident memory at the highest.
+
+    Not `getrusage`'s, which a process takes over from the one that started it.
+    """
+    return next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def _run(command: str, runs: str, *quick: str) -> None:
+    module = import_module(f"benchmark.{command}")
+    if quick:
+        from benchmark.metrics import intervals, worst_group
+
+        fewer = {"resamples": 10, "splits": 2}
+        for each in (intervals.accuracy_intervals, intervals.difference_intervals, worst_group.split_sample):
+            assert each.__kwdefaults__
+            each.__kwdefaults__.update({name: fewer[name] for name in fewer.keys() & each.__kwdefaults__.keys()})
+    found: list[dict[str, float]] = []
+    for files in json.loads(runs):
+        before = time.process_time()
+        with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
+            module.main([*files, "--out", out if command == "score" else f"{out}/comparison.json"])
+        found.append({"peak": peak(), "seconds": time.process_time() - before})
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
@@ -105,4 +130,4 @@ if __name__ == "__main__":
     if what == "write":
         write(Path(rest[2]), int(rest[0]), int(rest[1]))
     else:
-        _run(what, rest)
+        _run(what, *rest)
