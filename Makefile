@@ -1,4 +1,4 @@
-# make demo, make disentangle, make lint, make test, make test-all, make bench, make bench-gpu: each does its own set-up in .venv (Python 3.11+, make and git suffice).
+# make demo, make disentangle, make lint, make test, make test-all, make bench, make bench-check, make bench-gpu: each does its own set-up in .venv (Python 3.11+, make and git suffice).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo disentangle lint test test-all test-browser bench bench-gpu clean
+.PHONY: demo disentangle lint test test-all test-browser bench bench-check bench-gpu clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -80,8 +80,14 @@ test-browser: $(INSTALLED)
 	command -v chromium || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes chromium; }
 	$(PYTEST) tests -k browser -m 'not bench'
 
+# BENCH: files of tests/bench, for some of them. Ratios are kept in tests/bench/ratios.json, for this kind of CPU.
+BENCH ?= tests/bench
 bench: $(INSTALLED)
-	$(PYTEST) tests/bench -m bench -s
+	$(BIN)/python -m tests.bench.ratios record $(BENCH)
+
+# Fails where a ratio fell by more than 15 % against what is recorded for this kind of CPU.
+bench-check: $(INSTALLED)
+	$(BIN)/python -m tests.bench.ratios check $(BENCH)
 
 # What the GPU of this machine makes of it, in under eight minutes; where there is none, one line. PRICE is per hour.
 PRICE ?= 2.99

@@ -33,7 +33,9 @@ def compare(first: Path, second: Path) -> result.Comparison:
 
 
 def _predictions(path: Path) -> Predictions:
-    return beside(path, result.read(path), "a comparison") if path.suffix == ".json" else predictions_.read(path)
+    if path.suffix == ".json":
+        return beside(path, result.read(path), "a comparison", best=True)
+    return predictions_.read(path, ordered=True, best=True)
 
 
 def compare_table(found: result.Comparison) -> str:

@@ -71,12 +71,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for path in args.predictions:
         if path.suffix in (".csv", ".npz"):
             made.error(f"{path} was made elsewhere: pass --dataset and --model-name")
-    read = {path: predictions_.read(path) for path in args.predictions}
+    read = {path: predictions_.read(path, ordered=True) for path in args.predictions}
     if not any(each.provenance for each in read.values()):
         made.refuse_typed("takes results, and these predictions do not state their model and data set", "--out")
     steps = _chain_of(read) if len(args.predictions) > 1 else None
-    for path, predictions in read.items():
-        _score_one(path, predictions, args.out)
+    for path in args.predictions:
+        _score_one(path, read, args.out)
     if steps:
         path = args.out / f"{_chain_stem(steps)}.json"
         results.write(path, steps)
@@ -85,16 +85,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         record(chain=steps, path=path)
 
 
-def _score_one(path: Path, predictions: Predictions, out: Path) -> None:
-    if not predictions.provenance:
+def _score_one(path: Path, read: dict[Path, Predictions], out: Path) -> None:
+    if not read[path].provenance:
         say(f"{path} does not say which model and data set it is of, or whether its images are D3S: no result written,")
         say("backgrounds by number")
-        metrics = score(predictions, _numbered(predictions))
+        metrics = score(read[path], _numbered(read[path]))
         say(table(metrics))
         record(metrics=metrics)
         say("pass --dataset and --model-name for a result")
         return
-    result = result_of(predictions, str(path))
+    result = result_of(read.pop(path), str(path))  # nothing holds on to what it is done with
     path = out / f"{stem(result.model, result.dataset)}.json"
     results.make_folder(out)
     results.write(path, result)

@@ -17,11 +17,11 @@ from benchmark.data.decode import Images
 from benchmark.data.distinct import distinct
 from benchmark.data.split import Split
 from benchmark.inference.evaluate import Subject, content, environment
-from benchmark.metrics.groups import codes
 from benchmark.models import training_record as partitions
 from benchmark.models.registry import folder_of, source_of
 from benchmark.models.training_record import Partition
 from benchmark.schemas.result import Dataset, Model, Run
+from benchmark.schemas.text import codes
 from d3s_dataset.errors import ModelError
 
 if TYPE_CHECKING:

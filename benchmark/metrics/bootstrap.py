@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.metrics.groups import clusters, distinct
+from benchmark.metrics.groups import clusters, distinct, ranks
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -72,16 +72,21 @@ def cells(
         groups: how many groups.
     """
     kept = group >= 0
-    backgrounds = clusters(background_source[kept], background[kept])
-    foregrounds = np.unique(foreground_source[kept], return_inverse=True)[1].reshape(-1)
+    columns = values, foreground_source, background_source, background, group
+    if not kept.all():
+        columns = tuple(each[kept] for each in columns)
+    values, foreground_source, background_source, background, group = columns
+    backgrounds, foregrounds = clusters(background_source, background), ranks(foreground_source)
     stratum = np.zeros(int(backgrounds.max(initial=-1)) + 1, dtype=np.int64)
-    stratum[backgrounds] = background[kept]
-    (foreground_codes, background_codes, own), cell = distinct(foregrounds, backgrounds, group[kept])
+    stratum[backgrounds] = background
+    photos = int(foregrounds.max(initial=-1)) + 1
+    (foreground_codes, background_codes, own), cell = distinct(foregrounds, backgrounds, group)
+    del foregrounds, backgrounds
     return Cells(
-        foregrounds=_way(foreground_codes, np.zeros(int(foregrounds.max(initial=-1)) + 1, dtype=np.int64)),
+        foregrounds=_way(foreground_codes, np.zeros(photos, dtype=np.int64)),
         backgrounds=_way(background_codes, stratum),
         group=own,
-        total=np.bincount(cell, weights=values[kept], minlength=len(own)),
+        total=np.bincount(cell, weights=values, minlength=len(own)),
         size=np.bincount(cell, minlength=len(own)).astype(np.float64),
         groups=groups,
     )
@@ -159,16 +164,17 @@ class _Kernel:
 
     def __init__(self, table: Cells, mixes: np.ndarray) -> None:
         self.mixes = mixes
-        from scipy import sparse
 
         (self.group, self.backgrounds), row = distinct(table.group, table.backgrounds.code)
         self.to_group = _sum_by(self.group, table.groups)
         self.to_background = _sum_by(self.backgrounds, len(table.backgrounds.start))
         t, s, shape = table.total, table.size, (len(self.group), len(table.foregrounds.start))
-        self.total, self.size, *self.products = (
-            sparse.csr_array((values, (row, table.foregrounds.code)), shape=shape)
-            for values in (t, s, t * t, t * s, s * s)
-        )
+        # Where each image is a cell of its own, sizes are 1, and the products are what is there already.
+        single, whole = bool((s == 1).all()), bool(((t == 0) | (t == 1)).all())
+        make = _Matrices(row, table.foregrounds.code, shape)
+        self.total, self.size = make(t), make(s)
+        tt = self.total if single and whole else make(t * t)
+        self.products = (tt, self.total, self.size) if single else (tt, make(t * s), make(s * s))
         self.shared = _Shared(table, row, len(self.group))
 
     def __call__(self, foregrounds: np.ndarray, backgrounds: np.ndarray) -> Moments:
@@ -179,7 +185,8 @@ class _Kernel:
         mean = self.to_group @ (drawn * totals) * share
         own = mean[self.group]
         error = totals - own * sizes
-        tt, ts, ss = (each @ foregrounds for each in self.products)
+        known = {id(self.total): totals, id(self.size): sizes}
+        tt, ts, ss = (known[id(each)] if id(each) in known else each @ foregrounds for each in self.products)
         square = drawn * np.maximum(tt - own * (2 * ts - own * ss), 0)  # of each image's error, summed
         alone = self.to_group @ square * share**2
         along = self.shared(foregrounds, drawn, mean, self.to_group @ (drawn * square)) * share**2
@@ -197,6 +204,22 @@ class _Kernel:
         return _stack(rows)
 
 
+class _Matrices:
+    """Sparse matrices with entries at the same places, (row, column) of each cell, which they share in memory."""
+
+    def __init__(self, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> None:
+        from scipy import sparse
+
+        cells = np.arange(len(row), dtype=row.dtype)
+        placed = sparse.csr_array((cells, (row, column)), shape=shape)
+        self.order, self.at, self.shape = placed.data, (placed.indices, placed.indptr), shape
+
+    def __call__(self, values: np.ndarray) -> sparse.csr_array:
+        from scipy import sparse
+
+        return sparse.csr_array((values[self.order], *self.at), shape=self.shape)
+
+
 class _Shared:
     """Squared errors summed within each foreground photo, then over a group's photos.
 
@@ -204,15 +227,14 @@ class _Shared:
     """
 
     def __init__(self, table: Cells, row: np.ndarray, rows: int) -> None:
-        from scipy import sparse
-
-        (self.group, self.foregrounds), cluster = distinct(table.group, table.foregrounds.code)
-        self.none = len(self.group) == len(row)
+        (group, photo), cluster = distinct(table.group, table.foregrounds.code)
+        self.none = len(group) == len(row)
+        if self.none:
+            return
+        self.group, self.foregrounds = group, photo
         self.to_group = _sum_by(self.group, table.groups)
-        self.total, self.size = (
-            sparse.csr_array((values, (cluster, row)), shape=(len(self.group), rows))
-            for values in (table.total, table.size)
-        )
+        make = _Matrices(cluster, row, (len(self.group), rows))
+        self.total, self.size = make(table.total), make(table.size)
 
     def __call__(self, foregrounds: np.ndarray, drawn: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> np.ndarray:
         if self.none:

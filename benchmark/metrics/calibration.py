@@ -115,11 +115,17 @@ def area_under_risk_coverage(
 def _area(confidence: np.ndarray, right: np.ndarray) -> float:
     if not len(right):
         return np.nan
-    _, place, sizes = np.unique(-confidence.astype(np.float64), return_inverse=True, return_counts=True)
-    wrong = np.bincount(place, weights=~right)
+    order = np.argsort(-confidence)
+    falling, first = confidence[order], np.ones(len(order), dtype=bool)
+    np.not_equal(falling[1:], falling[:-1], out=first[1:])
+    start = np.flatnonzero(first)
+    wrong, sizes = np.add.reduceat(~right[order], start, dtype=np.int64), np.diff(start, append=len(order))
+    del order, falling
     # Within a run of equal confidences each place holds the run's mean error.
-    answered = np.cumsum(np.repeat(wrong / sizes, sizes))
-    return float(np.mean(answered / np.arange(1, len(right) + 1)))
+    answered = np.repeat(wrong / sizes, sizes)
+    np.cumsum(answered, out=answered)
+    answered /= np.arange(1, len(right) + 1)
+    return float(np.mean(answered))
 
 
 def _bins(confidence: np.ndarray, bins: int) -> np.ndarray:

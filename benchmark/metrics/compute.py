@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted, worst
+from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted
 from benchmark.metrics.factors import Failures, binned, by_level, failures, ladders
-from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, codes, crossed
+from benchmark.metrics.groups import Groups, by_background, by_foreground, by_superclass, crossed
 from benchmark.metrics.intervals import RESAMPLES, SEED, Intervals, Sample, accuracy_intervals
 from benchmark.metrics.registry import METRICS
 from benchmark.metrics.shrunk import Shrunk, shrink
 from benchmark.metrics.statistics import LEVEL, doubts, photos_of_all
-from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, split_sample, worst_interval
+from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, worst_of
 from benchmark.schemas import metrics as scores
 from benchmark.schemas import result
-from benchmark.schemas.predictions import BEST, Predictions, take
+from benchmark.schemas.predictions import BEST, Predictions, take, without_answers
+from benchmark.schemas.text import codes, order_of, release, stored
 from d3s_dataset.errors import ResultError
-
-if TYPE_CHECKING:
-    from jaxtyping import Shaped
 
 METRICS_VERSION = 3  # raised whenever the same predictions give another number: boards then compute anew
 _METHOD = "Wilson with two-way clustered design effect, studentised two-way bootstrap over photos"
@@ -40,6 +38,18 @@ class _Scored:
     found: Intervals
 
 
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """What metrics use of predictions, in order of keys: the images alone, top-1 and top-5 (n,), the table's values."""
+
+    images: Predictions
+    groups: Groups
+    top1: np.ndarray
+    top5: np.ndarray
+    measured: dict[str, np.ndarray]
+    by_background: dict[str, np.ndarray]
+
+
 def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = True) -> scores.Metrics:
     """Compute every metric of a result.
 
@@ -51,32 +61,48 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     Raises:
         ResultError: a background label without a name.
     """
+    return _metrics(_answered(predictions, backgrounds), fine)
+
+
+def _answered(predictions: Predictions, backgrounds: Sequence[str]) -> _Answered:
     # Sums of floats depend on the order of rows; a result must not.
-    predictions = take(predictions, np.argsort(predictions.key.astype(str)))
+    order, _ = order_of(stored(predictions, "key"))
+    if order is not None:
+        predictions = take(predictions, order)
     groups = by_background(predictions, backgrounds)
-    top1 = hits(predictions.foreground, predictions.prediction, 1)
-    top5 = _top5(predictions)
-    scored = _scored(groups, top1, top5, predictions)
-    small = _scored(crossed(by_superclass(predictions), groups), top1, top5, predictions) if fine else None
+    return _Answered(
+        images=without_answers(predictions),
+        groups=groups,
+        top1=hits(predictions.foreground, predictions.prediction, 1),
+        top5=_top5(predictions),
+        measured=_measured(predictions, np.zeros_like(groups.labels), 1),
+        by_background=_measured(predictions, groups.labels, len(groups)),
+    )
+
+
+def _metrics(said: _Answered, fine: bool) -> scores.Metrics:
+    images, groups, top1, top5 = said.images, said.groups, said.top1, said.top5
+    scored = _scored(groups, top1, top5, images)
+    small = _scored(crossed(by_superclass(images), groups), top1, top5, images) if fine else None
     cells = _shrunk(small, len(groups)) if small else None
-    by_plan = _ByPlan(predictions, groups, top1, top5) if fine else None
+    by_plan = _ByPlan(images, groups, top1, top5) if fine else None
     overall = mean(top1)
     return scores.Metrics(
-        n=len(predictions),
+        n=len(images),
         top1=overall,
         top5=mean(top5),
         ci95=_interval(scored.found, -1),
         doubts=doubts(*photos_of_all(scored.found.photos), overall),
-        averages=_averages(predictions, groups, top1, top5),
-        **_further(_measured(predictions, np.zeros_like(groups.labels), 1), 0),
-        consistency=_consistency(top1, predictions),
-        by_background=_backgrounds(scored, overall, _measured(predictions, groups.labels, len(groups))),
+        averages=_averages(images, groups, top1, top5),
+        **_further(said.measured, 0),
+        consistency=_consistency(top1, images),
+        by_background=_backgrounds(scored, overall, said.by_background),
         worst_background=_worst(scored, 1) if fine else None,
         gap=gap(overall, scored.found.mean[:-1]),
         by_superclass_background=_superclasses(small, groups.names, cells) if small else {},
         interaction=cells.deviation if cells else None,
         worst_group=_worst(small, LEAST_IMAGES) if small else None,
-        by_foreground=_classes(predictions, groups, top1, top5),
+        by_foreground=_classes(images, groups, top1, top5),
         factors=by_plan.factors() if by_plan else None,
         severity=by_plan.severity() if by_plan else None,
         interval=_INTERVAL,
@@ -93,8 +119,12 @@ def _top5(predictions: Predictions) -> np.ndarray:
 def sample_of(predictions: Predictions, groups: Groups) -> Sample:
     """Return the photos that images share, with the mean over all grouped images as the one mix."""
     sizes = np.bincount(groups.labels[groups.labels >= 0], minlength=len(groups))
-    photos = codes(predictions.foreground_source), codes(predictions.background_source)
+    photos = (_codes(predictions, name) for name in ("foreground_source", "background_source"))
     return Sample(*photos, predictions.background, groups.labels, len(groups), sizes[None].astype(np.float64))
+
+
+def _codes(predictions: Predictions, name: str) -> np.ndarray:
+    return codes(stored(predictions, name)).astype(np.int32)  # fewer than 2^31 photos
 
 
 def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> result.Result:
@@ -111,7 +141,10 @@ def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> res
     facts = result.provenance(predictions.provenance, where)
     if len(predictions) != facts.dataset.n:
         raise ResultError(f"{where}: expected {facts.dataset.n} rows, the images that it is of, got {len(predictions)}")
-    metrics = score(predictions, facts.dataset.backgrounds, fine=fine)
+    said = _answered(predictions, facts.dataset.backgrounds)
+    del predictions  # where nobody else holds them, their memory is the bootstrap's
+    release()
+    metrics = _metrics(said, fine)
     whole = facts.imagenet.top1 if facts.imagenet else None
     return result.Result(
         **dict(facts),
@@ -186,32 +219,6 @@ def _worst(scored: _Scored, least: int) -> scores.Worst | None:
     return worst_of(scored.groups.names, scored.top1, scored.sample, scored.found, least)
 
 
-def worst_of(
-    names: Sequence[str], right: Shaped[np.ndarray, " n"], sample: Sample, found: Intervals, least: int
-) -> scores.Worst | None:
-    """Return the worst group of those that are large enough; None where none is.
-
-    Args:
-        names: of the groups.
-        right: (n,) bool, or shares of seeds that are right.
-        sample: the images.
-        found: the groups' separate intervals.
-        least: images that a group needs.
-    """
-    groups = np.flatnonzero(found.counts[0, : len(names)] >= least)
-    lowest = worst(np.where(np.isin(np.arange(len(names)), groups), found.mean[: len(names)], np.nan))
-    if lowest is None:
-        return None
-    split = split_sample(right, sample, groups)
-    return scores.Worst(
-        name=names[lowest],
-        top1=float(found.mean[lowest]),
-        ci95=worst_interval(found, groups),
-        split_sample=split.estimate,
-        picked=float(split.picked[lowest]),
-    )
-
-
 def _averages(predictions: Predictions, groups: Groups, top1: np.ndarray, top5: np.ndarray) -> scores.Averages:
     cells = crossed(by_foreground(predictions), groups)
 
@@ -237,7 +244,7 @@ def _further(measured: dict[str, np.ndarray], label: int) -> dict[str, Any]:
 
 
 def _consistency(top1: np.ndarray, predictions: Predictions) -> scores.Consistency:
-    photos, always, flips = consistency(top1, codes(predictions.foreground_source), predictions.background)
+    photos, always, flips = consistency(top1, _codes(predictions, "foreground_source"), predictions.background)
     return scores.Consistency(photos=photos, always_right=always, flip_rate=flips)
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.metrics.groups import Groups, codes
+from benchmark.metrics.groups import Groups
 from benchmark.metrics.intervals import Sample, accuracy_intervals
 from benchmark.schemas.predictions import Predictions
+from benchmark.schemas.text import codes, stored
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -77,7 +78,7 @@ def ladders(predictions: Predictions, right: Bool[np.ndarray, " n"], levels: Gro
         levels: the images by level of severity.
         backgrounds: how many there are.
     """
-    ladder, k = codes(predictions.ladder), len(levels)  # pyright: ignore[reportArgumentType]
+    ladder, k = codes(stored(predictions, "ladder")), len(levels)
     order = np.lexsort((levels.labels, ladder))
     names, start, size = np.unique(ladder[order], return_index=True, return_counts=True)
     # A level stands once in a ladder (d3s_dataset.check), so that k images are all levels.
@@ -86,7 +87,8 @@ def ladders(predictions: Predictions, right: Bool[np.ndarray, " n"], levels: Gro
     wrong = ~right[rows]
     first = np.where(wrong.any(1), wrong.argmax(1), k)
     background = predictions.background[rows[:, 0]]
-    photo, scene = (codes(each)[rows[:, 0]] for each in (predictions.foreground_source, predictions.background_source))
+    names_of = ("foreground_source", "background_source")
+    photo, scene = (codes(stored(predictions, name))[rows[:, 0]] for name in names_of)
     mixes = np.bincount(background, minlength=backgrounds)[None].astype(np.float64)
     sample = Sample(photo, scene, background, background, backgrounds, mixes)
     return Ladders(first, sample, k, len(names) - int(whole.sum()))

@@ -20,7 +20,8 @@ from benchmark.metrics.power import ALL, shown
 from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas import result
 from benchmark.schemas.metrics import Change
-from benchmark.schemas.predictions import Predictions, take
+from benchmark.schemas.predictions import Predictions, take, without_answers
+from benchmark.schemas.text import arrow, common, order_of, release, stored, taken
 from d3s_dataset.errors import ResultError
 
 if TYPE_CHECKING:
@@ -62,19 +63,27 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
     Raises:
         ResultError: no image in common, or a key that stands for another object or background in another table.
     """
-    keys: list[set[str]] = [set(each.key) for each in tables]
-    common = sorted(set[str].intersection(*keys))
-    if not common:
-        first = ", ".join(f"{name} has {table.key[0]}" for name, table in zip(names, tables, strict=True))
+    rows, lacking = _shared(tables, names)
+    return Joined(tuple(take(each, own) for each, own in zip(tables, rows, strict=True)), lacking)
+
+
+def _shared(tables: Sequence[Predictions], names: Sequence[str]) -> tuple[list[np.ndarray], tuple[int, ...]]:
+    """Return the rows of each table whose images all have, by key, and how many each lacks; raises as `join`."""
+    keys = [arrow(stored(each, "key")) for each in tables]
+    orders = [order_of(each)[0] for each in keys]
+    ordered = [each if own is None else taken(each, own) for each, own in zip(keys, orders, strict=True)]
+    places, everywhere = common(ordered)
+    if not len(places[0]):
+        first = ", ".join(f"{name} has {key[0]}" for name, key in zip(names, keys, strict=True))
         raise ResultError(f"no image in common between {' and '.join(names)}: {first} as its first key")
-    kept = tuple(_rows(each, common) for each in tables)
-    for name, table in zip(names[1:], kept[1:], strict=True):
+    rows = [each if own is None else own[each] for each, own in zip(places, orders, strict=True)]
+    for name, table, own in zip(names[1:], tables[1:], rows[1:], strict=True):
         for label in ("foreground", "background"):
-            other = np.flatnonzero(getattr(table, label) != getattr(kept[0], label))
+            other = np.flatnonzero(getattr(table, label)[own] != getattr(tables[0], label)[rows[0]])
             if len(other):
-                raise ResultError(f"image {common[other[0]]} has another {label} in {names[0]} than in {name}")
-    everywhere = len(set[str].union(*keys))
-    return Joined(kept, tuple(everywhere - len(each) for each in tables))
+                image = keys[0][int(rows[0][other[0]])]
+                raise ResultError(f"image {image} has another {label} in {names[0]} than in {name}")
+    return rows, tuple(everywhere - len(each) for each in tables)
 
 
 def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str]) -> dict[str, Change]:
@@ -87,15 +96,19 @@ def changes(before: Predictions, after: Predictions, backgrounds: Sequence[str])
         after: predictions on the same images; their photos are the ones that intervals resample.
         backgrounds: the release's background names in label order.
     """
-    groups = by_background(after, backgrounds)
-    sample = sample_of(after, groups)
     right = [hits(each.foreground, each.prediction) for each in (before, after)]
-    found = difference_intervals(right[1].astype(np.float64) - right[0], sample)
+    return _changes(right, after, backgrounds)
+
+
+def _changes(right: list[np.ndarray], images: Predictions, backgrounds: Sequence[str]) -> dict[str, Change]:
+    groups = by_background(images, backgrounds)
+    sample = sample_of(images, groups)
+    found = difference_intervals(right[1].astype(np.int8) - right[0], sample)
     corrected = [*holm(found.p[:-1]), found.p[-1]]
     means = [[*group_means(each, groups.labels, len(groups))[0], mean(each)] for each in right]
     answer: dict[str, Change] = {}
     for place, name in enumerate([*groups.names, ALL]):
-        rows = groups.labels == place if place < len(groups) else np.ones(len(after), dtype=bool)
+        rows = groups.labels == place if place < len(groups) else np.ones(len(images), dtype=bool)
         gained, lost = (int((one & ~two)[rows].sum()) for one, two in (right[::-1], right))
         n, n_foregrounds, n_backgrounds = (
             photos_of_all(found.photos) if name == ALL else found.photos[:, place].tolist()
@@ -135,15 +148,19 @@ def comparison(first: Predictions, second: Predictions, names: Sequence[str]) ->
     if backgrounds[0] != backgrounds[1]:
         lists = "; ".join(", ".join(each) for each in backgrounds)
         raise ResultError(f"{names[0]} and {names[1]} have other backgrounds: {lists}")
-    joined = join(tables, names)
+    rows, lacking = _shared(tables, names)
+    right = [hits(each.foreground, each.prediction)[own] for each, own in zip(tables, rows, strict=True)]
+    images = take(without_answers(second), rows[1])
+    del first, second, tables, rows  # where nobody else holds them, their memory is the bootstrap's
+    release()
     return result.Comparison(
         first=facts[0].model,
         second=facts[1].model,
         datasets=(facts[0].dataset, facts[1].dataset),
-        n=len(joined.tables[0]),
-        first_lacks=joined.lacking[0],
-        second_lacks=joined.lacking[1],
-        changes=changes(joined.tables[0], joined.tables[1], backgrounds[0]),
+        n=len(images),
+        first_lacks=lacking[0],
+        second_lacks=lacking[1],
+        changes=_changes(right, images, backgrounds[0]),
     )
 
 
@@ -229,9 +246,3 @@ def chain(tables: dict[str, Predictions], backgrounds: Sequence[str], kind: str)
 def cohens_h(one: float, other: float) -> float:
     """Return the difference of two shares on the arcsine scale (Cohen, "Statistical Power Analysis", 1988, ch. 6)."""
     return float(2 * np.arcsin(np.sqrt(one)) - 2 * np.arcsin(np.sqrt(other)))
-
-
-def _rows(table: Predictions, keys: list[str]) -> Predictions:
-    names = table.key.astype(str)
-    order = np.argsort(names)
-    return take(table, order[np.searchsorted(names[order], keys)])

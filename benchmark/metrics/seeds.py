@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.metrics.compute import worst_of
 from benchmark.metrics.groups import clusters
 from benchmark.metrics.intervals import (
     RESAMPLES,
@@ -27,7 +26,7 @@ from benchmark.metrics.intervals import (
     difference_intervals,
 )
 from benchmark.metrics.statistics import doubts, effective
-from benchmark.metrics.worst_group import LEAST_IMAGES
+from benchmark.metrics.worst_group import LEAST_IMAGES, worst_of
 from benchmark.schemas.metrics import Spread, Worst
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ estimate below, where the group is chosen on other photos than it is scored on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.metrics.accuracy import group_means, mean, worst
-from benchmark.metrics.groups import clusters
+from benchmark.metrics.groups import clusters, ranks
 from benchmark.metrics.intervals import SEED, Intervals, Sample, simultaneous
+from benchmark.schemas import metrics as scores
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -38,6 +40,32 @@ def worst_interval(found: Intervals, groups: Int[np.ndarray, " g"]) -> tuple[flo
     if not len(groups):
         return float("nan"), float("nan")
     return float(found.low[groups].min()), float(simultaneous(found, groups)[1].min())
+
+
+def worst_of(
+    names: Sequence[str], right: Shaped[np.ndarray, " n"], sample: Sample, found: Intervals, least: int
+) -> scores.Worst | None:
+    """Return the worst group of those that are large enough; None where none is.
+
+    Args:
+        names: of the groups.
+        right: (n,) bool, or shares of seeds that are right.
+        sample: the images.
+        found: the groups' separate intervals.
+        least: images that a group needs.
+    """
+    groups = np.flatnonzero(found.counts[0, : len(names)] >= least)
+    lowest = worst(np.where(np.isin(np.arange(len(names)), groups), found.mean[: len(names)], np.nan))
+    if lowest is None:
+        return None
+    split = split_sample(right, sample, groups)
+    return scores.Worst(
+        name=names[lowest],
+        top1=float(found.mean[lowest]),
+        ci95=worst_interval(found, groups),
+        split_sample=split.estimate,
+        picked=float(split.picked[lowest]),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +103,7 @@ def split_sample(
     """
     kept = np.isin(sample.group, groups[groups >= 0])
     right, group = right[kept], sample.group[kept]
-    foregrounds = np.unique(sample.foreground_source[kept], return_inverse=True)[1].reshape(-1)
+    foregrounds = ranks(sample.foreground_source[kept])
     backgrounds = clusters(sample.background_source[kept], sample.background[kept])
     alone = np.bincount(backgrounds)[backgrounds] == 1
     rng, picked = np.random.default_rng(seed), np.zeros(sample.groups)

@@ -8,9 +8,8 @@ where some of that is unknown, as for predictions made elsewhere (`benchmark.dat
 `probability` or `loss`. A reader of version 1 refuses it and never misreads it.
 """
 
-import io
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmark.schemas.columns import Reader
+from benchmark.schemas.problems import KEYS, LEVELS, ROWS, WIDTHS, Problems
+from benchmark.schemas.text import Text, stored, taken
 from benchmark.schemas.versions import check
-from d3s_dataset.errors import ResultError, one_line
-from d3s_dataset.taxonomy import classes
-from d3s_dataset.utils.atomic import write_atomic
+from d3s_dataset.errors import ResultError
+from d3s_dataset.utils.atomic import replacing
 
 BEST = 5  # how many classes a row keeps
 
@@ -49,6 +50,8 @@ FACTORS = pa.schema(
 )
 OPTIONAL = {1: {"squares"}, 2: {"probability", "loss", "squares"}}  # by version, the columns that a file may lack
 _NAMES = (*SCHEMA.names, *FACTORS.names)
+_SCORES = ("probability", "loss", "squares")
+_GROUP = 1 << 20  # rows of a row group, as PyArrow has it by default
 _METADATA_KEY = b"d3s"
 _VERSION_KEY = b"d3s_schema_version"  # missing: 1
 _VERSION = 2
@@ -69,23 +72,23 @@ class Predictions:
     share of the room that its size leaves (NaN: none); `ladder` joins images that differ in `severity` alone.
     """
 
-    key: np.ndarray
+    key: Text = Text()
     foreground: np.ndarray
     background: np.ndarray
-    foreground_source: np.ndarray
-    background_source: np.ndarray
+    foreground_source: Text = Text()
+    background_source: Text = Text()
     prediction: np.ndarray
     probability: np.ndarray | None = None
     loss: np.ndarray | None = None
     squares: np.ndarray | None = None
     size: np.ndarray | None = None
     place: np.ndarray | None = None
-    ladder: np.ndarray | None = None
+    ladder: Text = Text(None)
     severity: np.ndarray | None = None
     provenance: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __len__(self) -> int:
-        return len(self.key)
+        return len(self.foreground)
 
     @property
     def whole(self) -> bool:
@@ -113,50 +116,60 @@ def at(answers: Answers, rows: np.ndarray) -> Answers:
 
 def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
     """Return some rows of predictions, in the given order: `rows` is (m,) int."""
-    columns = {name: values[rows] for name in _NAMES if (values := getattr(predictions, name)) is not None}
-    return replace(predictions, **columns)
+    columns = {name: stored(predictions, name) for name in _NAMES}
+    return replaced(predictions, **{name: taken(each, rows) for name, each in columns.items() if each is not None})
+
+
+def replaced(predictions: Predictions, **fields: Any) -> Predictions:
+    """Return predictions with other fields: as `dataclasses.replace`, but text stays as it is held."""
+    own = {name: stored(predictions, name) for name in _NAMES}
+    return Predictions(**({"provenance": predictions.provenance} | own | fields))
+
+
+def without_answers(predictions: Predictions) -> Predictions:
+    """Return the images alone, for less memory: nothing that a model said, classes (n, 0), and no keys (None)."""
+    nothing = {"prediction": np.empty((len(predictions), 0), dtype=np.int32), "key": pa.nulls(len(predictions))}
+    return replaced(predictions, **nothing, probability=None, loss=None, squares=None)
 
 
 def write(path: Path, predictions: Predictions) -> None:
     """Write predictions to a Parquet file, atomically."""
-    sink = io.BytesIO()
-    pq.write_table(_to_table(predictions), sink, compression="zstd")
-    write_atomic(path, sink.getvalue())
+    schema = _schema(predictions)
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as sink:
+        for start in range(0, max(len(predictions), 1), _GROUP):
+            sink.write_table(_to_table(predictions, schema, slice(start, start + _GROUP)), _GROUP)
 
 
-def read(path: Path) -> Predictions:
+def read(path: Path, *, ordered: bool = False, best: bool = False) -> Predictions:
     """Read predictions and check every value.
+
+    Args:
+        path: the file.
+        ordered: sort rows by key, with less memory than it takes afterwards.
+        best: keep only the best class of each row; the others, `probability`, `loss` and `squares` are checked alone.
 
     Raises:
         ResultError: no such file, no Parquet, a missing or mistyped column, or a value out of range.
     """
-    table = _open(path)
-    version = _version(path, table)
-    missing = [name for name in SCHEMA.names if name not in table.column_names and name not in OPTIONAL[version]]
+    file = Reader(path)
+    version = _version(path, file)
+    missing = [name for name in SCHEMA.names if name not in file.names and name not in OPTIONAL[version]]
     if missing:
-        has = ", ".join(table.column_names)
+        has = ", ".join(file.names)
         raise ResultError(f"{path} holds no predictions: it lacks {', '.join(missing)}; it has {has}")
-    predictions = _from_table(path, table, version)
-    problem = _problem(predictions)
-    if problem:
-        raise ResultError(f"{path}: {problem}")
-    return predictions
-
-
-def _open(path: Path) -> pa.Table:
+    problems = Problems()
+    columns = _columns(file, version, problems, ordered, best)
     try:
-        return pq.ParquetFile(path).read()
-    except FileNotFoundError:
-        raise ResultError(f"no predictions at {path}: expected the Parquet file that benchmark.run writes") from None
-    except (pa.ArrowException, OSError) as error:
-        if path.suffix == ".json":
-            other = path.with_suffix(".parquet")
-            raise ResultError(f"{path} is a JSON file: expected the predictions next to it, {other}") from None
-        raise ResultError(f"{path} cannot be read as a Parquet file of predictions: {one_line(error)}") from None
+        provenance = json.loads(file.metadata.get(_METADATA_KEY, b"{}"))
+    except (ValueError, RecursionError):
+        raise ResultError(f"{path}: its provenance (metadata {_METADATA_KEY.decode()!r}) is no JSON") from None
+    if problems.first:
+        raise ResultError(f"{path}: {problems.first}")
+    return Predictions(**columns, provenance=provenance)
 
 
-def _version(path: Path, table: pa.Table) -> int:
-    version = (table.schema.metadata or {}).get(_VERSION_KEY, b"1")
+def _version(path: Path, file: Reader) -> int:
+    version = file.metadata.get(_VERSION_KEY, b"1")
     try:
         check(int(version) if version.isdigit() else version.decode(errors="replace"), _VERSION)
     except ValueError as error:
@@ -164,98 +177,51 @@ def _version(path: Path, table: pa.Table) -> int:
     return int(version)
 
 
-def _from_table(path: Path, table: pa.Table, version: int) -> Predictions:
-    metadata = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
+def _columns(file: Reader, version: int, problems: Problems, ordered: bool, best: bool) -> dict[str, Any]:
     optional, least = OPTIONAL[version], BEST if version == 1 else 1
-    there = [each for each in SCHEMA if each.name not in optional or _is_filled(table, each.name)]
-    there += [each for each in FACTORS if _is_filled(table, each.name)]
-    columns = {each.name: _column(path, table[each.name], each, least) for each in there}
-    try:
-        provenance = json.loads(metadata)
-    except (ValueError, RecursionError):
-        raise ResultError(f"{path}: its provenance (metadata {_METADATA_KEY.decode()!r}) is no JSON") from None
-    return Predictions(**columns, provenance=provenance)
+    there = [each for each in SCHEMA if each.name not in optional or file.filled(each.name)]
+    there += [each for each in FACTORS if file.filled(each.name)]
+    columns: dict[str, Any] = {}
+    widths: dict[str, int] = {}
+    problems.see(ROWS, file.n > 0)
+    for each in there:
+        name, see, keep = each.name, problems.of(each.name), not (best and each.name in _SCORES)
+        wanted = each.with_nullable(each.nullable and name not in OPTIONAL[_VERSION])
+        if name == "key":
+            columns[name], different = file.keys(wanted, ordered)
+            problems.see(KEYS, different)
+        elif pa.types.is_string(each.type):
+            columns[name] = file.strings(wanted)
+        elif pa.types.is_list(each.type):
+            columns[name], widths[name] = file.lists(wanted, range(least, BEST + 1), see, (1 if best else BEST) * keep)
+        else:
+            columns[name] = file.numbers(wanted, see, keep)
+    problems.see(WIDTHS, len(set(widths.values())) == 1)
+    ladder, severity = columns.get("ladder"), columns.get("severity")
+    problems.see(LEVELS, (ladder is None) == (severity is None) and (ladder is None or not ladder.null_count))
+    return columns
 
 
-def _is_filled(table: pa.Table, name: str) -> bool:
-    return name in table.column_names and table[name].null_count < len(table)
+def _schema(predictions: Predictions) -> pa.Schema:
+    kept = [each for each in (*SCHEMA, *FACTORS) if stored(predictions, each.name) is not None]
+    metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
+    if not predictions.whole:
+        metadata[_VERSION_KEY] = str(_VERSION).encode()
+    return pa.schema(kept, metadata)
 
 
-def _column(path: Path, column: pa.ChunkedArray, wanted: pa.Field, least: int) -> np.ndarray:
-    try:
-        values = column.cast(wanted.type).combine_chunks()
-    except pa.ArrowException:
-        raise ResultError(f"{path}: expected {wanted.type} in column {wanted.name}, got {column.type}") from None
-    if values.null_count and (not wanted.nullable or wanted.name in OPTIONAL[_VERSION]):
-        raise ResultError(f"{path}: column {wanted.name} has {values.null_count} nulls, expected none")
-    if not isinstance(values, pa.ListArray):
-        return values.to_numpy(zero_copy_only=False)
-    widths = set(values.value_lengths().to_pylist())
-    if len(widths) > 1 or not widths <= set(range(least, BEST + 1)):
-        lists = f"lists of {BEST}" if least == BEST else f"lists of one length, 1 to {BEST},"
-        raise ResultError(f"{path}: expected {lists} in column {wanted.name}")
-    return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), *widths or [BEST])
-
-
-def _to_table(predictions: Predictions) -> pa.Table:
-    columns: list[pa.Array] = []
-    kept = [each for each in (*SCHEMA, *FACTORS) if getattr(predictions, each.name) is not None]
-    for each in kept:
-        values = getattr(predictions, each.name)
+def _to_table(predictions: Predictions, schema: pa.Schema, rows: slice) -> pa.Table:
+    columns: list[pa.Array | pa.ChunkedArray] = []
+    for each in schema:
+        values = stored(predictions, each.name)[rows]
         if pa.types.is_list(each.type):
             flat = pa.array(values.reshape(-1), type=each.type.value_type)
             offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
             columns.append(pa.ListArray.from_arrays(offsets, flat))
-        else:
+        elif isinstance(values, np.ndarray):
             unknown = np.isnan(values) if each.name == "place" else None
             columns.append(pa.array(values, type=each.type, mask=unknown))
-    metadata = {_METADATA_KEY: json.dumps(predictions.provenance, allow_nan=False).encode()}
-    if not predictions.whole:
-        metadata[_VERSION_KEY] = str(_VERSION).encode()
-    return pa.table(columns, schema=pa.schema(kept, metadata))
-
-
-def _problem(predictions: Predictions) -> str | None:
-    """Return what is wrong with the values, or None."""
-    ordered = np.sort(predictions.prediction, axis=1)
-    probability, loss = predictions.probability, predictions.loss
-    last = len(classes()) - 1
-    checks = {
-        "expected at least one row, got none": len(predictions) > 0,
-        "the same key stands in two rows": len(np.unique(predictions.key)) == len(predictions),
-        f"expected foreground labels in 0..{last}": _within(predictions.foreground, 0, last),
-        "expected background labels of 0 or more": _within(predictions.background, 0, np.inf),
-        f"expected predicted classes in 0..{last}": _within(predictions.prediction, 0, last),
-        "a row predicts the same class twice": bool((np.diff(ordered, axis=1) > 0).all()),
-        "expected as many probabilities as classes in a row":
-            probability is None or probability.shape == predictions.prediction.shape,
-        "expected probabilities in [0, 1]": _within(_or_zero(probability), 0, 1 + 1e-5),
-        "expected the best prediction first": bool((np.diff(_or_zero(probability)) <= 1e-6).all()),
-        "expected sums of squared probabilities in [0, 1]": _within(_or_zero(predictions.squares), 0, 1 + 1e-5),
-        "expected sizes in [0, 1]": _within(_or_zero(predictions.size), 0, 1 + 1e-5),
-        "expected places in [0, 1], or none": _within(_known(predictions.place), 0, 1 + 1e-5),
-        "expected levels of severity in [0, 1], and a ladder with each":
-            _within(_or_zero(predictions.severity), 0, 1 + 1e-5) and _joined(predictions),
-        "expected finite losses of 0 or more": _within(_or_zero(loss), -1e-6, float(np.finfo(np.float32).max)),
-    }  # fmt: skip
-    return next((text for text, fine in checks.items() if not fine), None)
-
-
-def _or_zero(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(0) if values is None else values
-
-
-def _known(values: np.ndarray | None) -> np.ndarray:
-    return np.zeros(0) if values is None else values[~np.isnan(values)]
-
-
-def _joined(predictions: Predictions) -> bool:
-    ladder, severity = predictions.ladder, predictions.severity
-    if ladder is None or severity is None:
-        return ladder is severity
-    return all(each is not None for each in ladder)
-
-
-def _within(values: np.ndarray, low: float, high: float) -> bool:
-    # NaN compares false, so it is out of every range.
-    return bool(((values >= low) & (values <= high)).all())
+        else:
+            whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+            columns.append(whole.cast(each.type))
+    return pa.table(columns, schema=schema)

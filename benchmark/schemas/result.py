@@ -220,13 +220,14 @@ def first_wrong(error: ValidationError) -> str:
     return f"{where[:80]}: {first['msg']}"
 
 
-def beside(path: Path, result: Result, what: str) -> Predictions:
+def beside(path: Path, result: Result, what: str, *, best: bool = False) -> Predictions:
     """Return the predictions next to a result.
 
     Args:
         path: of the result.
         result: its content.
         what: the caller that needs them, for errors.
+        best: sorted by key, and only the best class of each row (`predictions.read`).
 
     Raises:
         ResultError: none are there, or they are of another model or of other images.
@@ -234,7 +235,7 @@ def beside(path: Path, result: Result, what: str) -> Predictions:
     there = path.with_suffix(".parquet")
     if not there.is_file():
         raise ResultError(f"no predictions at {there}: {what} needs them next to {path}, as benchmark.run leaves them")
-    found = predictions_.read(there)
+    found = predictions_.read(there, ordered=best, best=best)
     facts = provenance(found.provenance, str(there))
     for name, own, other in (("model", result.model, facts.model), ("dataset", result.dataset, facts.dataset)):
         if own != other:

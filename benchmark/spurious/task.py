@@ -16,11 +16,11 @@ from benchmark.data.pairing import Pairing, from_record
 from benchmark.data.split import Split
 from benchmark.inference.evaluate import Subject
 from benchmark.inference.features import features_of
-from benchmark.metrics.groups import codes
 from benchmark.metrics.seeds import OVER
 from benchmark.models.registry import folder_of, source_of
 from benchmark.models.training_record import RECORD, record_of
 from benchmark.schemas.experiments import Correlation, Read
+from benchmark.schemas.text import codes
 from benchmark.spurious.sampling import Cells, draw, score
 from d3s_dataset.errors import ModelError, ResultError
 from d3s_dataset.utils.cli import progress

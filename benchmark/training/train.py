@@ -16,9 +16,9 @@ import numpy as np
 from benchmark.data.imagenet import Folder
 from benchmark.data.pairing import Pairing
 from benchmark.data.split import Split
-from benchmark.metrics.groups import codes
 from benchmark.models.training_record import TENSORBOARD, record_of
 from benchmark.schemas.result import make_folder
+from benchmark.schemas.text import codes
 from benchmark.training.config import Settings
 from benchmark.training.objectives.registry import OBJECTIVES, OPTIONS, check_paired
 from benchmark.training.tracking import Point, Tracked, tracked

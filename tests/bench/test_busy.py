@@ -24,11 +24,12 @@ def alone(photos, tmp_path_factory):
 
 
 @pytest.mark.parametrize("devices", [1, 2, 8])
-def test_devices_are_busy_while_rows_are_left(devices, photos, alone, tmp_path, monkeypatch):
+def test_devices_are_busy_while_rows_are_left(devices, photos, alone, tmp_path, monkeypatch, ratio):
     seconds = SLACK * devices * alone
     calls = make_on(plan_of(devices * CALLS * BATCH, SIZE, photos), devices, seconds, tmp_path, monkeypatch)
     share = busy_share(calls)
     print(f"\n{devices} devices, {CALLS} batches of {BATCH} guides of {SIZE} px each, {seconds:.2f} s per batch "
           f"({alone:.3f} s of {cores()} cores): busy {share:.1%} of the time while rows are left, "
           f"{busy_share(calls, whole=True):.1%} of the whole")  # fmt: skip
+    ratio(f"{devices} devices, busy share", share)
     assert share >= 0.95

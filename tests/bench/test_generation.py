@@ -126,7 +126,7 @@ def primitive_seconds(plan, rows, folder):
     return {name: total / len(rows) for name, total in spent.items()}
 
 
-def test_the_cpu_side(shared_data, tmp_path):
+def test_the_cpu_side(shared_data, tmp_path, ratio):
     """Guides at 512 px: wall time of two lengths, so that start-up cancels, beside the sum of the primitives' costs."""
     short, long, ratios = 400, 1600, []
     plans = {rows: plan_of(shared_data, rows) for rows in (short, long)}
@@ -145,4 +145,5 @@ def test_the_cpu_side(shared_data, tmp_path):
         print(
             f"\n{long} guides at 512 px, {cores()} cores: {parts} ms alone; {ratios[-1]:.2f} of the speed of their sum"
         )
+    ratio("guides at 512 px, speed of the sum of their parts", statistics.median(ratios))
     assert statistics.median(ratios) >= 0.8

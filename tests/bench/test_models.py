@@ -123,7 +123,7 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_over_a_release(release, name, tmp_path, monkeypatch):
+def test_a_model_over_a_release(release, name, tmp_path, monkeypatch, ratio):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # nothing compiled before
     short, long, least = MODELS[name]
     classifier = _classifier(name)
@@ -157,6 +157,9 @@ def test_a_model_over_a_release(release, name, tmp_path, monkeypatch):
     for way in ways:
         share = f"{statistics.median(floors[way]) / each[way]:6.2f}" if floors[way] else "      "
         print(f"  {way:<46} {1000 * each[way]:8.2f} ms {each[plain] / each[way]:6.2f} x {share} {first[way]:8.1f} s")
+        if floors[way]:
+            ratio(f"{name}, {way}, beside {plain}", each[plain] / each[way])
+            ratio(f"{name}, {way}, share of the floor", statistics.median(floors[way]) / each[way])
 
 
 def test_bf16_beside_fp32_with_real_weights(release, shared_data):

@@ -68,8 +68,9 @@ def test_the_bootstrap_of_a_whole_release():
 
     compare(
         "1,000 samples of 17,000 images",
+        ROUNDS,
         **{
             "a plain loop, one-number percentiles": plain,
-            "accuracy_intervals, studentised": lambda: accuracy_intervals(right, sample),
+            "ours: accuracy_intervals, studentised": lambda: accuracy_intervals(right, sample),
         },
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmark.metrics.groups import by_background, by_foreground, codes
+from benchmark.metrics.groups import by_background, by_foreground
+from benchmark.schemas.text import codes
 from d3s_dataset.errors import ResultError
 from d3s_dataset.taxonomy import background_names, classes
 
