@@ -74,6 +74,8 @@ def measure(folder: Path, content: str, rules: Rules, truth: Truth) -> Entry:
         arguments=digest(model.kwargs),
         notes=said.notes,
         paper=said.paper,
+        license=said.license,
+        lacks=None if model.elsewhere else rules.lacks(found.predictions),
         supersedes=said.supersedes,
         withdrawn=said.withdrawn,
         numbers=numbers_of(found.result, answers_digest(found.predictions)),

@@ -6,8 +6,10 @@ Both are matched photo by photo, so that a class is not over-predicted merely be
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -111,16 +113,24 @@ def stratified_p(
         marked: (s,) marked images here and there.
         size: (s,) images here and there.
     """
-    marks = marked > 0
-    # Strata of one form have one distribution: it is convolved once and raised to their number.
-    strata = np.stack([drawn[marks], marked[marks], size[marks]], axis=1)
-    forms, counts = np.unique(strata, axis=0, return_counts=True)
+    marks = np.flatnonzero(marked > 0)
+    forms = Counter(zip(drawn[marks].tolist(), marked[marks].tolist(), size[marks].tolist(), strict=True))
+    return float(min(1.0, _distribution(tuple(sorted(forms.items())))[int(won.sum()) :].sum()))
+
+
+@lru_cache(maxsize=1 << 12)
+def _distribution(forms: tuple[tuple[tuple[int, int, int], int], ...]) -> Float[np.ndarray, " m"]:
+    """Return the distribution of the marked images here, from the forms of strata and how many have each.
+
+    Strata of one form have one distribution: it is convolved once and raised to their number. Most classes are a wrong
+    answer once or twice, so few sets of forms come again and again.
+    """
     chances = np.ones(1)
-    for (here, count, whole), times in zip(forms.tolist(), counts.tolist(), strict=True):
+    for (here, count, whole), times in forms:
         every = comb(whole, here)
         ways = [comb(count, k) * comb(whole - count, here - k) / every for k in range(min(here, count) + 1)]
         chances = np.convolve(chances, _power(np.array(ways, dtype=np.float64), times))
-    return float(min(1.0, chances[int(won.sum()) :].sum()))
+    return chances
 
 
 def _power(chances: Float[np.ndarray, " k"], times: int) -> Float[np.ndarray, " m"]:
