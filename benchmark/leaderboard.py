@@ -10,7 +10,7 @@ import hashlib
 import re
 import tempfile
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,11 +18,13 @@ from pydantic import ValidationError
 from benchmark.board import rules as truth
 from benchmark.board import site
 from benchmark.board.fold import fold
+from benchmark.board.intake import SECONDS
 from benchmark.board.page import page_name, states
 from benchmark.board.reuse import Reuse
 from benchmark.board.rules import FILE_NAME, Rules, read_rules, truth_of
 from benchmark.board.schema import Board, Entry
 from benchmark.board.submission import FOLDER, PREDICTIONS
+from benchmark.board.workers import in_processes
 from benchmark.metrics.compute import result_of
 from benchmark.reports.inputs import Given
 from benchmark.reports.page import page
@@ -35,15 +37,16 @@ from benchmark.upkeep import hub as on_hub
 from benchmark.upkeep.changes import between_folders
 from benchmark.upkeep.pulls import MOST, check_pull
 from benchmark.upkeep.workflow import workflow
-from d3s_dataset.errors import ResultError
+from d3s_dataset.errors import D3SError, ResultError
 from d3s_dataset.hub.repo import Repo, connect, silence_client
 from d3s_dataset.hub.retry import PATIENCE, Patience
 from d3s_dataset.identity import file_digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
-from d3s_dataset.utils.cli import Parser, natural, record, run_command, say
+from d3s_dataset.utils.cli import Parser, cores, natural, progress, record, run_command, say
 from d3s_dataset.utils.extras import require
 
+_FEW = 8  # reports that are written before other processes have started
 _NAMED = 5  # files that disagree, named one by one
 
 
@@ -68,11 +71,9 @@ def build(root: Path, dataset: str, out: Path, rehearsal: bool = False) -> Board
     board = fold(root, rules, truth_of(dataset, rules), reuse)
     make_folder(out)
     pages = {}
-    for each in board.entries:
-        path = out / page_name(each)
-        if each.rank and not (path.is_file() and file_digest(path) == reuse.page(each.content)):
-            pages[page_name(each)] = content = _report(root, each, rules)
-            reuse.keep_page(each.content, hashlib.sha256(content).hexdigest())
+    for each, content in _reports(root, [each for each in board.entries if each.rank], rules, out, reuse):
+        pages[page_name(each)] = content
+        reuse.keep_page(each.content, hashlib.sha256(content).hexdigest())
     site.write_pages(board, pages, out)
     for name, content in site.files(board).items():
         write_atomic(out / name, content)
@@ -93,7 +94,29 @@ def _check_target(out: Path, rules: Rules) -> None:
         raise ResultError(f"{out} holds {kinds[held]}, and this is {kinds[not held]}: pass another --out")
 
 
-def _report(root: Path, entry: Entry, rules: Rules) -> bytes:
+def _reports(
+    root: Path, ranked: Sequence[Entry], rules: Rules, out: Path, reuse: Reuse
+) -> Iterator[tuple[Entry, bytes]]:
+    """Yield the reports that are not there yet; many are written in several processes."""
+    paths = [out / page_name(each) for each in ranked]
+    new = [
+        each
+        for each, path in zip(ranked, paths, strict=True)
+        if not (path.is_file() and file_digest(path) == reuse.page(each.content))
+    ]
+    if len(new) <= _FEW:
+        yield from ((each, _report(root, rules, each)) for each in new)
+        return
+    with progress(total=len(new), label="reports", unit="") as bar:
+        for index, outcome in in_processes(_report, (root, rules), new, cores(), SECONDS):
+            if not isinstance(outcome, bytes):
+                why = outcome if isinstance(outcome, D3SError) else outcome.reason
+                raise ResultError(f"the report on {new[index].id} failed: {why}")
+            bar.update()
+            yield new[index], outcome
+
+
+def _report(root: Path, rules: Rules, entry: Entry) -> bytes:
     predictions = predictions_.read(root / FOLDER / entry.id / PREDICTIONS)
     # What was measured elsewhere cannot be recomputed from predictions.
     result = result_of(predictions, entry.id).model_copy(update={"imagenet": None, "drop": None})
@@ -151,8 +174,8 @@ def parser() -> Parser:
     add("--checkpoint", type=Path, metavar="FILE", help="with --reproduce: weights, if the result was made with a file")
     add("--model", metavar="NAME", help="with --reproduce: where the weights are here, such as local-dir:FOLDER")
     add("--devices", nargs="+", metavar="D", help="with --reproduce: such as cuda:0; default: all GPUs, else the CPU")
-    add("--check-pr", metavar="N_OR_FOLDER", help="print what a pull request would do as a comment, exit 1 where it may "
-        "not be merged: its number in the repo, or the folder as it proposes it")  # fmt: skip
+    add("--check-pr", metavar="N_OR_FOLDER", help="print what a pull request would do, as a comment; exit 1 where it "
+        "may not be merged: its number in the repo, or the folder as it proposes it")  # fmt: skip
     add("--comment", action="store_true", help="with --check-pr N: also post the comment on the Hub")
     add("--health", action="store_true", help="read all entries, links and revisions anew, exit 1 where one is wrong")
     add("--workflow", action="store_true", help="print a GitHub workflow that checks, builds and looks after the board")
@@ -222,7 +245,7 @@ def _check_pull(args: Namespace, patience: Patience) -> None:
         else:
             proposed = Path(args.check_pr)
             if not proposed.is_dir():
-                raise ResultError(f"--check-pr: expected the folder that a pull request proposes, got {args.check_pr}")
+                raise ResultError(f"--check-pr: expected the folder that it proposes, got {args.check_pr}")
             made = between_folders(base, proposed)
         verdict = check_pull(base, proposed, made, rules, truth_of(args.dataset, rules), Reuse(rules), large)
     text = comment.markdown(verdict, rules)

@@ -91,11 +91,13 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     would do the same, the interval of `Excess` shows.
     """
     here, there = _photos_by_answer(pair.here, pair.photo_here), _photos_by_answer(pair.there, pair.photo_there)
-    sizes, nobody = pair.counts(), np.zeros(0, dtype=np.int64)
+    drawn, elsewhere = (each.tolist() for each in pair.counts())
+    size, nobody = [sum(each) for each in zip(drawn, elsewhere, strict=True)], np.zeros(0, dtype=np.int64)
     found: list[float] = []
     for label, photos in here.items():
-        won, other = _count(photos, pair.photos), _count(there.get(label, nobody), pair.photos)
-        found.append(stratified_p(won, sizes[0], won + other, sizes[0] + sizes[1]))
+        marked = Counter(photos.tolist())
+        marked.update(there.get(label, nobody).tolist())
+        found.append(_tail(Counter((drawn[each], marks, size[each]) for each, marks in marked.items()), len(photos)))
     return np.array(list(here), dtype=np.int64), np.array(found, dtype=np.float64)
 
 
@@ -115,7 +117,12 @@ def stratified_p(
     """
     marks = np.flatnonzero(marked > 0)
     forms = Counter(zip(drawn[marks].tolist(), marked[marks].tolist(), size[marks].tolist(), strict=True))
-    return float(min(1.0, _distribution(tuple(sorted(forms.items())))[int(won.sum()) :].sum()))
+    return _tail(forms, int(won.sum()))
+
+
+def _tail(forms: Counter[tuple[int, int, int]], won: int) -> float:
+    """Return the chance of as many marked images here, from the forms (here, marked, all) of strata that have any."""
+    return float(min(1.0, _distribution(tuple(sorted(forms.items())))[won:].sum()))
 
 
 @lru_cache(maxsize=1 << 12)

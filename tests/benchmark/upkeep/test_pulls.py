@@ -83,9 +83,7 @@ def test_a_code_span_holds_its_text(text):
 
 def test_what_is_typed_wrong_is_said_in_one_line(base, release, tmp_path):
     line = [base, "--dataset", release]
-    assert "expected the folder that a pull request" in refused(
-        leaderboard.main, *line, "--check-pr", tmp_path / "none"
-    )
+    assert "expected the folder that it proposes" in refused(leaderboard.main, *line, "--check-pr", tmp_path / "none")
     assert "--comment: expected a repo" in refused(leaderboard.main, *line, "--check-pr", base, "--comment")
     assert "expected the folder of a board or its repo" in refused(leaderboard.main, "a/b/c", "--check-pr", "1")
 
