@@ -182,6 +182,7 @@ def parser() -> Parser:
     add("--training-data", choices=choices, required=True, help="what the model saw: ImageNet only, the web, D3S")
     add("--notes", default="", help="one line on the model")
     add("--paper", metavar="ID", help="the model's paper, which the board links: arXiv:2211.10370 or doi:10.1000/182")
+    add("--license", metavar="NAME", help="licence of the weights, as the Hub names it: apache-2.0, cc-by-nc-4.0")
     add("--supersedes", metavar="ID", help="an older submission of the same model that this one replaces")
     add("--model-repo", metavar="ORG/NAME", help="also propose the score to the model's repo on the Hub")
     add("--dataset", default="d3s", metavar="DIR_OR_REPO", help="the release that the board is about")
@@ -193,7 +194,7 @@ def main(argv: Sequence[str] | None = None, patience: Patience = PATIENCE) -> No
     """Check a result, send it, print its address."""
     args = parser().parse_args(argv)
     require("score", "scipy")
-    said = description_of(args.training_data, args.notes, args.supersedes, args.paper)
+    said = description_of(args.training_data, args.notes, args.supersedes, args.paper, args.license)
     board = Path(args.repo_id) if Path(args.repo_id).is_dir() else None
     if board is None and re.fullmatch(r"[\w.-]+/[\w.-]+", args.repo_id) is None:
         raise ResultError(

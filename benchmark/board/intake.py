@@ -1,6 +1,7 @@
 """Submissions -> entries: each checked and recomputed in its own process; a crash does not end the fold."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def measure(folder: Path, content: str, rules: Rules, truth: Truth) -> Entry:
         arguments=digest(model.kwargs),
         notes=said.notes,
         paper=said.paper,
+        license=said.license,
+        lacks=None if model.elsewhere else rules.lacks(found.predictions),
         supersedes=said.supersedes,
         withdrawn=said.withdrawn,
         numbers=numbers_of(found.result, answers_digest(found.predictions)),
@@ -81,7 +84,8 @@ def measure(folder: Path, content: str, rules: Rules, truth: Truth) -> Entry:
 
 
 def _refused(folder: Path, content: str, reason: str) -> Entry:
-    shown = terminal(" ".join(reason.split()))[:_LONGEST_REASON]
+    # Where the folder lies is no fact about it: a board has the same bytes everywhere.
+    shown = terminal(" ".join(reason.replace(f"{folder}{os.sep}", "").split()))[:_LONGEST_REASON]
     return Entry(id=shown_id(folder), content=content, state="refused", reason=shown)
 
 

@@ -23,6 +23,7 @@ _IN_WORDS = {
     "reproduced": ("is ranked", "are ranked"),
     "recomputed": ("waits to be reproduced", "wait to be reproduced"),
     PREDICTIONS_ONLY: ("holds predictions only and is never ranked", "hold predictions only and are never ranked"),
+    "incomplete": ("lacks what the protocol needs", "lack what the protocol needs"),
     "not reproduced": ("was not reproduced", "were not reproduced"),
     "duplicate": ("is a duplicate", "are duplicates"),
     "superseded": ("is superseded", "are superseded"),
@@ -40,6 +41,7 @@ def values(board: Board) -> dict[str, Any]:
     return {
         "rules": rules,
         "states": states(board),
+        "power": power_line(board),
         "sections": {name: f"{title} ({ranked[name]})" for name, title in SECTIONS.items()},
         "chosen": next((name for name in SECTIONS if ranked[name]), next(iter(SECTIONS))),
         "waiting": [{"name": names[each.id], "id": each.id, "section": SECTIONS[each.section or ""],
@@ -61,6 +63,25 @@ def states(board: Board) -> str:
     parts = [f"{counts[state]} {_IN_WORDS[state][counts[state] != 1]}" for state in _IN_WORDS if counts[state]]
     total = len(board.entries)
     return f"Of {total} submission{'s' * (total != 1)}, {', '.join(parts)}." if parts else "No submissions yet."
+
+
+def power_line(board: Board) -> str:
+    """Return the sentence on the difference below which two entries share a tier; empty where none can be known."""
+    power = board.power
+    if power is None or power.detectable is None or power.discordance is None:
+        return ""
+    seen = f"{power.n:,} images show with 80 % power"
+    if not power.pairs:
+        return (
+            f"Two models less than {100 * power.detectable:.1f} points of top-1 apart usually share a tier: no smaller "
+            f"difference do {seen}, if they disagree on {percent(power.discordance)} % of them (assumed: no two ranked "
+            "models have been compared yet)."
+        )
+    return (
+        f"Two models less than {100 * power.detectable:.1f} points of top-1 apart usually share a tier: no smaller "
+        f"difference do {seen} (median of {power.pairs:,} paired test{'s' * (power.pairs != 1)}; there, exactly one of "
+        f"two models is right on {percent(power.discordance)} % of the images)."
+    )
 
 
 def _in_word(entry: Entry) -> str:
@@ -135,7 +156,19 @@ def _row(entry: Entry, name: str) -> dict[str, Any]:
     """Return what the page's script shows of an entry: shares as in the JSON, to sort by, and as text, to show."""
     row = {
         name: getattr(entry, name)
-        for name in ("id", "model", "source", "state", "reason", "section", "rank", "tier", "run_again", "notes")
+        for name in (
+            "id",
+            "model",
+            "source",
+            "state",
+            "reason",
+            "section",
+            "rank",
+            "tier",
+            "run_again",
+            "notes",
+            "license",
+        )
     }
     row |= {"name": name, "page": page_name(entry) if entry.rank else None, "numbers": None}
     # Nothing of a refused submission is linked: its name may be another's.

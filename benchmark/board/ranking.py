@@ -127,6 +127,8 @@ def _stated(
         state, reason = "superseded", f"by {heirs[entry.id]}"
     elif entry.id in copies:
         state, reason = "duplicate", f"the same answers or weights as {copies[entry.id]}"
+    elif entry.lacks:
+        state, reason = "incomplete", entry.lacks
     elif record and _counts(entry, record):
         state = "reproduced" if record.sound else "not reproduced"
         reason = f"{record.same} of {record.rows} images run again agree"

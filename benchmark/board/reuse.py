@@ -2,6 +2,8 @@
 
     CACHE/board/<digest of rules and versions>/<digest of the question>.json
 
+Another protocol asks for other entries; paired tests and reports of the same contents stay what they are.
+
 A question holds the digest of a submission's content, so a changed file is another question; a mended metric raises
 `METRICS_VERSION`, a new check `_CHECKS`, and everything is computed anew. Refusals are not kept.
 """
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.board.rules import Rules
-from benchmark.board.schema import Entry
+from benchmark.board.schema import Entry, Versus
 from benchmark.cache.blocks import load
 from benchmark.metrics.compute import METRICS_VERSION
 from benchmark.metrics.registry import versions
@@ -20,11 +22,7 @@ from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
 from d3s_dataset.utils.paths import cache_folder
 
-_CHECKS = 3  # raised when submissions are checked for more, or an entry holds more
-
-
-class _P(Strict):
-    p: float | None
+_CHECKS = 4  # raised when submissions are checked for more, or an entry holds more
 
 
 class _Page(Strict):
@@ -37,7 +35,9 @@ class Reuse:
     def __init__(self, rules: Rules, folder: Path | None = None) -> None:
         metrics = [METRICS_VERSION, versions()]
         about = {"metrics": metrics, "checks": _CHECKS, "rules": rules.model_dump(mode="json")}
-        self._folder = (folder or cache_folder()) / "board" / digest(about)
+        lasting = {**about, "rules": rules.model_dump(mode="json", exclude={"protocol_version"})}
+        place = (folder or cache_folder()) / "board"
+        self._folder, self._lasting = place / digest(about), place / digest(lasting)
 
     def entry(self, name: str, content: str) -> Entry | None:
         """Return the entry of a submission with this id and content."""
@@ -48,14 +48,13 @@ class Reuse:
         if entry.state != "refused" and entry.content:
             write_atomic(self._place("entry", entry.id, entry.content), to_json(entry))
 
-    def test(self, leader: str, other: str) -> tuple[bool, float | None]:
-        """Return whether two contents were compared before, and the p."""
-        found = load(_P, self._place("test", leader, other))
-        return found is not None, found.p if found else None
+    def test(self, leader: str, other: str) -> Versus | None:
+        """Return the comparison of two contents that was made before."""
+        return load(Versus, self._place("test", leader, other))
 
-    def keep_test(self, leader: str, other: str, p: float | None) -> None:
-        """Keep the p of two contents."""
-        write_atomic(self._place("test", leader, other), to_json(_P(p=p)))
+    def keep_test(self, other: str, versus: Versus) -> None:
+        """Keep the comparison of a content with that of a tier's first."""
+        write_atomic(self._place("test", versus.content, other), to_json(versus))
 
     def page(self, content: str) -> str | None:
         """Return the digest of the page made of a content."""
@@ -67,4 +66,5 @@ class Reuse:
         write_atomic(self._place("page", content), to_json(_Page(digest=made)))
 
     def _place(self, *question: Any) -> Path:
-        return self._folder / f"{digest(question)}.json"
+        folder = self._folder if question[0] == "entry" else self._lasting
+        return folder / f"{digest(question)}.json"

@@ -7,10 +7,10 @@ on every page. Neither takes the other's submissions, and neither is written ove
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.data.split import open_split
 from benchmark.schemas.predictions import Predictions
@@ -22,6 +22,10 @@ from d3s_dataset.schema import not_d3s
 FILE_NAME = "leaderboard.json"
 _LONGEST_KIND = 40  # characters of a stranger's text in an error
 _LABELS = ("foreground", "background", "foreground_source", "background_source")
+# Protocol version -> columns of predictions that a ranked entry must hold, beside those that every file has.
+# 1: top-1 is ranked, other metrics are shown where there are any. 2: every ranked entry has every metric of the table.
+PROTOCOLS: dict[int, tuple[str, ...]] = {1: (), 2: ("squares",)}
+NEWEST = max(PROTOCOLS)
 
 
 def _with_rehearsal(fields: dict[str, Any]) -> dict[str, Any]:
@@ -34,11 +38,16 @@ class Rules(Versioned):
     """The file `leaderboard.json`: the images that a board is about.
 
     `digest` is that of the config's shards; `repo` and `revision` locate the release on the Hub, if it is there;
-    `rehearsal` is true exactly where the images are not D3S's.
+    `rehearsal` is true exactly where the images are not D3S's. `protocol_version` (`PROTOCOLS`; version 2 of the file
+    has none: 1) is raised by the owner: every entry is then scored anew from its predictions, and what they lack of the
+    new protocol takes an entry's rank, not its place.
     """
 
-    VERSION: ClassVar[int] = 2
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_rehearsal}
+    VERSION: ClassVar[int] = 3
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {
+        1: _with_rehearsal,
+        2: lambda fields: {"protocol_version": 1, **fields},
+    }
 
     name: str
     kind: str
@@ -49,6 +58,7 @@ class Rules(Versioned):
     repo: str | None = None
     revision: str | None = None
     rehearsal: bool = False
+    protocol_version: Annotated[int, Field(ge=1, le=NEWEST)] = NEWEST
 
     @model_validator(mode="after")
     def _rehearsal_or_d3s(self) -> Self:
@@ -71,6 +81,15 @@ class Rules(Versioned):
     def title(self) -> str:
         """The headline of a board's pages."""
         return f"{self.name} rehearsal" if self.rehearsal else f"{self.name} leaderboard"
+
+    def lacks(self, predictions: Predictions) -> str | None:
+        """Return why predictions cannot be ranked under this protocol, though they are what they should be; or None."""
+        missing = [name for name in PROTOCOLS[self.protocol_version] if getattr(predictions, name) is None]
+        if not missing:
+            return None
+        return (
+            f"protocol {self.protocol_version} needs {' and '.join(missing)}, which its predictions lack: run it again"
+        )
 
     def check(self, facts: Dataset) -> None:
         """Raise ResultError where a result is on other images, or on a part of them."""

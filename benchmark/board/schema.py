@@ -18,7 +18,7 @@ from benchmark.schemas.result import Result
 from benchmark.schemas.versions import Upgrade, Versioned
 
 State = Literal[
-    "reproduced", "recomputed", "not reproduced", "duplicate", "superseded", "withdrawn", "refused"
+    "reproduced", "recomputed", "not reproduced", "incomplete", "duplicate", "superseded", "withdrawn", "refused"
 ]  # the first alone is ranked
 Section = Literal["imagenet", "web", "d3s"]
 
@@ -74,10 +74,29 @@ class Numbers(Strict):
 
 
 class Versus(Strict):
-    """The paired test against the first of a tier, whose submission has this digest; `p` is null where none exists."""
+    """The paired test against the first of a tier, whose submission has this digest; `p` is null where none exists.
+
+    `discordance` is the share of images on which exactly one of the two is right, `detectable` the smallest difference
+    of top-1 that such a pair shows with 80 % power (`benchmark.metrics.power`).
+    """
 
     content: str
     p: Number
+    discordance: Number = None
+    detectable: Number = None
+
+
+class PowerLine(Strict):
+    """Below which difference of top-1 two entries usually share a tier: the smallest that is shown with 80 % power.
+
+    The medians over the paired tests of a board, `pairs` of them; without any (0), on a board of unrelated images'
+    assumption: `discordance` as `d3s_dataset.utils.power` assumes it, of n images and their photos.
+    """
+
+    detectable: Number
+    discordance: Number
+    pairs: int
+    n: int
 
 
 class Entry(Strict):
@@ -85,7 +104,8 @@ class Entry(Strict):
 
     `model` is the displayed name and `source` where the weights come from (`submission.names`); `repo` the Hub repo,
     `arguments` the digest of the model's arguments, `run_again` on how many images the owner ran it, `sequence` the
-    record's where it was reproduced, `paper` its canonical name (`links`).
+    record's where it was reproduced, `paper` its canonical name (`links`), `license` what the submitter states, `lacks`
+    what the board's protocol needs and its predictions do not hold.
     """
 
     id: str
@@ -100,6 +120,8 @@ class Entry(Strict):
     arguments: str = ""
     notes: str = ""
     paper: str | None = None
+    license: str | None = None
+    lacks: str | None = None
     supersedes: str | None = None
     withdrawn: str | None = None
     numbers: Numbers | None = None
@@ -123,10 +145,11 @@ def _with_metrics(fields: dict[str, Any]) -> dict[str, Any]:
 class Board(Versioned):
     """The file `board.json`."""
 
-    VERSION: ClassVar[int] = 3
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_metrics, 2: lambda fields: fields}
+    VERSION: ClassVar[int] = 4
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: _with_metrics, 2: lambda fields: fields, 3: lambda fields: fields}
 
     rules: Rules
+    power: PowerLine | None = None
     entries: list[Entry]
 
 

@@ -3,7 +3,7 @@
 import html
 from pathlib import Path
 
-from benchmark.board.page import PAGES, SECTIONS, backgrounds, interval, page_name, states, values
+from benchmark.board.page import PAGES, SECTIONS, backgrounds, interval, page_name, power_line, states, values
 from benchmark.board.rules import Rules
 from benchmark.board.schema import Board, Entry, rounded, to_bytes
 from benchmark.reports.html import render
@@ -107,7 +107,8 @@ def tables(board: Board) -> str:
     where = f"{name}, config {config}, split {split}, {rules.n} images, digest {digest}"
     note = "Ranked are models that the board's owner has run again; one tier: no difference by the paired test."
     mark = f"**{escaped(rules.mark)}.**\n\n" if rules.mark else ""
-    return f"{mark}{where}. {note} {states(board)}\n\n{body}"
+    line = " ".join(filter(None, (states(board), power_line(board))))
+    return f"{mark}{where}. {note} {line}\n\n{body}"
 
 
 def write_pages(board: Board, pages: dict[str, bytes], out: Path) -> None:
@@ -134,7 +135,7 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 def _csv(board: Board) -> bytes:
     names = backgrounds(board)
     headings = ["id", "model", "section", "state", "rank", "tier", "n", "right", "top1", "low", "high", "top5", "gap"]
-    last = ["weights_from", "run_again", "rehearsal"]
+    last = ["weights_from", "run_again", "rehearsal", "license"]
     rows = [[*headings, "worst_background", *(f"top1_{name}" for name in names), *last]]
     for each in board.entries:
         if numbers := each.numbers:
@@ -142,6 +143,6 @@ def _csv(board: Board) -> bytes:
             row = [each.id, each.model, each.section, each.state, each.rank, each.tier, numbers.all.n]
             cells = [numbers.by_background[name].top1 for name in names]
             row += [numbers.all.right, *rounded(ends), numbers.worst, *rounded(cells), each.source, each.run_again]
-            row.append("yes" if board.rules.rehearsal else "no")
+            row += ["yes" if board.rules.rehearsal else "no", each.license]
             rows.append(row)
     return csv_bytes(rows)

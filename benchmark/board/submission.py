@@ -33,6 +33,14 @@ def _plain(text: str) -> str:
     return text
 
 
+def _license(text: str) -> str:
+    if not _LICENSE.fullmatch(text):
+        raise ValueError("expected the name of a licence as the Hub or SPDX has it, such as apache-2.0 or CC-BY-NC-4.0")
+    return text
+
+
+_LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", re.ASCII)
+License = Annotated[str, AfterValidator(_license)]
 Text = Annotated[str, AfterValidator(_plain)]
 
 
@@ -41,15 +49,17 @@ class Description(Versioned):
 
     `imagenet`: nothing; `web`: images or captions of the web; `d3s`: images of D3S. `supersedes` is the id of an older
     submission of the same model; `withdrawn` is the reason why this one no longer counts. `paper` is on arXiv or has a
-    DOI (`links.Paper`); version 1 has none.
+    DOI (`links.Paper`); version 1 has none. `license` is that of the weights, as the submitter states it; version 2
+    has none.
     """
 
-    VERSION: ClassVar[int] = 2
-    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields}
+    VERSION: ClassVar[int] = 3
+    UPGRADES: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: fields, 2: lambda fields: fields}
 
     training_data: Literal["imagenet", "web", "d3s"]
     notes: Text = ""
     paper: Paper | None = None
+    license: License | None = None
     supersedes: Text | None = None
     withdrawn: Text | None = None
 
@@ -64,9 +74,12 @@ class Submission:
     description: Description
 
 
-def description_of(training_data: str, notes: str, supersedes: str | None, paper: str | None = None) -> Description:
+def description_of(
+    training_data: str, notes: str, supersedes: str | None, paper: str | None = None, license: str | None = None
+) -> Description:
     """Return a description; raises ResultError where a text is too long or holds what a board does not show."""
     given = {"training_data": training_data, "notes": notes, "supersedes": supersedes, "paper": paper}
+    given |= {"license": license}
     try:
         return Description.model_validate(given)
     except ValidationError as error:

@@ -28,7 +28,7 @@ from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.identity import digest, file_digest
 
-_SMALL = 1 << 24  # bytes of a JSON file; a result of all 1000 classes has 300,000
+SMALL = 1 << 24  # bytes of a JSON file; a result of all 1000 classes has 300,000
 _TOLERANCE = 1e-6  # how far a number recomputed elsewhere may lie from the one that was sent
 _SUM = 1e-4  # how far float32 sums of probabilities may exceed 1
 _NATS = 1e-3  # how far a float32 loss may lie from the logarithm of a float32 probability, plus that share of it
@@ -126,7 +126,7 @@ def _check_files(folder: Path, rows: int) -> None:
     for name, facts in found.items():
         if not stat.S_ISREG(facts.st_mode):
             raise ResultError(f"{name} is a link or no file")
-        most = most_bytes(rows) if name == PREDICTIONS else _SMALL
+        most = most_bytes(rows) if name == PREDICTIONS else SMALL
         if facts.st_size > most:
             raise ResultError(f"{name} has {facts.st_size:,} bytes, expected at most {most:,}")
 

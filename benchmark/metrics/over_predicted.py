@@ -6,8 +6,10 @@ Both are matched photo by photo, so that a class is not over-predicted merely be
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -89,11 +91,13 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     would do the same, the interval of `Excess` shows.
     """
     here, there = _photos_by_answer(pair.here, pair.photo_here), _photos_by_answer(pair.there, pair.photo_there)
-    sizes, nobody = pair.counts(), np.zeros(0, dtype=np.int64)
+    drawn, elsewhere = (each.tolist() for each in pair.counts())
+    size, nobody = [sum(each) for each in zip(drawn, elsewhere, strict=True)], np.zeros(0, dtype=np.int64)
     found: list[float] = []
     for label, photos in here.items():
-        won, other = _count(photos, pair.photos), _count(there.get(label, nobody), pair.photos)
-        found.append(stratified_p(won, sizes[0], won + other, sizes[0] + sizes[1]))
+        marked = Counter(photos.tolist())
+        marked.update(there.get(label, nobody).tolist())
+        found.append(_tail(Counter((drawn[each], marks, size[each]) for each, marks in marked.items()), len(photos)))
     return np.array(list(here), dtype=np.int64), np.array(found, dtype=np.float64)
 
 
@@ -111,16 +115,29 @@ def stratified_p(
         marked: (s,) marked images here and there.
         size: (s,) images here and there.
     """
-    marks = marked > 0
-    # Strata of one form have one distribution: it is convolved once and raised to their number.
-    strata = np.stack([drawn[marks], marked[marks], size[marks]], axis=1)
-    forms, counts = np.unique(strata, axis=0, return_counts=True)
+    marks = np.flatnonzero(marked > 0)
+    forms = Counter(zip(drawn[marks].tolist(), marked[marks].tolist(), size[marks].tolist(), strict=True))
+    return _tail(forms, int(won.sum()))
+
+
+def _tail(forms: Counter[tuple[int, int, int]], won: int) -> float:
+    """Return the chance of as many marked images here, from the forms (here, marked, all) of strata that have any."""
+    return float(min(1.0, _distribution(tuple(sorted(forms.items())))[won:].sum()))
+
+
+@lru_cache(maxsize=1 << 12)
+def _distribution(forms: tuple[tuple[tuple[int, int, int], int], ...]) -> Float[np.ndarray, " m"]:
+    """Return the distribution of the marked images here, from the forms of strata and how many have each.
+
+    Strata of one form have one distribution: it is convolved once and raised to their number. Most classes are a wrong
+    answer once or twice, so few sets of forms come again and again.
+    """
     chances = np.ones(1)
-    for (here, count, whole), times in zip(forms.tolist(), counts.tolist(), strict=True):
+    for (here, count, whole), times in forms:
         every = comb(whole, here)
         ways = [comb(count, k) * comb(whole - count, here - k) / every for k in range(min(here, count) + 1)]
         chances = np.convolve(chances, _power(np.array(ways, dtype=np.float64), times))
-    return float(min(1.0, chances[int(won.sum()) :].sum()))
+    return chances
 
 
 def _power(chances: Float[np.ndarray, " k"], times: int) -> Float[np.ndarray, " m"]:

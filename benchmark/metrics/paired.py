@@ -15,7 +15,7 @@ import numpy as np
 from benchmark.metrics.accuracy import group_means, hits, mean
 from benchmark.metrics.compute import sample_of
 from benchmark.metrics.groups import Groups, by_background
-from benchmark.metrics.intervals import difference_intervals
+from benchmark.metrics.intervals import Differences, difference_intervals
 from benchmark.metrics.power import ALL, shown
 from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas import result
@@ -165,7 +165,13 @@ def comparison(first: Predictions, second: Predictions, names: Sequence[str]) ->
 
 
 def overall(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], images: Predictions) -> float | None:
-    """Return the two-sided p of the change of top-1 over all images; None where it is undefined.
+    """Return the two-sided p of the change of top-1 over all images; None where it is undefined (`over_all`)."""
+    p = float(over_all(before, after, images).p[-1])
+    return None if np.isnan(p) else p
+
+
+def over_all(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], images: Predictions) -> Differences:
+    """Return the changes of top-1 on each background, in label order, and over all images, last.
 
     Args:
         before: (n,) bool, right or wrong in one.
@@ -174,8 +180,7 @@ def overall(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], image
     """
     labels, codes = np.unique(images.background, return_inverse=True)
     groups = Groups(codes, tuple(map(str, labels)))
-    p = float(difference_intervals(after.astype(np.float64) - before, sample_of(images, groups)).p[-1])
-    return None if np.isnan(p) else p
+    return difference_intervals(after.astype(np.float64) - before, sample_of(images, groups))
 
 
 def steps_of(configs: Collection[str], kind: str) -> list[tuple[str, str, str]]:

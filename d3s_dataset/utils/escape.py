@@ -46,3 +46,12 @@ def csv_text(cell: str) -> str:
     """Return what a text cell was before `csv_cell` put an apostrophe in front of it."""
     bare = cell[1:]
     return bare if cell.startswith("'") and bare.lstrip(" ").startswith(_FORMULA) else cell
+
+
+def code_span(text: str) -> str:
+    """Return text as a Markdown code span on one line: nothing in it is markup, a link, HTML or somebody's name."""
+    shown = terminal(" ".join(text.split())) or " "
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    edge = " " if longest or not shown.strip() else ""
+    return f"{fence}{edge}{shown}{edge}{fence}"

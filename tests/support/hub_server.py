@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-from tests.support.hub_store import COMMIT, Blob, Commit, Refused, Repo, Store, folder_files, is_lfs
+from tests.support.hub_store import COMMIT, CREATED, Blob, Commit, Refused, Repo, Store, folder_files, is_lfs
 
 __all__ = ["COMMIT", "READER", "TOKEN", "Hub", "hub", "serve"]
 TOKEN = "hf_writerWRITERwriterWRITER"
@@ -163,7 +163,9 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "refs":
             return as_json({"branches": refs(repo.refs), "converts": [], "tags": refs(repo.tags)})
         if kind == "discussions":
-            return self.merge(repo, int(rest[1])) if rest[-1] == "merge" else as_json(discussions(repo, self.query))
+            return self.discussion(repo, rest[1:], body)
+        if kind == "commits":
+            return as_json(history(repo, revision) if self.query.get("p", "0") == "0" else [])
         if kind in ("preupload", "commit", "tag", "settings"):
             with self.hub.store.lock:
                 return getattr(self, kind)(repo, revision, body)
@@ -256,6 +258,20 @@ class Handler(BaseHTTPRequestHandler):
         told = {"success": True, "commitOid": made.oid, "commitUrl": f"{url}/commit/{made.oid}", "hookOutput": ""}
         return as_json(told | ({"pullRequestUrl": f"{url}/discussions/{number}"} if number else {}))
 
+    def discussion(self, repo: Repo, rest: list[str], body: bytes) -> Reply:
+        if not rest:
+            return as_json(discussions(repo, self.query))
+        number = int(rest[0])
+        if not 0 < number <= len(repo.pulls):
+            raise Refused(404, words="Discussion not found")
+        if rest[-1] == "merge":
+            return self.merge(repo, number)
+        if rest[-1] == "comment":
+            with self.hub.store.lock:
+                said = repo.comment(number, self.user(), json.loads(body)["comment"])
+            return as_json({"newMessage": said})
+        return as_json(details(repo, number))
+
     def merge(self, repo: Repo, number: int) -> Reply:
         self.writer()
         with self.hub.store.lock:
@@ -330,10 +346,27 @@ def tree(commit: Commit, root: str, recursive: bool) -> list[dict[str, Any]]:
     return sorted(deep, key=lambda each: each["path"])
 
 
+def history(repo: Repo, revision: str) -> list[dict[str, Any]]:
+    """Return the commits of a revision, newest first, as the Hub lists them."""
+    found, each = [], repo.at(revision)
+    while True:
+        found.append({"id": each.oid, "title": each.title, "message": "", "authors": [], "date": CREATED})
+        if each.parent is None:
+            return found
+        each = repo.at(each.parent)
+
+
+def details(repo: Repo, number: int) -> dict[str, Any]:
+    pull = repo.pulls[number - 1]
+    told = {"author": {"name": pull["author"]}, "createdAt": CREATED, "isPullRequest": True,
+            "repo": {"name": repo.name.removeprefix("models/"), "type": repo.kind}}  # fmt: skip
+    return {**pull, **told, "events": pull.get("events", []), "filesWithConflicts": [], "changes": {"base": "main"}}
+
+
 def discussions(repo: Repo, query: dict[str, str]) -> dict[str, Any]:
     found = [each for each in repo.pulls if query.get("author", each["author"]) == each["author"]]
     told = [
-        {**each, "author": {"name": each["author"]}, "createdAt": "2026-01-01T00:00:00.000Z", "isPullRequest": True,
+        {**each, "author": {"name": each["author"]}, "createdAt": CREATED, "isPullRequest": True,
          "repo": {"name": repo.name.removeprefix("models/"), "type": repo.kind}}
         for each in found
     ]  # fmt: skip

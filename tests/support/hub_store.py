@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 COMMIT = "c0ffee" * 6 + "c0ff"  # the only commit of a repo that is served from a folder
+CREATED = "2026-01-01T00:00:00.000Z"  # of everything
 ATTRIBUTES = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"
 
 
@@ -72,6 +73,25 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     pulls: list[dict[str, Any]] = field(default_factory=list)
+
+    def propose(self, files: dict[str, bytes | None], title: str = "proposed", author: str = "guest") -> int:
+        """Open a pull request that adds or changes files, or deletes them (None); return its number."""
+        base = self.at("main")
+        kept = {path: each for path, each in base.tree.items() if path not in files}
+        made = {path: blob(path, content) for path, content in files.items() if content is not None}
+        number = len(self.pulls) + 1
+        self.pulls.append({"num": number, "title": title, "author": author, "status": "open", "base": base.oid})
+        self.refs[f"refs/pr/{number}"] = base.oid
+        self.add(f"refs/pr/{number}", dict(sorted((kept | made).items())), title)
+        return number
+
+    def comment(self, number: int, author: str, text: str) -> dict[str, Any]:
+        """Add a comment to a pull request; return it as the Hub does."""
+        events = self.pulls[number - 1].setdefault("events", [])
+        data = {"edited": False, "hidden": False, "latest": {"raw": text}}
+        events.append({"id": f"{len(events):024x}", "type": "comment", "createdAt": CREATED,
+                       "author": {"name": author}, "data": data})  # fmt: skip
+        return events[-1]
 
     def at(self, revision: str) -> Commit:
         oid = self.refs.get(revision) or self.tags.get(revision) or revision

@@ -146,7 +146,7 @@ def test_what_is_unchanged_is_not_computed_again(five, release, tmp_path, monkey
     root, out = shutil.copytree(root, tmp_path / "submissions"), shutil.copytree(out, tmp_path / "board")
     calls = []
     monkeypatch.setattr(boards, "measured", lambda pending, *more: calls.extend(pending) or REAL(pending, *more))
-    monkeypatch.setattr(boards, "overall", lambda *_: pytest.fail("a test was made again"))
+    monkeypatch.setattr(boards, "over_all", lambda *_: pytest.fail("a test was made again"))
     before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     assert build(root, release, out) == board
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
