@@ -1,10 +1,13 @@
 """Rows that hold the same image are decoded and run once, and every file is that of running each row."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from benchmark.cache.blocks import Store
 from benchmark.cache.cache import Cache, Options
 from benchmark.data import distinct as module
 from benchmark.data.distinct import distinct
@@ -13,8 +16,9 @@ from benchmark.inference import evaluate
 from benchmark.inference.evaluate import Subject, answers
 from benchmark.inference.features import features_of
 from benchmark.inference.functions import answers_of
-from benchmark.inference.predict import predict
+from benchmark.inference.predict import answer, predict
 from benchmark.models.classifier import Classifier
+from benchmark.models.registry import load
 from benchmark.schemas.predictions import Answers
 
 
@@ -144,3 +148,34 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(make, small, tmp_path, kind, mo
         place.unlink()
         assert run() == whole
     assert evaluate.distinct(split, cache)[0].n == 300
+
+
+@pytest.mark.long
+def test_200_real_photos_on_ten_backgrounds_are_200_passes(photos, make, small, tmp_path, capsys):
+    """As `control_original_guides`: a tenth of the passes, and the predictions of running every row."""
+    alone = open_split(photos, "default", "validation")
+    rows = [
+        make.record(10 * i + at, content, int(alone.foreground[i]), at, foreground_source=f"foreground-{i}")
+        for i, content in enumerate(alone.images())
+        for at in range(10)
+    ]
+    release = make.write_release(tmp_path / "d3s", {"validation": rows}, kind="guides", shard_rows=2000)
+    split, options = open_split(release, "default", "validation"), Options("fp32", compile=False)
+    classifier = load(f"local-dir:{small}")
+    seen: list[int] = []
+    classifier.network.register_forward_pre_hook(lambda network, given: seen.append(len(given[0])))
+    times = [time.perf_counter()]
+    found, _ = answers(_subject(classifier), split, options, 0.0)
+    times.append(time.perf_counter())
+    assert sum(seen) == 200
+    store = Store(Answers)
+    answer(classifier, split, options, store)
+    times.append(time.perf_counter())
+    assert sum(seen) == 2200
+    distinct(split)
+    once, each_row, compared = np.diff([*times, time.perf_counter()])
+    _same(found, store.all(split.n))
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\n2,000 rows of 200 photos: {once:.1f} s, each row {each_row:.1f} s, comparing {compared:.2f} s"
+        )
