@@ -3,7 +3,7 @@
 The folder is a clone of the leaderboard's repo, or any folder with `leaderboard.json`. `--begin` writes that file,
 `--check` says whether a board is what its folder gives, `--reproduce ID` runs a submission's weights, `--into FILE`
 writes the board's table into a README or card. `--check-pr`, `--health` and `--workflow` look after it
-(`benchmark.upkeep`), a repo on the Hub in place of the folder too.
+(`benchmark.board.upkeep`), a repo on the Hub in place of the folder too.
 """
 
 import hashlib
@@ -24,6 +24,11 @@ from benchmark.board.reuse import Reuse
 from benchmark.board.rules import FILE_NAME, Rules, read_rules, truth_of
 from benchmark.board.schema import Board, Entry
 from benchmark.board.submission import FOLDER, PREDICTIONS
+from benchmark.board.upkeep import comment, health
+from benchmark.board.upkeep import hub as on_hub
+from benchmark.board.upkeep.changes import between_folders
+from benchmark.board.upkeep.pulls import MOST, check_pull
+from benchmark.board.upkeep.workflow import workflow
 from benchmark.board.workers import in_processes
 from benchmark.metrics.compute import result_of
 from benchmark.reports.inputs import Given
@@ -32,11 +37,6 @@ from benchmark.reports.sections import Measured
 from benchmark.reports.text import name_images
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas.result import first_wrong, make_folder
-from benchmark.upkeep import comment, health
-from benchmark.upkeep import hub as on_hub
-from benchmark.upkeep.changes import between_folders
-from benchmark.upkeep.pulls import MOST, check_pull
-from benchmark.upkeep.workflow import workflow
 from d3s_dataset.errors import D3SError, ResultError
 from d3s_dataset.hub.repo import Repo, connect, silence_client
 from d3s_dataset.hub.retry import PATIENCE, Patience

@@ -140,8 +140,14 @@ OBEYED = {
     (
         "benchmark.submit",
         "FILE --repo-id a/b --training-data web",
-    ): "--notes --paper --supersedes --model-repo --dataset --dry-run",
-    ("benchmark.leaderboard", "DIR"): f"{BOARD} --eval-yaml --check --reproduce --begin --rehearsal",
+    ): "--notes --paper --license --supersedes --model-repo --dataset --dry-run",
+    (
+        "benchmark.leaderboard",
+        "DIR",
+    ): f"{BOARD} --eval-yaml --check --reproduce --begin --rehearsal --check-pr --health --workflow",
+    ("benchmark.leaderboard", "DIR --check-pr 3"): "--dataset --rehearsal --comment",
+    ("benchmark.leaderboard", "DIR --health"): "--out --dataset --rehearsal",
+    ("benchmark.leaderboard", "DIR --workflow"): "--dataset --rehearsal",
     (
         "benchmark.leaderboard",
         "DIR --reproduce ID",

@@ -82,8 +82,9 @@ def power_line(entries: Sequence[Entry], truth: Truth) -> PowerLine:
             float(np.median([getattr(each, name) for each in tested])) for name in ("detectable", "discordance")
         )
     else:
-        sizes = [_effective(each) for each in (truth.foreground_source, truth.background_source)]
-        photos = Photos(len(truth), *sizes, max(1, int(np.ceil(min(sizes))) - 1))
+        foregrounds, backgrounds = _effective(truth.foreground_source), _effective(truth.background_source)
+        freedom = max(1, int(np.ceil(min(foregrounds, backgrounds))) - 1)
+        photos = Photos(len(truth), foregrounds, backgrounds, freedom)
         found, discordance = photos.detectable(), DISCORDANCE
     return PowerLine(detectable=_rounded(found), discordance=_rounded(discordance), pairs=len(tested), n=len(truth))
 

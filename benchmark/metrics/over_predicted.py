@@ -91,12 +91,13 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     would do the same, the interval of `Excess` shows.
     """
     here, there = _photos_by_answer(pair.here, pair.photo_here), _photos_by_answer(pair.there, pair.photo_there)
-    drawn, elsewhere = (each.tolist() for each in pair.counts())
-    size, nobody = [sum(each) for each in zip(drawn, elsewhere, strict=True)], np.zeros(0, dtype=np.int64)
+    counts, nobody = pair.counts(), np.zeros(0, dtype=np.int64)
+    drawn: list[int] = counts[0].tolist()
+    size: list[int] = (counts[0] + counts[1]).tolist()
     found: list[float] = []
     for label, photos in here.items():
-        marked = Counter(photos.tolist())
-        marked.update(there.get(label, nobody).tolist())
+        both: list[int] = [*photos.tolist(), *there.get(label, nobody).tolist()]
+        marked = Counter(both)
         found.append(_tail(Counter((drawn[each], marks, size[each]) for each, marks in marked.items()), len(photos)))
     return np.array(list(here), dtype=np.int64), np.array(found, dtype=np.float64)
 

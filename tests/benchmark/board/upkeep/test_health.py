@@ -12,10 +12,10 @@ from benchmark.board.page import page_name
 from benchmark.board.ranking import REPRODUCED
 from benchmark.board.rules import read_rules, truth_of
 from benchmark.board.submission import DESCRIPTION, FOLDER
-from benchmark.upkeep import health as looks
+from benchmark.board.upkeep import health as looks
 from d3s_dataset.utils.atomic import write_atomic
 from tests.benchmark.board.conftest import refused
-from tests.benchmark.upkeep.conftest import edit
+from tests.benchmark.board.upkeep.conftest import edit
 from tests.support.hub_server import hub
 
 

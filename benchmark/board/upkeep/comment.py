@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from benchmark.board.page import SECTIONS, interval
 from benchmark.board.rules import Rules
 from benchmark.board.schema import Entry
+from benchmark.board.upkeep.pulls import Finding, Older, Verdict
 from benchmark.reports.text import percent
-from benchmark.upkeep.pulls import Finding, Older, Verdict
 from d3s_dataset.utils.escape import code_span
 from d3s_dataset.utils.escape import markdown as escaped
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmark.board.submission import DESCRIPTION, FOLDER, PREDICTIONS, RESULT
-from tests.benchmark.upkeep.conftest import edit
+from tests.benchmark.board.upkeep.conftest import edit
 
 Change = Callable[[Path, SimpleNamespace], None]  # of a copy of the board's folder, with the fresh submissions
 

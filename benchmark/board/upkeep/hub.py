@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmark.board.safe_read import most_bytes
 from benchmark.board.submission import FILES, FOLDER, PREDICTIONS
+from benchmark.board.upkeep.changes import Changes, between_commits
 from benchmark.board.validation import SMALL
-from benchmark.upkeep.changes import Changes, between_commits
 from d3s_dataset.errors import HubError
 from d3s_dataset.hub.repo import MAIN, Remote, Repo
 from d3s_dataset.utils.paths import cache_folder

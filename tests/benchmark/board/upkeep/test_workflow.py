@@ -11,10 +11,10 @@ import yaml
 
 from benchmark import leaderboard
 from benchmark.board.submission import FOLDER
-from benchmark.upkeep.workflow import workflow
+from benchmark.board.upkeep.workflow import workflow
 from d3s_dataset.errors import ResultError
 from tests.benchmark.board.conftest import refused
-from tests.benchmark.upkeep.proposals import PROPOSALS, tree
+from tests.benchmark.board.upkeep.proposals import PROPOSALS, tree
 from tests.conftest import ROOT
 
 

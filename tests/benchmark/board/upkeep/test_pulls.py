@@ -12,12 +12,12 @@ import pytest
 from benchmark import leaderboard
 from benchmark.board.rules import read_rules, truth_of
 from benchmark.board.submission import FOLDER
-from benchmark.upkeep.changes import Changes, between_folders, id_in
-from benchmark.upkeep.comment import markdown
-from benchmark.upkeep.pulls import check_pull
+from benchmark.board.upkeep.changes import Changes, between_folders, id_in
+from benchmark.board.upkeep.comment import markdown
+from benchmark.board.upkeep.pulls import check_pull
 from d3s_dataset.utils.escape import code_span
 from tests.benchmark.board.conftest import refused
-from tests.benchmark.upkeep.proposals import EVIL, PROPOSALS, difference
+from tests.benchmark.board.upkeep.proposals import EVIL, PROPOSALS, difference
 from tests.conftest import ROOT
 from tests.support.hub_server import READER, TOKEN, hub
 from tests.support.hub_store import folder_files

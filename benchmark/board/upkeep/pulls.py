@@ -17,12 +17,12 @@ from benchmark.board.rules import Rules, Truth
 from benchmark.board.safe_read import bounded_memory
 from benchmark.board.schema import Entry
 from benchmark.board.submission import DESCRIPTION, FOLDER, PREDICTIONS
+from benchmark.board.upkeep.changes import Changes
 from benchmark.board.workers import in_processes
 from benchmark.metrics.paired import changes, join
 from benchmark.metrics.power import ALL
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas.metrics import Number, Strict
-from benchmark.upkeep.changes import Changes
 from d3s_dataset.utils.escape import terminal
 
 MOST = 20  # submissions of one pull request
@@ -46,7 +46,7 @@ class Older(Strict):
 
 
 class Verdict(Strict):
-    """Whether a pull request may be merged (no faults), why not, and what its entries would be on the board."""
+    """Verdict on a pull request: its faults (none: it may be merged), remarks, and what its entries would be."""
 
     faults: list[Finding]
     remarks: list[Finding]
@@ -183,5 +183,5 @@ def _difference(pair: tuple[str, str, Path, Path]) -> tuple[str, Older]:
     with bounded_memory():
         tables = [predictions_.read(each / PREDICTIONS) for each in folders]
         joined: Any = join(tables, ["the older entry", "the newer"])
-        found = changes(*joined.tables, tables[0].provenance["dataset"]["backgrounds"])[ALL]
+        found = changes(joined.tables[0], joined.tables[1], tables[0].provenance["dataset"]["backgrounds"])[ALL]
     return name, Older(id=older, change=found.change, ci95=found.ci95, p=found.p)
