@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from benchmark.metrics.accuracy import consistency, error_ratio, gap, group_means, hits, mean, reweighted
 from benchmark.metrics.factors import Failures, binned, by_level, failures, ladders
@@ -18,7 +19,7 @@ from benchmark.metrics.statistics import LEVEL, doubts, photos_of_all
 from benchmark.metrics.worst_group import LEAST_IMAGES, SPLITS, worst_of
 from benchmark.schemas import metrics as scores
 from benchmark.schemas import result
-from benchmark.schemas.predictions import BEST, Predictions, take, without_answers
+from benchmark.schemas.predictions import BEST, Predictions, replaced, take, without_answers
 from benchmark.schemas.text import codes, order_of, release, stored
 from d3s_dataset.errors import ResultError
 
@@ -61,14 +62,18 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     Raises:
         ResultError: a background label without a name.
     """
-    return _metrics(_answered(predictions, backgrounds), fine)
+    return _metrics(_answered(_in_order(predictions), backgrounds), fine)
+
+
+def _in_order(predictions: Predictions) -> Predictions:
+    """Return predictions sorted by key, without keys."""
+    # Sums of floats depend on the order of rows; a result must not.
+    order, _ = order_of(stored(predictions, "key"))
+    keyless = replaced(predictions, key=pa.nulls(len(predictions)))
+    return keyless if order is None else take(keyless, order)
 
 
 def _answered(predictions: Predictions, backgrounds: Sequence[str]) -> _Answered:
-    # Sums of floats depend on the order of rows; a result must not.
-    order, _ = order_of(stored(predictions, "key"))
-    if order is not None:
-        predictions = take(predictions, order)
     groups = by_background(predictions, backgrounds)
     return _Answered(
         images=without_answers(predictions),
@@ -119,7 +124,7 @@ def _top5(predictions: Predictions) -> np.ndarray:
 def sample_of(predictions: Predictions, groups: Groups) -> Sample:
     """Return the photos that images share, with the mean over all grouped images as the one mix."""
     sizes = np.bincount(groups.labels[groups.labels >= 0], minlength=len(groups))
-    photos = (_codes(predictions, name) for name in ("foreground_source", "background_source"))
+    photos = _codes(predictions, "foreground_source"), _codes(predictions, "background_source")
     return Sample(*photos, predictions.background, groups.labels, len(groups), sizes[None].astype(np.float64))
 
 
@@ -141,6 +146,7 @@ def result_of(predictions: Predictions, where: str, *, fine: bool = True) -> res
     facts = result.provenance(predictions.provenance, where)
     if len(predictions) != facts.dataset.n:
         raise ResultError(f"{where}: expected {facts.dataset.n} rows, the images that it is of, got {len(predictions)}")
+    predictions = _in_order(predictions)
     said = _answered(predictions, facts.dataset.backgrounds)
     del predictions  # where nobody else holds them, their memory is the bootstrap's
     release()

@@ -21,7 +21,7 @@ from benchmark.metrics.statistics import doubts, holm, photos_of_all
 from benchmark.schemas import result
 from benchmark.schemas.metrics import Change
 from benchmark.schemas.predictions import Predictions, take, without_answers
-from benchmark.schemas.text import arrow, common, order_of, release, stored, taken
+from benchmark.schemas.text import common, in_order, release, stored
 from d3s_dataset.errors import ResultError
 
 if TYPE_CHECKING:
@@ -69,10 +69,9 @@ def join(tables: Sequence[Predictions], names: Sequence[str]) -> Joined:
 
 def _shared(tables: Sequence[Predictions], names: Sequence[str]) -> tuple[list[np.ndarray], tuple[int, ...]]:
     """Return the rows of each table whose images all have, by key, and how many each lacks; raises as `join`."""
-    keys = [arrow(stored(each, "key")) for each in tables]
-    orders = [order_of(each)[0] for each in keys]
-    ordered = [each if own is None else taken(each, own) for each, own in zip(keys, orders, strict=True)]
-    places, everywhere = common(ordered)
+    found = [in_order(stored(each, "key")) for each in tables]
+    orders, keys = [order for order, _ in found], [key for _, key in found]
+    places, everywhere = common(keys)
     if not len(places[0]):
         first = ", ".join(f"{name} has {key[0]}" for name, key in zip(names, keys, strict=True))
         raise ResultError(f"no image in common between {' and '.join(names)}: {first} as its first key")
@@ -81,7 +80,7 @@ def _shared(tables: Sequence[Predictions], names: Sequence[str]) -> tuple[list[n
         for label in ("foreground", "background"):
             other = np.flatnonzero(getattr(table, label)[own] != getattr(tables[0], label)[rows[0]])
             if len(other):
-                image = keys[0][int(rows[0][other[0]])]
+                image = keys[0][int(places[0][other[0]])]
                 raise ResultError(f"image {image} has another {label} in {names[0]} than in {name}")
     return rows, tuple(everywhere - len(each) for each in tables)
 

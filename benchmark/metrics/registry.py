@@ -20,7 +20,8 @@ class Metric:
 
     Attributes:
         heading: of its column, with its unit unless it is a share.
-        compute: (predictions, (n,) int group of each image in 0..count-1, count) to (count,) float64.
+        compute: (predictions, (n,) int group of each image in 0..count-1, count) to (count,) float64. Rows are
+            sorted by key, and keys themselves (a third of the memory) are None.
         version: raised when the same predictions give another number: boards then compute it anew.
         percent: whether it is a share, which tables show in percent; else a number, shown with two decimals.
         terminal: whether the table on a terminal has a column of it; reports and boards always do.

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.schemas.text import arrow, order_of, release
+from benchmark.schemas.text import in_order, joined, release, rises
 from d3s_dataset.errors import ResultError, one_line
 
 _PIECE = 1 << 17  # rows
@@ -41,16 +41,14 @@ class Reader:
         self.metadata: dict[bytes, bytes] = self._file.schema_arrow.metadata or {}
         self.n: int = self._file.metadata.num_rows
 
-    def keys(self, wanted: pa.Field, ordered: bool) -> tuple[pa.ChunkedArray, bool]:
+    def keys(self, wanted: pa.Field, ordered: bool) -> tuple[pa.Array | pa.ChunkedArray, bool]:
         """Return strings of which each stands once, and whether that is so; `ordered` sorts them and what follows."""
-        pieces = [arrow(piece) for piece in self._pieces(wanted)]
-        values = pa.chunked_array(pieces, pa.large_string())
-        order, different = order_of(values)
+        values = joined(list(self._pieces(wanted)))
+        order, sorted_ = in_order(values)
         if ordered and order is not None:
-            values = values.take(pa.array(order))
             self.place = np.empty(self.n, dtype=np.int32 if self.n < 1 << 31 else np.int64)
             self.place[order] = np.arange(self.n, dtype=self.place.dtype)
-        return values, different
+        return sorted_ if ordered else values, rises(sorted_)
 
     def strings(self, wanted: pa.Field) -> pa.DictionaryArray:
         """Return strings that stand in many rows, as codes of a dictionary."""
@@ -64,14 +62,16 @@ class Reader:
         indices = pa.array(codes, mask=unknown) if unknown.any() else pa.array(codes)
         return pa.DictionaryArray.from_arrays(indices, dictionary)
 
-    def numbers(self, wanted: pa.Field, check: Check, keep: bool = True) -> np.ndarray | None:
-        """Return numbers, (n,), of which `check` sees each piece; `keep` False: None."""
+    def numbers(self, wanted: pa.Field, check: Check, keep: bool = True, short: bool = False) -> np.ndarray | None:
+        """Return numbers, (n,), of which `check` sees each piece; None without `keep`; `short`: in 16 bits."""
         answer = np.empty(self.n, dtype=wanted.type.to_pandas_dtype()) if keep else None
         for start, piece in _starts(self._pieces(wanted)):
             values = piece.to_numpy(zero_copy_only=False)
             check(values)
             if answer is not None:
                 self._put(answer, start, values)
+        if short and answer is not None and answer.max(initial=0) < 1 << 15:
+            return answer.astype(np.int16)
         return answer
 
     def lists(self, wanted: pa.Field, lengths: range, check: Check, keep: int) -> tuple[np.ndarray | None, int]:
@@ -89,7 +89,7 @@ class Reader:
                 answer = np.empty((self.n, min(keep, length)), dtype=values.dtype) if answer is None else answer
                 self._put(answer, start, values[:, :keep])
         if keep and answer is None:
-            answer = np.empty((0, length), dtype=wanted.type.value_type.to_pandas_dtype())
+            answer = np.empty((0, length))
         return answer, length
 
     def filled(self, name: str) -> bool:

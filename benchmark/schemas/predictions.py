@@ -50,6 +50,7 @@ FACTORS = pa.schema(
 )
 OPTIONAL = {1: {"squares"}, 2: {"probability", "loss", "squares"}}  # by version, the columns that a file may lack
 _NAMES = (*SCHEMA.names, *FACTORS.names)
+_LABELS = ("foreground", "background")
 _SCORES = ("probability", "loss", "squares")
 _GROUP = 1 << 20  # rows of a row group, as PyArrow has it by default
 _METADATA_KEY = b"d3s"
@@ -122,14 +123,16 @@ def take(predictions: Predictions, rows: np.ndarray) -> Predictions:
 
 def replaced(predictions: Predictions, **fields: Any) -> Predictions:
     """Return predictions with other fields: as `dataclasses.replace`, but text stays as it is held."""
-    own = {name: stored(predictions, name) for name in _NAMES}
-    return Predictions(**({"provenance": predictions.provenance} | own | fields))
+    own: dict[str, Any] = {name: stored(predictions, name) for name in _NAMES}
+    own["provenance"] = predictions.provenance
+    return Predictions(**own | fields)
 
 
 def without_answers(predictions: Predictions) -> Predictions:
     """Return the images alone, for less memory: nothing that a model said, classes (n, 0), and no keys (None)."""
-    nothing = {"prediction": np.empty((len(predictions), 0), dtype=np.int32), "key": pa.nulls(len(predictions))}
-    return replaced(predictions, **nothing, probability=None, loss=None, squares=None)
+    n = len(predictions)
+    nothing = dict.fromkeys(_SCORES) | {"prediction": np.empty((n, 0), dtype=np.int32), "key": pa.nulls(n)}
+    return replaced(predictions, **nothing)
 
 
 def write(path: Path, predictions: Predictions) -> None:
@@ -146,7 +149,8 @@ def read(path: Path, *, ordered: bool = False, best: bool = False) -> Prediction
     Args:
         path: the file.
         ordered: sort rows by key, with less memory than it takes afterwards.
-        best: keep only the best class of each row; the others, `probability`, `loss` and `squares` are checked alone.
+        best: keep only the best class of each row, and labels in 16 bits; the others, `probability`, `loss` and
+            `squares` are checked alone.
 
     Raises:
         ResultError: no such file, no Parquet, a missing or mistyped column, or a value out of range.
@@ -195,7 +199,7 @@ def _columns(file: Reader, version: int, problems: Problems, ordered: bool, best
         elif pa.types.is_list(each.type):
             columns[name], widths[name] = file.lists(wanted, range(least, BEST + 1), see, (1 if best else BEST) * keep)
         else:
-            columns[name] = file.numbers(wanted, see, keep)
+            columns[name] = file.numbers(wanted, see, keep, best and name in _LABELS)
     problems.see(WIDTHS, len(set(widths.values())) == 1)
     ladder, severity = columns.get("ladder"), columns.get("severity")
     problems.see(LEVELS, (ladder is None) == (severity is None) and (ladder is None or not ladder.null_count))
@@ -218,10 +222,10 @@ def _to_table(predictions: Predictions, schema: pa.Schema, rows: slice) -> pa.Ta
             flat = pa.array(values.reshape(-1), type=each.type.value_type)
             offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1]))
             columns.append(pa.ListArray.from_arrays(offsets, flat))
-        elif isinstance(values, np.ndarray):
-            unknown = np.isnan(values) if each.name == "place" else None
-            columns.append(pa.array(values, type=each.type, mask=unknown))
-        else:
+        elif isinstance(values, pa.Array | pa.ChunkedArray):
             whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
             columns.append(whole.cast(each.type))
+        else:
+            unknown = np.isnan(values) if each.name == "place" else None
+            columns.append(pa.array(values, type=each.type, mask=unknown))
     return pa.table(columns, schema=schema)

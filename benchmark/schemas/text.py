@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Strings = np.ndarray | pa.Array | pa.ChunkedArray  # NumPy's hold Python's strings, None where there is none
 _STEP = 1 << 17  # keys that are joined at a time
+_ADDRESSED = (1 << 31) - 1  # bytes
 
 
 class Text:
@@ -55,16 +56,24 @@ def stored(instance: object, name: str) -> Any:
     return vars(instance)[name]
 
 
-def taken(values: Any, rows: np.ndarray) -> Any:
+def taken(values: Any, rows: np.ndarray[Any, Any]) -> Any:
     """Return some rows of a column, however it is held: `rows` is (m,) int."""
-    return values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.take(pa.array(rows))
+    return values[rows]
 
 
-def arrow(values: Strings) -> pa.Array | pa.ChunkedArray:
-    """Return strings as Arrow holds them, in any number: 2^31 bytes are no limit."""
+def joined(pieces: Sequence[pa.Array]) -> pa.Array:
+    """Return strings in one array: of 64-bit offsets only where 32 bits cannot address them."""
+    size = sum(each.nbytes for each in pieces)
+    kind = pa.string() if size < _ADDRESSED else pa.large_string()
+    return pa.concat_arrays([each.cast(kind) for each in pieces]) if pieces else pa.array([], kind)
+
+
+def _arrow(values: Strings) -> pa.Array:
     if isinstance(values, np.ndarray):
-        return pa.array(values.tolist(), pa.large_string())
-    return values if values.type == pa.large_string() else values.cast(pa.large_string())
+        return joined([pa.array(values.tolist(), pa.large_string())])
+    return joined(values.chunks) if isinstance(values, pa.ChunkedArray) else values
 
 
 def release() -> None:
@@ -96,14 +105,22 @@ def codes(values: Strings) -> Int[np.ndarray, " n"]:
 
 def order_of(keys: Strings) -> tuple[np.ndarray | None, bool]:
     """Return the (n,) rows in sorted order, None where they stand so already; and whether all keys are different."""
-    values = arrow(keys)
-    if _rises(values):
-        return None, True
-    order = pc.sort_indices(values)
-    return np.asarray(order), _rises(values.take(order))
+    order, values = in_order(keys)
+    return order, rises(values)
 
 
-def _rises(values: pa.Array | pa.ChunkedArray) -> bool:
+def in_order(keys: Strings) -> tuple[np.ndarray | None, pa.ChunkedArray]:
+    """Return the (n,) rows in sorted order, None where they stand so already; and the keys in that order."""
+    values = _arrow(keys)
+    if rises(values):
+        return None, pa.chunked_array([values])
+    order = np.asarray(pc.sort_indices(values))
+    # Piece by piece: at once, the answer would be built with as much room again.
+    pieces = [values.take(pa.array(order[start : start + _STEP])) for start in range(0, len(order), _STEP)]
+    return order, pa.chunked_array(pieces)
+
+
+def rises(values: pa.Array | pa.ChunkedArray) -> bool:
     """Return whether each value is above the one before."""
     for start in range(0, len(values) - 1, _STEP):
         stop = min(start + _STEP, len(values) - 1)
@@ -126,7 +143,9 @@ def common(keys: Sequence[Strings]) -> tuple[list[np.ndarray], int]:
     Returns:
         The rows in each of the keys that all have, (m,) in sorted order; how many keys there are in all.
     """
-    columns = [arrow(each) for each in keys]
+    columns = [each if isinstance(each, pa.ChunkedArray) else _arrow(each) for each in keys]
+    if len({each.type for each in columns}) > 1:
+        columns = [each.cast(pa.large_string()) for each in columns]
     if all(each.equals(columns[0]) for each in columns[1:]):
         return [np.arange(len(columns[0])) for _ in columns], len(columns[0])
     found: list[list[np.ndarray]] = [[] for _ in columns]

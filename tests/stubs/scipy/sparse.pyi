@@ -3,7 +3,14 @@
 import numpy as np
 
 class csr_array:
-    def __init__(self, arg1: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]], shape: tuple[int, int]) -> None: ...
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    def __init__(
+        self,
+        arg1: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | tuple[np.ndarray, np.ndarray, np.ndarray],
+        shape: tuple[int, int],
+    ) -> None: ...
     @property
     def T(self) -> csr_array: ...
     def __matmul__(self, other: np.ndarray, /) -> np.ndarray: ...
