@@ -9,7 +9,7 @@ where some of that is unknown, as for predictions made elsewhere (`benchmark.dat
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
