@@ -120,7 +120,7 @@ def _area(confidence: np.ndarray, right: np.ndarray) -> float:
     np.not_equal(falling[1:], falling[:-1], out=first[1:])
     start = np.flatnonzero(first)
     wrong, sizes = np.add.reduceat(~right[order], start, dtype=np.int64), np.diff(start, append=len(order))
-    del order, falling
+    del order, falling, first, start
     # Within a run of equal confidences each place holds the run's mean error.
     answered = np.repeat(wrong / sizes, sizes)
     np.cumsum(answered, out=answered)

@@ -111,9 +111,10 @@ def order_of(keys: Strings) -> tuple[np.ndarray | None, bool]:
 
 def in_order(keys: Strings) -> tuple[np.ndarray | None, pa.ChunkedArray]:
     """Return the (n,) rows in sorted order, None where they stand so already; and the keys in that order."""
-    values = _arrow(keys)
+    values = keys if isinstance(keys, pa.ChunkedArray) else _arrow(keys)
     if rises(values):
-        return None, pa.chunked_array([values])
+        return None, values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    values = _arrow(values)
     order = np.asarray(pc.sort_indices(values))
     # Piece by piece: at once, the answer would be built with as much room again.
     pieces = [values.take(pa.array(order[start : start + _STEP])) for start in range(0, len(order), _STEP)]
