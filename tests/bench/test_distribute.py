@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.support.evaluations import same_files
 
 pytestmark = [pytest.mark.bench, pytest.mark.filterwarnings("ignore")]
-SCALE = 0.06
+SCALE = 0.03
 NAMES = ("resnet18", "resnet26", "mobilenetv2_100", "mobilenetv3_large_100", "regnety_002", "ghostnet_100",
          "mnasnet_100", "efficientnet_lite0")  # fmt: skip
 
