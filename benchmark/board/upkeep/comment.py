@@ -64,4 +64,4 @@ def _change(name: str, older: Older) -> str:
     told = "-" if None in ends else f"{ends[0]:+.1f} to {ends[1]:+.1f}"
     change = "-" if older.change is None else f"{100 * older.change:+.1f}"
     p = "" if older.p is None else f", p = {older.p:.2g}"
-    return f"- {code_span(name)}: {change} points of top-1 than {code_span(older.id)} (95 % interval {told}{p})"
+    return f"- {code_span(name)}: {change} points of top-1 against {code_span(older.id)} (95 % interval {told}{p})"
