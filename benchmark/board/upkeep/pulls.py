@@ -18,7 +18,7 @@ from benchmark.board.safe_read import bounded_memory
 from benchmark.board.schema import Entry
 from benchmark.board.submission import DESCRIPTION, FOLDER, PREDICTIONS
 from benchmark.board.upkeep.changes import Changes
-from benchmark.board.workers import in_processes
+from benchmark.board.workers import Lost, in_processes
 from benchmark.metrics.paired import changes, join
 from benchmark.metrics.power import ALL
 from benchmark.schemas import predictions as predictions_
@@ -100,8 +100,8 @@ def check_pull(
     for each in entries:
         faults += [Finding(id=each.id, text=_shown(text)) for text in _faults(each, names)]
         remarks += [Finding(id=each.id, text=_shown(text)) for text in _remarks(each, made, known, names)]
-    sound = [each for each in entries if each.numbers]
-    return Verdict(faults=faults, remarks=remarks, entries=entries, older=_older(base, proposed, sound, known, made))
+    older, failed = _older(base, proposed, [each for each in entries if each.numbers], known, made)
+    return Verdict(faults=faults, remarks=[*remarks, *failed], entries=entries, older=older)
 
 
 def _shown(text: str) -> str:
@@ -152,18 +152,23 @@ def _remarks(entry: Entry, made: Changes, known: Sequence[Entry], names: set[str
 
 def _older(
     base: Path, proposed: Path, entries: Sequence[Entry], known: Sequence[Entry], made: Changes
-) -> dict[str, Older]:
-    """Return the differences to the same model's older entries, by id of the newer."""
+) -> tuple[dict[str, Older], list[Finding]]:
+    """Return the differences to the same model's older entries, by id of the newer, and why others have none."""
     pairs = []
     for each in entries:
         before = _before(base, each, known, made)
         if before:
             pairs.append((each.id, before, base / FOLDER / before, proposed / FOLDER / each.id))
     found: dict[str, Older] = {}
-    for _, outcome in in_processes(_difference, (), pairs, 1, SECONDS) if pairs else ():
-        if isinstance(outcome, tuple):
-            found[outcome[0]] = outcome[1]
-    return dict(sorted(found.items()))
+    failed: list[Finding] = []
+    for index, outcome in in_processes(_difference, (), pairs, 1, SECONDS) if pairs else ():
+        name, before, *_ = pairs[index]
+        if isinstance(outcome, Older):
+            found[name] = outcome
+        else:
+            why = outcome.reason if isinstance(outcome, Lost) else outcome
+            failed.append(Finding(id=name, text=_shown(f"could not be compared with {before}: {why}")))
+    return dict(sorted(found.items())), failed
 
 
 def _before(base: Path, entry: Entry, known: Sequence[Entry], made: Changes) -> str | None:
@@ -177,11 +182,11 @@ def _before(base: Path, entry: Entry, known: Sequence[Entry], made: Changes) -> 
     return (named or [each.id for each in same] or [None])[-1]
 
 
-def _difference(pair: tuple[str, str, Path, Path]) -> tuple[str, Older]:
+def _difference(pair: tuple[str, str, Path, Path]) -> Older:
     """Compare an entry with its older one; in another process."""
-    name, older, *folders = pair
+    _, older, *folders = pair
     with bounded_memory():
         tables = [predictions_.read(each / PREDICTIONS) for each in folders]
         joined: Any = join(tables, ["the older entry", "the newer"])
         found = changes(joined.tables[0], joined.tables[1], tables[0].provenance["dataset"]["backgrounds"])[ALL]
-    return name, Older(id=older, change=found.change, ci95=found.ci95, p=found.p)
+    return Older(id=older, change=found.change, ci95=found.ci95, p=found.p)

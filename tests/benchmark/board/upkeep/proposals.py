@@ -85,7 +85,7 @@ PROPOSALS = {
     "a good one": Proposal(put("good"), "may be merged", True),
     "no licence": Proposal(put("good", described(license=None)),
                            "states no licence", True),
-    "a newer one": Proposal(put("newer"), "points of top-1 than", True),
+    "a newer one": Proposal(put("newer"), "points of top-1 against", True),
     "withdrawn": Proposal(on_board(described(withdrawn="a bug")), "was withdrawn: a bug", True),
     "other predictions on the board": Proposal(
         both(on_board(lambda folder: shutil.rmtree(folder)), put("good")), "deletes submissions/toy--"),
@@ -106,7 +106,7 @@ PROPOSALS = {
                              "expected a result on digest"),
     "a missing key": Proposal(put("good", rows(lambda table: table.slice(1))), "has 119 predictions"),
     "a doubled key": Proposal(put("good", rows(keys(lambda names: [names[1], *names[1:]]))), "`predictions.parquet: "),
-    "an unknown key": Proposal(put("good", rows(keys(lambda names: ["who", *names[1:]]))), "another key or none: 'who"),
+    "an unknown key": Proposal(put("good", rows(keys(lambda names: ["who", *names[1:]]))), "another key or none"),
     "a score": Proposal(put("good", result(lambda said: said["metrics"].update(top1=0.99))),
                         "metrics.top1 is 0.99, recomputed 0.7"),
     "the name of its folder": Proposal(put("good", lambda folder: folder.rename(folder.with_name("new--" + "0" * 12))),
