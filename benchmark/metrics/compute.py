@@ -41,7 +41,7 @@ class _Scored:
 
 @dataclass(frozen=True, eq=False)
 class _Answered:
-    """What metrics use of predictions, in order of keys: the images alone, top-1 and top-5 (n,), the table's values."""
+    """Inputs of metrics from predictions, in order of keys: the images, top-1 and top-5 (n,), the values of a table."""
 
     images: Predictions
     groups: Groups

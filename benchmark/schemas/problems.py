@@ -1,4 +1,4 @@
-"""What values of predictions must be: seen piece by piece as a file is read, the first in this order told."""
+"""Checks of the values of predictions, piece by piece as a file is read, in this order."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ Fine = Callable[[np.ndarray], bool]
 
 
 class Problems:
-    """What is wrong with the columns of a file."""
+    """Problems of the columns of a file."""
 
     def __init__(self) -> None:
         last = len(classes()) - 1

@@ -222,7 +222,7 @@ def another_version(folder):
 
 
 def another_version_of_the_description(folder):
-    edit(folder, DESCRIPTION, lambda said: said.update(schema_version=3))
+    edit(folder, DESCRIPTION, lambda said: said.update(schema_version=4))
 
 
 def a_folder_without_predictions(folder):
@@ -276,7 +276,7 @@ REASONS = {
     rows_without_end: "has 1,048,576 predictions, the images are 120",
     a_pickle: "cannot be read as a Parquet file",
     another_version: "schema_version 5 is newer than 4, the newest that is read: update d3s",
-    another_version_of_the_description: "schema_version 3 is newer than 2, the newest that is read",
+    another_version_of_the_description: "schema_version 4 is newer than 3, the newest that is read",
     a_folder_without_predictions: "'predictions.parquet' is missing",
     endless_brackets: "model.json: the whole file: Invalid JSON",
     provenance_that_is_no_json: "is no JSON",

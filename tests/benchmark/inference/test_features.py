@@ -66,7 +66,7 @@ def test_a_second_call_loads_no_model_and_a_stopped_one_goes_on(split, small, tm
     again = features_of(subject, split, Options())
     assert made == [0, 32, 64]
     np.testing.assert_array_equal(again.values, straight)
-    monkeypatch.setattr(features_, "_compute", None)
+    monkeypatch.setattr(features_, "compute", None)
     third = features_of(Subject(f"local-dir:{small}", cache=Cache(tmp_path)), split, Options())
     np.testing.assert_array_equal(third.values, straight)
     np.testing.assert_array_equal(third.head.weight, again.head.weight)

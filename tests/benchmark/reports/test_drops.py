@@ -114,7 +114,7 @@ def test_without_a_control_it_says_what_to_type(scene):
     assert len(lacking.commands) == 3
     words = shlex.split(lacking.commands[0])[3:]
     args = run_parser().parse_args(words)
-    assert (args.model, args.dataset, args.config) == (["one"], "my d3s", "control_scale_guides")
+    assert (args.model, args.dataset, args.config) == (["one"], "my d3s", ["control_scale_guides"])
     assert args.precision == "fp32"
 
 
