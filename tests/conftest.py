@@ -45,6 +45,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Let go of it, or extension modules report their functions as leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def no_other_threads() -> Iterator[None]:
     """Fail a test that leaves torch on another number of threads: the sums of all tests after it would change."""

@@ -24,6 +24,7 @@ from benchmark.cache.blocks import BLOCK, Best, Pooled, Store, load
 from benchmark.cache.decoded import Decoded
 from benchmark.schemas.metrics import Strict
 from benchmark.schemas.predictions import Answers
+from d3s_dataset.errors import ModelError
 from d3s_dataset.identity import digest, file_digest
 from d3s_dataset.manifest import to_json
 from d3s_dataset.utils.atomic import write_atomic
@@ -46,6 +47,11 @@ class Options:
     compile: bool = True
     devices: Sequence[str] | None = None
     decoded: Decoded | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ModelError for an unknown precision."""
+        if self.precision not in PRECISIONS:
+            raise ModelError(f"expected a precision of {', '.join(PRECISIONS)}, got {self.precision!r}")
 
 
 class KnownFile(Strict):

@@ -306,6 +306,7 @@ WRONG = {
     "NaN": (lambda images: np.full((len(images), 1000), np.nan), {}, "a logit that is not finite"),
     "no model": (3, {}, "expected a model's name, a torch.nn.Module or a function from images to logits, got int"),
     "a precision": (lambda images: 0, {"precision": "bf16"}, "do nothing for a function"),
+    "another precision": ("resnet18", {"precision": "half"}, "of auto, fp32, tf32, bf16, got .half."),
     "a network alone": (torch.nn.Linear(2, 2), {}, "is a Linear without its transform"),
     "a transform": ("resnet18", {"transform": np.asarray}, "resnet18 has its own transform"),
     "no name": ("resnet1888", {}, "unknown model 'resnet1888'"),

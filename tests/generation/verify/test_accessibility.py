@@ -6,9 +6,12 @@ import shutil
 import pytest
 
 from generation.verify.prepare import tasks as files
+from generation.verify.prepare.questions import NAMES
 from generation.verify.votes.annotators import agree, excluded
+from generation.verify.votes.assignments import Desk
 from generation.verify.votes.secret import anonymous, secret
 from generation.verify.votes.store import Store
+from generation.verify.votes.vote import Vote
 from tests.conftest import DESK, PHONE
 from tests.generation.verify.conftest import start
 from tests.generation.verify.test_disagreements import votes_of
@@ -117,6 +120,36 @@ def test_consent_by_keyboard_and_by_touch(window, study):
     window.get_by_text("I am at least 18 years old.").tap()
     window.get_by_role("button", name="I agree").tap()
     window.wait_for_selector("#instructions[open]")
+
+
+def test_submitted_with_a_further_task_a_completion_code_or_a_form(window, study):
+    turk = re.search("<ExternalURL>(.*?)</ExternalURL>", study.links["mturk"])[1]
+    arrivals = {
+        "person:ben": (study.links["ben"], "Next task"),
+        "prolific:p1": (study.links["prolific"].split("?")[0] + "?PROLIFIC_PID=p1&STUDY_ID=s&SESSION_ID=s1", "C0DE"),
+        "mturk:w": (f"{turk}?assignmentId=a&hitId=h&workerId=w&turkSubmitTo=https://www.mturk.com", "Submit"),
+    }
+    for worker, (link, shown) in arrivals.items():
+        window.goto(link)
+        if window.locator("#agree").count():
+            window.get_by_text("I am at least 18 years old.").click()
+            window.locator("#agree").click()
+            window.wait_for_selector("#instructions[open]")
+        hand_in(study.folder, worker)
+        window.reload()
+        assert "Submitted" in window.title()
+        assert shown in window.locator("main").inner_text()
+        assert found(window) == [], worker
+
+
+def hand_in(folder, worker):
+    """Answer all of the worker's task and submit it."""
+    store = Store(folder)
+    desk = Desk(files.read(folder), store)
+    (seat,) = [each for each in desk.sittings() if each.worker == worker]
+    desk.vote([Vote(worker, item, name, "yes") for item in desk.items(seat.task) for name in NAMES])
+    assert desk.finish(seat.task, worker, "") == 0
+    store.close()
 
 
 def test_the_owners_pages_and_an_exclusion_by_keyboard(window, study):
