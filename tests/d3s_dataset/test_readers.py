@@ -55,7 +55,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
-@pytest.mark.parametrize("version", ["3.6.*", "5.*"])
+@pytest.mark.parametrize("version", [pytest.param("3.6.*", marks=pytest.mark.long), "5.*"])
 def test_datasets_and_pillow_alone_are_enough(sample_release, tmp_path, version):
     """A separate environment with only `datasets` and `pillow`, as a user of the Hub has it."""
     uv, python = Path(sys.executable).parent / "uv", tmp_path / "venv" / "bin" / "python"

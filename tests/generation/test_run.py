@@ -43,7 +43,7 @@ def shuffled(tasks):
 @pytest.mark.parametrize(
     ("options", "order"),
     [
-        ({"batch_size": 1}, list),
+        pytest.param({"batch_size": 1}, list, marks=pytest.mark.long),
         ({"batch_size": 64}, list),
         pytest.param({"workers": 2}, list, marks=pytest.mark.long),
         ({"workers": 3, "batch_size": 7}, shuffled),

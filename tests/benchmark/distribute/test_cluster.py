@@ -19,6 +19,7 @@ def cluster(monkeypatch):
     """Three nodes with a core each, in processes of their own; yields (cluster, the third node)."""
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # what nodes start with, as if the project were installed on them
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)

@@ -46,7 +46,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["clip", pytest.param("siglip", marks=pytest.mark.long)])
 def tiny(request, shared_data, tmp_path_factory):
     """A tiny model with random weights and the real CLIP tokenizer: its kind, folder and itself."""
     config, model, processor, more = KINDS[request.param]

@@ -100,6 +100,7 @@ def release(klein, tmp_path_factory):
     return out
 
 
+@pytest.mark.long
 def test_a_release_by_instruction_holds_its_claims_whatever_batches_and_workers(klein, release, tmp_path):
     assert check_release(release) == []
     rows, recipe = rows_of(release), read(release).recipe

@@ -201,6 +201,7 @@ def test_kill_9_of_one_of_two_servers_amid_ten_thousand_votes(tasks_folder, post
     assert min(measured) < 0.2, measured
 
 
+@pytest.mark.long
 def test_kill_9_amid_fifty_annotators_loses_and_doubles_nothing(tasks_folder):
     killed_midway(tasks_folder, votes=20, at=300)
 

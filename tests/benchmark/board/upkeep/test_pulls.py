@@ -32,6 +32,7 @@ def proposed(base, fresh, name, place):
     return root
 
 
+@pytest.mark.long
 def test_many_faults_at_once_and_the_comment_is_ours(base, fresh, release, tmp_path):
     """One process reads all of them; the longer form has a pull request for each."""
     root = proposed(base, fresh, "a newer one", tmp_path / "proposed")
