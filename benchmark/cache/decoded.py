@@ -8,7 +8,7 @@ import numpy as np
 from benchmark.cache.blocks import Span
 
 _SHARE = 4  # one part in so many of the memory that is free at the start
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUPS, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 class Decoded:
@@ -59,7 +59,7 @@ def free_memory() -> int:
 def _left_in_groups() -> Iterator[int]:
     """Yield the bytes left in each control group (version 2) that this process is in."""
     try:
-        own = next(line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        own = next(line[3:] for line in _OWN.read_text().splitlines() if line.startswith("0::"))
     except (OSError, StopIteration):
         return
     place = _CGROUPS / own.lstrip("/")

@@ -14,6 +14,23 @@ _CHECKOUT = "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683"  # v4.2.
 _PYTHON = "actions/setup-python@0b93645e9fea7318ecaed2b359559ac225c90a2b"  # v5.3.0
 _UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02"  # v4.6.2
 
+_INSTALL = f"""\
+      - uses: {_PYTHON}
+        with:
+          python-version: "3.12"
+      - run: python -m pip install "${{D3S:?set the variable D3S of this repo}}"
+"""
+# Of the jobs that no pull request starts.
+_SET_UP = f"""\
+    runs-on: ubuntu-latest
+    timeout-minutes: 120
+    permissions:
+      contents: read
+    steps:
+      - uses: {_CHECKOUT}
+        with:
+          persist-credentials: false
+{_INSTALL}"""
 _TEXT = """\
 # .github/workflows/board.yml, as benchmark.leaderboard --workflow wrote it.
 name: board
@@ -45,11 +62,7 @@ jobs:
           persist-credentials: false
       - name: base
         run: git -C proposed worktree add ../base HEAD^1
-      - uses: {python}
-        with:
-          python-version: "3.12"
-      - run: python -m pip install "${{D3S:?set the variable D3S of this repo}}"
-      - name: check
+{install}      - name: check
         run: |
           code=0
           python -m benchmark.leaderboard "base/$BOARD" $OPTIONS --dataset "$DATASET" \\
@@ -58,19 +71,7 @@ jobs:
           exit "$code"
   build:
     if: github.event_name == 'push'
-    runs-on: ubuntu-latest
-    timeout-minutes: 120
-    permissions:
-      contents: read
-    steps:
-      - uses: {checkout}
-        with:
-          persist-credentials: false
-      - uses: {python}
-        with:
-          python-version: "3.12"
-      - run: python -m pip install "${{D3S:?set the variable D3S of this repo}}"
-      - name: build
+{set_up}      - name: build
         run: python -m benchmark.leaderboard "$BOARD" $OPTIONS --out site --dataset "$DATASET"
       - uses: {upload}
         with:
@@ -84,19 +85,7 @@ jobs:
         run: hf upload "$SPACE" site . --repo-type space --delete "*"
   health:
     if: github.event_name == 'schedule' || github.event_name == 'workflow_dispatch'
-    runs-on: ubuntu-latest
-    timeout-minutes: 120
-    permissions:
-      contents: read
-    steps:
-      - uses: {checkout}
-        with:
-          persist-credentials: false
-      - uses: {python}
-        with:
-          python-version: "3.12"
-      - run: python -m pip install "${{D3S:?set the variable D3S of this repo}}"
-      - name: health
+{set_up}      - name: health
         run: |
           python -m benchmark.leaderboard "$BOARD" $OPTIONS --out site --dataset "$DATASET"
           python -m benchmark.leaderboard "$BOARD" $OPTIONS --health --out site --dataset "$DATASET"
@@ -122,6 +111,7 @@ def workflow(board: str, dataset: str, rehearsal: bool) -> str:
         dataset=json.dumps(dataset),
         options=json.dumps("--rehearsal" if rehearsal else ""),
         checkout=_CHECKOUT,
-        python=_PYTHON,
+        install=_INSTALL,
+        set_up=_SET_UP,
         upload=_UPLOAD,
     )

@@ -32,17 +32,17 @@ def test_blocks_of_another_transform_make_room_and_those_of_the_same_stay():
     assert held.held == 3 * MIB
 
 
-def test_the_memory_is_the_machine_s_or_the_group_s(tmp_path, monkeypatch):
-    groups = Path("/proc/self/cgroup")
-    own = [line[3:] for line in groups.read_text().splitlines() if line.startswith("0::")] if groups.exists() else []
-    if not own:
-        pytest.skip("no control groups of version 2 here")
-    assert free_memory() > MIB
-    group = tmp_path / own[0].lstrip("/")
-    group.mkdir(parents=True, exist_ok=True)
-    (group / "memory.max").write_text(f"{5 * MIB}\n")
-    (group / "memory.current").write_text(f"{2 * MIB}\n")
-    monkeypatch.setattr(module, "_CGROUPS", tmp_path)
+def test_the_memory_is_the_machine_s_or_the_narrowest_group_s(tmp_path, monkeypatch):
+    own, outer = tmp_path / "own", tmp_path / "groups" / "outer"
+    (outer / "inner").mkdir(parents=True)
+    for group, most in ((outer, f"{5 * MIB}"), (outer / "inner", "max")):
+        (group / "memory.max").write_text(f"{most}\n")
+        (group / "memory.current").write_text(f"{2 * MIB}\n")
+    monkeypatch.setattr(module, "_CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(module, "_OWN", own)
+    own.write_text("1:memory:/outer\n")  # version 1, which is not read
+    assert free_memory() > 3 * MIB
+    own.write_text("0::/outer/inner\n")
     assert free_memory() == 3 * MIB
 
 
