@@ -47,7 +47,7 @@ def distribute(tasks: Sequence[Task], args: argparse.Namespace) -> bool:
     """
     if args.part:
         of, now = run_part(tasks, args.part)
-        say(f"part {args.part[0]} of {args.part[1]}: {of} blocks, {of - now} of them were there already")
+        say(f"part {args.part[0]} of {args.part[1]}: {of} block{'s' * (of != 1)}, {of - now} there already")
         say("after all parts: the same command with --finish instead of --part")
         record(part=list(args.part), blocks=of, computed=now)
         return False

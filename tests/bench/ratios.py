@@ -4,7 +4,8 @@ python -m tests.bench.ratios record [FILE ...]    run the benches, keep their ra
 python -m tests.bench.ratios check [FILE ...]     run them; 1 where a ratio fell by more than 15 %, or is missing
 
 A ratio is of two times of one run, ours the divisor, so that higher is better and the machine's speed cancels. It is
-compared with what was recorded on the same kind of CPU; a fall names the versions of that time where others are installed.
+compared with what was recorded on the same kind of CPU. Where other versions are installed, those of that time are
+named.
 """
 
 import json

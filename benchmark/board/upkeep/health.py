@@ -70,7 +70,7 @@ def _entries(board: Board) -> Iterator[Check]:
         if each.state in ("refused", "not reproduced", "incomplete"):
             yield Check(what=f"entry {each.id}", verdict="wrong", text=f"{each.state}: {each.reason}")
         else:
-            yield Check(what=f"entry {each.id}", verdict="sound", text=f"recomputed; {each.state}")
+            yield Check(what=f"entry {each.id}", verdict="sound", text=f"its numbers hold; state {each.state}")
 
 
 def _records(root: Path, board: Board) -> Iterator[Check]:

@@ -29,13 +29,13 @@ def test_parts_on_one_disk_give_the_files_of_one_run(two, evaluate, tmp_path, ca
     whole = evaluate("whole", *two)
     for part in ("2/3", "3/3", "1/3"):
         evaluate("parts", *two, "--part", part, out=False)
-    assert "part 1 of 3: 4 blocks, 0 of them were there already" in capsys.readouterr().out
+    assert "part 1 of 3: 4 blocks, 0 there already" in capsys.readouterr().out
     assert len(parts_of(tmp_path / "caches" / "parts")) == 12
     assert same_files(whole, evaluate("parts", *two, "--finish"))
     content = json.loads(next((tmp_path / "parts").glob("*.json")).read_text())
     assert content["environment"] == json.loads(next(whole.glob("*.json")).read_text())["environment"]
     evaluate("parts", *two, "--part", "1/3", out=False)
-    assert "part 1 of 3: 4 blocks, 4 of them were there already" in capsys.readouterr().out
+    assert "part 1 of 3: 4 blocks, 4 there already" in capsys.readouterr().out
 
 
 def test_parts_of_several_disks_are_brought_together(line, evaluate, fails, tmp_path, capsys, monkeypatch):
