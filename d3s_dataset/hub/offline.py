@@ -15,11 +15,18 @@ def cache_only_where_unreachable() -> Generator[None]:
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not answers(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = not reachable()
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def reachable() -> bool:
+    """Return whether huggingface_hub may ask its endpoint, and the endpoint responds."""
+    from huggingface_hub import constants
+
+    return not constants.HF_HUB_OFFLINE and answers(constants.ENDPOINT)
 
 
 def unreachable(what: str, pass_instead: str) -> str:

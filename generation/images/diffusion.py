@@ -20,7 +20,7 @@ import numpy as np
 from d3s_dataset.errors import ModelError, one_line
 from d3s_dataset.utils.extras import late
 from generation.images.editing import Editor
-from generation.images.pipeline import device_of, dtype_of, load_pipeline, recorded_name
+from generation.images.pipeline import check_within_reach, device_of, dtype_of, load_pipeline, recorded_name
 from generation.images.prompt_embeddings import PromptCache
 from generation.images.rows import Redrawn
 from generation.recipe.recipe import Generator
@@ -82,6 +82,7 @@ class ImageToImage:
         safety: bool = False,
         prompts: int | None = None,
     ) -> None:
+        check_within_reach(settings)
         self._torch, diffusers = _import()
         self.settings, self.device = settings, device_of(self._torch, device)
         self.dtype = dtype_of(self._torch, settings.dtype, self.device)

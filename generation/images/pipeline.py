@@ -3,11 +3,12 @@
 import inspect
 import re
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from d3s_dataset.errors import ModelError, one_line
-from d3s_dataset.hub.offline import cache_only_where_unreachable, unreachable
+from d3s_dataset.hub.offline import cache_only_where_unreachable, reachable, unreachable
 from generation.images.editing import edits
 from generation.recipe.recipe import Generator
 
@@ -16,6 +17,20 @@ _KINDS = {  # of a recipe's generator.mode: diffusers' class, and its name
     "inpaint": ("AutoPipelineForInpainting", "an inpainting"),
     "edit": ("DiffusionPipeline", "an instruction-editing"),
 }
+
+
+def check_within_reach(settings: Generator) -> None:
+    """Raise ModelError where a model is neither a folder nor cached nor on a Hub that responds; imports take longer."""
+    if Path(settings.model).is_dir():
+        return
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    with suppress(HFValidationError):  # no name of a model: `load_pipeline` says so
+        cached = try_to_load_from_cache(settings.model, "model_index.json", revision=settings.revision)
+        if not isinstance(cached, str) and not reachable():
+            text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
+            raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}")
 
 
 def load_pipeline(diffusers: Any, settings: Generator, dtype: Any) -> tuple[Any, tuple[Any, Any] | None]:
@@ -63,9 +78,6 @@ def _from_pretrained(diffusers: Any, settings: Generator, dtype: Any) -> Any:
                 loader = _own_pipeline(diffusers, settings) or loader
             return loader.from_pretrained(settings.model, revision=settings.revision, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
-        if not folder.is_dir() and isinstance(error, OSError) and "model_index.json" in str(error):
-            text = unreachable(f"the weights of {settings.model}", "--model FOLDER (or none)")
-            raise ModelError(f"--model {settings.model}: no such folder, and as a Hub model {text}") from None
         wanted = f"expected the Hub id or folder of {what} pipeline, or none"
         raise ModelError(f"--model {settings.model}: {wanted}: {one_line(error)}") from None
 

@@ -9,6 +9,8 @@ from benchmark.board.safe_read import bounded_memory
 from benchmark.board.workers import Lost, alone, in_processes
 from d3s_dataset.errors import ResultError
 
+SECONDS = 6  # a process begins in less
+
 
 def work(shared, item):
     if item == "die":
@@ -32,12 +34,12 @@ def ended(item):
 def test_what_ends_a_process_costs_its_own_item():
     items = ["a", "die", "b", "hang", "c", "fail", "refuse", "grow", "d"]
     begun = time.monotonic()
-    found = dict(in_processes(work, ("x",), items, 2, 20))
+    found = dict(in_processes(work, ("x",), items, 2, SECONDS))
     assert time.monotonic() - begun < 60
     shown = [found[index] for index in range(len(items))]
     assert [shown[index] for index in (0, 2, 4, 8)] == ["xa", "xb", "xc", "xd"]
     assert shown[1] == Lost("ended the process (exit code 7)")
-    assert shown[3] == Lost("took more than 20 s")
+    assert shown[3] == Lost(f"took more than {SECONDS} s")
     assert shown[5] == Lost("failed: KeyError: 'struct'")
     assert isinstance(shown[6], ResultError)
     assert shown[7].reason.startswith("failed: MemoryError")
