@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from benchmark.schemas.text import Strings
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-_SIDES = ("left", "top", "right", "bottom")
 _LEAST = 0.01  # differences of sizes and places below are rounding to pixels
 
 
 def factors(
-    boxes: Sequence[Mapping[str, int | None]] | None,
+    corners: Float[np.ndarray, "n 4"] | None,
     image_size: int,
-    ladders: Sequence[str] | None,
-    levels: Sequence[float] | None,
-) -> dict[str, np.ndarray]:
+    ladders: Strings | None,
+    levels: Float[np.ndarray, " n"] | None,
+) -> dict[str, Any]:
     """Return those columns in which images differ: `size`, `place`, `ladder` with `severity`, each (n,).
 
     Args:
-        boxes: where the object was pasted, n times left, top, right and bottom in pixels; None: unknown.
+        corners: (n, 4) left, top, right and bottom of the pasted object in pixels, NaN where unknown; None: of all.
         image_size: side of the images in pixels.
-        ladders: n names; None where the recipe has no severity.
-        levels: n levels of severity; None as for `ladders`.
+        ladders: (n,) names; None where the recipe has no severity.
+        levels: (n,) levels of severity; None as for `ladders`.
     """
-    answer: dict[str, np.ndarray] = {}
-    corners = np.array([[each[side] for side in _SIDES] for each in boxes or ()], dtype=np.float64)
-    if len(corners) and not np.isnan(corners).any():
+    answer: dict[str, Any] = {}
+    if corners is not None and len(corners) and not np.isnan(corners).any():
         found = {"size": size_of(corners, image_size), "place": place_of(corners, image_size)}
         answer = {name: values.astype(np.float32) for name, values in found.items() if _differ(values)}
     if ladders is not None and levels is not None:
-        answer |= {"ladder": np.array(ladders, dtype=object), "severity": np.array(levels, dtype=np.float32)}
+        answer |= {"ladder": ladders, "severity": levels.astype(np.float32)}
     return answer
 
 

@@ -7,7 +7,7 @@ is an error before torch is loaded. Memory holds one row group of images, howeve
 from argparse import ArgumentParser
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice, repeat
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from benchmark.cache.cache import Cache
 from benchmark.data.factors import factors
 from benchmark.schemas import result
-from benchmark.schemas.predictions import Answers, Predictions
+from benchmark.schemas.predictions import Answers, Predictions, replaced
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.identity import digest
 from d3s_dataset.load import check_split, fetch, resolve
@@ -69,12 +69,10 @@ class Split:
         Raises:
             ReleaseError: the shards hold no boxes, or an image has none.
         """
-        sides = ("left", "top", "right", "bottom")
-        table = pa.concat_tables([_read_columns(path, ("box",)) for path in self.paths]).slice(0, self.n)
-        column = table["box"].combine_chunks()
+        column = self._read("box")
         if column.null_count:
             raise ReleaseError(f"{self.paths[0]}: {column.null_count} images have no box, so no object can be located")
-        return np.array([[each[side] for side in sides] for each in column.to_pylist()], dtype=np.int64)
+        return _corners(column).astype(np.int64)
 
     def images(self, start: int = 0) -> Iterator[bytes | None]:
         """Yield the encoded images from row `start` on; None where a row has none.
@@ -100,21 +98,27 @@ class Split:
 
     def predictions(self, answers: Answers) -> Predictions:
         """Return a model's predictions with the labels and what the release varies by plan."""
-        labels = {name: self.column(name) for name in _LABELS if name != "verified"}
-        return replace(Predictions(**labels, **vars(answers)), **self.factors)
+        labels = {name: self.column(name) for name in ("foreground", "background")}
+        # Not Python's strings, of which millions take gigabytes.
+        text = {name: self.labels[name] for name in ("key", "foreground_source", "background_source")}
+        return replaced(Predictions(**labels, **text, **vars(answers)), **self.factors)
 
     @cached_property
-    def factors(self) -> dict[str, np.ndarray]:
+    def factors(self) -> dict[str, Any]:
         """Columns of `Predictions` for what the images differ in by plan."""
-        boxes, ladder, severity = (self._values(name) for name in ("box", "ladder", "severity"))
-        return factors(boxes, self.manifest.image_size, ladder, severity)
+        boxes, ladder, severity = (self._known(name) for name in ("box", "ladder", "severity"))
+        levels = None if severity is None else severity.to_numpy()
+        return factors(None if boxes is None else _corners(boxes), self.manifest.image_size, ladder, levels)
 
-    def _values(self, name: str) -> list[Any] | None:
+    def _known(self, name: str) -> pa.ChunkedArray | None:
         """Return a column that older releases lack; None without it, and where a row has none."""
         if any(name not in _footer(path).schema_arrow.names for path in self.paths):
             return None
-        table = pa.concat_tables([_read_columns(path, (name,)) for path in self.paths]).slice(0, self.n)
-        return None if table[name].null_count else table[name].to_pylist()
+        column = self._read(name)
+        return None if column.null_count else column
+
+    def _read(self, name: str) -> pa.ChunkedArray:
+        return pa.concat_tables([_read_columns(path, (name,)) for path in self.paths]).slice(0, self.n)[name]
 
     def content(self, cache: Cache) -> str:
         """Return the digest of the shards' bytes.
@@ -235,6 +239,17 @@ def _encoded(path: Path, skip: int, name: str = "image") -> Iterator[bytes | Non
             yield from ((each or {}).get("bytes") for each in batch.column(name).slice(offset).to_pylist())
     except (pa.ArrowException, OSError) as error:
         raise ReleaseError(f"{path}: shard cannot be read: {one_line(error)}") from None
+
+
+def _corners(boxes: pa.ChunkedArray) -> np.ndarray:
+    """Return (n, 4) float64 left, top, right, bottom; NaN where a box lacks a side."""
+    sides = ("left", "top", "right", "bottom")
+    parts = [np.stack([_side(part, name) for name in sides], axis=1) for part in boxes.chunks]
+    return np.concatenate([np.empty((0, len(sides))), *parts])
+
+
+def _side(boxes: pa.StructArray, name: str) -> np.ndarray:
+    return boxes.field(name).to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _footer(path: Path) -> pq.ParquetFile:

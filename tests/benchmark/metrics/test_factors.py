@@ -177,16 +177,34 @@ def test_size_and_place_of_boxes():
 
 
 def test_columns_are_those_in_which_images_differ():
-    def box(left, top, side):
-        return {"left": left, "top": top, "right": left + side, "bottom": top + side}
+    def boxes(*each):
+        return np.array([(left, top, left + side, top + side) for left, top, side in each], dtype=np.float64)
 
-    alike = [box(25, 25, 50)] * 3
+    middle = (25, 25, 50)
+    alike = boxes(middle, middle, middle)
+    levels = np.array([0.5, 1.0, 0.5])
     assert factors(alike, 100, None, None) == {}
     assert factors(None, 100, None, None) == {}
-    assert factors([box(25, 25, 50), {**box(0, 0, 50), "top": None}], 100, None, None) == {}
-    assert list(factors([*alike, box(0, 25, 50)], 100, None, None)) == ["place"]
-    assert list(factors([*alike, box(35, 35, 30)], 100, None, None)) == ["size"]
-    assert list(factors(alike, 100, ["a", "a", "b"], [0.5, 1.0, 0.5])) == ["ladder", "severity"]
+    assert factors(boxes(middle, (0, np.nan, 50)), 100, None, None) == {}
+    assert list(factors(boxes(middle, (0, 25, 50)), 100, None, None)) == ["place"]
+    assert list(factors(boxes(middle, (35, 35, 30)), 100, None, None)) == ["size"]
+    assert list(factors(alike, 100, np.array(["a", "a", "b"]), levels)) == ["ladder", "severity"]
+
+
+def test_boxes_of_several_shards_are_those_of_their_rows(make, tmp_path):
+    sides = [{"left": number, "top": 2 * number, "right": number + 8, "bottom": 2 * number + 8} for number in range(4)]
+
+    def opened(name):
+        rows = [make.record(number, b"", 0, 0, box=each) for number, each in enumerate(sides)]
+        return open_split(
+            make.write_release(tmp_path / name, {"validation": rows}, shard_rows=3), "default", "validation"
+        )
+
+    whole = opened("whole")
+    assert whole.boxes().tolist() == [list(each.values()) for each in sides]
+    assert whole.factors.keys() == {"place"}
+    sides[3]["top"] = None  # a box that lacks a side: nothing is known of where it is
+    assert opened("cut").factors == {}
 
 
 def test_predictions_of_a_release_carry_what_it_varies(ladder_release, toy):
