@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
-_TOGETHER = 8  # such blocks at once where draws are kept: less of NumPy's own work, for more memory
-_MOST_KEPT = 1 << 22  # photos x samples of one set of draws that is kept: 32 MB
+_TOGETHER = 4  # such blocks at once where draws are kept: less of NumPy's own work; of 8, memory is the bound
+_MOST_KEPT = 1 << 22  # photos x samples of one set of draws that is kept: 4 MB
 _KEPT = ContextVar("_KEPT", default=False)
 _Counts = tuple[np.ndarray, np.ndarray]  # how often foreground and background photos are drawn: (photos, samples) each
 
@@ -140,13 +140,14 @@ def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int
     """
     kernel = _Kernel(table, mixes)
     widths = _widths(resamples, len(table.foregrounds.start) + len(kernel.group))
-    parts = [kernel(*each) for each in _draws((table.foregrounds, table.backgrounds), widths, seed)]
+    draws = _draws((table.foregrounds, table.backgrounds), widths, seed)
+    parts = [kernel(*(counts.astype(np.float64) for counts in each)) for each in draws]
     return Moments(*(np.concatenate([getattr(each, name) for each in parts], axis=1) for name in vars(parts[0])))
 
 
 @contextmanager
 def draws_kept() -> Iterator[None]:
-    """Keep the draws of `resampled`, up to 128 MB, also for later such contexts: for many models on the same images.
+    """Keep the draws of `resampled`, some MB, also for later such contexts: for many models on the same images.
 
     Blocks of samples are larger, too. All numbers stay what they are.
     """
@@ -177,7 +178,12 @@ def _draws(ways: tuple[Way, Way], widths: tuple[int, ...], seed: int) -> Iterabl
 @lru_cache(maxsize=4)
 def _drawn_once(strata: tuple[bytes, ...], widths: tuple[int, ...], seed: int) -> list[_Counts]:
     ends, codes = [np.frombuffer(each, dtype=np.int64) for each in strata], np.zeros(0, dtype=np.int64)
-    return list(_drawn((Way(codes, *ends[:2]), Way(codes, *ends[2:])), widths, seed))
+    draws = _drawn((Way(codes, *ends[:2]), Way(codes, *ends[2:])), widths, seed)
+    return [(_small(one), _small(other)) for one, other in draws]
+
+
+def _small(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def _drawn(ways: tuple[Way, Way], widths: tuple[int, ...], seed: int) -> Iterator[_Counts]:
@@ -195,7 +201,7 @@ def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
     # As whole numbers would be drawn from 0 to 2^53, five times as fast as numpy's between bounds of their own.
     drawn = way.start + (rng.random((samples, photos)) * (way.stop - way.start)).astype(np.int64)
     place = drawn * samples + np.arange(samples)[:, None]
-    return np.bincount(place.reshape(-1), minlength=photos * samples).reshape(photos, samples).astype(np.float64)
+    return np.bincount(place.reshape(-1), minlength=photos * samples).reshape(photos, samples)
 
 
 class _Kernel:
