@@ -30,6 +30,7 @@ from benchmark.board.upkeep.changes import between_folders
 from benchmark.board.upkeep.pulls import MOST, check_pull
 from benchmark.board.upkeep.workflow import workflow
 from benchmark.board.workers import in_processes
+from benchmark.metrics.bootstrap import draws_kept
 from benchmark.metrics.compute import result_of
 from benchmark.reports.inputs import Given
 from benchmark.reports.page import page
@@ -118,9 +119,10 @@ def _reports(
 
 def _report(root: Path, rules: Rules, entry: Entry) -> bytes:
     predictions = predictions_.read(root / FOLDER / entry.id / PREDICTIONS)
-    # What was measured elsewhere cannot be recomputed from predictions.
-    result = result_of(predictions, entry.id).model_copy(update={"imagenet": None, "drop": None})
-    return site.marked(page(Given([Measured(entry.model, result, predictions)]), None), rules)
+    with draws_kept():
+        # What was measured elsewhere cannot be recomputed from predictions.
+        result = result_of(predictions, entry.id).model_copy(update={"imagenet": None, "drop": None})
+        return site.marked(page(Given([Measured(entry.model, result, predictions)]), None), rules)
 
 
 def disagreements(root: Path, dataset: str, out: Path, into: Sequence[Path] = ()) -> list[str]:

@@ -2,12 +2,15 @@
 
 Only what the owner has run again (`reproduced`) is ranked: labels are public, and a file of them recomputes perfectly.
 Sections (what was seen beyond ImageNet) are never mixed. A model shares the tier of the best one that it does not
-differ from by the paired test. What this machine computed of the same bytes before is not computed again (`reuse`).
+differ from by the paired test; the next entries are tested ahead, in case the best one stays. What this machine
+computed of the same bytes before is not computed again (`reuse`).
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import get_args
 
@@ -20,15 +23,18 @@ from benchmark.board.rules import Rules, Truth
 from benchmark.board.schema import PLACES, Board, Entry, PowerLine, Section, Versus
 from benchmark.board.submission import FOLDER, PREDICTIONS
 from benchmark.metrics.accuracy import hits
+from benchmark.metrics.bootstrap import draws_kept
 from benchmark.metrics.paired import over_all
 from benchmark.metrics.power import shown
 from benchmark.schemas import predictions as predictions_
-from benchmark.schemas.predictions import Predictions, take
+from benchmark.schemas.predictions import Predictions, by_key
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.power import DISCORDANCE, Photos
+from d3s_dataset.utils.processes import end_with_parent
 
 SAME_TIER = 0.05  # p of the paired test above which two models share a tier
+_FEW = 8  # tests per process that are worth starting one
 _ORDER = {section: place for place, section in enumerate(get_args(Section))}
 
 
@@ -101,24 +107,22 @@ def _rounded(value: float | None) -> float | None:
 
 def _ranked(root: Path, entries: Sequence[Entry], reuse: Reuse | None) -> list[Entry]:
     """Return entries in a board's order, those that were run again with rank and tier in their section."""
-    answer = [each for section in _ORDER for each in _section(root, section, entries, reuse)]
+    count = sum(each.state == "reproduced" for each in entries)
+    several = min(cores(), count // _FEW)
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(several, spawn, end_with_parent) if several > 1 else nullcontext() as pool:
+        tests = _Tests(root, reuse, pool, several)
+        answer = [each for section in _ORDER for each in _section(section, entries, tests)]
     rest = [each for each in entries if each.state != "reproduced"]
     return answer + sorted(rest, key=lambda each: (_ORDER.get(each.section or "", len(_ORDER)), each.state, each.id))
 
 
-def _section(root: Path, section: str, entries: Sequence[Entry], reuse: Reuse | None) -> list[Entry]:
+def _section(section: str, entries: Sequence[Entry], tests: "_Tests") -> list[Entry]:
     mine = [each for each in entries if each.section == section and each.state == "reproduced"]
     mine.sort(key=lambda each: (-_right(each), each.sequence, each.id))
-    load = cache(lambda name: _answers(root / FOLDER / name / PREDICTIONS))
     answer, leader, tier = [], None, 0
     for rank, each in enumerate(mine, 1):
-        versus = None
-        if leader:
-            versus = reuse.test(leader.content, each.content) if reuse else None
-            if versus is None:
-                versus = _versus(leader.content, load(leader.id), load(each.id))
-                if reuse:
-                    reuse.keep_test(each.content, versus)
+        versus = tests(leader, mine[rank - 1 :]) if leader else None
         if versus is None or (versus.p is not None and versus.p < SAME_TIER):
             leader, tier = each, tier + 1
         answer.append(each.model_copy(update={"rank": rank, "tier": tier, "versus": versus}))
@@ -129,14 +133,50 @@ def _right(entry: Entry) -> int:
     return entry.numbers.all.right if entry.numbers else 0
 
 
-def _answers(path: Path) -> Predictions:
-    table = predictions_.read(path)
-    return take(table, np.argsort(table.key.astype(str)))
+class _Tests:
+    """Paired tests of entries with their tier's first, in `count` processes where there is a pool."""
+
+    def __init__(self, root: Path, reuse: Reuse | None, pool: Executor | None, count: int) -> None:
+        self._root, self._reuse, self._pool, self._count = root, reuse, pool, count
+        self._begun: dict[tuple[str, str], Future[Versus]] = {}
+
+    def __call__(self, leader: Entry, others: Sequence[Entry]) -> Versus:
+        """Return the test of the first of some entries; those after it, for which the leader may stay, are begun."""
+        other = others[0]
+        versus = self._known(leader, other)
+        if versus is None:
+            if self._pool:
+                for each in others[: self._count]:
+                    self._begin(self._pool, leader, each)
+            begun = self._begun.pop((leader.id, other.id), None)
+            versus = begun.result() if begun else _versus(self._root, leader, other)
+            if self._reuse:
+                self._reuse.keep_test(other.content, versus)
+        return versus
+
+    def _known(self, leader: Entry, other: Entry) -> Versus | None:
+        return self._reuse.test(leader.content, other.content) if self._reuse else None
+
+    def _begin(self, pool: Executor, leader: Entry, other: Entry) -> None:
+        for pair in [pair for pair in self._begun if pair[0] != leader.id]:
+            self._begun.pop(pair).cancel()  # the tier has ended
+        pair = leader.id, other.id
+        if pair not in self._begun and self._known(leader, other) is None:
+            self._begun[pair] = pool.submit(_versus, self._root, leader, other)
 
 
-def _versus(leader: str, one: Predictions, other: Predictions) -> Versus:
+@lru_cache(maxsize=4)
+def _answers(path: Path, content: str) -> Predictions:
+    """Return the predictions in a file; `content` is the submission's, for which they are kept."""
+    del content
+    return by_key(predictions_.read(path))
+
+
+def _versus(root: Path, leader: Entry, entry: Entry) -> Versus:
+    one, other = (_answers(root / FOLDER / each.id / PREDICTIONS, each.content) for each in (leader, entry))
     before, after = (hits(each.foreground, each.prediction) for each in (one, other))
-    found, discordance = over_all(before, after, one), float((before != after).mean())
+    with draws_kept():
+        found, discordance = over_all(before, after, one), float((before != after).mean())
     least = shown(found, -1, len(one), discordance)
-    return Versus(content=leader, p=_rounded(float(found.p[-1])), discordance=_rounded(discordance),
+    return Versus(content=leader.content, p=_rounded(float(found.p[-1])), discordance=_rounded(discordance),
                   detectable=_rounded(least))  # fmt: skip

@@ -13,7 +13,8 @@ from benchmark.board.safe_read import bounded_memory
 from benchmark.board.schema import Entry, numbers_of
 from benchmark.board.validation import check, content_of
 from benchmark.board.workers import in_processes
-from benchmark.schemas.predictions import Predictions, take
+from benchmark.metrics.bootstrap import draws_kept
+from benchmark.schemas.predictions import Predictions, by_key
 from d3s_dataset.errors import D3SError, ResultError
 from d3s_dataset.identity import digest
 from d3s_dataset.utils.cli import cores, progress
@@ -52,7 +53,7 @@ def _said(outcome: object) -> str:
 
 
 def _within_bounds(rules: Rules, truth: Truth, each: tuple[Path, str]) -> Entry:
-    with bounded_memory():
+    with bounded_memory(), draws_kept():
         return measure(*each, rules, truth)
 
 
@@ -91,7 +92,7 @@ def _refused(folder: Path, content: str, reason: str) -> Entry:
 
 def answers_digest(predictions: Predictions) -> str:
     """Return the digest of the predictions: the same for the same predictions under any name."""
-    table = take(predictions, np.argsort(predictions.key.astype(str)))
+    table = by_key(predictions)
     said = [table.prediction.astype("<i4")]
     said += [] if table.probability is None else [np.round(table.probability * 1e4).astype("<i4")]
     return hashlib.sha256(b"".join(each.tobytes() for each in said)).hexdigest()

@@ -6,15 +6,18 @@ on every page. Neither takes the other's submissions, and neither is written ove
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field, ValidationError, model_validator
 
 from benchmark.data.split import open_split
 from benchmark.schemas.predictions import Predictions
 from benchmark.schemas.result import Dataset, first_wrong
+from benchmark.schemas.text import differing, in_order, stored, taken
 from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ReleaseError, ResultError
 from d3s_dataset.schema import not_d3s
@@ -135,18 +138,25 @@ class Truth:
     def __len__(self) -> int:
         return len(self.key)
 
+    @cached_property
+    def _text(self) -> dict[str, pa.Array]:
+        """The columns of text as Arrow holds them, for comparisons with many submissions."""
+        return {name: pa.array(getattr(self, name).tolist(), pa.large_string()) for name in ("key", *_LABELS[2:])}
+
     def check(self, predictions: Predictions) -> None:
         """Raise ResultError unless predictions are of these images, all of them, under their own labels."""
-        keys = predictions.key.astype(str)
+        order, keys = in_order(stored(predictions, "key"))
         if len(keys) != len(self):
             raise ResultError(f"expected {len(self):,} predictions, got {len(keys):,}")
-        order = np.argsort(keys)
-        other = np.flatnonzero(keys[order] != self.key)
+        other = differing(keys, self._text["key"])
         if len(other):
-            odd = keys[order][other[0]]
+            odd = keys[int(other[0])].as_py()
             raise ResultError(f"expected a prediction for each image, got another key or none: {odd[:40]!r}")
         for name in _LABELS:
-            wrong = np.flatnonzero(getattr(predictions, name)[order] != getattr(self, name))
+            values = stored(predictions, name)
+            values = values if order is None else taken(values, order)
+            wanted = self._text.get(name)
+            wrong = np.flatnonzero(values != getattr(self, name)) if wanted is None else differing(values, wanted)
             if len(wrong):
                 raise ResultError(f"{name} of image {self.key[wrong[0]]} is another than the release's")
 

@@ -8,7 +8,6 @@ unpacked or unpickled, and no name of the submission becomes a path.
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ from benchmark.metrics.compute import result_of
 from benchmark.schemas import predictions as predictions_
 from benchmark.schemas import result as results
 from benchmark.schemas.metrics import Number
-from benchmark.schemas.predictions import FACTORS, Predictions
+from benchmark.schemas.predictions import FACTORS, Predictions, replaced
 from benchmark.schemas.versions import Upgrade, Versioned
 from d3s_dataset.errors import ResultError, one_line
 from d3s_dataset.identity import digest, file_digest
@@ -113,7 +112,7 @@ def _predictions(path: Path, truth: Truth) -> Predictions:
             raise ResultError(f"{path.name} cannot be read within bounds: {one_line(error)}") from None
     truth.check(predictions)
     check_rows(predictions)
-    return replace(predictions, **dict.fromkeys(FACTORS.names))  # a board shows nothing of them, and checks nothing
+    return replaced(predictions, **dict.fromkeys(FACTORS.names))  # a board shows nothing of them, and checks nothing
 
 
 def _check_files(folder: Path, rows: int) -> None:

@@ -12,13 +12,17 @@ inside a bootstrap sample, where copies of a photo share their noise, but not on
 two, which `intervals` builds on, is therefore right whether photos matter or not.
 
 Images become cells (foreground photo, background photo, group). Samples are made in blocks, so that memory beyond the
-cells themselves is a few MB, whatever the number of samples.
+cells themselves is a few MB, whatever the number of samples. Where many models are scored on the same images the draws
+are the same too: within `draws_kept` they are made once, for some MB more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
+_TOGETHER = 4  # such blocks at once where draws are kept: less of NumPy's own work; of 8, memory is the bound
+_MOST_KEPT = 1 << 22  # photos x samples of one set of draws that is kept: 4 MB
+_KEPT = ContextVar("_KEPT", default=False)
+_Counts = tuple[np.ndarray, np.ndarray]  # how often foreground and background photos are drawn: (photos, samples) each
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,17 +138,58 @@ def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int
         resamples: how many samples.
         seed: of the draws.
     """
-    kernel, rngs = _Kernel(table, mixes), np.random.default_rng(seed).spawn(2)
-    parts = [
-        kernel(*(_draw(way, width, rng) for way, rng in zip((table.foregrounds, table.backgrounds), rngs, strict=True)))
-        for width in _widths(resamples, len(table.foregrounds.start) + len(kernel.group))
-    ]
+    kernel = _Kernel(table, mixes)
+    widths = _widths(resamples, len(table.foregrounds.start) + len(kernel.group))
+    draws = _draws((table.foregrounds, table.backgrounds), widths, seed)
+    parts = [kernel(*(counts.astype(np.float64) for counts in each)) for each in draws]
     return Moments(*(np.concatenate([getattr(each, name) for each in parts], axis=1) for name in vars(parts[0])))
 
 
-def _widths(resamples: int, size: int) -> Iterator[int]:
+@contextmanager
+def draws_kept() -> Iterator[None]:
+    """Keep the draws of `resampled`, some MB, also for later such contexts: for many models on the same images.
+
+    Blocks of samples are larger, too. All numbers stay what they are.
+    """
+    before = _KEPT.set(True)
+    try:
+        yield
+    finally:
+        _KEPT.reset(before)
+
+
+def _widths(resamples: int, size: int) -> tuple[int, ...]:
+    """Return how many samples each block has."""
     step = max(1, _BLOCK // max(1, size))
-    yield from (min(step, resamples - start) for start in range(0, resamples, step))
+    # NumPy sums a single column in another order: what is a block of one sample stays one.
+    whole = resamples - (resamples % step == 1)
+    large = step * _TOGETHER if _KEPT.get() and step > 1 else step
+    return *(min(large, whole - start) for start in range(0, whole, large)), *[1] * (resamples - whole)
+
+
+def _draws(ways: tuple[Way, Way], widths: tuple[int, ...], seed: int) -> Iterable[_Counts]:
+    """Return the draws of all samples, block by block."""
+    if _KEPT.get() and sum(widths) * sum(len(way.start) for way in ways) <= _MOST_KEPT:
+        strata = tuple(each.astype(np.int64).tobytes() for way in ways for each in (way.start, way.stop))
+        return _drawn_once(strata, widths, seed)
+    return _drawn(ways, widths, seed)
+
+
+@lru_cache(maxsize=4)
+def _drawn_once(strata: tuple[bytes, ...], widths: tuple[int, ...], seed: int) -> list[_Counts]:
+    ends, codes = [np.frombuffer(each, dtype=np.int64) for each in strata], np.zeros(0, dtype=np.int64)
+    draws = _drawn((Way(codes, *ends[:2]), Way(codes, *ends[2:])), widths, seed)
+    return [(_small(one), _small(other)) for one, other in draws]
+
+
+def _small(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
+
+
+def _drawn(ways: tuple[Way, Way], widths: tuple[int, ...], seed: int) -> Iterator[_Counts]:
+    one, other = np.random.default_rng(seed).spawn(2)
+    for width in widths:
+        yield _draw(ways[0], width, one), _draw(ways[1], width, other)
 
 
 def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -152,7 +201,7 @@ def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
     # As whole numbers would be drawn from 0 to 2^53, five times as fast as numpy's between bounds of their own.
     drawn = way.start + (rng.random((samples, photos)) * (way.stop - way.start)).astype(np.int64)
     place = drawn * samples + np.arange(samples)[:, None]
-    return np.bincount(place.reshape(-1), minlength=photos * samples).reshape(photos, samples).astype(np.float64)
+    return np.bincount(place.reshape(-1), minlength=photos * samples).reshape(photos, samples)
 
 
 class _Kernel:
@@ -205,7 +254,10 @@ class _Kernel:
 
 
 class _Matrices:
-    """Sparse matrices with entries at the same places, (row, column) of each cell, which they share in memory."""
+    """Sparse matrices of cells' values, at (row, column) of each cell; a cell of value 0 adds nothing and is left out.
+
+    Those without such a cell share their places in memory.
+    """
 
     def __init__(self, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> None:
         from scipy import sparse
@@ -217,7 +269,12 @@ class _Matrices:
     def __call__(self, values: np.ndarray) -> sparse.csr_array:
         from scipy import sparse
 
-        return sparse.csr_array((values[self.order], *self.at), shape=self.shape)
+        values, (indices, starts) = values[self.order], self.at
+        kept = values != 0
+        if not kept.all():
+            values, indices = values[kept], indices[kept]
+            starts = np.concatenate([starts[:1], np.cumsum(kept, dtype=starts.dtype)])[starts]
+        return sparse.csr_array((values, indices, starts), shape=self.shape)
 
 
 class _Shared:

@@ -57,7 +57,7 @@ def score(predictions: Predictions, backgrounds: Sequence[str], *, fine: bool = 
     Args:
         predictions: of a model.
         backgrounds: the release's background names in label order.
-        fine: whether superclasses on backgrounds are scored and the worst groups chosen, most of the time it takes.
+        fine: whether classes and superclasses on backgrounds are scored and the worst groups chosen, most of the time.
 
     Raises:
         ResultError: a background label without a name.
@@ -107,7 +107,7 @@ def _metrics(said: _Answered, fine: bool) -> scores.Metrics:
         by_superclass_background=_superclasses(small, groups.names, cells) if small else {},
         interaction=cells.deviation if cells else None,
         worst_group=_worst(small, LEAST_IMAGES) if small else None,
-        by_foreground=_classes(images, groups, top1, top5),
+        by_foreground=_classes(images, groups, top1, top5) if fine else {},
         factors=by_plan.factors() if by_plan else None,
         severity=by_plan.severity() if by_plan else None,
         interval=_INTERVAL,

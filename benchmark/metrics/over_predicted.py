@@ -7,7 +7,7 @@ Both are matched photo by photo, so that a class is not over-predicted merely be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.metrics.compute import sample_of
-from benchmark.metrics.groups import Groups
+from benchmark.metrics.groups import Groups, distinct
 from benchmark.metrics.intervals import difference_intervals
 from benchmark.metrics.statistics import doubts, photos_of_all
 from benchmark.schemas.predictions import Predictions, take
+from benchmark.schemas.text import codes_of, order_of, stored
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, Shaped
+    from jaxtyping import Bool, Float, Int
+
+_Forms = tuple[tuple[tuple[int, int, int], int], ...]  # sorted forms of strata (here, marked, all), how many have each
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +82,13 @@ def matched(here: Predictions, there: Predictions) -> Matched:
         here: n images.
         there: m images: of a control set, or on other backgrounds.
     """
-    common = np.intersect1d(here.foreground_source.astype(str), there.foreground_source.astype(str))
-    kept, other = (_of_photos(table, common) for table in (here, there))
-    return Matched(kept[0], other[0], kept[1], other[1], len(common))
+    own, other = np.split(codes_of([stored(each, "foreground_source") for each in (here, there)]), [len(here)])
+    common = np.intersect1d(own, other)
+    place = np.full(max(own.max(initial=0), other.max(initial=0)) + 1, -1)
+    place[common] = np.arange(len(common))
+    here, own = _of_photos(here, place[own])
+    there, other = _of_photos(there, place[other])
+    return Matched(here, there, own, other, len(common))
 
 
 def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
@@ -90,16 +97,26 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     The test is `stratified_p` with one stratum per foreground photo. It compares these background photos: that others
     would do the same, the interval of `Excess` shows.
     """
-    here, there = _photos_by_answer(pair.here, pair.photo_here), _photos_by_answer(pair.there, pair.photo_there)
-    counts, nobody = pair.counts(), np.zeros(0, dtype=np.int64)
-    drawn: list[int] = counts[0].tolist()
-    size: list[int] = (counts[0] + counts[1]).tolist()
-    found: list[float] = []
-    for label, photos in here.items():
-        both: list[int] = [*photos.tolist(), *there.get(label, nobody).tolist()]
-        marked = Counter(both)
-        found.append(_tail(Counter((drawn[each], marks, size[each]) for each, marks in marked.items()), len(photos)))
-    return np.array(list(here), dtype=np.int64), np.array(found, dtype=np.float64)
+    (answer, photo), (answer_there, photo_there) = (
+        (table.prediction[wrong, 0], photos[wrong])
+        for table, photos in ((pair.here, pair.photo_here), (pair.there, pair.photo_there))
+        for wrong in [np.flatnonzero(table.prediction[:, 0] != table.foreground)]
+    )
+    labels, own = np.unique(answer, return_inverse=True)
+    kept = np.isin(answer_there, labels)
+    own_there = np.searchsorted(labels, answer_there[kept])
+    # The marked images of every class and photo, then the strata of every class and form.
+    pairs = np.concatenate([own, own_there]), np.concatenate([photo, photo_there[kept]])
+    (owner, stratum), which = distinct(*pairs)
+    drawn, others = pair.counts()
+    (owner, *parts), which = distinct(owner, drawn[stratum], np.bincount(which), (drawn + others)[stratum])
+    form: Iterator[tuple[int, int, int]] = zip(*(each.tolist() for each in parts), strict=True)
+    times: list[int] = np.bincount(which).tolist()
+    forms = list(zip(form, times, strict=True))
+    ends: list[int] = np.searchsorted(owner, np.arange(len(labels) + 1)).tolist()
+    won: list[int] = np.bincount(own).tolist()
+    found = [_tail(tuple(forms[ends[at] : ends[at + 1]]), count) for at, count in enumerate(won)]
+    return labels.astype(np.int64), np.array(found, dtype=np.float64)
 
 
 def stratified_p(
@@ -118,16 +135,17 @@ def stratified_p(
     """
     marks = np.flatnonzero(marked > 0)
     forms = Counter(zip(drawn[marks].tolist(), marked[marks].tolist(), size[marks].tolist(), strict=True))
-    return _tail(forms, int(won.sum()))
+    return _tail(tuple(sorted(forms.items())), int(won.sum()))
 
 
-def _tail(forms: Counter[tuple[int, int, int]], won: int) -> float:
-    """Return the chance of as many marked images here, from the forms (here, marked, all) of strata that have any."""
-    return float(min(1.0, _distribution(tuple(sorted(forms.items())))[won:].sum()))
+@lru_cache(maxsize=1 << 14)
+def _tail(forms: _Forms, won: int) -> float:
+    """Return the chance of as many marked images here, from the forms of strata that have any."""
+    return float(min(1.0, _distribution(forms)[won:].sum()))
 
 
 @lru_cache(maxsize=1 << 12)
-def _distribution(forms: tuple[tuple[tuple[int, int, int], int], ...]) -> Float[np.ndarray, " m"]:
+def _distribution(forms: _Forms) -> Float[np.ndarray, " m"]:
     """Return the distribution of the marked images here, from the forms of strata and how many have each.
 
     Strata of one form have one distribution: it is convolved once and raised to their number. Most classes are a wrong
@@ -198,21 +216,13 @@ def truths(pair: Matched, label: int) -> list[tuple[int, int]]:
     return [(int(labels[place]), int(counts[place])) for place in order]
 
 
-def _of_photos(table: Predictions, photos: Shaped[np.ndarray, " p"]) -> tuple[Predictions, Int[np.ndarray, " n"]]:
-    """Return the images of some photos in the order of their keys, and which photo each is of."""
-    source = table.foreground_source.astype(str)
-    rows = np.flatnonzero(np.isin(source, photos))
-    rows = rows[np.argsort(table.key[rows].astype(str))]  # sums of floats depend on the order of rows
-    return take(table, rows), np.searchsorted(photos, source[rows])
-
-
-def _photos_by_answer(table: Predictions, photo: Int[np.ndarray, " n"]) -> dict[int, Int[np.ndarray, " k"]]:
-    """Return wrong answer -> photos of the images that have it."""
-    answer = table.prediction[:, 0]
-    wrong = np.flatnonzero(answer != table.foreground)
-    wrong = wrong[np.argsort(answer[wrong], kind="stable")]
-    labels, starts = np.unique(answer[wrong], return_index=True)
-    return dict(zip(labels.tolist(), np.split(photo[wrong], starts[1:]), strict=True)) if len(labels) else {}
+def _of_photos(table: Predictions, photo: Int[np.ndarray, " n"]) -> tuple[Predictions, Int[np.ndarray, " m"]]:
+    """Return the images whose photo is not -1 in the order of their keys, and which photo each is of."""
+    if (photo < 0).any():
+        rows = np.flatnonzero(photo >= 0)
+        table, photo = take(table, rows), photo[rows]
+    order, _ = order_of(stored(table, "key"))  # sums of floats depend on the order of rows
+    return (table, photo) if order is None else (take(table, order), photo[order])
 
 
 def _wrongly(table: Predictions, label: int) -> Bool[np.ndarray, " n"]:

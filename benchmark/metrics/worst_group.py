@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
 
 SPLITS = 50
+_HALVES = (0, 1)
 LEAST_IMAGES = 30  # for a group of superclass x background to be called the worst
 
 
@@ -107,17 +108,35 @@ def split_sample(
     backgrounds = clusters(sample.background_source[kept], sample.background[kept])
     alone = np.bincount(backgrounds)[backgrounds] == 1
     rng, picked = np.random.default_rng(seed), np.zeros(sample.groups)
+    members = [np.flatnonzero(group == each) for each in range(sample.groups)]
     scores: list[float] = []
     for _ in range(splits):
         halves = _halves(foregrounds, rng), _halves(backgrounds, rng)
-        for side, other in product((False, True), repeat=2):
-            choose = (halves[0] == side) & ((halves[1] == other) | alone)
-            judge = (halves[0] != side) & ((halves[1] != other) | alone)
-            lowest = worst(group_means(right[choose], group[choose], sample.groups)[0])
-            if lowest is not None and (judge & (group == lowest)).any():
+        means = _by_half(right, group, halves, alone, sample.groups)
+        for side, other in product(_HALVES, repeat=2):
+            lowest = worst(means[side, other])
+            if lowest is None:
+                continue
+            rows = members[lowest]
+            judge = rows[(halves[0][rows] != side) & ((halves[1][rows] != other) | alone[rows])]
+            if len(judge):
                 picked[lowest] += 1
-                scores.append(mean(right[judge & (group == lowest)]))
+                scores.append(mean(right[judge]))
     return SplitSample(mean(np.array(scores)), picked / max(1, len(scores)))
+
+
+def _by_half(
+    right: np.ndarray, group: np.ndarray, halves: tuple[np.ndarray, np.ndarray], alone: np.ndarray, groups: int
+) -> np.ndarray:
+    """Return (2, 2, groups) means in halves of foreground and of background photos; in both of these if `alone`."""
+
+    def means(half: np.ndarray) -> np.ndarray:
+        own = (halves[0] * 2 + half) * groups + group
+        return group_means(right, own, 4 * groups)[0].reshape(2, 2, groups)
+
+    if not alone.any():
+        return means(halves[1])
+    return np.stack([means(np.where(alone, other, halves[1]))[:, other] for other in _HALVES], axis=1)
 
 
 def _halves(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

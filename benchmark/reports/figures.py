@@ -1,7 +1,8 @@
 """Figures of a report, drawn by matplotlib: as PNG for a paper, and as SVG that takes the colours of its page."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -265,7 +266,7 @@ def svg(figure: Any, title: str) -> Any:
     from markupsafe import Markup, escape
 
     sink = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}), _laid_out(figure):
         figure.savefig(
             sink, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
         )
@@ -273,6 +274,23 @@ def svg(figure: Any, title: str) -> Any:
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head, rest = text.split(">", 1)
     return Markup(f'{head} role="img" aria-label="{escape(title)}">{rest}')
+
+
+@contextmanager
+def _laid_out(figure: Any) -> Iterator[None]:
+    """Lay a figure out for SVG beforehand: with its own layout engine, `savefig` would draw everything once more."""
+    engine, backend = figure.get_layout_engine(), late("matplotlib.backends.backend_svg", "score").FigureCanvasSVG
+    canvas, dpi = figure.canvas, figure.dpi
+    backend(figure)
+    figure.dpi = backend.fixed_dpi
+    try:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+        yield
+    finally:
+        figure.set_layout_engine(engine)
+        figure.set_canvas(canvas)
+        figure.dpi = dpi
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
@@ -287,8 +305,10 @@ def _panels(width: float, height: float, shares: tuple[int, ...]) -> tuple[Any, 
     panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False, height_ratios=shares)[:, 0]
     for axes in panels:
         axes.tick_params(colors=_INK, labelsize=9)
-        for spine in axes.spines.values():
+        for place, spine in axes.spines.items():
             spine.set_color(_INK)
+            # Titles of ticks reach further than spines, which take long to measure; upper panels have none below.
+            spine.set_in_layout(place == "bottom" and axes is not panels[-1])
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(_INK)
     return figure, panels

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from benchmark.schemas.columns import Reader
 from benchmark.schemas.problems import KEYS, LEVELS, ROWS, WIDTHS, Problems
-from benchmark.schemas.text import Text, stored, taken
+from benchmark.schemas.text import Text, order_of, stored, taken
 from benchmark.schemas.versions import check
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.atomic import replacing
@@ -126,6 +126,12 @@ def replaced(predictions: Predictions, **fields: Any) -> Predictions:
     own: dict[str, Any] = {name: stored(predictions, name) for name in _NAMES}
     own["provenance"] = predictions.provenance
     return Predictions(**own | fields)
+
+
+def by_key(predictions: Predictions) -> Predictions:
+    """Return predictions sorted by key."""
+    order, _ = order_of(stored(predictions, "key"))
+    return predictions if order is None else take(predictions, order)
 
 
 def without_answers(predictions: Predictions) -> Predictions:

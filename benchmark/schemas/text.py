@@ -76,6 +76,18 @@ def _arrow(values: Strings) -> pa.Array:
     return joined(values.chunks) if isinstance(values, pa.ChunkedArray) else values
 
 
+def differing(values: Strings, wanted: Strings) -> Int[np.ndarray, " m"]:
+    """Return the places where two columns of as many strings differ, None being equal to None."""
+    one, other = (_decoded(each) for each in (values, wanted))
+    same = pc.fill_null(pc.equal(one, other), False)
+    return np.flatnonzero(~np.asarray(pc.or_(same, pc.and_(pc.is_null(one), pc.is_null(other)))))
+
+
+def _decoded(values: Strings) -> pa.Array:
+    whole = _one(values) if isinstance(values, pa.ChunkedArray) else _arrow(values)
+    return whole.cast(pa.large_string())
+
+
 def release() -> None:
     """Give memory that Arrow is done with back: by itself it keeps as much as it ever took, for a while."""
     pa.default_memory_pool().release_unused()
@@ -101,6 +113,20 @@ def codes(values: Strings) -> Int[np.ndarray, " n"]:
     rank = np.full(len(used) + 1, -1, dtype=np.int64)  # the last: of no value
     rank[order] = np.arange(len(order))
     return rank[place]
+
+
+def codes_of(columns: Sequence[Strings]) -> Int[np.ndarray, " n"]:
+    """Return the strings of several columns, one after the other, as codes that they share (`codes`)."""
+    kind = pa.dictionary(pa.int32(), pa.string())
+    pieces = [_encoded(each, kind) for each in columns]
+    return codes(pa.chunked_array(pieces, kind))
+
+
+def _encoded(values: Strings, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.unify_dictionaries().combine_chunks()
+    whole = _arrow(values)
+    return whole.cast(kind) if pa.types.is_dictionary(whole.type) else whole.cast(pa.string()).dictionary_encode()
 
 
 def order_of(keys: Strings) -> tuple[np.ndarray | None, bool]:

@@ -147,3 +147,28 @@ def test_without_any_pull_five_percent_are_found(make_predictions):
         labels, p = excess_tests(matched(*(replace(made, prediction=each) for each in sides)))
         found.append(p[labels.tolist().index(RAPESEED)] < 0.05)
     assert 0.01 < np.mean(found) < 0.07  # an exact test stays below 5 %
+
+
+def test_every_wrong_answer_is_tested_by_its_own_strata(make_predictions):
+    """Photos with one to three images here and up to five there, classes that are wrong on one side only."""
+    rng = np.random.default_rng(2)
+    sides = []
+    for most in (3, 5):
+        photo = np.sort(np.concatenate([np.arange(25), rng.integers(0, 25, 25 * (most - 1))]))
+        answer = rng.integers(0, 8, len(photo))
+        best = np.stack([answer, *(np.full(len(photo), 900 + i) for i in range(4))], axis=1).astype(np.int32)
+        names = np.array([f"photo-{i:02d}" for i in photo], dtype=object)
+        sides.append(
+            replace(make_predictions(len(photo)), foreground=photo % 5, foreground_source=names, prediction=best)
+        )
+    pair = matched(*sides)
+    labels, p = excess_tests(pair)
+    wrong = pair.here.prediction[:, 0] != pair.here.foreground
+    assert labels.tolist() == sorted(set(pair.here.prediction[wrong, 0].tolist()))
+    drawn, others = pair.counts()
+    for label, found in zip(labels, p, strict=True):
+        here, there = (
+            np.bincount(photos[marked], minlength=pair.photos)
+            for marked, photos in zip(pair.wrongly(label), (pair.photo_here, pair.photo_there), strict=True)
+        )
+        assert found == stratified_p(here, drawn, here + there, drawn + others)

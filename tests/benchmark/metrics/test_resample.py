@@ -124,3 +124,20 @@ def test_memory_per_image_is_that_of_the_cells(simulate):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6
+
+
+@pytest.mark.parametrize(("step", "resamples"), [(7, 100), (7, 99), (9, 1000), (1, 5)])
+def test_draws_that_are_kept_change_no_number(simulate, step, resamples, monkeypatch):
+    """Neither where the last block is a single sample, whose sums have an order of their own, nor where all are."""
+    right, sample = simulate(np.random.default_rng(step), 100, 40, 0.5, 1, 1)
+    tables = sample.cells(right), sample.cells(right - 0.5)
+    rows = len(bootstrap._Kernel(tables[0], sample.mixes).group)
+    monkeypatch.setattr(bootstrap, "_BLOCK", step * (100 + rows))
+    alone = [resampled(each, sample.mixes, resamples, step) for each in tables]
+    with bootstrap.draws_kept():
+        kept = [resampled(tables[0], sample.mixes, resamples, step)]
+        monkeypatch.setattr(bootstrap, "_draw", None)  # the second table's draws are there
+        kept.append(resampled(tables[1], sample.mixes, resamples, step))
+    for one, other in zip(alone, kept, strict=True):
+        for name, values in vars(one).items():
+            np.testing.assert_array_equal(values, getattr(other, name))

@@ -1,13 +1,15 @@
 """Worst-group accuracy: the split-sample estimate, and the simultaneous interval."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmark.metrics.accuracy import group_means
+from benchmark.metrics.accuracy import group_means, mean, worst
+from benchmark.metrics.groups import clusters, ranks
 from benchmark.metrics.intervals import Sample, accuracy_intervals
-from benchmark.metrics.worst_group import split_sample, worst_interval
+from benchmark.metrics.worst_group import SplitSample, split_sample, worst_interval
 
 TEN = np.arange(10)
 TRUTHS = {"equal": np.full(10, 0.6), "one lower": np.r_[0.5, np.full(9, 0.6)], "spread": np.linspace(0.45, 0.72, 10)}
@@ -63,3 +65,38 @@ def test_too_little_to_split_is_nan():
     assert math.isnan(split_sample(np.array([True]), sample, one).estimate)
     assert math.isnan(split_sample(np.array([True]), sample, one[:0]).estimate)
     assert all(math.isnan(end) for end in worst_interval(accuracy_intervals(np.array([True]), sample), one[:0]))
+
+
+def _literal(right, sample: Sample, groups: np.ndarray, splits: int) -> SplitSample:
+    """Choose and judge by masks over the images, split after split."""
+    kept = np.isin(sample.group, groups)
+    right, group = right[kept], sample.group[kept]
+    photos = ranks(sample.foreground_source[kept]), clusters(sample.background_source[kept], sample.background[kept])
+    alone = np.bincount(photos[1])[photos[1]] == 1
+    rng, picked, scores = np.random.default_rng(0), np.zeros(sample.groups), []
+    for _ in range(splits):
+        counts = [each.max() + 1 for each in photos]
+        second = [(rng.permutation(n) < n // 2)[each] for n, each in zip(counts, photos, strict=True)]
+        for side in (False, True):
+            for other in (False, True):
+                choose = (second[0] == side) & ((second[1] == other) | alone)
+                judge = (second[0] != side) & ((second[1] != other) | alone)
+                lowest = worst(group_means(right[choose], group[choose], sample.groups)[0])
+                if lowest is not None and (judge & (group == lowest)).any():
+                    picked[lowest] += 1
+                    scores.append(mean(right[judge & (group == lowest)]))
+    return SplitSample(mean(np.array(scores)), picked / len(scores))
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+@pytest.mark.parametrize("kind", [bool, float])
+def test_the_split_sample_estimate_is_that_of_masks(simulate, share, kind):
+    """To the last bit, whatever share of images have a background photo of their own."""
+    rng = np.random.default_rng(1)
+    right, sample = simulate(rng, 40, 10, 0.6, 0.7, 0.7)
+    own = rng.random(len(right)) < share
+    sample = replace(sample, background_source=np.where(own, -1, sample.background_source))
+    values = right if kind is bool else np.where(right, rng.random(len(right)), 0.1)
+    found, expected = split_sample(values, sample, np.arange(1, 10)), _literal(values, sample, np.arange(1, 10), 50)
+    assert found.estimate == expected.estimate
+    np.testing.assert_array_equal(found.picked, expected.picked)

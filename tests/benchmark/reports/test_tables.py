@@ -1,15 +1,19 @@
 """Numbers as text: one rounding, in Python, whatever shows them."""
 
+import io
 import math
 import re
 from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import benchmark
 from benchmark.board.schema import rounded
+from benchmark.reports import figures
 from benchmark.reports.text import between, percent, points, ratio
 
 
@@ -50,3 +54,28 @@ def test_no_page_rounds_a_number_that_it_shows():
     for path in paths:
         found = re.findall(r"toFixed|toPrecision|toLocaleString|NumberFormat|Math\.round|\|round", path.read_text())
         assert found == [], path.name
+
+
+def test_a_figure_in_a_page_is_laid_out_as_matplotlib_does():
+    """`svg` lays figures out itself, without the spines: equal to what `savefig` makes of the figure with them."""
+    rng = np.random.default_rng(0)
+
+    def drawn():
+        series = figures.Series("a model", *np.sort(rng.random((3, 4)) * 100, axis=0)[[1, 0, 2]], 50.0)
+        curve = figures.Curve("a model", rng.integers(0, 90, 15), np.linspace(0, 1, 15), np.linspace(0, 0.9, 15))
+        return figures.accuracies(["grass", "water", "a longer name", "sky"], [series]), figures.calibration(
+            [curve], 30
+        )
+
+    for figure in drawn():
+        made = figures.svg(figure, "title")
+        assert figures.svg(figure, "title") == made
+        for axes in figure.axes:
+            for spine in axes.spines.values():
+                spine.set_in_layout(True)
+        sink = io.StringIO()
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "title"}):
+            nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            figure.savefig(sink, format="svg", transparent=True, metadata=nothing)
+        whole = sink.getvalue()
+        assert made.split(">", 1)[1] == whole[whole.index("<svg") :].split(">", 1)[1].replace("#010203", "currentColor")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.schemas.predictions import BEST, SCHEMA, Predictions, read, write
+from benchmark.schemas.text import codes_of, differing
 from d3s_dataset.errors import ResultError
 
 
@@ -146,3 +147,16 @@ def test_a_failed_write_leaves_the_old_file(make_predictions, tmp_path):
         write(path, replace(make_predictions(seed=1), provenance={"seconds": float("nan")}))
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["p.parquet"]
+
+
+def test_columns_of_text_are_compared_and_coded_however_they_are_held():
+    one, other = ["b", None, "a", "c"], ["b", None, None, "d"]
+    held = [
+        np.array(other, dtype=object),
+        pa.array(other),
+        pa.array(other).dictionary_encode(),
+        pa.chunked_array([other]),
+    ]
+    for values in held:
+        assert differing(values, pa.array(one)).tolist() == [2, 3]
+        assert codes_of([pa.array(one), values]).tolist() == [1, -1, 0, 2, 1, -1, -1, 3]
