@@ -93,7 +93,7 @@ def finish(tasks: Sequence[Task]) -> None:
     Raises:
         ResultError: blocks are missing: of which models and parts, and what to type; or made with different settings.
     """
-    lacking = {at: task.missing for at, task in enumerate(tasks) if task.missing}
+    lacking = {at: gaps for at, task in enumerate(tasks) if (gaps := task.missing)}
     if lacking:
         raise ResultError(_lacks(tasks, lacking))
     for task in tasks:

@@ -27,7 +27,7 @@ class Queue:
         self._stopped = False
 
     def open(self, task: int, left: Sequence[Span], known: bool) -> None:
-        """Add a task's missing blocks; `known`: its settings are recorded."""
+        """Add a task's missing blocks; `known`: its settings are decided."""
         with self._changed:
             self._coming -= 1
             self._left[task], self._running[task] = list(left), 0

@@ -18,8 +18,10 @@ from benchmark.distribute.gather import check_settings
 from benchmark.distribute.queue import Queue
 from benchmark.distribute.task import Task
 from benchmark.distribute.worker import Block, Worker
+from benchmark.inference import features
 from benchmark.inference.features import HEAD
-from d3s_dataset.errors import ModelError
+from benchmark.models.registry import source_of
+from d3s_dataset.errors import D3SError, ModelError, one_line
 from d3s_dataset.utils.cli import progress, warn
 from d3s_dataset.utils.processes import connect
 
@@ -40,6 +42,8 @@ class Engine:
         self._ray: Any = ray
         self._remote = self._ray.remote(Worker)
         self._tasks = [task.fresh() for task in tasks]
+        sources = {source_of(task.subject.name).module: None for task in tasks}
+        self._modules = [*sources, features.__name__ if tasks[0].features else "benchmark.inference.predict"]
         self._queue = Queue(len(tasks))
         self._lock = threading.Lock()
         self._workers: dict[threading.Thread, str] = {}  # and its node
@@ -89,7 +93,7 @@ class Engine:
             self._fail(at, error)
         else:
             self._bar.update(task.images.n - sum(stop - start for start, stop in missing))
-            self._queue.open(at, missing, known=task.store.run is not None)
+            self._queue.open(at, missing, known=task.decided)
 
     def _start_workers(self) -> None:
         nodes = [node for node in self._ray.nodes() if node["Alive"]]
@@ -104,6 +108,7 @@ class Engine:
 
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         actor = self._remote.options(scheduling_strategy=there, **options).remote()
+        actor.warm.remote(self._modules)  # where this fails, so does `run`, which says why
         thread = threading.Thread(target=self._drive, args=(actor,), daemon=True)
         with self._lock:
             self._workers[thread] = node
@@ -142,7 +147,7 @@ class Engine:
                 self._keep(at, task, block)
                 wanted.remove(block[0])
         except errors.RayTaskError as error:
-            raise error.cause from None
+            raise _explained(task, error.cause) from None
         except errors.RayError:
             raise _Died from None  # its process or its node is gone
 
@@ -201,6 +206,16 @@ def run_on_cluster(tasks: Sequence[Task]) -> None:
         Engine(ray, tasks).run()
     finally:
         ray.shutdown()
+
+
+def _explained(task: Task, cause: Exception) -> D3SError:
+    """Return a worker's error as it is if it says what to do, else as one line about the model."""
+    if isinstance(cause, D3SError):
+        return cause
+    return ModelError(
+        f"{task.subject.label} failed on a node of the cluster: {type(cause).__name__}: {one_line(cause)}; finished "
+        "blocks are kept"
+    )
 
 
 def _places(has: dict[str, float], nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

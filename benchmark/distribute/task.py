@@ -33,10 +33,15 @@ class Task:
         kind = features if self.features else evaluate
         return kind.store_of(self.subject, self.images, self.options)
 
-    @cached_property
+    @property
     def missing(self) -> list[Span]:
-        """The blocks that are not there yet."""
+        """The blocks that are not there now: others may write them, so it is looked up each time."""
         return self.store.missing(self.images.n)
+
+    @property
+    def decided(self) -> bool:
+        """True if settings are known before the first block; `auto` alone compares precisions on it."""
+        return self.features or self.options.precision != "auto" or self.store.run is not None
 
     def fresh(self, other: "Task | None" = None) -> "Task":
         """Return the same task, with the network of another one of the same model, else with none in memory."""
@@ -55,8 +60,7 @@ class Task:
         `auto` compares precisions on the first block of the split, on whichever machine.
         """
         first = spans(self.images.n)[0]
-        tried = self.options.precision == "auto" and not self.features and self.store.run is None
-        return [*([first] if tried and first not in wanted else []), *wanted]
+        return [*([] if self.decided or first in wanted else [first]), *wanted]
 
     def compute(self, wanted: Sequence[Span], store: Store[Any] | None = None, of: int | None = None) -> Run:
         """Run the model on those of some blocks that a store lacks.

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 from benchmark.cache.blocks import Made, Span, Store
@@ -44,6 +45,11 @@ class Worker:
 
     def __init__(self) -> None:
         self._number, self._task = -1, None
+
+    def warm(self, modules: Sequence[str]) -> None:
+        """Import what models need, seconds of torch, while the caller still looks for the blocks to run."""
+        for each in modules:
+            import_module(each)
 
     def run(
         self, number: int, task: Task, kind: type[Any], digest: str, wanted: Sequence[Span], run: Run | None

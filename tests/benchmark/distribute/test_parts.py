@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmark import run
 from benchmark.cache.blocks import Store
-from benchmark.cache.cache import Cache
+from benchmark.cache.cache import Cache, Options
+from benchmark.data.split import open_split
+from benchmark.distribute.task import tasks_of
 from benchmark.inference import predict
+from benchmark.inference.evaluate import Subject, answers, store_of
 from benchmark.schemas.predictions import Answers
 from benchmark.schemas.result import Run
 from tests.conftest import ROOT
@@ -100,10 +104,6 @@ def test_the_first_to_record_settings_decides_for_all(tmp_path):
 
 def test_a_run_that_another_overtook_takes_its_settings(toy, small, tmp_path, monkeypatch):
     """`auto` finds bf16, but while it tried another process has recorded fp32: the blocks are fp32's."""
-    from benchmark.cache.cache import Options
-    from benchmark.data.split import open_split
-    from benchmark.inference.evaluate import Subject, answers, store_of
-
     monkeypatch.setattr(predict, "fast_bf16", lambda device: True)
     monkeypatch.setattr(predict, "LEAST_AGREEMENT", 0.0)
     split, options = open_split(toy, "default", "validation"), Options("auto")
@@ -121,6 +121,19 @@ def test_a_run_that_another_overtook_takes_its_settings(toy, small, tmp_path, mo
     found, finished = answers(subject, split, options, 0.0)
     assert finished.run.precision == "fp32"
     np.testing.assert_array_equal(found.probability, fp32.probability)
+
+
+def test_a_task_looks_up_what_is_missing_and_whether_settings_are_decided(toy, small, tmp_path):
+    split, subject = open_split(toy, "default", "validation"), Subject(f"local-dir:{small}", cache=Cache(tmp_path))
+    (task,) = tasks_of([subject], [split], Options("auto"), features=False)
+    assert len(task.missing) == 6
+    assert not task.decided
+    task.compute(task.missing[:2])
+    assert len(task.missing) == 4
+    assert task.decided  # by what the first block recorded
+    for options, features in ((Options("fp32"), False), (Options("auto"), True)):
+        (other,) = tasks_of([replace(subject, cache=Cache(tmp_path / "other"))], [split], options, features)
+        assert other.decided
 
 
 def test_features_in_parts_are_those_of_one_run(line, evaluate, tmp_path, capsys):
