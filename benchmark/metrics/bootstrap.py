@@ -18,7 +18,7 @@ are the same too: within `draws_kept` they are made once, for some MB more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -146,7 +146,7 @@ def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int
 
 
 @contextmanager
-def draws_kept() -> Iterator[None]:
+def draws_kept() -> Generator[None]:
     """Keep the draws of `resampled`, some MB, also for later such contexts: for many models on the same images.
 
     Blocks of samples are larger, too. All numbers stay what they are.

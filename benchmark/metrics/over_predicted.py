@@ -97,11 +97,8 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     The test is `stratified_p` with one stratum per foreground photo. It compares these background photos: that others
     would do the same, the interval of `Excess` shows.
     """
-    (answer, photo), (answer_there, photo_there) = (
-        (table.prediction[wrong, 0], photos[wrong])
-        for table, photos in ((pair.here, pair.photo_here), (pair.there, pair.photo_there))
-        for wrong in [np.flatnonzero(table.prediction[:, 0] != table.foreground)]
-    )
+    answer, photo = _wrong_answers(pair.here, pair.photo_here)
+    answer_there, photo_there = _wrong_answers(pair.there, pair.photo_there)
     labels, own = np.unique(answer, return_inverse=True)
     kept = np.isin(answer_there, labels)
     own_there = np.searchsorted(labels, answer_there[kept])
@@ -117,6 +114,12 @@ def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray
     won: list[int] = np.bincount(own).tolist()
     found = [_tail(tuple(forms[ends[at] : ends[at + 1]]), count) for at, count in enumerate(won)]
     return labels.astype(np.int64), np.array(found, dtype=np.float64)
+
+
+def _wrong_answers(table: Predictions, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the answers that are wrong, and the photos of their images."""
+    wrong = np.flatnonzero(table.prediction[:, 0] != table.foreground)
+    return table.prediction[wrong, 0], photo[wrong]
 
 
 def stratified_p(
