@@ -281,6 +281,7 @@ def test_a_model_that_may_have_seen_conflicting_images_is_refused(sample_release
         task.check_unseen(name, pairing.read("paper"), tmp_path / "unknown" / "model.safetensors")
 
 
+@pytest.mark.long
 def test_weights_that_a_training_starts_from_must_not_have_seen_them_either(sample_release, aligned, tmp_path, fails):
     """A training on aligned images from weights of one that saw all; from weights of one like it, it may take part."""
     pairs = pairing.read("pairs.json")

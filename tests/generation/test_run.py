@@ -44,7 +44,7 @@ def shuffled(tasks):
     ("options", "order"),
     [
         pytest.param({"batch_size": 1}, list, marks=pytest.mark.long),
-        ({"batch_size": 64}, list),
+        pytest.param({"batch_size": 64}, list, marks=pytest.mark.long),
         pytest.param({"workers": 2}, list, marks=pytest.mark.long),
         ({"workers": 3, "batch_size": 7}, shuffled),
     ],
@@ -213,6 +213,7 @@ def test_an_unreadable_photo_is_a_failed_row_and_counted(photos, command):
     assert not keys & {each.key for each in manifest.failures}
 
 
+@pytest.mark.long
 def test_failures_survive_an_extension(photos):
     recipe = load_recipe("paper").changed(rows=120, model="none")
     plan = Plan(recipe, *open_sources(recipe, str(photos / "objects"), str(photos / "places")))

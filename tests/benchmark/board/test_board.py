@@ -210,6 +210,7 @@ def test_withdrawn_duplicate_and_not_reproduced(empty_board, release, measured, 
     assert found_in(build(root, release, tmp_path / "board"))[good.name][0] == "duplicate"  # a record is of one content
 
 
+@pytest.mark.long
 def test_equal_models_rank_by_when_they_were_run_first(empty_board, release, measured, send, tmp_path):
     root, out = shutil.copytree(empty_board, tmp_path / "submissions"), tmp_path / "results"
     first, later = sent(send, measured, root, out, "z", 1), sent(send, measured, root, out, "a", 2)

@@ -114,6 +114,7 @@ def test_tensorflow_s_head_is_cut_where_it_is_named(tmp_path):
     assert columns("toy", 1001, ["background", *NAMES], "tf1001") == list(range(1, 1001))
 
 
+@pytest.mark.long
 def test_an_inception_with_its_auxiliary_head_is_the_one_without(tmp_path):
     """As torchvision's and timm's own files have it: the result names what was left out."""
     with torch.random.fork_rng():

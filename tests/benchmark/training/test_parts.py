@@ -179,7 +179,7 @@ def test_two_processes_train_the_same_network_as_one(toy, tmp_path, objective, p
     ("units", "chosen"),
     [
         ({"amx_bf16": True}, "bf16"),
-        ({"avx512_bf16": True}, "fp32"),
+        pytest.param({"avx512_bf16": True}, "fp32", marks=pytest.mark.long),
         pytest.param({}, "fp32", marks=pytest.mark.long),
     ],
 )

@@ -219,7 +219,7 @@ def test_a_missing_tracker_is_one_line_before_any_work(tmp_path, fails, monkeypa
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"WANDB_MODE": "online"}, "No API key configured"),
+        pytest.param({"WANDB_MODE": "online"}, "No API key configured", marks=pytest.mark.long),
         pytest.param({"WANDB_MODE": "sideways"}, "Input should be 'online'", marks=pytest.mark.long),
     ],
 )

@@ -85,6 +85,7 @@ def test_a_photo_that_ends_its_worker_is_a_failed_row(tmp_path):
     assert check_release(tmp_path / "d3s") == []
 
 
+@pytest.mark.long
 def test_workers_that_die_again_and_again_end_the_run_in_one_line(tmp_path):
     plan = small_plan(60)
     deadly = Plan(plan.recipe, plan.foregrounds, Deadly(plan.backgrounds, plan.backgrounds.info))

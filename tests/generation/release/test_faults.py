@@ -118,6 +118,7 @@ def test_parts_and_finish_give_the_same_release(reference, tmp_path):
     assert finish_parts(small_plan(), out, SHARDS).already_finished
 
 
+@pytest.mark.long
 def test_finishing_again_is_harmless_also_where_rows_failed(broken_model, tmp_path):
     plan, out = redrawn_plan(broken_model, 6), tmp_path / "d3s"
     part = How(workers=1, devices=CPU, part=(1, 1))
