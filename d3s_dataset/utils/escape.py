@@ -35,17 +35,23 @@ def markdown(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Return a CSV cell that no spreadsheet takes for a formula: numbers stay, text gets an apostrophe where needed."""
+    """Return a CSV cell that no spreadsheet takes for a formula: numbers stay, text gets an apostrophe where needed.
+
+    So does text that would look like such a cell, for `csv_text` to tell them apart.
+    """
     if not isinstance(value, str):
         return value
-    formula = value.lstrip(" ").startswith(_FORMULA) and not _FIGURE.fullmatch(value)
-    return "'" * formula + terminal(value)
+    return "'" * (_guarded(value) and not _FIGURE.fullmatch(value)) + terminal(value)
 
 
 def csv_text(cell: str) -> str:
     """Return what a text cell was before `csv_cell` put an apostrophe in front of it."""
-    bare = cell[1:]
-    return bare if cell.startswith("'") and bare.lstrip(" ").startswith(_FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and _guarded(cell) else cell
+
+
+def _guarded(text: str) -> bool:
+    """Return whether text is a formula to a spreadsheet, behind any number of apostrophes."""
+    return text.lstrip("'").lstrip(" ").startswith(_FORMULA)
 
 
 def code_span(text: str) -> str:

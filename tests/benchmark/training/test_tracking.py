@@ -111,6 +111,7 @@ def test_curves_are_the_means_of_the_steps(toy, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("often")
+@pytest.mark.long
 def test_a_training_stopped_between_two_points_has_every_step_once(toy, tmp_path, monkeypatch):
     """Stopped at step 36, a step after a point, with the last checkpoint at step 33: points at 35 and later are new."""
     arguments = [*SMALL, "--dataset", str(toy), "--checkpoint-every", "11"]

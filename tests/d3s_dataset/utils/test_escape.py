@@ -1,7 +1,7 @@
 """Text of strangers in Markdown, CSV and on a terminal."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmark.reports.text import grid
@@ -63,6 +63,8 @@ def test_any_text_stays_on_one_line(text):
     assert str(csv_cell(text)).isprintable()
 
 
+@example("'=")
+@example("''-5")
 @given(st.text(st.characters(exclude_categories=("C", "Z")), max_size=20))
 def test_a_protected_cell_is_read_back(text):
     assert csv_text(csv_cell(text)) == text

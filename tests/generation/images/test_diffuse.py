@@ -125,6 +125,7 @@ def test_a_prompt_is_encoded_once_and_the_encoder_released_after_the_last(settin
     assert apart(first, all_five[:2]) <= 1
 
 
+@pytest.mark.long
 def test_embeddings_that_have_no_room_are_made_again(settings, diffuser, monkeypatch):
     monkeypatch.setattr("generation.images.prompt_embeddings._ROOM", 1)
     fresh = ImageToImage(settings, "cpu", prompts=3)

@@ -162,7 +162,9 @@ def test_the_owners_pages_and_an_exclusion_by_keyboard(window, study):
     cleo.focus()
     window.keyboard.press("Enter")
     window.wait_for_selector("#decide")
-    window.wait_for_function("[...document.images].every((each) => each.loading === 'lazy' || each.naturalWidth > 0)")
+    window.evaluate(
+        "Promise.all([...document.images].filter((each) => each.loading !== 'lazy').map((each) => each.decode()))"
+    )
     assert found(window) == []
     window.locator("#reason").focus()
     window.keyboard.type("fails <b>gold</b> questions")

@@ -247,7 +247,9 @@ def test_the_monitor(visit, monitored, size, scheme):
         assert contrast(window, selector) >= 4.5, selector
     pictures = window.locator(".disputes img")
     pictures.first.scroll_into_view_if_needed()
-    window.wait_for_function("document.querySelector('.disputes img').naturalWidth > 0")
+    pictures.first.evaluate(
+        "(each) => each.decode()"
+    )  # there, or an error; a poll would be an eval, which the page forbids
     shown = window.locator(".disputes article").count()
     window.locator("#question").select_option("background")
     assert 0 < window.locator(".disputes article").count() <= shown
