@@ -75,7 +75,8 @@ def test_report(visit, shown, size, scheme):
     assert window.locator("#gallery-more").is_hidden()
     assert window.locator("#gallery figcaption").first.inner_text().startswith("truth ")
     pictures.first.scroll_into_view_if_needed()  # only then it is loaded
-    window.wait_for_function("document.querySelector('#gallery img').naturalWidth === 32")
+    pictures.first.evaluate("(each) => each.decode()")
+    assert pictures.first.evaluate("(each) => each.naturalWidth") == 32
     window.locator("#gallery-background").select_option("rain")
     assert 0 < pictures.count() < count
     window.locator("#gallery-background").select_option("")

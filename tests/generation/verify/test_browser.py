@@ -247,9 +247,7 @@ def test_the_monitor(visit, monitored, size, scheme):
         assert contrast(window, selector) >= 4.5, selector
     pictures = window.locator(".disputes img")
     pictures.first.scroll_into_view_if_needed()
-    pictures.first.evaluate(
-        "(each) => each.decode()"
-    )  # there, or an error; a poll would be an eval, which the page forbids
+    pictures.first.evaluate("(each) => each.decode()")  # to wait for a function is an eval, which the page forbids
     shown = window.locator(".disputes article").count()
     window.locator("#question").select_option("background")
     assert 0 < window.locator(".disputes article").count() <= shown
