@@ -40,14 +40,18 @@ def test_tools_find_nothing(line):
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
 
 
-# Which heavy packages are imported after each piece of code; all in one process, as none should import any.
+# Which heavy packages are imported after each piece of code; all in one process, as none should import any. Each piece
+# must work: one that fails early would import nothing.
 AFTER = """
 import contextlib, io, json, sys
 heavy, codes = map(json.loads, sys.argv[1:])
 found = {}
 for name, code in codes.items():
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-        exec(code, {})
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            exec(code, {})
+        except SystemExit as end:
+            assert not end.code, f"{name}: {end.code}"
     found[name] = sorted(set(heavy) & set(sys.modules))
 print(json.dumps(found))
 """
@@ -93,6 +97,11 @@ def test_nothing_heavy_is_imported_unasked():
 
 def test_what_imports_something_heavy_is_seen():
     assert heavy_after({"cheap": "import json", "heavy": "import sqlalchemy"}) == {"cheap": [], "heavy": ["sqlalchemy"]}
+
+
+def test_what_fails_is_not_taken_for_cheap():
+    with pytest.raises(AssertionError, match="odd: no"):
+        heavy_after({"odd": "raise SystemExit('no')"})
 
 
 def test_the_drawn_sample_is_made_without_anything_heavy(tmp_path):
