@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo disentangle lint test test-all test-browser bench bench-check bench-gpu clean
+.PHONY: demo disentangle parts pairs lint test test-all test-browser bench bench-check bench-gpu clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -33,14 +33,17 @@ demo: $(INSTALLED)
 	@echo "  python -m benchmark.compare demo/results/*.json"
 	@echo "  python -m benchmark.run --model MODULE:FUNCTION --dataset demo/d3s --out demo/results"
 
-# A small model trained on the drawn sample; then the paper's second half: one training in parts, what probes read, the
-# sweep, the table of methods. Last the paired objective against plain training, where photos stand on several backgrounds.
+# The paper's second half, and beside it, on the other core, the paired objective against plain training. One thread each:
+# two gain these small tensors little. Each command's output comes when it ends.
 disentangle: $(INSTALLED)
+	@echo "two chains of trainings and measurements: each command's output is shown when it ends"
+	OMP_NUM_THREADS=1 $(MAKE) -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) parts pairs
+	@echo "models: demo/parts, demo/plain, demo/paired   sweep: demo/sweep   results: demo/disentangled"
+
+# A training in parts without conflicting images; then what probes read, the sweep, the table of methods.
+parts: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
-	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --image-size 64 --epochs 8 \
-		--dataset demo/d3s --out demo/model
-	$(BIN)/python -m benchmark.run --model local-dir:demo/model --dataset demo/d3s --out demo/disentangled
-	$(BIN)/python -m benchmark.train --model resnet10t --objective wasserstein --image-size 64 --epochs 8 \
+	$(BIN)/python -m benchmark.train --model test_byobnet --objective wasserstein --image-size 64 --epochs 16 \
 		--aligned-only sample --dataset demo/d3s --out demo/parts
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --null 5 --erase leace \
 		--dataset demo/d3s --out demo/disentangled
@@ -48,17 +51,20 @@ disentangle: $(INSTALLED)
 		--dataset demo/d3s --out demo/sweep
 	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --repeats 3 \
 		--dataset demo/d3s --out demo/disentangled
+
+# A plain training where each photo stands on several backgrounds, and the paired objective started from it.
+pairs: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample-pairs --out demo/pairs
-	$(BIN)/python -m benchmark.train --model resnet10t --objective erm --image-size 48 --epochs 6 \
+	$(BIN)/python -m benchmark.train --model test_byobnet --objective erm --image-size 64 --epochs 20 \
 		--dataset demo/pairs --out demo/plain
-	$(BIN)/python -m benchmark.train --model resnet10t --objective pair --checkpoint demo/plain/model.safetensors \
-		--foreground-features 64 --lambda 10 --lr 2e-3 --image-size 48 --epochs 12 --batch-size 128 \
+	$(BIN)/python -m benchmark.run --model local-dir:demo/plain --dataset demo/pairs --out demo/disentangled
+	$(BIN)/python -m benchmark.train --model test_byobnet --objective pair --checkpoint demo/plain/model.safetensors \
+		--foreground-features 64 --lambda 10 --lr 2e-3 --image-size 64 --epochs 24 --batch-size 128 \
 		--images-per-photo 3 --dataset demo/pairs --out demo/paired
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/plain --probes lda knn kernel --null 5 \
-		--allow-unconverged --dataset demo/pairs --out demo/disentangled
+		--dataset demo/pairs --out demo/disentangled
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/paired --probes lda knn kernel --null 5 \
 		--allow-unconverged --dataset demo/pairs --out demo/disentangled
-	@echo "models: demo/model, demo/parts, demo/plain, demo/paired   sweep: demo/sweep   results: demo/disentangled"
 
 # Style, types, imports between rooms, spelling and wording. The tests run the same.
 lint: $(INSTALLED)

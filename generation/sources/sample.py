@@ -1,6 +1,7 @@
 """The drawn sample as a source of photos."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from PIL import Image
 
@@ -8,6 +9,8 @@ from d3s_dataset.manifest import Source
 from d3s_dataset.taxonomy import classes, wnid_to_label
 from generation.sources import drawn
 from generation.sources.base import Photos
+
+_SCENES = 256  # scenes that a process keeps: all 240 of the sample, 50 MB at its 256 px; each is used some 15 times
 
 
 class DrawnForegrounds:
@@ -43,7 +46,12 @@ class DrawnBackgrounds:
     def open(self, photo: str, size: int) -> Image.Image:
         """Draw one template, RGB."""
         name, _, number = photo.partition("/")
-        return drawn.draw_background(name, int(number), size)
+        return _scene(name, int(number), size).copy()
+
+
+@lru_cache(_SCENES)
+def _scene(name: str, number: int, size: int) -> Image.Image:
+    return drawn.draw_background(name, number, size)
 
 
 def _numbered(prefix: str, count: int) -> list[str]:

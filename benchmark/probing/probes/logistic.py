@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4  # Euclidean norm of the gradient of the mean loss, over all weights and biases
 LOOSE = 1e-3  # the same, where many labellings are fitted whose mean accuracy alone counts
-LIMIT = 2000  # iterations
+LIMIT = 5000  # iterations; few features and a weak penalty took 3,232 on the drawn sample
 _PAIRS = 10  # steps that the curvature is taken from
 _TRIES = 30  # lengths tried for a step
 _DESCENT, _FLAT, _BEYOND = 1e-4, 0.9, 0.1  # Armijo; how far the slope must fall; how far it may rise unasked

@@ -157,3 +157,12 @@ def test_the_drawn_sample_names_what_it_draws():
     name = next(iter(foregrounds.photos().values()))[1]
     assert (foregrounds.open(name, 50).mode, foregrounds.open(name, 50).size) == ("RGBA", (50, 50))
     assert (backgrounds.open("cave/00001", 60).mode, backgrounds.open("cave/00001", 60).size) == ("RGB", (60, 60))
+
+
+def test_a_drawn_scene_may_be_changed_without_changing_the_next():
+    backgrounds = DrawnBackgrounds(2, PLACES)
+    (photo, *_), *_ = backgrounds.photos().values()
+    first = backgrounds.open(photo, 32)
+    wanted = first.tobytes()
+    first.paste("red", (0, 0, 32, 32))
+    assert backgrounds.open(photo, 32).tobytes() == wanted
