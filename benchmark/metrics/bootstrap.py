@@ -234,6 +234,7 @@ class _Kernel:
         single, whole = bool((s == 1).all()), bool(((t == 0) | (t == 1)).all())
         make = _Matrices(row, table.foregrounds.code, shape)
         self.total, self.size = make(t), make(s)
+        self.total_by_photo, self.size_by_photo = self.total.T, self.size.T
         tt = self.total if single and whole else make(t * t)
         self.products = (tt, self.total, self.size) if single else (tt, make(t * s), make(s * s))
         self.shared = _Shared(table, row, len(self.group))
@@ -257,7 +258,8 @@ class _Kernel:
             part = _parts(mix, count)
             weight = (part * share)[self.group]
             lone = (part**2 * alone).sum(0)
-            line = self.total.T @ (drawn * weight) - self.size.T @ (drawn * weight * own)
+            mixed = drawn * weight
+            line = self.total_by_photo @ mixed - self.size_by_photo @ (mixed * own)
             spread = (foregrounds * line**2).sum(0) + (backgrounds * (self.to_background @ (weight * error)) ** 2).sum(
                 0
             )
