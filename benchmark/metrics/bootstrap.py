@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
 _TOGETHER = 4  # such blocks at once where draws are kept: less of NumPy's own work; of 8, memory is the bound
-_MOST_KEPT = 1 << 23  # numbers of one set of draws that is kept: 8 MB
+_MOST_KEPT = 1 << 24  # numbers of one set of draws that is kept: 16 MB
 _KEPT = ContextVar("_KEPT", default=False)
 # How often foreground and background photos are drawn, (photos, samples) each; images in each row of `_Kernel`.
 _Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -171,7 +171,8 @@ def _widths(resamples: int, size: int) -> tuple[int, ...]:
 
 def _draws(ways: tuple[Way, Way], size: sparse.csr_array, widths: tuple[int, ...], seed: int) -> Iterable[_Counts]:
     """Return the draws of all samples, block by block; `size` holds the images of each row and foreground photo."""
-    numbers = sum(widths) * (sum(len(way.start) for way in ways) + size.shape[0])
+    rows = len(size.indptr) - 1
+    numbers = sum(widths) * (sum(len(way.start) for way in ways) + rows)
     if not _KEPT.get() or numbers > _MOST_KEPT:
         return _drawn(ways, size, widths, seed)
     same = *(each for way in ways for each in (way.start, way.stop)), size.indptr, size.indices, size.data
@@ -180,7 +181,7 @@ def _draws(ways: tuple[Way, Way], size: sparse.csr_array, widths: tuple[int, ...
 
 @dataclass(frozen=True)
 class _Images:
-    """What is drawn from, compared by `same`."""
+    """Photos and images that samples are drawn from, compared by `same`."""
 
     same: tuple[bytes, ...]
     ways: tuple[Way, Way] = field(compare=False)
