@@ -22,7 +22,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +60,11 @@ class Cells:
     total: Float[np.ndarray, " c"]
     size: Float[np.ndarray, " c"]
     groups: int
+
+    @cached_property
+    def kernel(self) -> _Kernel:
+        """Matrices that `observed` and `resampled` share."""
+        return _Kernel(self)
 
 
 def cells(
@@ -126,9 +131,8 @@ def observed(table: Cells, mixes: Float[np.ndarray, "m groups"]) -> Moments:
         table: the images.
         mixes: (m, groups) weights; each row is one more mean, over the groups that hold images.
     """
-    kernel = _Kernel(table, mixes)
     one, other = (np.ones((len(way.start), 1)) for way in (table.foregrounds, table.backgrounds))
-    return kernel(one, other, kernel.size @ one)
+    return table.kernel(mixes, one, other, table.kernel.size @ one)
 
 
 def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int, seed: int) -> Moments:
@@ -140,10 +144,10 @@ def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int
         resamples: how many samples.
         seed: of the draws.
     """
-    kernel = _Kernel(table, mixes)
+    kernel = table.kernel
     widths = _widths(resamples, len(table.foregrounds.start) + len(kernel.group))
     draws = _draws((table.foregrounds, table.backgrounds), kernel.size, widths, seed)
-    parts = [kernel(*(counts.astype(np.float64) for counts in each)) for each in draws]
+    parts = [kernel(mixes, *(counts.astype(np.float64) for counts in each)) for each in draws]
     return Moments(*(np.concatenate([getattr(each, name) for each in parts], axis=1) for name in vars(parts[0])))
 
 
@@ -224,9 +228,7 @@ class _Kernel:
     photos go through sparse matrices once, to `rows` (a background photo in a group), of which there are few.
     """
 
-    def __init__(self, table: Cells, mixes: np.ndarray) -> None:
-        self.mixes = mixes
-
+    def __init__(self, table: Cells) -> None:
         (self.group, self.backgrounds), row = distinct(table.group, table.backgrounds.code)
         self.to_group = _sum_by(self.group, table.groups)
         self.to_background = _sum_by(self.backgrounds, len(table.backgrounds.start))
@@ -240,7 +242,9 @@ class _Kernel:
         self.products = (tt, self.total, self.size) if single else (tt, make(t * s), make(s * s))
         self.shared = _Shared(table, row, len(self.group))
 
-    def __call__(self, foregrounds: np.ndarray, backgrounds: np.ndarray, sizes: np.ndarray) -> Moments:
+    def __call__(
+        self, mixes: np.ndarray, foregrounds: np.ndarray, backgrounds: np.ndarray, sizes: np.ndarray
+    ) -> Moments:
         drawn = backgrounds[self.backgrounds]
         totals = self.total @ foregrounds
         count = self.to_group @ (drawn * sizes)
@@ -255,7 +259,7 @@ class _Kernel:
         along = self.shared(foregrounds, drawn, mean, self.to_group @ (drawn * square)) * share**2
         across = self.to_group @ (drawn * error**2) * share**2
         rows = [(np.where(count > 0, mean, np.nan), along + across - alone, alone, count)]
-        for mix in self.mixes:
+        for mix in mixes:
             part = _parts(mix, count)
             weight = (part * share)[self.group]
             lone = (part**2 * alone).sum(0)

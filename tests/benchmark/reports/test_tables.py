@@ -89,7 +89,7 @@ def test_the_title_of_a_horizontal_axis_lies_below_those_of_its_ticks_and_in_the
     shares = np.linspace(0, 100, 8).reshape(4, 2)
     for figure in (
         figures.ranked(["a model"], [shares.reshape(-1)]),
-        figures.ranges(["0 to 0.5 (j)", "1"], [figures.Range("a model", *shares[[1, 0, 2]], shares)], "share (j)"),
+        figures.ranges(["(j)", "1"], [figures.Range("a model", shares[1], shares[0], shares[2], shares)], "share (j)"),
     ):
         figure.draw_without_rendering()
         (axes,) = figure.axes
