@@ -3,6 +3,7 @@
 A process that dies, or takes longer than it may, costs its own item and is started anew; the others keep theirs.
 """
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -16,6 +17,8 @@ from typing import Any
 
 from d3s_dataset.errors import D3SError, one_line
 from d3s_dataset.utils.processes import end_with_parent
+
+_GARBAGE = 1 << 17  # objects that wait for a collection: those of a few pages with figures, 30 MB
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ def _ready(workers: Sequence[_Worker]) -> list[Connection]:
 
 def _serve(connection: Connection, function: Callable[..., Any], shared: tuple[Any, ...]) -> None:
     end_with_parent()
+    # Figures are full of cycles: at Python's threshold each page has 30 collections, some of all that is imported.
+    gc.set_threshold(_GARBAGE)
     # What a library prints about a stranger's file would reach the owner's terminal unescaped.
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -119,7 +119,8 @@ def worst(means: Float[np.ndarray, " g"]) -> int | None:
 
     None where every group is empty.
     """
-    return None if np.isnan(means).all() else int(np.nanargmin(means))
+    empty = np.isnan(means)
+    return None if empty.all() else int(np.where(empty, np.inf, means).argmin())
 
 
 def gap(overall: float, means: Float[np.ndarray, " g"]) -> float:

@@ -13,7 +13,7 @@ two, which `intervals` builds on, is therefore right whether photos matter or no
 
 Images become cells (foreground photo, background photo, group). Samples are made in blocks, so that memory beyond the
 cells themselves is a few MB, whatever the number of samples. Where many models are scored on the same images the draws
-are the same too: within `draws_kept` they are made once, for some MB more.
+are the same too, and so are the images of each sample: within `draws_kept` both are made once, for some MB more.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 15  # photos x samples held at once: more leaves a core's cache
 _TOGETHER = 4  # such blocks at once where draws are kept: less of NumPy's own work; of 8, memory is the bound
-_MOST_KEPT = 1 << 22  # photos x samples of one set of draws that is kept: 4 MB
+_MOST_KEPT = 1 << 24  # numbers of one set of draws that is kept: 16 MB
 _KEPT = ContextVar("_KEPT", default=False)
-_Counts = tuple[np.ndarray, np.ndarray]  # how often foreground and background photos are drawn: (photos, samples) each
+# How often foreground and background photos are drawn, (photos, samples) each; images in each row of `_Kernel`.
+_Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,11 @@ class Cells:
     total: Float[np.ndarray, " c"]
     size: Float[np.ndarray, " c"]
     groups: int
+
+    @cached_property
+    def kernel(self) -> _Kernel:
+        """Matrices that `observed` and `resampled` share."""
+        return _Kernel(self)
 
 
 def cells(
@@ -125,8 +131,8 @@ def observed(table: Cells, mixes: Float[np.ndarray, "m groups"]) -> Moments:
         table: the images.
         mixes: (m, groups) weights; each row is one more mean, over the groups that hold images.
     """
-    ones = [np.ones((len(way.start), 1)) for way in (table.foregrounds, table.backgrounds)]
-    return _Kernel(table, mixes)(ones[0], ones[1])
+    one, other = (np.ones((len(way.start), 1)) for way in (table.foregrounds, table.backgrounds))
+    return table.kernel(mixes, one, other, table.kernel.size @ one)
 
 
 def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int, seed: int) -> Moments:
@@ -138,10 +144,10 @@ def resampled(table: Cells, mixes: Float[np.ndarray, "m groups"], resamples: int
         resamples: how many samples.
         seed: of the draws.
     """
-    kernel = _Kernel(table, mixes)
+    kernel = table.kernel
     widths = _widths(resamples, len(table.foregrounds.start) + len(kernel.group))
-    draws = _draws((table.foregrounds, table.backgrounds), widths, seed)
-    parts = [kernel(*(counts.astype(np.float64) for counts in each)) for each in draws]
+    draws = _draws((table.foregrounds, table.backgrounds), kernel.size, widths, seed)
+    parts = [kernel(mixes, *(counts.astype(np.float64) for counts in each)) for each in draws]
     return Moments(*(np.concatenate([getattr(each, name) for each in parts], axis=1) for name in vars(parts[0])))
 
 
@@ -167,29 +173,40 @@ def _widths(resamples: int, size: int) -> tuple[int, ...]:
     return *(min(large, whole - start) for start in range(0, whole, large)), *[1] * (resamples - whole)
 
 
-def _draws(ways: tuple[Way, Way], widths: tuple[int, ...], seed: int) -> Iterable[_Counts]:
-    """Return the draws of all samples, block by block."""
-    if _KEPT.get() and sum(widths) * sum(len(way.start) for way in ways) <= _MOST_KEPT:
-        strata = tuple(each.astype(np.int64).tobytes() for way in ways for each in (way.start, way.stop))
-        return _drawn_once(strata, widths, seed)
-    return _drawn(ways, widths, seed)
+def _draws(ways: tuple[Way, Way], size: sparse.csr_array, widths: tuple[int, ...], seed: int) -> Iterable[_Counts]:
+    """Return the draws of all samples, block by block; `size` holds the images of each row and foreground photo."""
+    rows = len(size.indptr) - 1
+    numbers = sum(widths) * (sum(len(way.start) for way in ways) + rows)
+    if not _KEPT.get() or numbers > _MOST_KEPT:
+        return _drawn(ways, size, widths, seed)
+    same = *(each for way in ways for each in (way.start, way.stop)), size.indptr, size.indices, size.data
+    return _drawn_once(_Images(tuple(each.tobytes() for each in same), ways, size), widths, seed)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Photos and images that samples are drawn from, compared by `same`."""
+
+    same: tuple[bytes, ...]
+    ways: tuple[Way, Way] = field(compare=False)
+    size: sparse.csr_array = field(compare=False)
 
 
 @lru_cache(maxsize=4)
-def _drawn_once(strata: tuple[bytes, ...], widths: tuple[int, ...], seed: int) -> list[_Counts]:
-    ends, codes = [np.frombuffer(each, dtype=np.int64) for each in strata], np.zeros(0, dtype=np.int64)
-    draws = _drawn((Way(codes, *ends[:2]), Way(codes, *ends[2:])), widths, seed)
-    return [(_small(one), _small(other)) for one, other in draws]
+def _drawn_once(images: _Images, widths: tuple[int, ...], seed: int) -> list[_Counts]:
+    draws = _drawn(images.ways, images.size, widths, seed)
+    return [(_small(one), _small(other), _small(sizes)) for one, other, sizes in draws]
 
 
 def _small(counts: np.ndarray) -> np.ndarray:
     return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
-def _drawn(ways: tuple[Way, Way], widths: tuple[int, ...], seed: int) -> Iterator[_Counts]:
+def _drawn(ways: tuple[Way, Way], size: sparse.csr_array, widths: tuple[int, ...], seed: int) -> Iterator[_Counts]:
     one, other = np.random.default_rng(seed).spawn(2)
     for width in widths:
-        yield _draw(ways[0], width, one), _draw(ways[1], width, other)
+        foregrounds, backgrounds = _draw(ways[0], width, one), _draw(ways[1], width, other)
+        yield foregrounds, backgrounds, size @ foregrounds.astype(np.float64)
 
 
 def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -205,15 +222,13 @@ def _draw(way: Way, samples: int, rng: np.random.Generator) -> np.ndarray:
 
 
 class _Kernel:
-    """Counts of photos, (photos, r) each way, to moments.
+    """Counts of photos, (photos, r) each way, and `size` times those of foreground photos, (rows, r), to moments.
 
     A sum over images is a sum over pairs of photos: their counts times something that no sample changes. So foreground
     photos go through sparse matrices once, to `rows` (a background photo in a group), of which there are few.
     """
 
-    def __init__(self, table: Cells, mixes: np.ndarray) -> None:
-        self.mixes = mixes
-
+    def __init__(self, table: Cells) -> None:
         (self.group, self.backgrounds), row = distinct(table.group, table.backgrounds.code)
         self.to_group = _sum_by(self.group, table.groups)
         self.to_background = _sum_by(self.backgrounds, len(table.backgrounds.start))
@@ -222,13 +237,16 @@ class _Kernel:
         single, whole = bool((s == 1).all()), bool(((t == 0) | (t == 1)).all())
         make = _Matrices(row, table.foregrounds.code, shape)
         self.total, self.size = make(t), make(s)
+        self.total_by_photo, self.size_by_photo = self.total.T, self.size.T
         tt = self.total if single and whole else make(t * t)
         self.products = (tt, self.total, self.size) if single else (tt, make(t * s), make(s * s))
         self.shared = _Shared(table, row, len(self.group))
 
-    def __call__(self, foregrounds: np.ndarray, backgrounds: np.ndarray) -> Moments:
+    def __call__(
+        self, mixes: np.ndarray, foregrounds: np.ndarray, backgrounds: np.ndarray, sizes: np.ndarray
+    ) -> Moments:
         drawn = backgrounds[self.backgrounds]
-        totals, sizes = self.total @ foregrounds, self.size @ foregrounds
+        totals = self.total @ foregrounds
         count = self.to_group @ (drawn * sizes)
         share = np.divide(1, count, out=np.zeros_like(count), where=count > 0)
         mean = self.to_group @ (drawn * totals) * share
@@ -241,11 +259,12 @@ class _Kernel:
         along = self.shared(foregrounds, drawn, mean, self.to_group @ (drawn * square)) * share**2
         across = self.to_group @ (drawn * error**2) * share**2
         rows = [(np.where(count > 0, mean, np.nan), along + across - alone, alone, count)]
-        for mix in self.mixes:
+        for mix in mixes:
             part = _parts(mix, count)
             weight = (part * share)[self.group]
             lone = (part**2 * alone).sum(0)
-            line = self.total.T @ (drawn * weight) - self.size.T @ (drawn * weight * own)
+            mixed = drawn * weight
+            line = self.total_by_photo @ mixed - self.size_by_photo @ (mixed * own)
             spread = (foregrounds * line**2).sum(0) + (backgrounds * (self.to_background @ (weight * error)) ** 2).sum(
                 0
             )

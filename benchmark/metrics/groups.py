@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +67,12 @@ def crossed(first: Groups, second: Groups, joint: str = " on ") -> Groups:
     """Group images by two groupings at once, the second changing fastest; a name reads `dog on grass`."""
     belongs = (first.labels >= 0) & (second.labels >= 0)
     labels = np.where(belongs, first.labels * len(second) + second.labels, -1)
-    return Groups(labels, tuple(f"{one}{joint}{two}" for one in first.names for two in second.names))
+    return Groups(labels, _crossed_names(first.names, second.names, joint))
+
+
+@lru_cache(maxsize=8)  # 10,000 of classes on backgrounds, the same for every model
+def _crossed_names(first: tuple[str, ...], second: tuple[str, ...], joint: str) -> tuple[str, ...]:
+    return tuple(f"{one}{joint}{two}" for one in first for two in second)
 
 
 def clusters(background_source: Int[np.ndarray, " n"], background: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -83,12 +83,12 @@ def matched(here: Predictions, there: Predictions) -> Matched:
         there: m images: of a control set, or on other backgrounds.
     """
     own, other = np.split(codes_of([stored(each, "foreground_source") for each in (here, there)]), [len(here)])
-    common = np.intersect1d(own, other)
-    place = np.full(max(own.max(initial=0), other.max(initial=0)) + 1, -1)
-    place[common] = np.arange(len(common))
+    count = max(own.max(initial=0), other.max(initial=0)) + 1
+    common = (_count(own, count) > 0) & (_count(other, count) > 0)
+    place = np.where(common, np.cumsum(common) - 1, -1)
     here, own = _of_photos(here, place[own])
     there, other = _of_photos(there, place[other])
-    return Matched(here, there, own, other, len(common))
+    return Matched(here, there, own, other, int(common.sum()))
 
 
 def excess_tests(pair: Matched) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:

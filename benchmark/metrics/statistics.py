@@ -102,10 +102,11 @@ def photos(source: Int[np.ndarray, " n"]) -> int:
 
 def upper(pivots: Float[np.ndarray, "k r"]) -> Float[np.ndarray, " k"]:
     """Return the 95 % quantile of each row of (k, r) |t|, NaN left out; NaN for a row without any."""
-    answer = np.full(len(pivots), np.nan)
-    for index, row in enumerate(pivots):
-        kept = row[~np.isnan(row)]
-        answer[index] = np.quantile(kept, LEVEL) if len(kept) else np.nan
+    answer, unknown = np.full(len(pivots), np.nan), np.isnan(pivots)
+    whole = ~unknown.any(1)
+    answer[whole] = np.quantile(pivots[whole], LEVEL, axis=1)
+    for index in np.flatnonzero(~whole & ~unknown.all(1)):
+        answer[index] = np.quantile(pivots[index, ~unknown[index]], LEVEL)
     return answer
 
 

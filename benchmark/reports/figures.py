@@ -23,6 +23,8 @@ _LINE = 32  # characters of a line of a legend
 _COLOURS = ("#1f83c7", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKS = "osD^vP*X"
 _LINES = ("-", "--", "-.", ":")
+_PAD = 0.4  # around all that is drawn, of the size of letters
+_BELOW = 20  # points from the axes to the title of the horizontal one: titles of ticks have one line
 WIDTH = 4.4  # inches: letters stay legible where a phone shows the figure 350 pixels wide
 
 
@@ -301,7 +303,9 @@ def _axes(width: float, height: float) -> tuple[Any, Any]:
 
 def _panels(width: float, height: float, shares: tuple[int, ...]) -> tuple[Any, Any]:
     """Return an empty figure of panels below each other that share the horizontal axis; `shares` are their heights."""
-    figure = late("matplotlib.figure", "score").Figure(figsize=(width, height), layout="constrained")
+    # A constrained layout would measure all titles and ticks twice, for as long as it takes to draw them.
+    layout = late("matplotlib.layout_engine", "score").TightLayoutEngine(pad=_PAD)
+    figure = late("matplotlib.figure", "score").Figure(figsize=(width, height), layout=layout)
     panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False, height_ratios=shares)[:, 0]
     for axes in panels:
         axes.tick_params(colors=_INK, labelsize=9)
@@ -311,6 +315,9 @@ def _panels(width: float, height: float, shares: tuple[int, ...]) -> tuple[Any, 
             spine.set_in_layout(place == "bottom" and axes is not panels[-1])
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(_INK)
+        # Where matplotlib puts it below titles of ticks, which it would measure again each time.
+        below = late("matplotlib.transforms", "score").ScaledTranslation(0, -_BELOW / 72, figure.dpi_scale_trans)
+        axes.xaxis.set_label_coords(0.5, 0, axes.transAxes + below)
     return figure, panels
 
 

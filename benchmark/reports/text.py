@@ -96,7 +96,8 @@ def _text(value: float | None, shift: int, decimals: int, sign: str = "") -> str
 
 def between(ends: tuple[float | None, float | None], show: Callable[[float | None], str] = percent) -> str:
     """Return an interval, a dash for none."""
-    return "-" if show(ends[0]) == "-" or show(ends[1]) == "-" else f"{show(ends[0])} to {show(ends[1])}"
+    low, high = show(ends[0]), show(ends[1])
+    return "-" if "-" in (low, high) else f"{low} to {high}"
 
 
 def over_seeds(value: scores.Spread, show: Callable[[float | None], str] = percent) -> str:

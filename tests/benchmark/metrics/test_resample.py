@@ -131,7 +131,7 @@ def test_draws_that_are_kept_change_no_number(simulate, step, resamples, monkeyp
     """Neither where the last block is a single sample, whose sums have an order of their own, nor where all are."""
     right, sample = simulate(np.random.default_rng(step), 100, 40, 0.5, 1, 1)
     tables = sample.cells(right), sample.cells(right - 0.5)
-    rows = len(bootstrap._Kernel(tables[0], sample.mixes).group)
+    rows = len(tables[0].kernel.group)
     monkeypatch.setattr(bootstrap, "_BLOCK", step * (100 + rows))
     alone = [resampled(each, sample.mixes, resamples, step) for each in tables]
     with bootstrap.draws_kept():
