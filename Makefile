@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One test process a core, and one thread each: threads of several processes would wait for each other.
 PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo disentangle parts pairs lint test test-all test-browser bench bench-check bench-gpu clean
+.PHONY: demo disentangle parts readings sweep pairs lint test test-all test-browser bench bench-check bench-gpu clean
 .DELETE_ON_ERROR:
 
 $(INSTALLED): pyproject.toml
@@ -33,24 +33,30 @@ demo: $(INSTALLED)
 	@echo "  python -m benchmark.compare demo/results/*.json"
 	@echo "  python -m benchmark.run --model MODULE:FUNCTION --dataset demo/d3s --out demo/results"
 
-# The paper's second half, and beside it, on the other core, the paired objective against plain training. One thread each:
-# two gain these small tensors little. Each command's output comes when it ends.
+# The paper's second half, and on the other core the paired objective against plain training. One thread each: two gain
+# these small tensors little. Each command's output comes when it ends.
 disentangle: $(INSTALLED)
-	@echo "two chains of trainings and measurements: each command's output is shown when it ends"
-	OMP_NUM_THREADS=1 $(MAKE) -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) parts pairs
+	@echo "trainings and measurements, two at a time: each command's output is shown when it ends"
+	OMP_NUM_THREADS=1 $(MAKE) -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line) readings pairs sweep
 	@echo "models: demo/parts, demo/plain, demo/paired   sweep: demo/sweep   results: demo/disentangled"
 
-# A training in parts without conflicting images; then what probes read, the sweep, the table of methods.
+# A training in parts without conflicting images.
 parts: $(INSTALLED)
 	$(BIN)/python -m generation.run --recipe sample --out demo/d3s
 	$(BIN)/python -m benchmark.train --model test_byobnet --objective wasserstein --image-size 64 --epochs 16 \
 		--aligned-only sample --dataset demo/d3s --out demo/parts
+
+# What probes read in its parts, and the table of methods.
+readings: parts
 	$(BIN)/python -m benchmark.probe --model local-dir:demo/parts --probes linear --null 5 --erase leace \
 		--dataset demo/d3s --out demo/disentangled
-	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 1 10 --null 5 \
-		--dataset demo/d3s --out demo/sweep
 	$(BIN)/python -m benchmark.correlate --model local-dir:demo/parts --erase inlp leace --repeats 3 \
 		--dataset demo/d3s --out demo/disentangled
+
+# Leakage against accuracy over weights, for a neck on its features.
+sweep: parts
+	$(BIN)/python -m benchmark.sweep --model local-dir:demo/parts --objective hsic --lambdas 0 1 10 --null 5 \
+		--dataset demo/d3s --out demo/sweep
 
 # A plain training where each photo stands on several backgrounds, and the paired objective started from it.
 pairs: $(INSTALLED)
