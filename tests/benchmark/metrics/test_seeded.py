@@ -15,8 +15,11 @@ TRUTH, GROUPS, BACKGROUNDS, SEEDS = 0.9, 9, 10, 5
 EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "independent": (0.0, 0.0, 0.0, 3.0)}
 
 
-def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8, templates: int = 30):
-    """Return (seeds, m) right or wrong by two equal methods, cells and photos: a group's once on each background."""
+def trial(rng: np.random.Generator, effects: tuple[float, ...], lowest: float, photos: int = 8, templates: int = 30):
+    """Return (seeds, m) right or wrong by two equal methods, cells and photos: a group's once on each background.
+
+    The first group is right on the share `lowest`, the others on `TRUTH`.
+    """
     foregrounds, backgrounds, own, both = effects
     photo, background = (
         np.repeat(np.arange(GROUPS * photos), BACKGROUNDS),
@@ -29,7 +32,8 @@ def trial(rng: np.random.Generator, effects: tuple[float, ...], photos: int = 8,
     methods = [
         images + rng.normal(size=(SEEDS, 1)) * own + rng.normal(size=(SEEDS, len(photo))) * both for _ in range(2)
     ]
-    right, base = (method + norm.ppf(TRUTH) * np.sqrt(1 + sum(each**2 for each in effects)) > 0 for method in methods)
+    ease = norm.ppf(np.where(group == 0, lowest, TRUTH)) * np.sqrt(1 + sum(each**2 for each in effects))
+    right, base = (method + ease > 0 for method in methods)
     return right, base, Cells(group, background, group == background), (photo, template)
 
 
@@ -42,7 +46,7 @@ def run(effects: tuple[float, ...], repeats: int) -> tuple[float, float, np.ndar
     rng, names = np.random.default_rng(0), [f"g{each}" for each in range(GROUPS)]
     errors, held, naive = [], [], []
     for _ in range(repeats):
-        right, base, cells, photos = trial(rng, effects)
+        right, base, cells, photos = trial(rng, effects, TRUTH)
         found = score(right, base, cells, names, photos, RESAMPLES)
         assert found.worst_group is not None
         errors.append(
@@ -83,6 +87,25 @@ def test_intervals_over_photos_and_seeds_cover_long(effects, capsys):
     assert abs(bias) <= 0.01
     assert (held >= 0.93 - error).all()
     assert held[1] <= (0.99 if effects == "independent" else 0.97) + error
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("effects", ["photos", "seeds"])
+def test_the_interval_of_a_group_that_is_alone_the_worst_long(effects, capsys):
+    """One group at 60 %, the others at 90: 93 to 97 %. Where all are equal no lower end is too high, and it covers more."""
+    rng, names, lowest, repeats = np.random.default_rng(1), [f"g{each}" for each in range(GROUPS)], 0.6, 400
+    inside, errors = 0, list[float]()
+    for _ in range(repeats):
+        right, base, cells, photos = trial(rng, EFFECTS[effects], lowest)
+        found = score(right, base, cells, names, photos, RESAMPLES).worst_group
+        assert found is not None
+        low, high = found.ci95
+        inside += low <= lowest <= high
+        errors.append(found.split_sample - lowest)
+    with capsys.disabled():
+        print(f"\n{effects}: bias {100 * np.mean(errors):+.2f}, cover {inside / repeats:.3f}")  # noqa: T201
+    error = np.sqrt(0.05 * 0.95 / repeats)
+    assert 0.93 - error <= inside / repeats <= 0.97 + error
 
 
 def test_one_image_a_photo_and_no_noise_leaves_the_variance_of_seeds():
