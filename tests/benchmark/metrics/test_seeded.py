@@ -92,7 +92,7 @@ def test_intervals_over_photos_and_seeds_cover_long(effects, capsys):
 @pytest.mark.long
 @pytest.mark.parametrize("effects", ["photos", "seeds"])
 def test_the_interval_of_a_group_that_is_alone_the_worst_long(effects, capsys):
-    """One group at 60 %, the others at 90: 93 to 97 %. Where all are equal no lower end is too high, and it covers more."""
+    """One group at 60 %, the others at 90: 93 to 97 %. Where all are equal, no lower end is too high."""
     rng, names, lowest, repeats = np.random.default_rng(1), [f"g{each}" for each in range(GROUPS)], 0.6, 400
     inside, errors = 0, list[float]()
     for _ in range(repeats):
