@@ -9,9 +9,9 @@ how much the draw matters, not how other photos would behave.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import pytest
 
 from benchmark.erasers.registry import Eraser
 from benchmark.probing import leakage, threats
+from benchmark.training import adapter
 from tests.support.eraser_study import (
     BACKBONES,
     Draw,
@@ -42,7 +43,9 @@ PHOTOS = (20, 35, 50, 70, 100)  # photos of the eraser; probe and test have 50 e
 NULLS = 20
 KEPT = ("class", "recall", "head")
 QUICK = ("lda", "knn", "kernel")  # closed forms, for the curves
+NECKS = (("hsic", 1.0), ("pair", 10.0), ("pair", 100.0))  # objective and weight
 Options = Mapping[str, float]
+Map = Callable[[np.ndarray], np.ndarray]
 # Name and label to erase -> the constants that its curve is over.
 CURVES: dict[tuple[str, str], list[Options]] = {
     ("none", "background"): [{}],
@@ -154,31 +157,59 @@ def held(of: Study, name: str, label: str, options: Options, cut: str) -> list[s
     return [f"{100 * each:.1f}" for each in numbers] + ["-"] * (8 - len(numbers))
 
 
-def line_of_defaults(of: Study, name: str, label: str, cut: str) -> str:
-    """Return a line of the table of defaults, by the closed forms of the family, on the first division."""
-    eraser, draw = fitted(of, name, label, {}, cut, DIVISIONS[0])
-    erased = eraser(rows_of(of, draw))
+def line(of: Study, eraser: Map, draw: Draw, limit: Map | None = None) -> str:
+    """Return an eraser's or a neck's numbers of the table of defaults, by the closed forms of the family.
+
+    Args:
+        of: the study.
+        eraser: of features; random where `limit` is there.
+        draw: photos of probe and test.
+        limit: a random eraser without its noise, which queries come close to.
+    """
+    rows = rows_of(of, draw)
+    erased = eraser(rows)
     found = read(of, erased, draw, QUICK)
     by = best(found)
     null = null_of(of, erased, draw, found[by], NULLS)
     bags = [max(bagged(of, draw, each, count) for each in found.values()) for count in threats.BAGS]
-    numbers = [
-        float(found[by].right.mean()),
-        most(found),
-        null,
-        *bags,
-        *kept(of, eraser, draw.test, draw.seed).values(),
-    ]
-    return f"| {name} | {label} | {cut} | {' | '.join(f'{100 * each:.1f}' for each in numbers)} |"
+    queries = (
+        []
+        if limit is None
+        else [most(read(of, each, draw, QUICK)) for each in (threats.queried(eraser, rows), limit(rows))]
+    )
+    numbers = [float(found[by].right.mean()), most(found), null, *bags, *(queries or [np.nan, np.nan])]
+    numbers += kept(of, eraser, draw.test, draw.seed).values()
+    return " | ".join("-" if np.isnan(each) else f"{100 * each:.1f}" for each in numbers)
+
+
+def line_of_defaults(of: Study, name: str, label: str, cut: str) -> str:
+    """Return an eraser's line of the table of defaults, on the first division."""
+    eraser, draw = fitted(of, name, label, {}, cut, DIVISIONS[0])
+    limit = fitted(of, name, label, threats.noiseless(), cut, DIVISIONS[0])[0] if threats.is_random(name) else None
+    return f"| {name} | {label} | {cut} | {line(of, eraser, draw, limit)} |"
+
+
+def line_of_neck(of: Study, objective: str, weight: float, cut: str) -> str:
+    """Return the line of a neck trained on the eraser's photos, on the first division."""
+    photos, draw = draw_of(cut, DIVISIONS[0])
+    seen = background_split(of, cut, DIVISIONS[0])[0]
+    sources = np.stack(np.meshgrid(photos, seen, indexing="ij")).reshape(2, -1)
+    labels = np.unique(sources[0], return_inverse=True)[1]
+    rows = adapter.Labelled(of.rows(photos, seen), labels, of.labels(photos, seen), sources)
+    part = partial(adapter.train(rows, objective, weight, DIVISIONS[0]).part, name="foreground")
+    return f"| neck, {objective} {weight:g} | background | {cut} | {line(of, part, draw)} |"
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_defaults(shared_data: Path, backbone: str):
-    """Each eraser with its default constants: the table of RESULTS.md."""
-    print(f"\n{backbone}\n| eraser | erases | cut | readable | upper | null | bags 5 | 20 | 60 | class | same | head |")
+    """Each eraser with its default constants, and necks: the tables of RESULTS.md."""
+    head = "readable | upper | null | bags 5 | 20 | 60 | query | limit | class | same | head"
+    print(f"\n{backbone}\n| eraser | erases | cut | {head} |")
     for cut in ("seen", "unseen"):
         for name, label in CURVES:
             print(line_of_defaults(real(shared_data, backbone), name, label, cut), flush=True)
+        for neck in NECKS:
+            print(line_of_neck(real(shared_data, backbone), *neck, cut), flush=True)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
