@@ -34,6 +34,22 @@ def test_variance_is_statsmodels_two_way_clustered_variance(seed, n):
         np.testing.assert_allclose(here.size[row], n)
 
 
+def test_many_photos_through_columns_give_what_rows_give(monkeypatch):
+    """Photos that are more than a core's cache holds take the other layout of matrices; some values are zero."""
+    rng = np.random.default_rng(0)
+    values, foregrounds, backgrounds, background, group = _images(rng, 600, 200, 7)
+    table = (np.where(rng.random(600) < 0.5, 0, values), foregrounds, backgrounds, background, group, 2)
+    kinds, found = [], []
+    for block in (bootstrap._BLOCK, 1):
+        monkeypatch.setattr(bootstrap, "_BLOCK", block)
+        made = cells(*table)
+        kinds.append(type(made.kernel.total).__name__)
+        found.append(observed(made, np.ones((1, 2))))
+    assert kinds == ["csr_array", "csc_array"]
+    for name in vars(found[0]):
+        np.testing.assert_allclose(getattr(found[1], name), getattr(found[0], name), rtol=1e-12)
+
+
 def _loop(values, foregrounds, backgrounds, group, groups, mix, foreground_weights, background_weights):
     """One bootstrap sample, taken literally: how often each photo is drawn -> means and variances."""
     weight = foreground_weights[foregrounds] * background_weights[backgrounds]
