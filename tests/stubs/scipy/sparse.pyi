@@ -2,7 +2,7 @@
 
 import numpy as np
 
-class _Compressed:
+class csr_array:
     data: np.ndarray
     indices: np.ndarray
     indptr: np.ndarray
@@ -12,12 +12,20 @@ class _Compressed:
         arg1: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | tuple[np.ndarray, np.ndarray, np.ndarray],
         shape: tuple[int, int],
     ) -> None: ...
-    def __matmul__(self, other: np.ndarray, /) -> np.ndarray: ...
-
-class csr_array(_Compressed):
     @property
     def T(self) -> csc_array: ...
+    def __matmul__(self, other: np.ndarray, /) -> np.ndarray: ...
 
-class csc_array(_Compressed):
+class csc_array:
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    shape: tuple[int, int]
+    def __init__(
+        self,
+        arg1: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | tuple[np.ndarray, np.ndarray, np.ndarray],
+        shape: tuple[int, int],
+    ) -> None: ...
     @property
     def T(self) -> csr_array: ...
+    def __matmul__(self, other: np.ndarray, /) -> np.ndarray: ...
