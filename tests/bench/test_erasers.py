@@ -9,7 +9,7 @@ how much the draw matters, not how other photos would behave.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from benchmark.probing import leakage, threats
 from benchmark.training import adapter
 from tests.support.eraser_study import (
     BACKBONES,
+    READERS,
     Draw,
     Study,
     background_split,
@@ -45,7 +46,6 @@ KEPT = ("class", "recall", "head")
 QUICK = ("lda", "knn", "kernel")  # closed forms, for the curves
 NECKS = (("hsic", 1.0), ("pair", 10.0), ("pair", 100.0))  # objective and weight
 Options = Mapping[str, float]
-Map = Callable[[np.ndarray], np.ndarray]
 # Name and label to erase -> the constants that its curve is over.
 CURVES: dict[tuple[str, str], list[Options]] = {
     ("none", "background"): [{}],
@@ -141,52 +141,57 @@ def chosen(points: list[tuple[Options, list[Row]]], raw: dict[str, float]) -> Op
     return min(points, key=lambda each: np.mean([row.readable + row.short(raw) for row in each[1]]))[0]
 
 
-def held(of: Study, name: str, label: str, options: Options, cut: str) -> list[str]:
-    """Return readable and upper of the whole family, null, bags, query and limit on the first division, as text."""
-    eraser, draw = fitted(of, name, label, options, cut, DIVISIONS[0])
-    rows = rows_of(of, draw)
-    erased = eraser(rows)
-    found = read(of, erased, draw)
-    by = best(found)
-    null = null_of(of, erased, draw, found[by], NULLS)
-    bags = [max(bagged(of, draw, each, count) for each in found.values()) for count in threats.BAGS]
-    numbers = [float(found[by].right.mean()), most(found), null, *bags]
-    if threats.is_random(name, options):
-        limit, _ = fitted(of, name, label, threats.noiseless(options), cut, DIVISIONS[0])
-        numbers += [most(read(of, one, draw, QUICK)) for one in (threats.queried(eraser, rows), limit(rows))]
-    return [f"{100 * each:.1f}" for each in numbers] + ["-"] * (8 - len(numbers))
-
-
-def line(of: Study, eraser: Map, draw: Draw, limit: Map | None = None) -> str:
-    """Return an eraser's or a neck's numbers of the table of defaults, by the closed forms of the family.
+def numbers(
+    of: Study, eraser: threats.Map, draw: Draw, readers: tuple[str, ...], limit: threats.Map | None
+) -> list[float]:
+    """Return readable, upper, null, bags, and what queries and the limit without noise give, NaN if nothing is random.
 
     Args:
         of: the study.
-        eraser: of features; random where `limit` is there.
+        eraser: of features, or a neck.
         draw: photos of probe and test.
-        limit: a random eraser without its noise, which queries come close to.
+        readers: of the family.
+        limit: a random eraser without its noise, which queries come close to; None for any other.
     """
     rows = rows_of(of, draw)
     erased = eraser(rows)
-    found = read(of, erased, draw, QUICK)
+    found = read(of, erased, draw, readers)
     by = best(found)
     null = null_of(of, erased, draw, found[by], NULLS)
     bags = [max(bagged(of, draw, each, count) for each in found.values()) for count in threats.BAGS]
-    queries = (
-        []
-        if limit is None
-        else [most(read(of, each, draw, QUICK)) for each in (threats.queried(eraser, rows), limit(rows))]
-    )
-    numbers = [float(found[by].right.mean()), most(found), null, *bags, *(queries or [np.nan, np.nan])]
-    numbers += kept(of, eraser, draw.test, draw.seed).values()
-    return " | ".join("-" if np.isnan(each) else f"{100 * each:.1f}" for each in numbers)
+    queries = [float("nan")] * 2
+    if limit is not None:
+        queries = [most(read(of, each, draw, QUICK)) for each in (threats.queried(eraser, rows), limit(rows))]
+    return [float(found[by].right.mean()), most(found), null, *bags, *queries]
+
+
+def limit_of(of: Study, name: str, label: str, options: Options, cut: str) -> Eraser | None:
+    """Return a random eraser without its noise; None for any other."""
+    if not threats.is_random(name, options):
+        return None
+    return fitted(of, name, label, threats.noiseless(options), cut, DIVISIONS[0])[0]
+
+
+def in_percent(values: Iterable[float]) -> list[str]:
+    return ["-" if np.isnan(each) else f"{100 * each:.1f}" for each in values]
+
+
+def held(of: Study, name: str, label: str, options: Options, cut: str) -> list[str]:
+    """Return `numbers` by the whole family on the first division, as text."""
+    eraser, draw = fitted(of, name, label, options, cut, DIVISIONS[0])
+    return in_percent(numbers(of, eraser, draw, READERS, limit_of(of, name, label, options, cut)))
+
+
+def line(of: Study, eraser: threats.Map, draw: Draw, limit: threats.Map | None = None) -> str:
+    """Return `numbers` by the closed forms of the family, and what is kept, as cells of a table."""
+    left = kept(of, eraser, draw.test, draw.seed).values()
+    return " | ".join(in_percent([*numbers(of, eraser, draw, QUICK, limit), *left]))
 
 
 def line_of_defaults(of: Study, name: str, label: str, cut: str) -> str:
     """Return an eraser's line of the table of defaults, on the first division."""
     eraser, draw = fitted(of, name, label, {}, cut, DIVISIONS[0])
-    limit = fitted(of, name, label, threats.noiseless(), cut, DIVISIONS[0])[0] if threats.is_random(name) else None
-    return f"| {name} | {label} | {cut} | {line(of, eraser, draw, limit)} |"
+    return f"| {name} | {label} | {cut} | {line(of, eraser, draw, limit_of(of, name, label, {}, cut))} |"
 
 
 def line_of_neck(of: Study, objective: str, weight: float, cut: str) -> str:

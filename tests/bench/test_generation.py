@@ -134,43 +134,46 @@ def core_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def on_all_cores(pool, plan, rows, folder) -> list[dict[str, float]]:
-    """Return the costs of `primitive_seconds` in as many processes at once as there are cores.
+def on_all_cores(pool, plan, rows, folder) -> float:
+    """Return the seconds a row of all primitives in as many processes at once as there are cores.
 
     Cores share memory and caches: what a primitive costs while the others idle, no process on a busy machine has.
     """
     started = [pool.submit(primitive_seconds, plan, rows, folder / f"alone-{core}") for core in range(cores())]
-    return [each.result() for each in started]
+    return statistics.mean(sum(each.result().values()) for each in started)
 
 
 def test_the_cpu_side(shared_data, tmp_path, ratio):
     """Guides at 512 px: time of two lengths, so that start-up cancels, beside the sum of the primitives' costs.
 
-    The primitives are measured on all cores at once, before and after each round. By the clock, which other work on
-    the machine slows; and by seconds of a core, which it hardly does.
+    By the clock, which other work on the machine slows; and by seconds of a core, which it hardly does. The primitives
+    are measured in this process while the other cores idle, and on all cores at once.
     """
     short, long = 400, 1600
-    by_clock, by_core = [], []
     plans = {rows: plan_of(shared_data, rows) for rows in (short, long)}
     rows = list(plans[short])
+    found: dict[str, list[float]] = {}
     with ProcessPoolExecutor(cores()) as pool:
         on_all_cores(pool, plans[short], rows, tmp_path)  # photos and code are in memory for all that follows
-        before = on_all_cores(pool, plans[short], rows, tmp_path)
+        primitive_seconds(plans[short], rows, tmp_path)
         for number in range(ROUNDS):
+            alone = primitive_seconds(plans[short], rows, tmp_path)
+            sums = {"their parts": sum(alone.values()), "their parts on all cores": on_all_cores(
+                pool, plans[short], rows, tmp_path)}  # fmt: skip
             wall, worked = {}, {}
             for length, plan in plans.items():
-                start, spent = time.perf_counter(), core_seconds()
+                start, before = time.perf_counter(), core_seconds()
                 generate(plan, tmp_path / f"{number}-{length}", How(shard_rows=200))
-                wall[length], worked[length] = time.perf_counter() - start, core_seconds() - spent
-            after = on_all_cores(pool, plans[short], rows, tmp_path)
-            parts = {name: statistics.mean(each[name] for each in before + after) for name in before[0]}
-            before = after
-            ideal = sum(parts.values()) * (long - short)
-            by_clock.append(ideal / cores() / (wall[long] - wall[short]))
-            by_core.append(ideal / (worked[long] - worked[short]))
-            said = ", ".join(f"{name} {1000 * each:.1f}" for name, each in parts.items())
-            print(f"\n{long} guides at 512 px, {cores()} cores: {said} ms alone; {by_clock[-1]:.2f} of the speed of "
-                  f"their sum by the clock, {by_core[-1]:.2f} by seconds of a core")  # fmt: skip
-    ratio("guides at 512 px, speed of the sum of their parts", statistics.median(by_clock))
-    ratio("guides at 512 px, speed of the sum of their parts by seconds of a core", statistics.median(by_core))
-    assert statistics.median(by_clock) >= 0.8
+                wall[length], worked[length] = time.perf_counter() - start, core_seconds() - before
+            print(f"\n{long} guides at 512 px:", ", ".join(f"{name} {1000 * each:.1f}" for name, each in alone.items()),
+                  "ms alone")  # fmt: skip
+            for name, each in sums.items():
+                ideal = each * (long - short)
+                by = {name: ideal / cores() / (wall[long] - wall[short]),
+                      f"{name} by seconds of a core": ideal / (worked[long] - worked[short])}  # fmt: skip
+                for what, value in by.items():
+                    found.setdefault(what, []).append(value)
+                    print(f"  {value:.2f} of the speed of the sum of {what}")
+    for what, values in found.items():
+        ratio(f"guides at 512 px, speed of the sum of {what}", statistics.median(values))
+    assert statistics.median(found["their parts"]) >= 0.8
