@@ -24,6 +24,7 @@ from tests.support.eraser_study import (
     BACKBONES,
     READERS,
     Draw,
+    Map,
     Study,
     background_split,
     bagged,
@@ -141,9 +142,7 @@ def chosen(points: list[tuple[Options, list[Row]]], raw: dict[str, float]) -> Op
     return min(points, key=lambda each: np.mean([row.readable + row.short(raw) for row in each[1]]))[0]
 
 
-def numbers(
-    of: Study, eraser: threats.Map, draw: Draw, readers: tuple[str, ...], limit: threats.Map | None
-) -> list[float]:
+def numbers(of: Study, eraser: Map, draw: Draw, readers: tuple[str, ...], limit: Map | None) -> list[float]:
     """Return readable, upper, null, bags, and what queries and the limit without noise give, NaN if nothing is random.
 
     Args:
@@ -182,7 +181,7 @@ def held(of: Study, name: str, label: str, options: Options, cut: str) -> list[s
     return in_percent(numbers(of, eraser, draw, READERS, limit_of(of, name, label, options, cut)))
 
 
-def line(of: Study, eraser: threats.Map, draw: Draw, limit: threats.Map | None = None) -> str:
+def line(of: Study, eraser: Map, draw: Draw, limit: Map | None = None) -> str:
     """Return `numbers` by the closed forms of the family, and what is kept, as cells of a table."""
     left = kept(of, eraser, draw.test, draw.seed).values()
     return " | ".join(in_percent([*numbers(of, eraser, draw, QUICK, limit), *left]))

@@ -32,6 +32,7 @@ from benchmark.probing.retention import same_photo
 from generation.images.compose import compose
 
 SIZE, SIDE = 512, 204  # as in the paper: 0.4 of the side
+Map = Callable[[np.ndarray], np.ndarray]  # of features: a fitted eraser or a neck
 FOLDS = 3  # background photos of each background
 READERS = tuple(PROBES)
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -189,7 +190,7 @@ def bagged(study: Study, draw: Draw, found: Tested, count: int) -> float:
     return float(threats.bags(found.probability, labels[fold.test], photo[fold.test], count, draw.seed).mean())
 
 
-def kept(study: Study, eraser: threats.Map, test: np.ndarray, seed: int) -> dict[str, float]:
+def kept(study: Study, eraser: Map, test: np.ndarray, seed: int) -> dict[str, float]:
     """Return a fresh probe's accuracy on the class, recall@1 of the photo on another background, the head's top-1.
 
     The head's is NaN where features are no longer those that it takes.
@@ -203,7 +204,7 @@ def kept(study: Study, eraser: threats.Map, test: np.ndarray, seed: int) -> dict
     return {"class": _fresh(study, eraser, test, seed), "recall": float(again.mean()), "head": head}
 
 
-def _fresh(study: Study, eraser: threats.Map, test: np.ndarray, seed: int) -> float:
+def _fresh(study: Study, eraser: Map, test: np.ndarray, seed: int) -> float:
     seen, tested = background_split(study, "unseen", seed)
     labels = np.repeat(np.arange(len(test)), len(seen))
     held = np.tile(np.arange(len(seen)) % 4 == 0, len(test))
