@@ -31,7 +31,7 @@ from benchmark.schemas.predictions import Predictions, by_key
 from d3s_dataset.errors import ResultError
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.power import DISCORDANCE, Photos
-from d3s_dataset.utils.processes import end_with_parent
+from d3s_dataset.utils.processes import begin_worker
 
 SAME_TIER = 0.05  # p of the paired test above which two models share a tier
 _FEW = 8  # tests per process that are worth starting one
@@ -110,7 +110,7 @@ def _ranked(root: Path, entries: Sequence[Entry], reuse: Reuse | None) -> list[E
     count = sum(each.state == "reproduced" for each in entries)
     several = min(cores(), count // _FEW)
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(several, spawn, end_with_parent) if several > 1 else nullcontext() as pool:
+    with ProcessPoolExecutor(several, spawn, begin_worker) if several > 1 else nullcontext() as pool:
         tests = _Tests(root, reuse, pool, several)
         answer = [each for section in _ORDER for each in _section(section, entries, tests)]
     rest = [each for each in entries if each.state != "reproduced"]

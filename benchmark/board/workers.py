@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from d3s_dataset.errors import D3SError, one_line
-from d3s_dataset.utils.processes import end_with_parent
+from d3s_dataset.utils.processes import begin_worker
 
 _GARBAGE = 1 << 17  # objects that wait for a collection: those of a few pages with figures, 30 MB
 
@@ -121,7 +121,7 @@ def _ready(workers: Sequence[_Worker]) -> list[Connection]:
 
 
 def _serve(connection: Connection, function: Callable[..., Any], shared: tuple[Any, ...]) -> None:
-    end_with_parent()
+    begin_worker()
     # Figures are full of cycles: at Python's threshold each page has 30 collections, some of all that is imported.
     gc.set_threshold(_GARBAGE)
     # What a library prints about a stranger's file would reach the owner's terminal unescaped.

@@ -26,7 +26,7 @@ from benchmark.cache.decoded import Decoded
 from d3s_dataset.errors import ReleaseError, one_line
 from d3s_dataset.utils.cli import cores
 from d3s_dataset.utils.pixels import rgb
-from d3s_dataset.utils.processes import end_with_parent
+from d3s_dataset.utils.processes import begin_worker
 
 _MOST_WORKERS = 32
 _FEW_IMAGES = 64  # starting workers for fewer costs more than they save
@@ -259,7 +259,7 @@ def _begin(fill: _Fill) -> None:
     _fill = fill
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)  # for transforms made of its operations; its threads do not survive the fork
-    end_with_parent()
+    begin_worker()
 
 
 def _call(number: int, slot: int, images: list[bytes | None]) -> _Wrong:

@@ -11,6 +11,7 @@ from benchmark.distribute.task import Task
 from benchmark.inference.features import HEAD
 from benchmark.schemas.result import Run
 from d3s_dataset.errors import ModelError, ReleaseError
+from d3s_dataset.utils.processes import keep_freed_memory
 
 Block = tuple[Span, Any, Made, dict[str, Any] | None]  # rows, part, how it was made, the model's head (features)
 
@@ -45,6 +46,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._number, self._task = -1, None
+        keep_freed_memory()
 
     def warm(self, modules: Sequence[str]) -> None:
         """Import what models need, seconds of torch, while the caller still looks for the blocks to run."""

@@ -21,6 +21,7 @@ from typing import Any, Literal, NoReturn, TypeVar, cast
 
 from d3s_dataset.errors import D3SError, Interrupted, redacted, shortened
 from d3s_dataset.utils.escape import terminal
+from d3s_dataset.utils.processes import keep_freed_memory
 
 T = TypeVar("T")
 
@@ -130,6 +131,7 @@ class Parser(argparse.ArgumentParser):
 
 def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> NoReturn:
     """Call `main(argv)` and exit with the matching exit code."""
+    keep_freed_memory()
     try:
         main(argv)
         sys.stdout.flush()

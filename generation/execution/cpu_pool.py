@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from d3s_dataset.errors import GenerationError
-from d3s_dataset.utils.processes import end_with_parent
+from d3s_dataset.utils.processes import begin_worker
 from generation.images.rows import Failed, Maker
 
 _LIVES = 3  # consecutive deaths of workers after which the run fails
@@ -91,7 +91,7 @@ _held: list[Maker] = []  # in a worker process: its maker, sent once rather than
 def _hold(maker: Maker) -> None:
     _held.append(maker)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a device worker ignores it, and its CPU workers would inherit that
-    end_with_parent()
+    begin_worker()
 
 
 def _call(stage: str, *arguments: Any) -> list[Any]:

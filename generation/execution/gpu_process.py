@@ -12,7 +12,7 @@ from typing import Any
 
 from d3s_dataset.errors import GenerationError, one_line
 from d3s_dataset.utils.cli import warn
-from d3s_dataset.utils.processes import end_with_parent
+from d3s_dataset.utils.processes import begin_worker
 from generation.execution.worker import LaneDied, LocalLane, Spec
 from generation.images.rows import Made
 from generation.planning.plan import Row
@@ -139,7 +139,7 @@ class ProcessLane:
 
 def _serve(connection: Connection, spec: Spec, device: str | None, workers: int) -> None:
     """Open a worker and process requests until the connection is closed."""
-    end_with_parent()
+    begin_worker()
     # Schedulers send it to every process, but only the parent decides when to stop.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sending = threading.Lock()

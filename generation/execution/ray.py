@@ -13,7 +13,7 @@ from typing import Any
 
 from d3s_dataset.errors import D3SError, GenerationError, SourceError
 from d3s_dataset.utils.cli import note
-from d3s_dataset.utils.processes import connect
+from d3s_dataset.utils.processes import connect, keep_freed_memory
 from generation.execution.scheduler import Engine, Lanes
 from generation.execution.worker import LaneDied, LocalLane, Spec
 from generation.images.rows import Failed, Made
@@ -34,6 +34,7 @@ class RemoteLane:
 
         Not done in the constructor: an actor whose constructor fails does not report the reason.
         """
+        keep_freed_memory()
         self._lane = LocalLane(self._spec, None, 1)
         guide = self._spec.maker.guide(probe)
         reason = guide.reason if isinstance(guide, Failed) else ""
