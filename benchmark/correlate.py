@@ -26,8 +26,8 @@ from d3s_dataset.utils.cli import Parser, natural, record, run_command, say, sha
 
 _REPEATS = 5
 _WORST = (
-    "intervals over photos and seeds; worst group: of those with 30 images or more, 95 % simultaneous interval; "
-    "split-sample: chosen and scored on different photos"
+    "intervals over photos and seeds; worst group: of those with 30 images or more, 95 % interval of the lowest "
+    "whichever it is; split-sample: chosen and scored on different photos"
 )
 
 

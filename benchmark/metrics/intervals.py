@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmark.metrics.bootstrap import Cells, Moments, cells, observed, resampled
 from benchmark.metrics.groups import distinct
-from benchmark.metrics.statistics import LEVEL, NORMAL_QUANTILE, effective, logit, ndtri, stdtr, stdtrit, upper, wilson
+from benchmark.metrics.statistics import LEVEL, effective, logit, ndtri, stdtr, stdtrit, two_sided, upper, wilson
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
@@ -66,7 +66,7 @@ class Intervals:
     """k = groups + mixes means: (k,) `mean`, `low`, `high`; (k, r) `pivots` of the bootstrap; (k,) effective `size`.
 
     `counts` is (3, k): images, foreground photos, background photos; `photos` (3, k) the same with effective numbers of
-    photos (`statistics.effective`), the input of `doubts`; `freedom` (k,) degrees of freedom.
+    photos (`statistics.effective`), the input of `doubts`; `freedom` (k,) degrees of freedom; `level` of all intervals.
     """
 
     mean: Float[np.ndarray, " k"]
@@ -77,6 +77,7 @@ class Intervals:
     counts: Int[np.ndarray, "3 k"]
     photos: Float[np.ndarray, "3 k"]
     freedom: Shaped[np.ndarray, " k"]
+    level: float = LEVEL
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +132,9 @@ def accuracy_intervals(
     seeds: Seeds | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    level: float = LEVEL,
 ) -> Intervals:
-    """Return the accuracies of all groups and mixes with 95 % intervals.
+    """Return the accuracies of all groups and mixes with intervals of a level, 95 % unless given.
 
     Args:
         right: (n,) bool, or the mean over several trainings of each image.
@@ -141,6 +143,7 @@ def accuracy_intervals(
         resamples: how many bootstrap samples.
         seed: of the bootstrap. The answer depends on it and on the images, not on their order (where only some images
             lack a background photo, the order picks among equally good draws).
+        level: of the intervals.
 
     Returns:
         `low` and `high` in [0, 1]; NaN for no image, and where a single photo is shared by all: how another
@@ -158,11 +161,11 @@ def accuracy_intervals(
         variance, freedom = seeds.added(inside / size, freedom)
         size = inside / variance
         alone = np.fmax(alone, size)  # means over seeds vary less than right and wrong do
-    quantile = np.fmax(upper(np.abs(pivots)), stdtrit(freedom, (1 + LEVEL) / 2))
-    unshared = stdtrit(freedom, (1 + LEVEL) / 2) if seeds else NORMAL_QUANTILE
-    quantile = np.where((counts[1:] == counts[0]).all(0), unshared, quantile)
-    low, high = _ends(mean, alone, size, quantile, NORMAL_QUANTILE, counts)
-    return Intervals(mean, low, high, pivots, size, counts, _photos(table, len(sample.mixes)), freedom)
+    student, normal = stdtrit(freedom, (1 + level) / 2), two_sided(level)
+    quantile = np.fmax(upper(np.abs(pivots), level), student)
+    quantile = np.where((counts[1:] == counts[0]).all(0), student if seeds else normal, quantile)
+    low, high = _ends(mean, alone, size, quantile, normal, counts)
+    return Intervals(mean, low, high, pivots, size, counts, _photos(table, len(sample.mixes)), freedom, level)
 
 
 def simultaneous(
@@ -171,16 +174,16 @@ def simultaneous(
     """Return intervals that cover all chosen groups at once, by the bootstrap's largest |t| (max-t).
 
     Whatever group is the worst in truth, its accuracy lies between the least of the lows and the least of the highs in
-    95 % of samples (Westfall & Young, "Resampling-Based Multiple Testing", 1993).
+    `found.level` of samples (Westfall & Young, "Resampling-Based Multiple Testing", 1993).
 
     Args:
         found: separate intervals.
         groups: (g,) which of them.
     """
     counts = found.counts[:, groups]
-    each = (1 + LEVEL ** (1 / max(1, len(groups)))) / 2  # of that many independent groups
+    each = (1 + found.level ** (1 / max(1, len(groups)))) / 2  # of that many independent groups
     student = stdtrit(found.freedom[groups], each)
-    quantile = np.fmax(upper(_highest(np.abs(found.pivots[groups]))[None]), student)
+    quantile = np.fmax(upper(_highest(np.abs(found.pivots[groups]))[None], found.level), student)
     alone = np.fmax(counts[0], found.size[groups])  # more than images where values are means over seeds
     return _ends(found.mean[groups], alone, found.size[groups], quantile, ndtri(each), counts)
 

@@ -100,13 +100,13 @@ def photos(source: Int[np.ndarray, " n"]) -> int:
     return len(np.unique(source[source >= 0])) + int((source < 0).sum())
 
 
-def upper(pivots: Float[np.ndarray, "k r"]) -> Float[np.ndarray, " k"]:
-    """Return the 95 % quantile of each row of (k, r) |t|, NaN left out; NaN for a row without any."""
+def upper(pivots: Float[np.ndarray, "k r"], level: float = LEVEL) -> Float[np.ndarray, " k"]:
+    """Return the `level` quantile of each row of (k, r) |t|, NaN left out; NaN for a row without any."""
     answer, unknown = np.full(len(pivots), np.nan), np.isnan(pivots)
     whole = ~unknown.any(1)
-    answer[whole] = np.quantile(pivots[whole], LEVEL, axis=1)
+    answer[whole] = np.quantile(pivots[whole], level, axis=1)
     for index in np.flatnonzero(~whole & ~unknown.all(1)):
-        answer[index] = np.quantile(pivots[index, ~unknown[index]], LEVEL)
+        answer[index] = np.quantile(pivots[index, ~unknown[index]], level)
     return answer
 
 
@@ -115,6 +115,11 @@ def logit(p: Float[np.ndarray, " *shape"]) -> Float[np.ndarray, " *shape"]:
     from scipy import special
 
     return special.logit(p)
+
+
+def two_sided(level: float) -> float:
+    """Return how many standard errors a normal interval of a level reaches to either side."""
+    return NORMAL_QUANTILE if level == LEVEL else ndtri((1 + level) / 2)
 
 
 def ndtri(p: float) -> float:

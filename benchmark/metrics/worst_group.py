@@ -28,7 +28,7 @@ LEAST_IMAGES = 30  # for a group of superclass x background to be called the wor
 
 
 def worst_interval(found: Intervals, groups: Int[np.ndarray, " g"]) -> tuple[float, float]:
-    """Return a 95 % interval for the lowest accuracy among the chosen groups, whichever has it.
+    """Return an interval of `found.level` for the lowest accuracy among the chosen groups, whichever has it.
 
     The lower end is the lowest of the groups' separate ones: it is too high only if that of the truly worst group is.
     The upper end is too low if that of any group is, so it is the lowest of simultaneous upper ends (max-t).

@@ -13,6 +13,7 @@ RESAMPLES = 200  # fewer than the benchmark's: the quantile is noisier, which co
 TRUTH, GROUPS, BACKGROUNDS, SEEDS = 0.9, 9, 10, 5
 # Standard deviations: of foreground photos, background photos, trainings, and a training's own way with an image.
 EFFECTS = {"photos": (0.7, 0.7, 0.0, 0.3), "seeds": (0.3, 0.3, 0.3, 0.3), "independent": (0.0, 0.0, 0.0, 3.0)}
+ALONE = {"photos": EFFECTS["photos"], "seeds": EFFECTS["seeds"], "trainings": (0.3, 0.3, 0.8, 0.3)}
 
 
 def trial(rng: np.random.Generator, effects: tuple[float, ...], lowest: float, photos: int = 8, templates: int = 30):
@@ -79,24 +80,24 @@ def test_the_worst_group_of_equal_ones_is_not_the_luckless_one():
 @pytest.mark.long
 @pytest.mark.parametrize("effects", EFFECTS)
 def test_intervals_over_photos_and_seeds_cover_long(effects, capsys):
-    """Bias within a point; nothing covers less than 93 %, conflicting images 97 % at most unless seeds never agree."""
+    """Bias within a point; everything covers 93 to 97 %, and more only where seeds never agree."""
     bias, raw, held, naive = run(EFFECTS[effects], 400)
     with capsys.disabled():
         print(f"\n{effects}: bias {100 * bias:+.2f}, raw minimum {100 * raw:+.2f}, cover {held}, seeds {naive:.3f}")  # noqa: T201
     error = np.sqrt(0.05 * 0.95 / 400)
     assert abs(bias) <= 0.01
     assert (held >= 0.93 - error).all()
-    assert held[1] <= (0.99 if effects == "independent" else 0.97) + error
+    assert (held <= (1 if effects == "independent" else 0.97) + error).all()
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("effects", ["photos", "seeds"])
+@pytest.mark.parametrize("effects", ALONE)
 def test_the_interval_of_a_group_that_is_alone_the_worst_long(effects, capsys):
     """One group at 60 %, the others at 90: 93 to 97 %. Where all are equal, no lower end is too high."""
     rng, names, lowest, repeats = np.random.default_rng(1), [f"g{each}" for each in range(GROUPS)], 0.6, 400
     inside, errors = 0, list[float]()
     for _ in range(repeats):
-        right, base, cells, photos = trial(rng, EFFECTS[effects], lowest)
+        right, base, cells, photos = trial(rng, ALONE[effects], lowest)
         found = score(right, base, cells, names, photos, RESAMPLES).worst_group
         assert found is not None
         low, high = found.ci95
