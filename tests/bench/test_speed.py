@@ -1,5 +1,8 @@
 """`make bench`: measuring models, ours beside a plain loop on the same images."""
 
+import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,20 @@ from tests.bench.compare import compare
 
 pytestmark = pytest.mark.bench
 ROUNDS = 3
+BATCHES = """
+import sys, time, timm, torch
+from d3s_dataset.utils.processes import keep_freed_memory
+if sys.argv[2] == "kept":
+    keep_freed_memory()
+network = timm.create_model(sys.argv[1]).eval().to(memory_format=torch.channels_last)
+images = torch.zeros(32, 3, 224, 224).contiguous(memory_format=torch.channels_last)
+with torch.inference_mode():
+    network(images)
+    start = time.perf_counter()
+    for _ in range(8):
+        network(images)
+print(time.perf_counter() - start)
+"""
 
 
 def test_a_real_model_over_guides(guides_release, shared_data):
@@ -48,6 +65,19 @@ def test_a_real_model_over_guides(guides_release, shared_data):
             "ours, auto": lambda: predict(classifier, split, "auto"),
         },
     )
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet50"])
+def test_freed_memory(name, ratio):
+    """Eight batches of 32 in fp32, uncompiled, where freed memory goes back to the system, as by default, or stays."""
+    seconds: dict[str, list[float]] = {"returned": [], "kept": []}
+    for _ in range(ROUNDS):
+        for how, each in seconds.items():
+            call = [sys.executable, "-c", BATCHES, name, how]
+            each.append(float(subprocess.run(call, capture_output=True, text=True, check=True).stdout))
+    returned, kept = (statistics.median(each) for each in seconds.values())
+    print(f"\n{name}, 256 images in fp32: freed memory returned {returned:.2f} s, kept {kept:.2f} s")
+    ratio(f"{name} in fp32, freed memory kept rather than returned", returned / kept)
 
 
 def test_the_bootstrap_of_a_whole_release():

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmark.schemas.predictions import BEST, SCHEMA
 from d3s_dataset.taxonomy import background_names
+from d3s_dataset.utils.processes import keep_freed_memory
 from tests.support.results import dataset, model
 
 _STATUS = Path("/proc/self/status")
@@ -108,6 +109,7 @@ def peak() -> float:
 
 
 def _run(command: str, runs: str, *quick: str) -> None:
+    keep_freed_memory()  # as the command does
     module = import_module(f"benchmark.{command}")
     if quick:
         from benchmark.metrics import intervals, worst_group
