@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.metrics.accuracy import group_means, mean, worst
+from benchmark.metrics.accuracy import mean, worst
 from benchmark.metrics.groups import clusters, ranks
 from benchmark.metrics.intervals import SEED, Intervals, Sample, simultaneous
 from benchmark.schemas import metrics as scores
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, Shaped
 
 SPLITS = 50
-_HALVES = (0, 1)
+FOLDS = 2
 LEAST_IMAGES = 30  # for a group of superclass x background to be called the worst
 
 
@@ -44,7 +44,12 @@ def worst_interval(found: Intervals, groups: Int[np.ndarray, " g"]) -> tuple[flo
 
 
 def worst_of(
-    names: Sequence[str], right: Shaped[np.ndarray, " n"], sample: Sample, found: Intervals, least: int
+    names: Sequence[str],
+    right: Shaped[np.ndarray, " n"],
+    sample: Sample,
+    found: Intervals,
+    least: int,
+    folds: int = FOLDS,
 ) -> scores.Worst | None:
     """Return the worst group of those that are large enough; None where none is.
 
@@ -54,12 +59,13 @@ def worst_of(
         sample: the images.
         found: the groups' separate intervals.
         least: images that a group needs.
+        folds: of `split_sample`.
     """
     groups = np.flatnonzero(found.counts[0, : len(names)] >= least)
     lowest = worst(np.where(np.isin(np.arange(len(names)), groups), found.mean[: len(names)], np.nan))
     if lowest is None:
         return None
-    split = split_sample(right, sample, groups)
+    split = split_sample(right, sample, groups, splits=max(1, SPLITS * FOLDS**2 // folds**2), folds=folds)
     return scores.Worst(
         name=names[lowest],
         top1=float(found.mean[lowest]),
@@ -84,16 +90,18 @@ def split_sample(
     *,
     splits: int = SPLITS,
     seed: int = SEED,
+    folds: int = FOLDS,
 ) -> SplitSample:
     """Return the accuracy of the group that looks worst, on photos that took no part in the choice.
 
-    Half of the foreground photos choose and the other half score; both swap roles; the mean over seeded splits. Where
-    images share background photos those are halved too, because a hard background photo makes the choice as well as
-    the score: then images of the first half of both kinds choose and those of the second half of both kinds score.
+    Each fold of the foreground photos scores what the others choose; the mean over seeded splits into folds. Where
+    images share background photos those have folds too, because a hard background photo makes the choice as well as the
+    score: then images outside a fold of either kind choose, and those in both folds score.
 
-    The estimate has no bias for what it is: the accuracy of the group that such halves pick. That lies above the lowest
+    The estimate has no bias for what it is: the accuracy of the group that such parts pick. That lies above the lowest
     accuracy as far as the pick can be wrong (`picked`), where the plug-in lies below: among ten equal backgrounds of
     200 photos the plug-in is 5 to 7 points too low, of 2,000 photos 2 to 3 (tests/benchmark/metrics/test_worst.py).
+    With more folds more photos choose, and equal groups are scored less precisely.
 
     Args:
         right: (n,) bool.
@@ -101,6 +109,7 @@ def split_sample(
         groups: (g,) which groups may be chosen.
         splits: how many splits.
         seed: of the splits.
+        folds: of either kind of photo in each split, two or more.
     """
     kept = np.isin(sample.group, groups[groups >= 0])
     right, group = right[kept], sample.group[kept]
@@ -111,35 +120,43 @@ def split_sample(
     members = [np.flatnonzero(group == each) for each in range(sample.groups)]
     scores: list[float] = []
     for _ in range(splits):
-        halves = _halves(foregrounds, rng), _halves(backgrounds, rng)
-        means = _by_half(right, group, halves, alone, sample.groups)
-        for side, other in product(_HALVES, repeat=2):
-            lowest = worst(means[side, other])
+        fold = _folds(foregrounds, folds, rng), _folds(backgrounds, folds, rng)
+        means = _without(right, group, fold, alone, sample.groups, folds)
+        for one, other in product(range(folds)[::-1], repeat=2):
+            lowest = worst(means[one, other])
             if lowest is None:
                 continue
             rows = members[lowest]
-            judge = rows[(halves[0][rows] != side) & ((halves[1][rows] != other) | alone[rows])]
+            judge = rows[(fold[0][rows] == one) & ((fold[1][rows] == other) | alone[rows])]
             if len(judge):
                 picked[lowest] += 1
                 scores.append(mean(right[judge]))
     return SplitSample(mean(np.array(scores)), picked / max(1, len(scores)))
 
 
-def _by_half(
-    right: np.ndarray, group: np.ndarray, halves: tuple[np.ndarray, np.ndarray], alone: np.ndarray, groups: int
+def _without(
+    right: np.ndarray,
+    group: np.ndarray,
+    fold: tuple[np.ndarray, np.ndarray],
+    alone: np.ndarray,
+    groups: int,
+    folds: int,
 ) -> np.ndarray:
-    """Return (2, 2, groups) means in halves of foreground and of background photos; in both of these if `alone`."""
+    """Return (folds, folds, groups) means without a fold of foreground and one of background photos.
 
-    def means(half: np.ndarray) -> np.ndarray:
-        own = (halves[0] * 2 + half) * groups + group
-        return group_means(right, own, 4 * groups)[0].reshape(2, 2, groups)
+    Images that are `alone` with their background photo are only without the first.
+    """
+    cell = (fold[0] * (folds + 1) + np.where(alone, folds, fold[1])) * groups + group
+    shape, others = (folds, folds + 1, groups), 1.0 - np.eye(folds)
+    columns = np.concatenate([others, np.ones((folds, 1))], axis=1)
+    counts, totals = (
+        np.einsum("af,fbg,cb->acg", others, np.bincount(cell, weights, np.prod(shape)).reshape(shape), columns)
+        for weights in (None, right)
+    )
+    return np.divide(totals, counts, out=np.full_like(totals, np.nan), where=counts > 0)
 
-    if not alone.any():
-        return means(halves[1])
-    return np.stack([means(np.where(alone, other, halves[1]))[:, other] for other in _HALVES], axis=1)
 
-
-def _halves(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return (n,) bool: whether an image's photo falls in the second half."""
+def _folds(photo: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return (n,) which fold an image's photo falls into."""
     count = photo.max(initial=-1) + 1
-    return (rng.permutation(count) < count // 2)[photo]
+    return ((count - 1 - rng.permutation(count)) * folds // max(1, count))[photo]

@@ -130,7 +130,7 @@ def test_metrics_hold_their_shapes(monkeypatch, make_predictions):
     runs = np.random.default_rng(0).random((3, len(made))) < 0.7
     seeds.accuracies(runs, sample)
     seeds.difference(runs.astype(np.float64) - right, sample, 0)
-    seeds.worst(runs, sample, list(background_names()), seeds.intervals(runs, sample), 5)
+    seeds.worst(runs, sample, list(background_names()), least=5)
     calibration.calibration_curve(made.probability[:, 0], right)
     statistics.photos(sample.foreground_source)
     assert not check.never_called()

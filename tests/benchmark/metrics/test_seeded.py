@@ -93,7 +93,7 @@ def test_intervals_over_photos_and_seeds_cover_long(effects, capsys):
 @pytest.mark.long
 @pytest.mark.parametrize("effects", ALONE)
 def test_the_interval_of_a_group_that_is_alone_the_worst_long(effects, capsys):
-    """One group at 60 %, the others at 90: 93 to 97 %. Where all are equal, no lower end is too high."""
+    """One group at 60 %, the others at 90: 93 to 97 %, and the estimate is within two points."""
     rng, names, lowest, repeats = np.random.default_rng(1), [f"g{each}" for each in range(GROUPS)], 0.6, 400
     inside, errors = 0, list[float]()
     for _ in range(repeats):
@@ -105,6 +105,7 @@ def test_the_interval_of_a_group_that_is_alone_the_worst_long(effects, capsys):
         errors.append(found.split_sample - lowest)
     with capsys.disabled():
         print(f"\n{effects}: bias {100 * np.mean(errors):+.2f}, cover {inside / repeats:.3f}")  # noqa: T201
+    assert abs(np.mean(errors)) <= 0.02
     error = np.sqrt(0.05 * 0.95 / repeats)
     assert 0.93 - error <= inside / repeats <= 0.97 + error
 

@@ -67,7 +67,7 @@ def test_too_little_to_split_is_nan():
     assert all(math.isnan(end) for end in worst_interval(accuracy_intervals(np.array([True]), sample), one[:0]))
 
 
-def _literal(right, sample: Sample, groups: np.ndarray, splits: int) -> SplitSample:
+def _literal(right, sample: Sample, groups: np.ndarray, splits: int, folds: int) -> SplitSample:
     """Choose and judge by masks over the images, split after split."""
     kept = np.isin(sample.group, groups)
     right, group = right[kept], sample.group[kept]
@@ -76,11 +76,15 @@ def _literal(right, sample: Sample, groups: np.ndarray, splits: int) -> SplitSam
     rng, picked, scores = np.random.default_rng(0), np.zeros(sample.groups), []
     for _ in range(splits):
         counts = [each.max() + 1 for each in photos]
-        second = [(rng.permutation(n) < n // 2)[each] for n, each in zip(counts, photos, strict=True)]
-        for side in (False, True):
-            for other in (False, True):
-                choose = (second[0] == side) & ((second[1] == other) | alone)
-                judge = (second[0] != side) & ((second[1] != other) | alone)
+        order = [n - 1 - rng.permutation(n) for n in counts]
+        fold = [
+            np.searchsorted([-(-n * k // folds) for k in range(1, folds)], each, side="right")[photo]
+            for n, each, photo in zip(counts, order, photos, strict=True)
+        ]
+        for one in range(folds)[::-1]:
+            for other in range(folds)[::-1]:
+                choose = (fold[0] != one) & ((fold[1] != other) | alone)
+                judge = (fold[0] == one) & ((fold[1] == other) | alone)
                 lowest = worst(group_means(right[choose], group[choose], sample.groups)[0])
                 if lowest is not None and (judge & (group == lowest)).any():
                     picked[lowest] += 1
@@ -90,13 +94,16 @@ def _literal(right, sample: Sample, groups: np.ndarray, splits: int) -> SplitSam
 
 @pytest.mark.parametrize("share", [0, 0.3, 1])
 @pytest.mark.parametrize("kind", [bool, float])
-def test_the_split_sample_estimate_is_that_of_masks(simulate, share, kind):
+@pytest.mark.parametrize("folds", [2, 5])
+def test_the_split_sample_estimate_is_that_of_masks(simulate, share, kind, folds):
     """To the last bit, whatever share of images have a background photo of their own."""
     rng = np.random.default_rng(1)
     right, sample = simulate(rng, 40, 10, 0.6, 0.7, 0.7)
     own = rng.random(len(right)) < share
     sample = replace(sample, background_source=np.where(own, -1, sample.background_source))
     values = right if kind is bool else np.where(right, rng.random(len(right)), 0.1)
-    found, expected = split_sample(values, sample, np.arange(1, 10)), _literal(values, sample, np.arange(1, 10), 50)
+    groups, splits = np.arange(1, 10), 50 if folds == 2 else 8
+    found = split_sample(values, sample, groups, splits=splits, folds=folds)
+    expected = _literal(values, sample, groups, splits, folds)
     assert found.estimate == expected.estimate
     np.testing.assert_array_equal(found.picked, expected.picked)
