@@ -96,8 +96,8 @@ def worst(
 ) -> Worst | None:
     """Return the worst group by the benchmark's own rule, its interval over photos and seeds; None: all are too small.
 
-    Either end of the interval misses in 5 % of samples at most, and one alone can: the lower end where a single group
-    is the worst, the upper end where many are.
+    Each end of the interval is a 95 % limit by itself, since hardly both can miss: the lower end does where a single
+    group is the worst, the upper end where many are.
 
     Args:
         right: (seeds, n) bool.

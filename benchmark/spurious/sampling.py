@@ -14,6 +14,7 @@ from benchmark.data.pairing import Pairing
 from benchmark.metrics.intervals import RESAMPLES, Sample
 from benchmark.metrics.seeds import accuracies, difference, intervals, worst
 from benchmark.schemas.experiments import Scores
+from benchmark.schemas.metrics import Spread
 from d3s_dataset.errors import ResultError
 from d3s_dataset.identity import hashed
 
@@ -135,7 +136,9 @@ def score(
     groups, kinds = _by_group(cells, len(names), photos), _by_kind(cells, photos)
     own = accuracies(right, groups, intervals(right, groups, resamples))
     aligned, conflicting, _ = accuracies(right, kinds, intervals(right, kinds, resamples))
-    half = difference(np.where(cells.aligned, 1.0, -1.0) * right, kinds, -1, resamples)  # of aligned - conflicting
+    half = Spread(mean=None, ci95=(None, None))  # of aligned - conflicting
+    if np.isin(range(len(_KINDS)), kinds.group).all():  # a mix of one kind would be that kind's
+        half = difference(np.where(cells.aligned, 1.0, -1.0) * right, kinds, -1, resamples)
     return Scores(
         aligned=aligned,
         conflicting=conflicting,

@@ -110,6 +110,16 @@ def test_the_interval_of_a_group_that_is_alone_the_worst_long(effects, capsys):
     assert 0.93 - error <= inside / repeats <= 0.97 + error
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+def test_one_kind_of_images_alone_has_no_difference_to_the_other(aligned):
+    right, base, cells, photos = trial(np.random.default_rng(0), EFFECTS["photos"], TRUTH)
+    cells = Cells(cells.group, cells.background, np.full_like(cells.aligned, aligned))
+    found = score(right, base, cells, [f"g{each}" for each in range(GROUPS)], photos, 50)
+    here, absent = (found.aligned, found.conflicting) if aligned else (found.conflicting, found.aligned)
+    assert here.mean == pytest.approx(right.mean())
+    assert (absent.mean, found.drop.mean, found.drop.ci95) == (None, None, (None, None))
+
+
 def test_one_image_a_photo_and_no_noise_leaves_the_variance_of_seeds():
     """Seeds that shift all images alike, on many: their variance over seeds; and none where images differ alone."""
     shift = np.array([[0.1], [0.2], [0.6]])
